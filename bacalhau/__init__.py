@@ -1,0 +1,1 @@
+"""Command line and Python API: the only floor that prints."""

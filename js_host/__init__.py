@@ -1,0 +1,1 @@
+"""The Node side: files that run in Node and inside Pyodide, and where to find them."""

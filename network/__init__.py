@@ -1,0 +1,1 @@
+"""Nodes, assignment, commit-reveal sessions."""

@@ -1,0 +1,1 @@
+"""From request to output: plan, locks, prepared runtimes, workers, engines."""

@@ -1,0 +1,71 @@
+"""The seam to what executes a task: `Engine`, and the values that go in and come out.
+
+Implementations live beside this file (`pyodide_engine.py`), one library each. An engine never decides whether a result
+is right; it reports what one execution gave, or that it could not be determined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from storage.blocks import BlockStore
+from storage.cid import CID
+from storage.errors import UnavailableError
+from verifier.model import EngineInfo, Function, Input, Lock
+
+Progress = Callable[[str], None]
+"""Called with a short phrase when a long step begins ("booting Python"); must not raise or block."""
+
+
+def silent(_phrase: str) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything an engine needs for one execution of one task; made by `runtime.plan`, same on every node."""
+
+    task: CID
+    function_cid: CID
+    input_cid: CID
+    function: Function
+    input: Input
+    lock: Lock
+    wall_clock_s: float
+    """Host guard only: an execution that takes longer is undetermined, never an output."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What one run of a task on one node gave."""
+
+    task: CID
+    output: CID
+    """Directory `result`, `stdout`, `stderr`, `exit_code`, `outputs/…`, already in the node's store."""
+    exit_code: int
+    fuel: int | None
+    """None where the runtime does not meter."""
+    state_digest: str
+    """Digest of the whole linear memory after the run, lower-case hex (docs/determinism.md)."""
+    engine: EngineInfo
+    timings_s: dict[str, float] = field(default_factory=dict)
+    """Host seconds by phase; never hashed or signed."""
+
+
+class UndeterminedError(UnavailableError):
+    """The host failed (worker died, host stack overflow, disk full, wall-clock guard): no output, no receipt."""
+
+
+class Engine(Protocol):
+    """Executes tasks."""
+
+    def execute(self, plan: Plan, store: BlockStore, progress: Progress = silent) -> Execution:
+        """Run the task once in a fresh worker and import its output into `store`. Blocks; thread-safe.
+
+        Raises:
+            UndeterminedError: the host, not the function, failed.
+            VerificationError: a block or wheel of the task is not what its CID says.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Ground floor: CIDs, codecs, blocks, UnixFS, CAR, tar streams. Imports nothing of ours."""

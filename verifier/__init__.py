@@ -1,0 +1,1 @@
+"""Data model, commitments, receipts, verdicts, records, audit. Imports storage and nothing else of ours."""
