@@ -1,6 +1,7 @@
 """Where blocks are kept: the seam between content addressing and disks.
 
-A `BlockStore` is keyed by CID; `get` gives verified bytes or an error, never wrong bytes. Implementations:
+A `BlockStore` is keyed by CID; `get` gives verified bytes or an error, never wrong bytes. Identity CIDs hold
+their block themselves: they are always here and never stored. Implementations:
 `sqlite_block_store.SqliteBlockStore` (durable) and `MemoryBlockStore` below (tests, CAR files of an auditor).
 """
 
@@ -9,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from storage.cid import CID, cid_text, split_cid, verify_block
-from storage.errors import UnavailableError
+from storage.cid import CID, SHA2_256, cid_text, inline_data, split_cid, verify_block
+from storage.errors import UnavailableError, VerificationError
 
 
 class BlockStore(Protocol):
@@ -46,16 +47,19 @@ class MemoryBlockStore:
 
     def put(self, cid: CID, data: bytes) -> None:
         """Keep one block."""
-        self._blocks[split_cid(cid).digest] = bytes(data)
+        self.put_many([(cid, data)])
 
     def put_many(self, blocks: Iterable[tuple[CID, bytes]]) -> None:
-        """Keep many blocks."""
-        for cid, data in blocks:
-            self.put(cid, data)
+        """Keep many blocks, all or none."""
+        rows = [(block_key(cid), bytes(data)) for cid, data in blocks if inline_data(cid) is None]
+        self._blocks.update(rows)
 
     def get(self, cid: CID) -> bytes:
         """Return the block, checked."""
-        data = self._blocks.get(split_cid(cid).digest)
+        inline = inline_data(cid)
+        if inline is not None:
+            return inline
+        data = self._blocks.get(block_key(cid))
         if data is None:
             raise block_missing(cid)
         verify_block(cid, data)
@@ -63,11 +67,25 @@ class MemoryBlockStore:
 
     def has(self, cid: CID) -> bool:
         """Tell whether the block is here."""
-        return split_cid(cid).digest in self._blocks
+        return inline_data(cid) is not None or block_key(cid) in self._blocks
+
+
+def block_key(cid: CID) -> bytes:
+    """Return the sha2-256 digest under which a block is kept, the same for CIDv0, CIDv1 and every codec.
+
+    Raises:
+        VerificationError: another hash function. Its digest must not occupy the place of a sha2-256 digest.
+    """
+    parts = split_cid(cid)
+    if parts.hash_code != SHA2_256 or len(parts.digest) != 32:
+        raise VerificationError(f"hash function 0x{parts.hash_code:x} is not supported", where=cid_text(cid))
+    return parts.digest
 
 
 def block_missing(cid: CID) -> UnavailableError:
     """Return the error for a block that is not here."""
     return UnavailableError(
-        "block is not in this store", where=cid_text(cid), fix="add it with `bacalhau add` or import a CAR that holds it"
+        "block is not in this store",
+        where=cid_text(cid),
+        fix="add it with `bacalhau add` or import a CAR that holds it",
     )

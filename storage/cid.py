@@ -101,6 +101,12 @@ def cid_text(cid: CID) -> str:
     return "b" + base64.b32encode(cid).decode("ascii").lower().rstrip("=")
 
 
+def inline_data(cid: CID) -> bytes | None:
+    """Return the block that an identity CID carries inside itself, None for every other CID."""
+    parts = split_cid(cid)
+    return parts.digest if parts.hash_code == IDENTITY else None
+
+
 def parse_cid(text: str) -> CID:
     """Read a CID as people write it, in any multibase that libipld knows.
 

@@ -16,7 +16,7 @@ import libipld
 from storage.cid import CID, check_cid
 from storage.errors import VerificationError
 
-Node: TypeAlias = None | bool | int | float | str | bytes | list["Node"] | dict[str, "Node"]
+Node: TypeAlias = bool | int | float | str | bytes | list["Node"] | dict[str, "Node"] | None
 """What a block can hold; bytes are always links (binary CIDs)."""
 
 MAX_NODE_BYTES = 2 << 20
