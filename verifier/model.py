@@ -54,9 +54,9 @@ class Verdict(StrEnum):
 
     AGREED = "agreed"
     SPLIT = "split"
-    """Enough receipts, and no output that enough of them and a strict majority name."""
+    """Receipts name different outputs, and none is named by enough of them and a strict majority."""
     TOO_FEW = "too-few"
-    """Fewer receipts than the confidence asks for."""
+    """Nobody disagrees, but fewer agree than were asked for (or, with `diverse`, too much alike)."""
     CACHED = "cached"
     """Only the command line says this: a record that agreed earlier was found and passed its audit."""
 
@@ -197,7 +197,10 @@ class Commitment(Schema):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentList(Schema):
-    """All commitments of a closed round. Receipts are signed only once it is published, and link to it."""
+    """All commitments up to the close of a round. Receipts are signed only once it is published, and link to it.
+
+    When more nodes are asked after a round, the next round's list holds the earlier commitments as well.
+    """
 
     VERSION: ClassVar[str] = "commitments/1"
 
@@ -241,7 +244,7 @@ class Receipt(Schema):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule(Schema):
-    """What the requester asked for."""
+    """What the requester asked for; `verifier.compare.make_rule` has the defaults."""
 
     replication: Votes
     """Nodes that execute the task at first; more may be asked while they do not agree."""
@@ -267,7 +270,7 @@ class Record(Schema):
     receipts: SortedLinks
     """Receipts that name `output`."""
     dissent: SortedLinks
-    """Receipts of the same round that name another output."""
+    """Receipts of the same rounds that claim something else."""
     parents: SortedLinks
     """Records whose outputs are this task's inputs."""
 

@@ -73,11 +73,13 @@ def _read_schema(cls: type[Any], node: object, where: str) -> Any:
     if not isinstance(node, dict):
         raise ModelError("must be a map", field=where or "node")
     if cls.VERSION and node.get("v") != cls.VERSION:
-        raise ModelError(f"must be {cls.VERSION!r}, not {node.get('v')!r}", field=_join(where, "v"))
+        raise ModelError(f"must be {cls.VERSION!r}", field=_join(where, "v"))
     fields = _fields(cls)
     expected = {"v", *fields} if cls.VERSION else set(fields)
-    for key in sorted(expected ^ set(node)):
-        raise ModelError("is missing" if key in expected else "is not a known key", field=_join(where, key))
+    if missing := sorted(expected - set(node)):
+        raise ModelError("is missing", field=_join(where, missing[0]))
+    if len(node) > len(expected):
+        raise ModelError("has an unknown key", field=where or "node")
     values = {name: _read(hint, node[name], _join(where, name)) for name, hint in fields.items()}
     try:
         return cls(**values)
