@@ -1,1 +1,46 @@
-"""The Node side: files that run in Node and inside Pyodide, and where to find them."""
+"""The Node side: modules that run in Node and inside Pyodide, and where to find them.
+
+Holds no logic in Python. `HOST_MODULES` and `GUEST_MODULES` are part of every prepared runtime and so of its CID.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+HOST_DIR: Final = Path(__file__).parent
+"""Where the `.mjs` files lie."""
+
+HOST_MODULES: Final = (
+    "boot.mjs",
+    "clock.mjs",
+    "collect.mjs",
+    "devices.mjs",
+    "entropy.mjs",
+    "frames.mjs",
+    "handed_fs.mjs",
+    "host.mjs",
+    "imports.mjs",
+    "lockdown.mjs",
+    "remote_tree.mjs",
+    "state_digest.mjs",
+    "utf8_order.mjs",
+    "wheel_tree.mjs",
+    "worker.mjs",
+)
+
+GUEST_MODULES: Final = (
+    "_faas_data.py",
+    "_faas_loop.py",
+    "_faas_main.py",
+    "_faas_result.py",
+    "_faas_seal.py",
+    "_faas_trace.py",
+)
+"""Python that runs inside Pyodide; below `guest/`."""
+
+
+def npm_manifest_dir() -> Path:
+    """Return the directory with package.json and package-lock.json: the checkout's root, or inside the wheel."""
+    inside = HOST_DIR / "npm"
+    return inside if inside.is_dir() else HOST_DIR.parent

@@ -1,0 +1,112 @@
+// Devices of the guest: standard streams, random bytes, and the clock's lever.
+//
+// stdout and stderr are collected up to a limit; one byte more ends the run (LimitExceeded), as an outcome.
+
+const [EINVAL, ENODEV] = [28, 43];
+
+/** A counted limit was exceeded: an outcome, with the exit code that the function contract gives it. */
+export class LimitExceeded extends Error {
+  name = "LimitExceeded";
+
+  constructor(what, exitCode) {
+    super(`${what} limit exceeded`);
+    this.exitCode = exitCode;
+  }
+}
+
+/** Counts what a task writes against its output limit, whichever way it leaves. */
+export class OutputMeter {
+  constructor(limit) {
+    this.limit = limit;
+    this.used = 0;
+  }
+
+  /** Room left, in bytes. */
+  get room() {
+    return this.limit - this.used;
+  }
+
+  /** Take `n` bytes of the limit. */
+  take(n) {
+    if (n > this.room) throw new LimitExceeded("output", 153);
+    this.used += n;
+  }
+}
+
+/** Collects one stream in pieces. */
+export class Collected {
+  pieces = [];
+
+  /** @param {OutputMeter} meter shared by all outputs of the task */
+  constructor(meter) {
+    this.meter = meter;
+  }
+
+  /** Keep what fits; throw at the first byte that does not. */
+  write(bytes) {
+    const fits = Math.min(bytes.length, this.meter.room);
+    if (fits > 0) this.pieces.push(bytes.slice(0, fits));
+    this.meter.take(fits);
+    if (fits < bytes.length) this.meter.take(bytes.length - fits);
+  }
+
+  /** The last piece as text, for reports of the host's own failures. */
+  text() {
+    return new TextDecoder().decode(this.pieces.at(-1));
+  }
+}
+
+/** Replace the glue's devices by ours and reopen the standard streams on them. */
+export function installDevices(Module, { stdout, stderr, entropy, clock }) {
+  const { FS } = Module;
+  const major = 200;
+  const ops = (read, write) => ({
+    open(stream) {
+      stream.seekable = false;
+    },
+    close() {},
+    fsync() {},
+    llseek() {
+      throw new FS.ErrnoError(70); // ESPIPE
+    },
+    read(_stream, buffer, offset, length) {
+      if (!read) throw new FS.ErrnoError(ENODEV);
+      return read(new Uint8Array(buffer.buffer, buffer.byteOffset + offset, length));
+    },
+    write(_stream, buffer, offset, length) {
+      if (!write) throw new FS.ErrnoError(ENODEV);
+      write(new Uint8Array(buffer.buffer, buffer.byteOffset + offset, length));
+      return length;
+    },
+  });
+  const endOfFile = () => 0;
+  const random = (bytes) => {
+    entropy.fill(bytes);
+    return bytes.length;
+  };
+  const sleep = (bytes) => {
+    const text = String.fromCharCode(...bytes.subarray(0, 24));
+    if (!/^\d{1,19}$/.test(text)) throw new FS.ErrnoError(EINVAL);
+    clock.advanceNs(BigInt(text));
+  };
+  const devices = [
+    ["stdin", ops(endOfFile, null)],
+    ["stdout", ops(null, (bytes) => stdout.write(bytes))],
+    ["stderr", ops(null, (bytes) => stderr.write(bytes))],
+    ["random", ops(random, () => {})],
+    ["urandom", ops(random, () => {})],
+    // The guest's time.sleep writes the nanoseconds to sleep, in decimal.
+    ["sleep", ops(null, sleep)],
+  ];
+  for (const fd of [0, 1, 2]) FS.closeStream(fd);
+  for (const gone of ["tty", "tty1", "stdin", "stdout", "stderr", "random", "urandom"]) {
+    if (FS.analyzePath(`/dev/${gone}`, true).exists) FS.unlink(`/dev/${gone}`);
+  }
+  devices.forEach(([name, device], minor) => {
+    FS.registerDevice(FS.makedev(major, minor), device);
+    FS.mkdev(`/dev/${name}`, FS.makedev(major, minor));
+  });
+  FS.open("/dev/stdin", 0);
+  FS.open("/dev/stdout", 1);
+  FS.open("/dev/stderr", 1);
+}

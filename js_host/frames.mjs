@@ -1,0 +1,55 @@
+// Frames between the worker and its parent: two pipes, synchronous, one request in flight.
+//
+// A frame is u32le header length, u32le payload length, header (JSON object with a `type`), payload (raw bytes).
+// Data travels in the payload, never inside the header; so JSON, which every engine has built in, is enough.
+
+import { readExactly, writeAll } from "./host.mjs";
+
+const MAX_HEADER_BYTES = 64 << 20;
+const MAX_PAYLOAD_BYTES = 16 << 20;
+const NOTHING = new Uint8Array(0);
+const [encoder, decoder] = [new TextEncoder(), new TextDecoder("utf-8", { fatal: true })];
+
+/** A pair of pipe descriptors that speaks frames. */
+export class Parent {
+  #readFd;
+  #writeFd;
+
+  constructor(readFd, writeFd) {
+    this.#readFd = readFd;
+    this.#writeFd = writeFd;
+  }
+
+  /** Send one frame. */
+  send(header, payload = NOTHING) {
+    const head = encoder.encode(JSON.stringify(header));
+    const lengths = new DataView(new ArrayBuffer(8));
+    lengths.setUint32(0, head.length, true);
+    lengths.setUint32(4, payload.length, true);
+    writeAll(this.#writeFd, new Uint8Array(lengths.buffer));
+    writeAll(this.#writeFd, head);
+    writeAll(this.#writeFd, payload);
+  }
+
+  /** Wait for one frame. */
+  receive() {
+    const lengths = new DataView(readExactly(this.#readFd, 8).buffer);
+    const [head, body] = [lengths.getUint32(0, true), lengths.getUint32(4, true)];
+    if (head > MAX_HEADER_BYTES || body > MAX_PAYLOAD_BYTES) throw new RangeError("frame is too large");
+    const header = JSON.parse(decoder.decode(readExactly(this.#readFd, head)));
+    return { header, payload: readExactly(this.#readFd, body) };
+  }
+
+  /** Ask and wait for the answer. An answer of type "error" is thrown as HostFailure. */
+  ask(header) {
+    this.send(header);
+    const answer = this.receive();
+    if (answer.header.type === "error") throw new HostFailure(answer.header.message);
+    return answer;
+  }
+}
+
+/** The host could not do its part (a block is missing or wrong): the run is undetermined, whatever the guest does next. */
+export class HostFailure extends Error {
+  name = "HostFailure";
+}

@@ -1,0 +1,105 @@
+// Phase 2: replace entries of the WebAssembly import table, which is the guest's whole view of the outside.
+//
+// The glue's table object is changed in place, so side modules (the .so files of wheels) see the same replacements.
+
+const ENOSYS = 52;
+const [CLOCK_REALTIME, CLOCK_LAST] = [0, 3];
+const EINVAL_WASI = 28;
+
+/** The guest ended itself (os._exit, abort): an outcome. */
+export class GuestExit extends Error {
+  name = "GuestExit";
+
+  constructor(exitCode) {
+    super(`guest exit ${exitCode}`);
+    this.exitCode = exitCode;
+  }
+}
+
+/** What a shell shows for SIGABRT. */
+const ABORTED = 134;
+
+/** Refused entry points: scripts, commands, sockets, signals by timer. They return "function not implemented". */
+const REFUSED_SYSCALLS = [
+  "__syscall_socket", "__syscall_connect", "__syscall_bind", "__syscall_listen", "__syscall_accept4",
+  "__syscall_getsockname", "__syscall_getpeername", "__syscall_getsockopt", "__syscall_recvfrom", "__syscall_recvmsg",
+  "__syscall_sendmsg", "__syscall_sendto",
+];
+
+const REFUSED_CALLS = [
+  "emscripten_run_script", "emscripten_run_script_int", "emscripten_run_script_string",
+  "emscripten_async_run_script", "emscripten_async_load_script", "emscripten_debugger",
+];
+
+/**
+ * @param {object} table the imports' `env` object (shared with `wasi_snapshot_preview1`)
+ * @param {object} world {Module, clock, entropy, memoryLimit: bytes, memory: {exceeded: boolean}}
+ */
+export function replaceImports(table, { Module, clock, entropy, memoryLimit }) {
+  const nanoseconds = (id) => (id === CLOCK_REALTIME ? clock.readRealtimeNs() : clock.readMonotonicNs());
+  const milliseconds = (ns) => Number(ns / 1000n) / 1000;
+  const bytesAt = (at, n) => Module.HEAPU8.subarray(at >>> 0, (at >>> 0) + (n >>> 0));
+
+  const replacements = {
+    clock_time_get(id, _precision, at) {
+      if (id < 0 || id > CLOCK_LAST) return EINVAL_WASI;
+      Module.HEAP64[(at >>> 0) / 8] = nanoseconds(id);
+      return 0;
+    },
+    clock_res_get(id, at) {
+      if (id < 0 || id > CLOCK_LAST) return EINVAL_WASI;
+      Module.HEAP64[(at >>> 0) / 8] = 1000n;
+      return 0;
+    },
+    emscripten_date_now: () => milliseconds(clock.readRealtimeNs()),
+    emscripten_get_now: () => milliseconds(clock.readMonotonicNs()),
+    emscripten_performance_now: () => milliseconds(clock.readMonotonicNs()),
+    random_get(at, n) {
+      entropy.fill(bytesAt(at, n));
+      return 0;
+    },
+    emscripten_resize_heap(size) {
+      return growWithin(Module, size >>> 0, memoryLimit);
+    },
+    emscripten_get_heap_max: () => memoryLimit,
+    _emscripten_system: () => -1,
+    proc_exit(code) {
+      throw new GuestExit(code & 0xff);
+    },
+    exit(code) {
+      throw new GuestExit(code & 0xff);
+    },
+    _abort_js() {
+      throw new GuestExit(ABORTED);
+    },
+    _setitimer_js: () => -ENOSYS,
+    _tzset_js(timezone, daylight, standardName, daylightName) {
+      Module.HEAP32[(timezone >>> 0) / 4] = 0;
+      Module.HEAP32[(daylight >>> 0) / 4] = 0;
+      for (const name of [standardName, daylightName]) Module.stringToUTF8("UTC", name >>> 0, 17);
+    },
+    // Time zone UTC: local time is calendar time.
+    _localtime_js: table._gmtime_js,
+    _mktime_js: table._timegm_js,
+  };
+  for (const name of REFUSED_SYSCALLS) replacements[name] = () => -ENOSYS;
+  for (const name of REFUSED_CALLS) {
+    replacements[name] = () => {
+      throw new WebAssembly.RuntimeError(`${name} is refused`);
+    };
+  }
+  for (const [name, replacement] of Object.entries(replacements)) {
+    if (!(name in table)) continue;
+    const { sig } = table[name];
+    table[name] = replacement;
+    if (sig) replacement.sig = sig;
+  }
+}
+
+/** Grow the linear memory by the glue's own rule, but never beyond the limit. Returns whether there is room. */
+function growWithin(Module, requested, limit) {
+  if (requested > limit) return false;
+  const pageAligned = (n) => Math.ceil(n / 65536) * 65536;
+  const generous = Math.min(Module.HEAPU8.length * 1.2, requested + 100_663_296);
+  return Boolean(Module.growMemory(Math.min(limit, pageAligned(Math.max(requested, generous)))));
+}

@@ -1,0 +1,77 @@
+// The installed packages: members of wheels, read from handed-over descriptors and inflated when opened.
+//
+// The parent has read and checked the archives' directories (runtime/wheel_store.py); what arrives here is a list of
+// members with offsets. Later wheels never overwrite earlier members: a clash is refused by the parent.
+
+import { inflate, readExactly } from "./host.mjs";
+import { sortedByUtf8 } from "./utf8_order.mjs";
+
+const [STORED, DEFLATED] = [0, 8];
+
+/** Inflated bytes kept for files that are read again: enough for the largest side module. */
+const CACHE_BYTES = 64 << 20;
+
+export class WheelTree {
+  root = { children: new Map() };
+  #cache = new Map();
+  #cached = 0;
+
+  /** @param {Array<[path, fd, offset, compressedSize, size, method]>} members paths relative to site-packages */
+  constructor(members) {
+    for (const [path, fd, offset, compressedSize, size, method] of members) {
+      const parts = path.split("/");
+      const name = parts.pop();
+      let directory = this.root;
+      for (const part of parts) {
+        if (!directory.children.has(part)) directory.children.set(part, { children: new Map() });
+        directory = directory.children.get(part);
+      }
+      directory.children.set(name, { fd, offset, compressedSize, size, method });
+    }
+    sortChildren(this.root);
+  }
+
+  lookup(directory, name) {
+    const handle = directory.children.get(name);
+    if (handle === undefined) return null;
+    if (handle.children) return { kind: "directory", size: 0, handle, target: null };
+    return { kind: "file", size: handle.size, handle, target: null };
+  }
+
+  list(directory) {
+    return [...directory.children.keys()];
+  }
+
+  read(file, position, length) {
+    return this.#contents(file).subarray(position, position + length);
+  }
+
+  #contents(file) {
+    let bytes = this.#cache.get(file);
+    if (bytes === undefined) {
+      bytes = load(file);
+      this.#cached += bytes.length;
+      for (const [old, oldBytes] of this.#cache) {
+        if (this.#cached <= CACHE_BYTES) break;
+        this.#cache.delete(old);
+        this.#cached -= oldBytes.length;
+      }
+      this.#cache.set(file, bytes);
+    }
+    return bytes;
+  }
+}
+
+function load({ fd, offset, compressedSize, size, method }) {
+  const bytes = readExactly(fd, compressedSize, offset);
+  if (method === STORED) return bytes;
+  if (method === DEFLATED) return inflate(bytes, size);
+  throw new Error(`zip method ${method} is not supported`);
+}
+
+/** Give every directory its listing order once. */
+function sortChildren(directory) {
+  const { children } = directory;
+  directory.children = new Map(sortedByUtf8([...children.keys()]).map((name) => [name, children.get(name)]));
+  for (const child of directory.children.values()) if (child.children) sortChildren(child);
+}
