@@ -1,0 +1,188 @@
+"""The embedded default: nodes of one operator in this process, which run a task redundantly and compare.
+
+Drives `session` and `participant` with threads in place of a network. Each node has a key of its own, but all of them
+share a machine, a store and an operator: agreement shows that the function is deterministic here, not that strangers
+would agree (docs/verification.md).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from network import key_store
+from network.participant import Participant
+from network.session import Session, start, step
+from network.session_events import (
+    Action,
+    AskNodes,
+    Assigned,
+    Committed,
+    Event,
+    Execute,
+    Fault,
+    PublishRound,
+    Revealed,
+    Undetermined,
+)
+from runtime.engine import Engine, Execution, Plan, Progress, UndeterminedError, silent
+from storage.blocks import BlockStore
+from storage.cid import CID
+from verifier.commitment import list_cid
+from verifier.compare import Decision
+from verifier.identity import Identity
+from verifier.model import PeerId, Receipt, Rule, Task, Verdict, store_node
+from verifier.record import build_record
+
+REQUESTER = "the embedded requester"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionResult:
+    """What a session gave."""
+
+    verdict: Verdict
+    output: CID | None
+    """The agreed output; None unless AGREED."""
+    record: CID | None
+    """The record, in the store; None unless AGREED."""
+    receipts: tuple[Receipt, ...]
+    """All accepted receipts by node, those that dissent included; all are in the store."""
+    dissent: tuple[Receipt, ...]
+    """Those that claim something else than what was agreed; all of them unless AGREED."""
+    same_state: bool
+    """The receipts of the leading claim also have the same state digest."""
+    executions: tuple[Execution, ...]
+    """Completed executions, by node."""
+    undetermined: tuple[tuple[PeerId, str], ...]
+    """Nodes whose host failed, with the reason: no output, no vote."""
+    faults: tuple[Fault, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Driver:
+    plan: Plan
+    engine: Engine
+    store: BlockStore
+    keys_dir: Path
+    parallel: int
+    progress: Progress
+    identities: dict[PeerId, Identity] = field(default_factory=dict)
+    participants: dict[PeerId, Participant] = field(default_factory=dict)
+    decision: Decision | None = None
+
+    def perform(self, action: Action) -> Iterator[Event]:
+        if isinstance(action, AskNodes):
+            yield Assigned(nodes=tuple(self._new_node() for _ in range(action.count)))
+        elif isinstance(action, Execute):
+            yield from self._execute(action.nodes)
+        elif isinstance(action, PublishRound):
+            yield from self._reveal(action)
+        else:
+            self.decision = action.decision
+
+    def _new_node(self) -> PeerId:
+        identity = key_store.load_or_create(self.keys_dir / f"embedded-{len(self.identities) + 1}.key")
+        self.identities[identity.peer] = identity
+        return identity.peer
+
+    def _execute(self, nodes: tuple[PeerId, ...]) -> Iterator[Event]:
+        pool = ThreadPoolExecutor(max_workers=min(self.parallel, len(nodes)), thread_name_prefix="node")
+        try:
+            futures = {pool.submit(self._run, peer): peer for peer in nodes}
+            for done in as_completed(futures):
+                yield self._commit(futures[done], done)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _run(self, peer: PeerId) -> Execution:
+        label = f"node {list(self.identities).index(peer) + 1}"
+        return self.engine.execute(self.plan, self.store, lambda phrase: self.progress(f"{label}: {phrase}"))
+
+    def _commit(self, peer: PeerId, done: Future[Execution]) -> Event:
+        try:
+            execution = done.result()
+        except UndeterminedError as error:
+            return Undetermined(peer=peer, reason=str(error))
+        if execution.task != self.plan.task:
+            raise ValueError("the engine executed another task")
+        participant = Participant.commit(self.identities[peer], execution, secrets.token_hex(32))
+        self.participants[peer] = participant
+        return Committed(peer=peer, commitment=participant.commitment)
+
+    def _reveal(self, action: PublishRound) -> Iterator[Event]:
+        store_node(self.store, action.commitments)
+        for peer in action.nodes:
+            self.participants[peer], receipt = self.participants[peer].reveal(action.commitments, REQUESTER)
+            yield Revealed(peer=peer, receipt=receipt)
+
+
+def run_embedded(
+    plan: Plan,
+    *,
+    engine: Engine,
+    store: BlockStore,
+    keys_dir: Path,
+    rule: Rule,
+    parallel: int,
+    progress: Progress = silent,
+    parents: tuple[CID, ...] = (),
+    max_nodes: int | None = None,
+) -> SessionResult:
+    """Execute a plan on local nodes until they agree or the bound on nodes is reached; keep the evidence in `store`.
+
+    parallel: executions at the same time; parents: records whose outputs are inputs of this task;
+    max_nodes: None gives `network.session.default_max_nodes(rule)`.
+
+    Raises:
+        UserError: a key file cannot be used. Whatever the engine raises besides `UndeterminedError` ends the session.
+    """
+    driver = _Driver(
+        plan=plan, engine=engine, store=store, keys_dir=keys_dir, parallel=max(1, parallel), progress=progress
+    )
+    session, actions = start(plan.task, rule, max_nodes=max_nodes)
+    queue = deque(actions)
+    while queue:
+        for event in driver.perform(queue.popleft()):
+            session, more = step(session, event)
+            queue.extend(more)
+    if driver.decision is None:
+        raise RuntimeError("the session ended without a decision")
+    return _conclude(driver, session, driver.decision, parents)
+
+
+def _conclude(driver: _Driver, session: Session, decision: Decision, parents: tuple[CID, ...]) -> SessionResult:
+    receipts = tuple(sorted((*decision.agreeing, *decision.dissenting), key=lambda one: one.node.encode()))
+    for receipt in receipts:
+        store_node(driver.store, receipt)
+    return SessionResult(
+        verdict=decision.verdict,
+        output=decision.claim[0] if decision.claim else None,
+        record=_keep_record(driver, session, decision, parents),
+        receipts=receipts,
+        dissent=decision.dissenting,
+        same_state=decision.same_state,
+        executions=tuple(driver.participants[peer].execution for peer in sorted(driver.participants)),
+        undetermined=session.undetermined,
+        faults=session.faults,
+    )
+
+
+def _keep_record(driver: _Driver, session: Session, decision: Decision, parents: tuple[CID, ...]) -> CID | None:
+    """Store the record last, so that one that is in the store has its evidence there too."""
+    if decision.verdict is not Verdict.AGREED or session.published is None:
+        return None
+    parts = Task(function=driver.plan.function_cid, input=driver.plan.input_cid)
+    record = build_record(
+        decision,
+        task=driver.plan.task,
+        parts=parts,
+        rule=session.rule,
+        commitments=list_cid(session.published),
+        parents=parents,
+    )
+    return store_node(driver.store, record)

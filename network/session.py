@@ -1,0 +1,303 @@
+"""The requester's side of commit and reveal, as one transition table. No clock, no sockets, no randomness.
+
+A session asks nodes to execute one task, collects their commitments, closes the round by publishing the list, collects
+the receipts that reveal, and compares them. While they do not agree and more nodes may be asked, another round follows
+whose list holds the earlier commitments too; receipts once revealed keep their vote.
+
+Rule 1: everything that decides is here, in `session_faults` and in `verifier`; drivers move messages and keep time.
+Rule 2: what a peer does wrong is recorded as a `Fault` and never raises; `LocalProtocolError` is a bug of the driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias, TypeVar
+
+from network.session_events import (
+    Action,
+    AskNodes,
+    Assigned,
+    Committed,
+    DeadlinePassed,
+    Event,
+    Execute,
+    Fault,
+    FaultKind,
+    Finish,
+    Phase,
+    PublishRound,
+    Revealed,
+    Undetermined,
+)
+from network.session_faults import commitment_fault, mute_fault, reveal_fault
+from storage.cid import CID
+from verifier.commitment import close_round, list_cid
+from verifier.compare import compare, group_claims, most_frequent
+from verifier.model import Commitment, CommitmentList, PeerId, Receipt, Rule, Verdict
+
+
+class LocalProtocolError(RuntimeError):
+    """The driver of a session broke its rules; never a peer's fault."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """All that a requester knows about one task. Made by `start`, changed by `step` only."""
+
+    task: CID
+    rule: Rule
+    max_nodes: int
+    """Bound on the nodes asked over all rounds."""
+    phase: Phase = Phase.ASSIGNING
+    round_number: int = 1
+    """Counts assignments, so that a deadline tells which one it was for."""
+    asked: frozenset[PeerId] = frozenset()
+    pending: frozenset[PeerId] = frozenset()
+    """Nodes that this phase waits for."""
+    commitments: Mapping[PeerId, Commitment] = field(default_factory=dict)
+    """Of all rounds; only of nodes that count."""
+    published: CommitmentList | None = None
+    """The list of the last closed round."""
+    receipts: Mapping[PeerId, Receipt] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+    undetermined: tuple[tuple[PeerId, str], ...] = ()
+
+
+V = TypeVar("V")
+Step: TypeAlias = tuple[Session, tuple[Action, ...]]
+
+
+def start(task: CID, rule: Rule, *, max_nodes: int | None = None) -> Step:
+    """Begin a session; the first action asks for `rule.replication` nodes.
+
+    max_nodes: None gives `default_max_nodes(rule)`.
+    """
+    bound = default_max_nodes(rule) if max_nodes is None else max(max_nodes, rule.replication)
+    return Session(task=task, rule=rule, max_nodes=bound), (AskNodes(count=rule.replication),)
+
+
+def default_max_nodes(rule: Rule) -> int:
+    """Return the bound on nodes: twice the replication and one more, to settle a split.
+
+    Fewer nodes than the confidence were asked for on purpose: then there are no further ones.
+    """
+    return rule.replication if rule.replication < rule.confidence else 2 * rule.replication + 1
+
+
+def step(session: Session, event: Event) -> Step:
+    """Return the session after `event`, and what the driver must do now. Messages of nodes never asked are dropped.
+
+    Raises:
+        LocalProtocolError: the event makes no sense in this phase; the session is as it was.
+    """
+    transition = TRANSITIONS.get((session.phase, type(event)))
+    if transition is None:
+        raise LocalProtocolError(f"{type(event).__name__} while {session.phase}")
+    if isinstance(event, Committed | Revealed | Undetermined) and event.peer not in session.asked:
+        return session, ()
+    return transition(session, event)
+
+
+def _assign(session: Session, event: Assigned) -> Step:
+    nodes = frozenset(event.nodes)
+    if nodes & session.asked or len(nodes) != len(event.nodes) or len(session.asked | nodes) > session.max_nodes:
+        raise LocalProtocolError("nodes must be new, distinct, and within the bound")
+    if not nodes:
+        return _publish(session) if _fresh(session) else _finish(session)
+    after = replace(session, phase=Phase.COMMITTING, asked=session.asked | nodes, pending=nodes)
+    return after, (Execute(nodes=event.nodes, round_number=session.round_number),)
+
+
+def _commit(session: Session, event: Committed) -> Step:
+    peer, commitment = event.peer, event.commitment
+    known = session.commitments.get(peer)
+    if fault := commitment_fault(session.task, peer, commitment, known):
+        return _settle(_exclude(session, fault))
+    if known is not None:
+        return session, ()
+    if peer not in session.pending:
+        return _blame(session, Fault(peer=peer, kind=FaultKind.LATE, evidence=(commitment,))), ()
+    kept = _with(session.commitments, peer, commitment)
+    return _settle(replace(session, commitments=kept, pending=session.pending - {peer}))
+
+
+def _commit_late(session: Session, event: Committed) -> Step:
+    """A commitment after the close counts for nothing, but a second and different one is evidence."""
+    known = session.commitments.get(event.peer)
+    if fault := commitment_fault(session.task, event.peer, event.commitment, known):
+        return _settle(_exclude(session, fault))
+    if known is not None:
+        return session, ()
+    return _blame(session, Fault(peer=event.peer, kind=FaultKind.LATE, evidence=(event.commitment,))), ()
+
+
+def _reveal(session: Session, event: Revealed) -> Step:
+    peer, receipt = event.peer, event.receipt
+    known = session.receipts.get(peer)
+    if known is None and (session.phase is not Phase.REVEALING or peer not in session.pending):
+        return session, ()  # too late, already recorded as mute: it names an earlier list and must not be blamed again
+    if fault := reveal_fault(session.task, peer, receipt, known, session.published):
+        return _settle(_exclude(session, fault))
+    if known is not None:
+        return session, ()
+    kept = _with(session.receipts, peer, receipt)
+    return _settle(replace(session, receipts=kept, pending=session.pending - {peer}))
+
+
+def _fail_commit(session: Session, event: Undetermined) -> Step:
+    if event.peer not in session.pending:
+        return session, ()
+    entry = (event.peer, event.reason)
+    after = replace(session, pending=session.pending - {event.peer}, undetermined=(*session.undetermined, entry))
+    return _settle(after)
+
+
+def _fail_reveal(session: Session, event: Undetermined) -> Step:
+    """A node that fails after its commitment is as mute as one that hides."""
+    if event.peer not in session.pending:
+        return session, ()
+    return _settle(_mute(session, {event.peer}, event.reason))
+
+
+def _commit_deadline(session: Session, event: DeadlinePassed) -> Step:
+    if _is_stale(session, event):
+        return session, ()
+    late = session
+    for peer in sorted(session.pending):
+        late = _blame(late, Fault(peer=peer, kind=FaultKind.LATE))
+    return _settle(replace(late, pending=frozenset()))
+
+
+def _reveal_deadline(session: Session, event: DeadlinePassed) -> Step:
+    return (session, ()) if _is_stale(session, event) else _settle(_mute(session, session.pending, "deadline"))
+
+
+def _is_stale(session: Session, event: DeadlinePassed) -> bool:
+    return (event.round_number, event.phase) != (session.round_number, session.phase)
+
+
+def _ignore(session: Session, event: Event) -> Step:  # noqa: ARG001
+    """Drop a message that was under way when its phase ended."""
+    return session, ()
+
+
+def _settle(session: Session) -> Step:
+    """Go on when nothing is awaited any more; the phase says where to."""
+    if session.pending or session.phase not in (Phase.COMMITTING, Phase.REVEALING):
+        return session, ()
+    if session.phase is Phase.REVEALING:
+        return _decide(session)
+    # Replacing missing nodes now is better than after the close: nothing has been revealed to anybody yet.
+    missing = session.rule.confidence - len(session.commitments)
+    if missing > 0 and _room(session) > 0:
+        return _ask(session, missing)
+    return _publish(session) if _fresh(session) else _decide(session)
+
+
+def _publish(session: Session) -> Step:
+    """Close the round. A published commitment stays in every later list, so none can be made to vanish."""
+    fresh = _fresh(session)
+    commitments = close_round(session.task, (_published(session) | dict(session.commitments)).values())
+    after = replace(session, phase=Phase.REVEALING, pending=fresh, published=commitments)
+    action = PublishRound(
+        commitments=commitments,
+        cid=list_cid(commitments),
+        nodes=tuple(sorted(fresh)),
+        round_number=session.round_number,
+    )
+    return after, (action,)
+
+
+def _decide(session: Session) -> Step:
+    """Agree, ask more nodes, or give up."""
+    decision = compare(session.receipts.values(), session.rule)
+    if decision.verdict is Verdict.AGREED or _room(session) <= 0:
+        return _finish(session)
+    return _ask(session, more_nodes_needed(session))
+
+
+def _ask(session: Session, wanted: int) -> Step:
+    after = replace(session, phase=Phase.ASSIGNING, round_number=session.round_number + 1)
+    return after, (AskNodes(count=min(wanted, _room(session))),)
+
+
+def _finish(session: Session) -> Step:
+    decision = compare(session.receipts.values(), session.rule)
+    return replace(session, phase=Phase.DONE, pending=frozenset()), (Finish(decision=decision),)
+
+
+def more_nodes_needed(session: Session) -> int:
+    """Return the fewest further receipts that could make the leading claim agreed, at least one."""
+    claims = group_claims(session.receipts.values())
+    leading = most_frequent(claims)
+    votes = len(claims[leading]) if leading else 0
+    return max(session.rule.confidence - votes, len(session.receipts) - 2 * votes + 1, 1)
+
+
+def _room(session: Session) -> int:
+    return session.max_nodes - len(session.asked)
+
+
+def _published(session: Session) -> dict[PeerId, Commitment]:
+    return {} if session.published is None else {one.node: one for one in session.published.commitments}
+
+
+def _fresh(session: Session) -> frozenset[PeerId]:
+    """Return the nodes whose commitments no list holds yet."""
+    return frozenset(session.commitments) - frozenset(_published(session))
+
+
+def _with(mapping: Mapping[PeerId, V], peer: PeerId, value: V) -> Mapping[PeerId, V]:
+    return MappingProxyType({**mapping, peer: value})
+
+
+def _without(mapping: Mapping[PeerId, V], peer: PeerId) -> Mapping[PeerId, V]:
+    return MappingProxyType({key: value for key, value in mapping.items() if key != peer})
+
+
+def _blame(session: Session, fault: Fault) -> Session:
+    """Record a fault, once of each kind and peer, so that a flood of them takes no memory."""
+    if any((fault.peer, fault.kind) == (known.peer, known.kind) for known in session.faults):
+        return session
+    return replace(session, faults=(*session.faults, fault))
+
+
+def _exclude(session: Session, fault: Fault) -> Session:
+    """Record a fault and take away the node's vote."""
+    return replace(
+        _blame(session, fault),
+        pending=session.pending - {fault.peer},
+        commitments=_without(session.commitments, fault.peer),
+        receipts=_without(session.receipts, fault.peer),
+    )
+
+
+def _mute(session: Session, peers: Iterable[PeerId], detail: str) -> Session:
+    for peer in sorted(peers):
+        session = _blame(session, mute_fault(peer, session.published, detail))
+    return replace(session, pending=session.pending - frozenset(peers))
+
+
+TRANSITIONS: Final[Mapping[tuple[Phase, type], Callable[[Session, Any], Step]]] = MappingProxyType(
+    {
+        (Phase.ASSIGNING, Assigned): _assign,
+        (Phase.ASSIGNING, Committed): _commit_late,
+        (Phase.ASSIGNING, Revealed): _reveal,
+        (Phase.ASSIGNING, Undetermined): _ignore,
+        (Phase.ASSIGNING, DeadlinePassed): _ignore,
+        (Phase.COMMITTING, Committed): _commit,
+        (Phase.COMMITTING, Revealed): _reveal,
+        (Phase.COMMITTING, Undetermined): _fail_commit,
+        (Phase.COMMITTING, DeadlinePassed): _commit_deadline,
+        (Phase.REVEALING, Committed): _commit_late,
+        (Phase.REVEALING, Revealed): _reveal,
+        (Phase.REVEALING, Undetermined): _fail_reveal,
+        (Phase.REVEALING, DeadlinePassed): _reveal_deadline,
+        (Phase.DONE, Committed): _ignore,
+        (Phase.DONE, Revealed): _ignore,
+        (Phase.DONE, Undetermined): _ignore,
+        (Phase.DONE, DeadlinePassed): _ignore,
+    }
+)
