@@ -1,0 +1,164 @@
+"""Read UnixFS content out of a store: what it is, what is in it, its bytes.
+
+Trusts no block: names, sizes, depths and shapes are checked as they are met. Memory is bounded by one leaf, a few
+nodes and, for a listing, one directory. Not for several threads at once: make a reader for each.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Final, Literal, TypeAlias
+
+from storage import hamt
+from storage.blocks import BlockStore
+from storage.cid import CID, cid_text
+from storage.dag_pb import Link
+from storage.errors import UserError, VerificationError
+from storage.unixfs_file import FILE_TYPES, UnixfsFile, file_size
+from storage.unixfs_load import DagNode, NodeLoader, is_raw
+from storage.unixfs_names import check_name
+from storage.unixfs_node import NodeType
+
+MAX_ENTRIES: Final = 1 << 20
+"""Names in one directory: listing sorts them in memory, about 300 bytes each."""
+_BUFFER_BYTES: Final = 64 << 10
+
+Kind: TypeAlias = Literal["file", "directory", "symlink"]
+
+_DIRECTORY_TYPES: Final = (NodeType.DIRECTORY, NodeType.SHARD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stat:
+    """What a CID is."""
+
+    kind: Kind
+    size: int
+    """Bytes of the file or of the symlink's target; 0 for a directory."""
+    executable: bool = False
+    """A file with an execute bit in its UnixFS mode; profiles without modes never have one."""
+
+
+class UnixfsReader:
+    """Reads UnixFS DAGs from `store`.
+
+    Every method raises UnavailableError for a block that is not here, and VerificationError for one that breaks the
+    rules of UnixFS or is no UnixFS at all.
+    """
+
+    def __init__(self, store: BlockStore) -> None:
+        self._loader = NodeLoader(store)
+
+    def stat(self, cid: CID) -> Stat:
+        """Tell what `cid` is, from its root block alone."""
+        if is_raw(cid):
+            return Stat(kind="file", size=file_size(self._loader, cid))
+        node = self._loader.node(cid)
+        if node.fs.type in FILE_TYPES:
+            return Stat(kind="file", size=node.size, executable=bool((node.fs.mode or 0) & 0o111))
+        if node.fs.type in _DIRECTORY_TYPES:
+            return Stat(kind="directory", size=0)
+        if node.fs.type is NodeType.SYMLINK:
+            return Stat(kind="symlink", size=len(node.inline))
+        raise VerificationError("UnixFS metadata nodes are not content", where=cid_text(cid))
+
+    def entries(self, cid: CID) -> Iterator[tuple[str, Link]]:
+        """Return the entries of a directory, sorted by the UTF-8 bytes of their names; each link carries its name.
+
+        Raises:
+            UserError: not a directory.
+        """
+        node = self._directory(cid)
+        links = sorted(self._links(cid, node), key=lambda link: link.name)
+        names = [_entry_name(cid, link) for link in links]
+        if len(set(names)) != len(names):
+            raise VerificationError("directory has a name twice", where=cid_text(cid))
+        return iter(list(zip(names, links, strict=True)))
+
+    def resolve(self, cid: CID, path: str) -> CID:
+        """Return what a path of names below `cid` leads to; slashes around it are ignored, symlinks not followed.
+
+        Raises:
+            UserError: a name is missing, is '.' or '..', or stands below something that is no directory.
+        """
+        for name in [name for name in path.split("/") if name]:
+            _check_wanted(path, name)
+            link = self._find(cid, name)
+            if link is None:
+                raise UserError(
+                    f"{name!r} is not there",
+                    where=f"{cid_text(cid)}/{path}",
+                    fix="list the directory with `bacalhau ls`",
+                )
+            cid = link.cid
+        return cid
+
+    def open(self, cid: CID) -> BinaryIO:
+        """Open a file for reading; it seeks, and loads blocks only as they are read.
+
+        Raises:
+            UserError: not a file.
+        """
+        return io.BufferedReader(UnixfsFile(self._loader, cid), _BUFFER_BYTES)
+
+    def read_bytes(self, cid: CID, limit: int) -> bytes:
+        """Return a whole file of at most `limit` bytes.
+
+        Raises:
+            UserError: not a file, or larger.
+        """
+        size = file_size(self._loader, cid)
+        if size > limit:
+            raise UserError(f"file has {size} bytes, the limit is {limit}", where=cid_text(cid))
+        with self.open(cid) as stream:
+            return stream.read()
+
+    def read_link(self, cid: CID) -> str:
+        """Return a symlink's target.
+
+        Raises:
+            UserError: not a symlink.
+        """
+        if self.stat(cid).kind != "symlink":
+            raise UserError("is not a symlink", where=cid_text(cid))
+        try:
+            return self._loader.node(cid).inline.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise VerificationError("symlink target is not UTF-8", where=cid_text(cid)) from error
+
+    def _directory(self, cid: CID) -> DagNode:
+        if self.stat(cid).kind != "directory":
+            raise UserError("is not a directory", where=cid_text(cid), fix="read it with `bacalhau cat`")
+        return self._loader.node(cid)
+
+    def _links(self, cid: CID, node: DagNode) -> Iterator[Link]:
+        links = hamt.list_entries(self._loader.node, cid) if node.fs.type is NodeType.SHARD else iter(node.links)
+        for count, link in enumerate(links):
+            if count >= MAX_ENTRIES:
+                raise VerificationError(f"directory has more than {MAX_ENTRIES} entries", where=cid_text(cid))
+            yield link
+
+    def _find(self, cid: CID, name: str) -> Link | None:
+        """Return one entry; a basic directory is checked whole, a sharded one along the way to the name."""
+        node = self._directory(cid)
+        if node.fs.type is NodeType.SHARD:
+            return hamt.find_entry(self._loader.node, cid, name.encode("utf-8"))
+        return next((link for known, link in self.entries(cid) if known == name), None)
+
+
+def _check_wanted(path: str, name: str) -> None:
+    try:
+        check_name(name)
+    except VerificationError as error:
+        raise UserError(
+            f"{name!r} is not a name that a directory can hold", where=repr(path), fix="write the path from the CID on"
+        ) from error
+
+
+def _entry_name(cid: CID, link: Link) -> str:
+    try:
+        return check_name(link.name)
+    except VerificationError as error:
+        raise VerificationError(f"{error.problem}: {error.where}", where=cid_text(cid)) from error

@@ -1,0 +1,149 @@
+"""Make UnixFS nodes and hand their blocks to a store in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from storage.blocks import BlockStore
+from storage.cid import CID, DAG_PB, RAW, make_cid
+from storage.dag_pb import Link, encode_node
+from storage.hamt import FANOUT, MURMUR3_X64_64, bitfield_of, hash_name, prefix_of, slot_of
+from storage.unixfs_names import check_name
+from storage.unixfs_node import NodeType, UnixfsNode, encode_unixfs
+from storage.unixfs_profile import Profile, ShardEstimate
+
+BATCH_BYTES: Final = 16 << 20
+"""Blocks per transaction: where the store's speed levels off."""
+BATCH_BLOCKS: Final = 16384
+"""The same bound for tiny blocks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A finished DAG, ready to be linked."""
+
+    cid: CID
+    size: int
+    """Bytes of content: of the file, of the symlink's target, or of everything in the directory."""
+    tsize: int
+    """Bytes of all its blocks, counted once per link as DAG-PB wants it."""
+
+
+class BlockBatch:
+    """Blocks on their way to a store, at most about 16 MiB held back."""
+
+    def __init__(self, store: BlockStore) -> None:
+        self._store = store
+        self._held: list[tuple[CID, bytes]] = []
+        self._held_bytes = 0
+        self._depth = 0
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Hold blocks back inside; the outermost exit hands over the rest, or drops it after an error."""
+        self._depth += 1
+        try:
+            yield
+            if self._depth == 1:
+                self._flush()
+        finally:
+            self._depth -= 1
+            if self._depth == 0:
+                self._clear()
+
+    def add(self, cid: CID, data: bytes) -> None:
+        """Take one block; only inside `open`."""
+        if self._depth == 0:
+            raise RuntimeError("blocks are added inside an open batch")
+        self._held.append((cid, data))
+        self._held_bytes += len(data)
+        if self._held_bytes >= BATCH_BYTES or len(self._held) >= BATCH_BLOCKS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._held:
+            self._store.put_many(self._held)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._held = []
+        self._held_bytes = 0
+
+
+class NodeWriter:
+    """Makes the nodes of one profile and adds their blocks to a batch."""
+
+    def __init__(self, batch: BlockBatch, profile: Profile) -> None:
+        self._batch = batch
+        self._profile = profile
+
+    def leaf(self, data: bytes) -> Entry:
+        """Make the leaf for one chunk of a file."""
+        if not self._profile.raw_leaves:
+            content = data or None
+            return self._node([], UnixfsNode(type=NodeType.FILE, data=content, filesize=len(data)), len(data))
+        cid = make_cid(RAW, data)
+        self._batch.add(cid, data)
+        return Entry(cid=cid, size=len(data), tsize=len(data))
+
+    def parent(self, children: Sequence[Entry]) -> Entry:
+        """Make the file node above consecutive parts of a file."""
+        size = sum(child.size for child in children)
+        links = [Link(cid=child.cid, tsize=child.tsize) for child in children]
+        sizes = tuple(child.size for child in children)
+        return self._node(links, UnixfsNode(type=NodeType.FILE, filesize=size, blocksizes=sizes), size)
+
+    def symlink(self, target: str) -> Entry:
+        """Make a symlink."""
+        data = target.encode("utf-8")
+        return self._node([], UnixfsNode(type=NodeType.SYMLINK, data=data), len(data))
+
+    def directory(self, entries: Mapping[str, Entry]) -> Entry:
+        """Make a directory: one block, or a HAMT above the profile's threshold.
+
+        Raises:
+            VerificationError: an unsafe name (`unixfs_names.check_name`).
+        """
+        links = [
+            Link(cid=entry.cid, name=check_name(name).encode("utf-8"), tsize=entry.tsize)
+            for name, entry in entries.items()
+        ]
+        size = sum(entry.size for entry in entries.values())
+        fs = UnixfsNode(type=NodeType.DIRECTORY)
+        if self._estimate(links, fs) > self._profile.shard_threshold_bytes:
+            return self._shard([(hash_name(link.name), link) for link in links], 0, size)
+        return self._node(links, fs, size)
+
+    def _estimate(self, links: Sequence[Link], fs: UnixfsNode) -> int:
+        if self._profile.shard_estimate is ShardEstimate.LINKS_BYTES:
+            return sum(len(link.name) + len(link.cid) for link in links)
+        return len(encode_node(links, encode_unixfs(fs)))
+
+    def _shard(self, items: Sequence[tuple[int, Link]], depth: int, size: int) -> Entry:
+        slots: dict[int, list[tuple[int, Link]]] = {}
+        for hashed, link in items:
+            slots.setdefault(slot_of(hashed, depth), []).append((hashed, link))
+        links = [self._slot_link(index, slot, depth) for index, slot in slots.items()]
+        bits = bitfield_of(sorted(slots))
+        fs = UnixfsNode(type=NodeType.SHARD, data=bits, hash_type=MURMUR3_X64_64, fanout=FANOUT)
+        return self._node(links, fs, size)
+
+    def _slot_link(self, index: int, slot: Sequence[tuple[int, Link]], depth: int) -> Link:
+        """Link the only name of a slot directly, several through a shard below."""
+        prefix = prefix_of(index)
+        if len(slot) == 1:
+            link = slot[0][1]
+            return Link(cid=link.cid, name=prefix + link.name, tsize=link.tsize)
+        below = self._shard(slot, depth + 1, 0)
+        return Link(cid=below.cid, name=prefix, tsize=below.tsize)
+
+    def _node(self, links: Sequence[Link], fs: UnixfsNode, size: int) -> Entry:
+        block = encode_node(links, encode_unixfs(fs))
+        cid = make_cid(DAG_PB, block)
+        if self._profile.cid_version == 0:
+            cid = CID(cid[2:])  # a CIDv0 is the bare multihash
+        self._batch.add(cid, block)
+        return Entry(cid=cid, size=size, tsize=len(block) + sum(link.tsize for link in links))
