@@ -57,6 +57,8 @@ def decode(data: bytes) -> Any:
             pass
     except ValueError as error:
         raise VerificationError(str(error)) from error
+    except RecursionError as error:
+        raise VerificationError("DAG-CBOR is nested too deeply") from error
     return node
 
 

@@ -1,0 +1,156 @@
+"""Checks 1-6, 12 and 13 of the audit: what the record names is here, is what its CID says, and fits together."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from storage.cid import CID, cid_text
+from storage.errors import UnavailableError, VerificationError
+from storage.unixfs_members import members
+from storage.unixfs_read import UnixfsReader
+from verifier.audit_report import Finding, Outcome, examine, examine_each
+from verifier.closure import Visit, visit_trees
+from verifier.evidence import Evidence
+from verifier.model import Function, Input, Lock, Receipt, Record, Runtime, RuntimeFile, Task, Wheel
+
+CHUNK_BYTES: Final = 1 << 20
+MAX_FILE_BYTES: Final = 16 << 30
+"""Files above this are not read: a few blocks, linked over and over, can claim to be an exabyte."""
+
+
+def check_record(evidence: Evidence) -> Outcome:
+    """Check 1: the one node that nothing vouches for but its own CID."""
+    return examine(evidence.load, evidence.cid, Record), cid_text(evidence.cid)
+
+
+def check_blocks(evidence: Evidence) -> Outcome:
+    """Check 2: nodes one by one, because a dissenting receipt's output is nobody's y and need not be here; then trees."""
+    blocks = size = 0
+    findings: list[Finding] = []
+    for visit in _visits(evidence):
+        blocks, size = blocks + 1, size + visit.size
+        if visit.error is not None:
+            findings += examine(_raise, visit.error)
+    return findings, f"{blocks} blocks, {size} bytes"
+
+
+def _visits(evidence: Evidence) -> Iterator[Visit]:
+    for cid in dict.fromkeys(cid for cid, _ in evidence.nodes()):
+        yield next(visit_trees(evidence.store, [cid]))
+    yield from visit_trees(evidence.store, dict.fromkeys(evidence.trees()))
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def check_task(evidence: Evidence) -> Outcome:
+    """Check 3: the nodes of the task, and that they are the record's."""
+    record = evidence.record
+    parts = [(record.task, Task), (record.function, Function), (record.input, Input)]
+    findings = [finding for cid, kind in parts for finding in examine(evidence.load, cid, kind)]
+    findings += examine(_check_triple, evidence)
+    findings += examine(lambda: evidence.load(evidence.function.lock, Lock))
+    findings += examine(lambda: evidence.load(evidence.function.runtime, Runtime))
+    return findings, cid_text(record.task)
+
+
+def _check_triple(evidence: Evidence) -> None:
+    record = evidence.record
+    task = evidence.need(record.task, Task)
+    if task.function != record.function:
+        raise VerificationError("the record's function is not the task's", where=cid_text(record.function))
+    if task.input != record.input:
+        raise VerificationError("the record's input is not the task's", where=cid_text(record.input))
+
+
+def check_source(evidence: Evidence) -> Outcome:
+    """Check 4: there is something to run."""
+    function, reader = evidence.function, UnixfsReader(evidence.store)
+    if function.entry is None:
+        return examine(lambda: list(reader.entries(function.source))), "a script"
+    return examine(_check_function_file, reader, function.source), f"function.py, entry point {function.entry}"
+
+
+def _check_function_file(reader: UnixfsReader, source: CID) -> None:
+    if reader.stat(reader.resolve(source, "function.py")).kind != "file":
+        raise VerificationError("function.py is not a file", where=cid_text(source))
+
+
+def check_wheels(evidence: Evidence) -> Outcome:
+    """Check 5: tie what package indexes know to the bytes that ran."""
+    lock = evidence.need(evidence.function.lock, Lock)
+    reader = UnixfsReader(evidence.store)
+
+    def look(wheel: Wheel) -> None:
+        digest = hashlib.sha256()
+        for chunk in _chunks(reader, wheel.wheel):
+            digest.update(chunk)
+        if digest.hexdigest() != wheel.sha256:
+            raise VerificationError("is not the file that the lock names by sha256", where=wheel.file_name)
+
+    return examine_each(look, lock.wheels), f"{len(lock.wheels)} wheels"
+
+
+def check_runtime(evidence: Evidence) -> Outcome:
+    """Check 6: the files are those of the manifest."""
+    runtime = evidence.need(evidence.function.runtime, Runtime)
+    reader = UnixfsReader(evidence.store)
+
+    def look(file: RuntimeFile) -> None:
+        size = sum(len(chunk) for chunk in _chunks(reader, file.cid))
+        if size != file.size:
+            raise VerificationError(f"has {size} bytes, not {file.size} as the manifest says", where=file.path)
+
+    return examine_each(look, runtime.files), f"{runtime.profile}, {len(runtime.files)} files"
+
+
+def check_output(evidence: Evidence) -> Outcome:
+    """Check 12: y is whole, and ended as the receipts say."""
+    record, reader = evidence.record, UnixfsReader(evidence.store)
+    findings = examine(_check_exit_code, evidence, reader)
+    findings += examine(_drain, reader, record.output)
+    return findings, cid_text(record.output)
+
+
+def _check_exit_code(evidence: Evidence, reader: UnixfsReader) -> None:
+    record = evidence.record
+    written = reader.read_bytes(reader.resolve(record.output, "exit_code"), 8)
+    if not re.fullmatch(rb"(0|[1-9][0-9]{0,2})\n?", written):
+        raise VerificationError("exit_code is not a decimal number", where=cid_text(record.output))
+    for receipt in (evidence.need(cid, Receipt) for cid in record.receipts):
+        if receipt.exit_code != int(written):
+            raise VerificationError(f"exit code is {int(written)}, not {receipt.exit_code}", where=receipt.node)
+
+
+def _drain(reader: UnixfsReader, output: CID) -> None:
+    for member in members(reader, output):
+        if member.kind == "file":
+            size = sum(len(chunk) for chunk in _chunks(reader, member.cid))
+            if size != member.size:
+                raise VerificationError(f"has {size} bytes, its link claims {member.size}", where=member.path)
+
+
+def check_parents(evidence: Evidence) -> Outcome:
+    """Check 13: the edges of the graph are real."""
+    x = evidence.input
+    wanted = {volume.cid for volume in x.volumes} | ({x.data} if x.data is not None else set())
+
+    def look(cid: CID) -> None:
+        output = evidence.load(cid, Record).output
+        if output not in wanted and not any(member.cid in wanted for member in members(reader, output)):
+            raise VerificationError("its output is no input of this task", where=cid_text(cid))
+
+    reader = UnixfsReader(evidence.store)
+    return examine_each(look, evidence.record.parents), f"{len(evidence.record.parents)} parents"
+
+
+def _chunks(reader: UnixfsReader, cid: CID) -> Iterator[bytes]:
+    if reader.stat(cid).size > MAX_FILE_BYTES:
+        raise UnavailableError(f"is larger than {MAX_FILE_BYTES} bytes and was not read", where=cid_text(cid))
+    with reader.open(cid) as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            yield chunk

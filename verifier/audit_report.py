@@ -1,0 +1,81 @@
+"""What an audit says: numbered checks, and the verdict that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+from storage.errors import UnavailableError, UserError, VerificationError
+
+AuditVerdict: TypeAlias = Literal["valid", "invalid", "unchecked"]
+
+SHOWN_PROBLEMS: Final = 5
+"""Enough to see what is going on; a broken input of 10,000 blocks must not make a report of 10,000 lines."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One numbered check of docs/audit.md."""
+
+    n: int
+    name: str
+    ok: bool | None
+    """None: could not be checked, because a block is not here or what it needs failed."""
+    detail: str
+    """What was checked if it is ok, else what is wrong or missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditReport:
+    """The checks in their order."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def verdict(self) -> AuditVerdict:
+        """`invalid` if any check is false, else `unchecked` if any is unknown, else `valid`."""
+        states = [check.ok for check in self.checks]
+        if False in states:
+            return "invalid"
+        return "valid" if states and None not in states else "unchecked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong (`wrong`) or could not be checked."""
+
+    wrong: bool
+    text: str
+
+
+Outcome: TypeAlias = tuple[list[Finding], str]
+"""What a check found, and what it says when that is nothing."""
+
+
+def examine(look: Callable[..., Any], *args: Any) -> list[Finding]:
+    """Return what `look(*args)` finds: nothing, unless it raises one of the expected errors."""
+    try:
+        look(*args)
+    except UnavailableError as error:
+        return [Finding(wrong=False, text=str(error))]
+    except (VerificationError, UserError) as error:
+        return [Finding(wrong=True, text=str(error))]
+    return []
+
+
+def examine_each(look: Callable[[T], Any], items: Iterable[T]) -> list[Finding]:
+    """Return what `look` finds over all items; one that fails does not hide the next."""
+    return [finding for item in items for finding in examine(look, item)]
+
+
+def make_check(n: int, name: str, findings: Sequence[Finding], done: str) -> Check:
+    """Return the check: false if anything is wrong, unknown if anything is missing, else ok with the detail `done`."""
+    if not findings:
+        return Check(n=n, name=name, ok=True, detail=done)
+    wrong = [finding.text for finding in findings if finding.wrong]
+    texts = list(dict.fromkeys(wrong or [finding.text for finding in findings]))
+    more = f"; and {len(texts) - SHOWN_PROBLEMS} more" if len(texts) > SHOWN_PROBLEMS else ""
+    return Check(n=n, name=name, ok=False if wrong else None, detail="; ".join(texts[:SHOWN_PROBLEMS]) + more)

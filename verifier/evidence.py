@@ -1,0 +1,113 @@
+"""The nodes that a record leads to, loaded once each, with the reason where one cannot be had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from storage.blocks import BlockStore
+from storage.cid import CID, cid_text
+from storage.errors import BacalhauError, UnavailableError, VerificationError
+from verifier.model import CommitmentList, Function, Input, Lock, Receipt, Record, Runtime, Task, load_node
+from verifier.schema import Schema
+
+T = TypeVar("T", bound=Schema)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A record under audit. `load` says what is wrong with a node; the others only that they need it."""
+
+    store: BlockStore
+    cid: CID
+    """Of the record."""
+    loaded: dict[CID, Any] = field(default_factory=dict)
+
+    def load(self, cid: CID, kind: type[T]) -> T:
+        """Return the node; the same error again if it failed before.
+
+        Raises:
+            UnavailableError, VerificationError: as `load_node`.
+        """
+        if cid not in self.loaded:
+            self.loaded[cid] = self._load(cid, kind)
+        found = self.loaded[cid]
+        if isinstance(found, BacalhauError):
+            raise found
+        if not isinstance(found, kind):
+            raise VerificationError(f"is not a {kind.VERSION}", where=cid_text(cid))
+        return found
+
+    def _load(self, cid: CID, kind: type[T]) -> T | BacalhauError:
+        try:
+            return load_node(self.store, cid, kind)
+        except (UnavailableError, VerificationError) as error:
+            return error
+
+    def need(self, cid: CID, kind: type[T]) -> T:
+        """Return a node that another check is responsible for.
+
+        Raises:
+            UnavailableError: it cannot be had, for whatever reason; the check in charge names it.
+        """
+        try:
+            return self.load(cid, kind)
+        except VerificationError as error:
+            raise UnavailableError(f"needs a sound {kind.VERSION}", where=cid_text(cid)) from error
+
+    @property
+    def record(self) -> Record:
+        """The record itself."""
+        return self.need(self.cid, Record)
+
+    @property
+    def function(self) -> Function:
+        """The record's f."""
+        return self.need(self.record.function, Function)
+
+    @property
+    def input(self) -> Input:
+        """The record's x."""
+        return self.need(self.record.input, Input)
+
+    @property
+    def commitments(self) -> CommitmentList:
+        """The list of the last round."""
+        return self.need(self.record.commitments, CommitmentList)
+
+    def receipts(self) -> list[Receipt]:
+        """Return the record's receipts, those that dissent included."""
+        return [self.need(cid, Receipt) for cid in (*self.record.receipts, *self.record.dissent)]
+
+    def nodes(self) -> Iterator[tuple[CID, type[Schema]]]:
+        """Yield every node of the closure, as far as they can be reached."""
+        yield self.cid, Record
+        record = self.record
+        yield from ((record.task, Task), (record.function, Function), (record.input, Input))
+        yield record.commitments, CommitmentList
+        for cid in (*record.receipts, *record.dissent):
+            yield cid, Receipt
+            for receipt in self._tried(cid, Receipt):
+                yield receipt.round, CommitmentList
+        for function in self._tried(record.function, Function):
+            yield from ((function.lock, Lock), (function.runtime, Runtime))
+        yield from ((cid, Record) for cid in record.parents)
+
+    def trees(self) -> Iterator[CID]:
+        """Yield the root of every UnixFS DAG of the closure, as far as they can be reached."""
+        record = self.record
+        yield record.output
+        for function in self._tried(record.function, Function):
+            yield function.source
+            yield from (wheel.wheel for lock in self._tried(function.lock, Lock) for wheel in lock.wheels)
+            yield from (file.cid for runtime in self._tried(function.runtime, Runtime) for file in runtime.files)
+        for x in self._tried(record.input, Input):
+            yield from () if x.data is None else (x.data,)
+            yield from (volume.cid for volume in x.volumes)
+
+    def _tried(self, cid: CID, kind: type[T]) -> list[T]:
+        try:
+            return [self.load(cid, kind)]
+        except (UnavailableError, VerificationError):
+            return []
