@@ -14,7 +14,7 @@ import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from storage.errors import VerificationError
@@ -51,10 +51,10 @@ class WheelMember:
     is_dir: bool
 
 
-def index_wheel(file: BinaryIO, *, where: str = "wheel", inflate: bool = False) -> tuple[WheelMember, ...]:
+def index_wheel(file: BinaryIO | Path, *, where: str = "wheel", inflate: bool = False) -> tuple[WheelMember, ...]:
     """Return what a wheel installs, parents before children, sorted by path.
 
-    file: seekable. where: the wheel's name, for errors. inflate: also inflate every member and check size and CRC-32.
+    file: a path, or open and seekable; it is left open. where: the wheel's name, for errors. inflate: also inflate every member and check size and CRC-32.
 
     Checks, each naming its number when it fails:
         1 a zip archive of at most 100,000 members, neither encrypted nor in another method than stored or deflated;
@@ -68,6 +68,9 @@ def index_wheel(file: BinaryIO, *, where: str = "wheel", inflate: bool = False) 
     Raises:
         VerificationError: a check failed.
     """
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            return index_wheel(opened, where=where, inflate=inflate)
     infos, directory_at = _read_directory(file, where)
     members = []
     for info in infos:
