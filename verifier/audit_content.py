@@ -27,7 +27,7 @@ def check_record(evidence: Evidence) -> Outcome:
 
 
 def check_blocks(evidence: Evidence) -> Outcome:
-    """Check 2: nodes one by one, because a dissenting receipt's output is nobody's y and need not be here; then trees."""
+    """Check 2: nodes one by one, for a dissenting receipt's output is nobody's y and need not be here; then trees."""
     blocks = size = 0
     findings: list[Finding] = []
     for visit in _visits(evidence):

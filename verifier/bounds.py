@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
 
 from packaging.utils import canonicalize_name
@@ -119,20 +119,14 @@ def _encodes(text: str) -> bool:
     return not re.search("[\ud800-\udfff]", text)
 
 
-def ascending(key: Callable[[Any], Any], by: str) -> Bound:
-    """Bound a tuple to be strictly ascending by `key`: sorted, without duplicates."""
-
-    def problem(items: tuple[Any, ...]) -> str:
-        keys = [key(item) for item in items]
-        ok = all(left < right for left, right in itertools.pairwise(keys))
-        return "" if ok else f"must be sorted by {by} without duplicates"
-
-    return problem
+def sorted_by(attribute: str) -> Bound:
+    """Bound a tuple to be strictly ascending by a text: by its UTF-8 bytes, the same order in every language."""
+    return lambda items: _ascending_problem([getattr(item, attribute).encode() for item in items], attribute)
 
 
-def utf8(text: str) -> bytes:
-    """Return the order of names and paths: by UTF-8 bytes, the same in every language."""
-    return text.encode()
+def _ascending_problem(keys: Sequence[bytes], by: str) -> str:
+    ascending = all(left < right for left, right in itertools.pairwise(keys))
+    return "" if ascending else f"must be sorted by {by} without duplicates"
 
 
 _HEX = "an even number of lower-case hex digits"
@@ -159,4 +153,5 @@ Amount = Annotated[int, _between(1, MAX_INTEGER)]
 Votes = Annotated[int, _between(1, 1000)]
 ExitCode = Annotated[int, _between(0, 255)]
 Words = Annotated[tuple[Word, ...], lambda value: "" if len(value) <= 64 else "has more than 64 items"]
-SortedLinks = Annotated[tuple[Link, ...], ascending(bytes, "CID")]
+SortedLinks = Annotated[tuple[Link, ...], lambda cids: _ascending_problem(cids, "CID")]
+Tier = Annotated[str, lambda tier: "" if tier == "verified" else "must be 'verified'"]

@@ -33,11 +33,11 @@ from verifier.bounds import (
     Seed,
     Signature,
     SortedLinks,
+    Tier,
     Votes,
     Word,
     Words,
-    ascending,
-    utf8,
+    sorted_by,
 )
 from verifier.peer_id import PeerId
 from verifier.schema import ModelError, Schema
@@ -99,7 +99,7 @@ class Lock(Schema):
     """Version of the guest's Python, such as `3.14`."""
     platform: Word
     """Wheel platform tag, such as `pyemscripten_2026_0_wasm32`."""
-    wheels: Annotated[tuple[Wheel, ...], ascending(lambda wheel: utf8(wheel.name), "name")]
+    wheels: Annotated[tuple[Wheel, ...], sorted_by("name")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,7 @@ class Runtime(Schema):
     """Determinism profile, such as `pyodide-1`."""
     pyodide: Word
     """Version of Pyodide."""
-    files: Annotated[tuple[RuntimeFile, ...], ascending(lambda file: utf8(file.path), "path")]
+    files: Annotated[tuple[RuntimeFile, ...], sorted_by("path")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,8 +162,8 @@ class Input(Schema):
 
     data: Link | None
     """UnixFS file or directory; None is an empty file."""
-    volumes: Annotated[tuple[Volume, ...], ascending(lambda volume: utf8(volume.path), "path")]
-    outputs: Annotated[tuple[OutputMount, ...], ascending(lambda output: utf8(output.name), "name")]
+    volumes: Annotated[tuple[Volume, ...], sorted_by("path")]
+    outputs: Annotated[tuple[OutputMount, ...], sorted_by("name")]
     args: JsonMap
     env: Environment
     seed: Seed | None
@@ -205,7 +205,7 @@ class CommitmentList(Schema):
     VERSION: ClassVar[str] = "commitments/1"
 
     task: Link
-    commitments: Annotated[tuple[Commitment, ...], ascending(lambda commitment: utf8(commitment.node), "node")]
+    commitments: Annotated[tuple[Commitment, ...], sorted_by("node")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,7 +260,7 @@ class Record(Schema):
 
     VERSION: ClassVar[str] = "record/1"
 
-    tier: Annotated[str, lambda tier: "" if tier == "verified" else "must be 'verified'"]
+    tier: Tier
     task: Link
     function: Link
     input: Link
