@@ -82,6 +82,30 @@ def block_key(cid: CID) -> bytes:
     return parts.digest
 
 
+class OverlayBlockStore:
+    """Reads through to another store and keeps what is put in memory only: for trials that must leave nothing behind."""
+
+    def __init__(self, below: BlockStore) -> None:
+        self._below = below
+        self._own = MemoryBlockStore()
+
+    def put(self, cid: CID, data: bytes) -> None:
+        """Keep one block in memory."""
+        self._own.put(cid, data)
+
+    def put_many(self, blocks: Iterable[tuple[CID, bytes]]) -> None:
+        """Keep many blocks in memory."""
+        self._own.put_many(blocks)
+
+    def get(self, cid: CID) -> bytes:
+        """Return the block, checked."""
+        return self._own.get(cid) if self._own.has(cid) else self._below.get(cid)
+
+    def has(self, cid: CID) -> bool:
+        """Tell whether the block is here or below."""
+        return self._own.has(cid) or self._below.has(cid)
+
+
 def block_missing(cid: CID) -> UnavailableError:
     """Return the error for a block that is not here."""
     return UnavailableError(

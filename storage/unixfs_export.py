@@ -23,8 +23,9 @@ def export(reader: UnixfsReader, cid: CID, target: Path, *, max_bytes: int | Non
 
     Raises:
         UserError: the target is there already, or its parent is not.
-        VerificationError: unsafe names, symlinks that lead out of the tree (a symlink alone always does), two names that this file system takes for
-            one, files of more than `max_bytes` in total, or any block that is not what it should be.
+        VerificationError: unsafe names, symlinks that lead out of the tree (a symlink alone always does), two names
+            that this file system takes for one, more than `max_bytes` in all files, or a block that is not what it
+            should be.
         UnavailableError: a block is not here, or the disk refuses.
     """
     _check_target(target)
@@ -88,7 +89,7 @@ def _check_target(target: Path) -> None:
 
 
 def _local(path: str) -> PurePath:
-    """Return a member's path for this system, refusing names that mean more than a name here (Windows: 'C:', 'a\\\\b')."""
+    """Return a member's path for this system, refusing names that mean more than a name here (Windows: 'C:')."""
     names = path.split("/")
     if any(PurePath(name).name != name for name in names):
         raise VerificationError("unsafe name on this system", where=repr(path))
