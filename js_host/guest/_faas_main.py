@@ -66,9 +66,15 @@ def _call(task):
         return _run_script(task["source"])
     module = _import_function(task["source"])
     entry = getattr(module, task["entry"])
-    data = Data(task["data"])
+    data = Data(task["data"] or _empty_file())
     value = entry(data, **task["args"]) if _wants_data(entry) else entry(**task["args"])
     return asyncio.run(_await(value)) if inspect.isawaitable(value) else value
+
+
+def _empty_file():
+    path = "/run/data"
+    with open(path, "wb"):
+        return path
 
 
 async def _await(value):

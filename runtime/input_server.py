@@ -1,0 +1,95 @@
+"""Answers a worker's questions about the task's inputs, from verified blocks.
+
+Handles are small integers that only this object can make, so a worker reaches what it was handed and nothing else.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import BinaryIO
+
+from runtime.frames import Frame
+from storage.cid import CID
+from storage.dag_tar import DagTar
+from storage.errors import BacalhauError, UserError, VerificationError
+from storage.unixfs_read import Stat, UnixfsReader
+
+MAX_READ_BYTES = 1 << 20
+
+_Handle = CID | DagTar
+
+
+class InputServer:
+    """The trees and streams of one execution. Not thread-safe; make one for each worker."""
+
+    def __init__(self, reader: UnixfsReader) -> None:
+        self._reader = reader
+        self._handles: list[_Handle] = []
+        self._streams: dict[int, BinaryIO] = {}
+
+    def hand_over(self, content: CID) -> tuple[int, Stat]:
+        """Make a handle for a file or directory."""
+        return self._new(content), self._reader.stat(content)
+
+    def hand_over_tar(self, directory: CID) -> tuple[int, int]:
+        """Make a handle for the tar stream of a directory; returns it with the stream's size in bytes."""
+        tar = DagTar(self._reader, directory)
+        return self._new(tar), tar.size
+
+    def answer(self, question: Frame) -> Frame:
+        """Answer a frame of type lookup, list or read; failures become frames of type error.
+
+        An error frame makes the worker give up, and the execution undetermined: a missing or wrong block must never
+        look like an I/O error that a function could catch.
+        """
+        try:
+            if question.type == "lookup":
+                return Frame(header=self._lookup(question))
+            if question.type == "list":
+                names = [name for name, _ in self._reader.entries(self._directory(question))]
+                return Frame(header={"type": "names", "names": names})
+            return Frame(header={"type": "bytes"}, payload=self._read(question))
+        except BacalhauError as error:
+            return Frame(header={"type": "error", "message": str(error)})
+
+    def _new(self, content: _Handle) -> int:
+        self._handles.append(content)
+        return len(self._handles) - 1
+
+    def _handle(self, question: Frame) -> int:
+        handle = question.header.get("handle")
+        if not isinstance(handle, int) or not 0 <= handle < len(self._handles):
+            raise VerificationError("the worker asked for something it was not handed")
+        return handle
+
+    def _directory(self, question: Frame) -> CID:
+        content = self._handles[self._handle(question)]
+        if not isinstance(content, bytes):
+            raise VerificationError("the worker listed a stream")
+        return CID(content)
+
+    def _lookup(self, question: Frame) -> dict[str, object]:
+        try:
+            found = self._reader.resolve(self._directory(question), str(question.header.get("name")))
+        except UserError:
+            return {"type": "entry", "kind": "absent"}
+        stat = self._reader.stat(found)
+        target = self._reader.read_link(found) if stat.kind == "symlink" else None
+        return {"type": "entry", "kind": stat.kind, "size": stat.size, "handle": self._new(found), "target": target}
+
+    def _read(self, question: Frame) -> bytes:
+        handle = self._handle(question)
+        position, length = int(question.header["position"]), int(question.header["length"])
+        if position < 0 or not 0 <= length <= MAX_READ_BYTES:
+            raise VerificationError("the worker asked for an impossible range")
+        stream = self._stream(handle)
+        stream.seek(position)
+        return stream.read(length)
+
+    def _stream(self, handle: int) -> BinaryIO:
+        if handle not in self._streams:
+            content = self._handles[handle]
+            self._streams[handle] = (
+                io.BufferedReader(content) if isinstance(content, DagTar) else self._reader.open(CID(content))
+            )
+        return self._streams[handle]

@@ -1,0 +1,75 @@
+"""Builds the output directory y from what a worker sends: `result`, `stdout`, `stderr`, `exit_code`, `outputs/…`.
+
+Trusts no path: `TreeBuilder` refuses what is unsafe or there twice. Every output has the five entries, also when the
+function failed before it made them, so that two nodes that saw the same thing make the same directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runtime.frames import Frame
+from storage.blocks import BlockStore
+from storage.cid import CID
+from storage.errors import VerificationError
+from storage.unixfs_import import Importer
+from storage.unixfs_tree import TreeBuilder
+
+_STREAMS = ("result", "stdout", "stderr")
+FRAME_TYPES = frozenset({"file", "directory", "symlink"})
+"""Frames that begin an entry of the output."""
+
+
+class OutputAssembly:
+    """Collects one output."""
+
+    def __init__(self, store: BlockStore) -> None:
+        self._tree = TreeBuilder(Importer(store))
+        self._seen: set[str] = set()
+
+    def take(self, frame: Frame, following: Iterator[Frame]) -> None:
+        """Take one entry; for a file the pieces follow, up to a frame of type end.
+
+        Raises:
+            VerificationError: the path is unsafe, outside the layout, or there twice.
+        """
+        path = str(frame.header.get("path"))
+        if path not in _STREAMS and not path.startswith("outputs/"):
+            raise VerificationError("the worker sent an entry outside the output layout", where=repr(path))
+        if frame.type == "file":
+            self._tree.add_file(path, _Pieces(following))
+            self._seen.add(path)
+        elif frame.type == "directory":
+            self._tree.add_directory(path)
+        else:
+            self._tree.add_symlink(path, str(frame.header.get("target")))
+
+    def finish(self, exit_code: int) -> CID:
+        """Add what is missing and return the directory's CID."""
+        for path in _STREAMS:
+            if path not in self._seen:
+                self._tree.add_file(path, b"")
+        self._tree.add_file("exit_code", str(exit_code).encode("ascii"))
+        return self._tree.finish().cid
+
+
+class _Pieces:
+    """The pieces of one file as a readable stream."""
+
+    def __init__(self, frames: Iterator[Frame]) -> None:
+        self._frames = frames
+        self._rest = b""
+        self._ended = False
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, empty at the end of the file."""
+        while not self._rest and not self._ended:
+            frame = next(self._frames)
+            if frame.type == "end":
+                self._ended = True
+            elif frame.type == "piece":
+                self._rest = frame.payload
+            else:
+                raise VerificationError(f"the worker sent {frame.type!r} in the middle of a file")
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data

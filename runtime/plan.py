@@ -1,0 +1,46 @@
+"""From parts to a plan: pure, and the same on every node.
+
+`make_plan` is what the requester does; `plan_of_task` is what anybody does who has a task's blocks.
+"""
+
+from __future__ import annotations
+
+from runtime.engine import Plan
+from storage.blocks import BlockStore
+from storage.cid import CID
+from verifier.model import Function, Input, Lock, Task, load_node, store_node
+
+
+def make_plan(function: Function, input_: Input, lock: Lock, *, store: BlockStore, wall_clock_s: float) -> Plan:
+    """Store the nodes of a task and return the plan to execute it."""
+    function_cid, input_cid = store_node(store, function), store_node(store, input_)
+    task = store_node(store, Task(function=function_cid, input=input_cid))
+    return Plan(
+        task=task,
+        function_cid=function_cid,
+        input_cid=input_cid,
+        function=function,
+        input=input_,
+        lock=lock,
+        wall_clock_s=wall_clock_s,
+    )
+
+
+def plan_of_task(task: CID, store: BlockStore, wall_clock_s: float) -> Plan:
+    """Return the plan of a task whose blocks are in the store.
+
+    Raises:
+        UnavailableError: a block is not here.
+        VerificationError: a block is not what its CID says, or not of its type.
+    """
+    parts = load_node(store, task, Task)
+    function = load_node(store, parts.function, Function)
+    return Plan(
+        task=task,
+        function_cid=parts.function,
+        input_cid=parts.input,
+        function=function,
+        input=load_node(store, parts.input, Input),
+        lock=load_node(store, function.lock, Lock),
+        wall_clock_s=wall_clock_s,
+    )

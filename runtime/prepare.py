@@ -1,0 +1,211 @@
+"""From a request to a plan: reads source and data, locks packages, prepares the runtime. Touches disk and network.
+
+Checks come cheapest first, so that a typo is told before anything is fetched; blocks imported before an error are
+content-addressed and harmless, and nothing else is left behind.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from runtime import arguments, source_check
+from runtime.engine import Engine, Plan, Progress, silent
+from runtime.distribution import read_distribution
+from runtime.downloads import Downloads, Report, quiet
+from runtime.lock import lock_requirements, standard_sources
+from runtime.npm_client import pyodide_package
+from runtime.plan import make_plan
+from runtime.prepared_runtime import make_runtime
+from runtime.quantity import parse_bytes
+from runtime.release import DISTRIBUTION_FILE, PLATFORM, PYODIDE_VERSION, PYTHON_VERSION
+from runtime.request import Request
+from runtime.resolver_client import UvResolver
+from runtime.source_import import ENTRY_FILE, REQUIREMENTS_FILE, Source, import_source, read_source
+from storage.blocks import BlockStore, OverlayBlockStore
+from storage.cid import CID, is_cid_text, parse_cid
+from storage.errors import UserError
+from storage.unixfs_import import Importer
+from storage.unixfs_read import UnixfsReader
+from verifier.model import Function, Input, Limits, Lock, Volume, store_node
+
+MIN_MEMORY = 64 << 20
+MAX_MEMORY = (4 << 30) - (64 << 10)
+"""What 32-bit WebAssembly can address, less the page that stays unmapped."""
+
+OUTPUT_LIMIT = 1 << 30
+"""Bytes of all outputs of one execution."""
+
+_CHECK_TIMEOUT_S = 120.0
+_SYNTAX_CHECK = """
+import json, sys
+try:
+    compile(open("/function/checked.py", "rb").read(), "function.py", "exec", dont_inherit=True)
+except SyntaxError as error:
+    print(json.dumps([error.lineno or 1, error.msg]))
+"""
+
+
+def prepare(
+    request: Request,
+    *,
+    store: BlockStore,
+    cache_dir: Path,
+    engine: Engine,
+    progress: Progress = silent,
+    report: Report = quiet,
+) -> Plan:
+    """Return the plan of a request.
+
+    progress: told when a step begins. report: told how many bytes of a download have come.
+
+    Raises:
+        UserError: the request cannot be met; says what to change.
+        UnavailableError: something needed is not here and could not be fetched.
+        VerificationError: something fetched is not what it should be.
+    """
+    source = read_source(request.function, request.code, request.requirements)
+    args = arguments.parse_args(request.args)
+    outputs, limits = arguments.parse_outputs(request.outputs), _limits(request)
+    env, seed = arguments.parse_env(request.env), arguments.parse_seed(request.seed)
+    entry = None if request.code is not None else request.entry
+    if entry is None and args:
+        raise UserError("a script takes no arguments", where="--arg", fix="use -e NAME=value, or a function file")
+    module = source_check.parse(source.content(ENTRY_FILE) or b"", ENTRY_FILE)
+    if not isinstance(module, source_check.SyntaxProblem) and entry is not None:
+        source_check.check_entry(module, entry=entry, args=args, where=source.where)
+
+    wanted = _wanted(request, store)
+    arguments.check_disjoint([path for path, _ in wanted] + [output.path for output in outputs], "-v")
+
+    package = pyodide_package(cache_dir, progress)
+    runtime = make_runtime(package, store)
+    if isinstance(module, source_check.SyntaxProblem):
+        _confirm_syntax(source, module, runtime, store=store, engine=engine)
+    lock = _lock(source, package, store=store, cache_dir=cache_dir, progress=progress, report=report)
+    function = Function(source=import_source(source, store), entry=entry, lock=store_node(store, lock), runtime=runtime)
+    data, volumes = _import_contents(request, wanted, store, progress)
+    input_ = Input(
+        data=data, volumes=volumes, outputs=outputs, args=args, env=env, seed=seed, epoch=request.epoch, limits=limits
+    )
+    return make_plan(function, input_, lock, store=store, wall_clock_s=request.timeout_s)
+
+
+def _lock(
+    source: Source, package: Path, *, store: BlockStore, cache_dir: Path, progress: Progress, report: Report
+) -> Lock:
+    content = source.content(REQUIREMENTS_FILE) or b""
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError("is not UTF-8 text", where=REQUIREMENTS_FILE, fix="save it as UTF-8") from error
+    distribution, resolver = read_distribution(package / DISTRIBUTION_FILE), UvResolver()
+    with Downloads() as downloads:
+        sources = standard_sources(
+            distribution=distribution,
+            pyodide=PYODIDE_VERSION,
+            downloads=downloads,
+            resolver=resolver,
+            cache_dir=cache_dir,
+        )
+        return lock_requirements(
+            text,
+            distribution=distribution,
+            store=store,
+            sources=sources,
+            cache_dir=cache_dir,
+            resolver=resolver,
+            progress=progress,
+            report=report,
+        )
+
+
+def _limits(request: Request) -> Limits:
+    memory = parse_bytes(request.memory, where="--memory")
+    if not MIN_MEMORY <= memory <= MAX_MEMORY:
+        raise UserError(f"{request.memory} is out of range", where="--memory", fix="choose between 64Mb and 4095Mb")
+    if request.fuel is not None:
+        raise UserError(
+            "this runtime does not count fuel", where="--fuel", fix="leave it out; --timeout guards the host"
+        )
+    return Limits(fuel=None, memory=memory // 65536 * 65536, output=OUTPUT_LIMIT)
+
+
+def _wanted(request: Request, store: BlockStore) -> list[tuple[str, CID | Path]]:
+    """Return (guest path, content) of the data, if any, and then of each volume; nothing is imported yet."""
+    wanted = []
+    if request.data is not None:
+        content = _located(request.data, "-i", store)
+        wanted.append(("/inputs" if _is_directory(content, store) else "/inputs/data", content))
+    for text in request.volumes:
+        place, path = arguments.split_volume(text)
+        wanted.append((path, _located(place, "-v", store)))
+    return wanted
+
+
+def _located(text: str, flag: str, store: BlockStore) -> CID | Path:
+    """Return the CID of content given as CID or CID/path, or an existing local path."""
+    head, _, rest = text.partition("/")
+    if is_cid_text(head):
+        reader = UnixfsReader(store)
+        cid = reader.resolve(parse_cid(head), rest)
+        reader.stat(cid)
+        return cid
+    if "://" in text:
+        raise UserError("URLs are not read yet", where=f"{flag} {text}", fix="download it and give the local path")
+    if not Path(text).exists():
+        fix = "check the path, or give the CID of something that was added with `bacalhau add`"
+        raise UserError("is neither a CID nor an existing path", where=f"{flag} {text}", fix=fix)
+    return Path(text).resolve()
+
+
+def _is_directory(content: CID | Path, store: BlockStore) -> bool:
+    return content.is_dir() if isinstance(content, Path) else UnixfsReader(store).stat(content).kind == "directory"
+
+
+def _import_contents(
+    request: Request, wanted: list[tuple[str, CID | Path]], store: BlockStore, progress: Progress
+) -> tuple[CID | None, tuple[Volume, ...]]:
+    imported = []
+    for path, content in wanted:
+        if isinstance(content, Path):
+            progress(f"importing {content}")
+            content = Importer(store).path(content).cid
+        imported.append(Volume(path=path, cid=content))
+    data = imported.pop(0).cid if request.data is not None else None
+    return data, tuple(sorted(imported, key=lambda volume: volume.path.encode()))
+
+
+def _confirm_syntax(
+    source: Source, problem: source_check.SyntaxProblem, runtime: CID, *, store: BlockStore, engine: Engine
+) -> None:
+    """Let the guest's own grammar decide whether the source is wrong: the host's may be older."""
+    store = OverlayBlockStore(store)
+    lock = Lock(python=PYTHON_VERSION, platform=PLATFORM, wheels=())
+    checker = Source(
+        files=(("checked.py", source.content(ENTRY_FILE) or b""), (ENTRY_FILE, _SYNTAX_CHECK.encode())), where="check"
+    )
+    function = Function(source=import_source(checker, store), entry=None, lock=store_node(store, lock), runtime=runtime)
+    limits = Limits(fuel=None, memory=MIN_MEMORY * 4, output=1 << 20)
+    input_ = Input(data=None, volumes=(), outputs=(), args={}, env={}, seed=None, epoch=0, limits=limits)
+    plan = make_plan(function, input_, lock, store=store, wall_clock_s=_CHECK_TIMEOUT_S)
+    execution = engine.execute(plan, store)
+    reader = UnixfsReader(store)
+    said = reader.read_bytes(reader.resolve(execution.output, "stdout"), 1 << 16)
+    if said.strip():
+        line, message = _guest_problem(json.loads(said))
+        raise UserError(f"syntax error: {message}", where=f"{source.where}:{line}", fix="correct the line")
+    if execution.exit_code != 0:
+        version = ".".join(map(str, sys.version_info[:2]))
+        raise UserError(
+            f"does not parse: {problem.message} (Python {version} here, {PYTHON_VERSION} in the guest)",
+            where=f"{source.where}:{problem.line}",
+            fix="correct the line",
+        )
+
+
+def _guest_problem(answer: Any) -> tuple[int, str]:
+    line, message = answer
+    return int(line), str(message)

@@ -1,0 +1,112 @@
+"""Prepared runtimes: the files that turn a task into an output, as one CID, and as a directory that Node can read.
+
+A runtime is made from the pinned Pyodide package and the modules of js_host. Any runtime whose blocks are in the store
+can be laid out again and run, so old records stay checkable.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import js_host
+from runtime.release import PROFILE, PYODIDE_FILES, PYODIDE_VERSION
+from storage.blocks import BlockStore, MemoryBlockStore
+from storage.cid import CID, cid_text
+from storage.errors import VerificationError
+from storage.unixfs_import import Importer
+from storage.unixfs_read import UnixfsReader
+from verifier.model import Runtime, RuntimeFile, load_node, store_node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeDirectory:
+    """A runtime laid out on disk; every file was checked against the manifest when this was made."""
+
+    cid: CID
+    path: Path
+    profile: str
+    guest_modules: tuple[str, ...]
+    """File names of the Python modules that are placed inside Pyodide; below `guest/`."""
+
+
+def make_runtime(pyodide_package: Path, store: BlockStore) -> CID:
+    """Import the runtime of this release into `store` and return its CID; the same on every machine."""
+    importer = Importer(store)
+    files = []
+    for path, source in sorted(_sources(pyodide_package), key=lambda item: item[0].encode()):
+        with source.open("rb") as stream:
+            entry = importer.file(stream)
+        files.append(RuntimeFile(path=path, size=entry.size, cid=entry.cid))
+    return store_node(store, Runtime(profile=PROFILE, pyodide=PYODIDE_VERSION, files=tuple(files)))
+
+
+def _sources(pyodide_package: Path) -> Iterator[tuple[str, Path]]:
+    for name in PYODIDE_FILES:
+        yield name, pyodide_package / name
+    for name in js_host.HOST_MODULES:
+        yield name, js_host.HOST_DIR / name
+    for name in js_host.GUEST_MODULES:
+        yield f"guest/{name}", js_host.HOST_DIR / "guest" / name
+
+
+def open_runtime(cid: CID, store: BlockStore, runtimes_dir: Path) -> RuntimeDirectory:
+    """Lay out a runtime below `runtimes_dir`, or check the one that is there, and return it.
+
+    Raises:
+        UnavailableError: blocks of the runtime are not in the store.
+        VerificationError: a block, or a file on disk, is not what the manifest says.
+    """
+    manifest = load_node(store, cid, Runtime)
+    target = runtimes_dir / cid_text(cid)
+    if not target.is_dir():
+        _lay_out(manifest, store, target)
+    for file in manifest.files:
+        _check_file(target / file.path, file)
+    guest = tuple(file.path.removeprefix("guest/") for file in manifest.files if file.path.startswith("guest/"))
+    return RuntimeDirectory(cid=cid, path=target, profile=manifest.profile, guest_modules=guest)
+
+
+def _lay_out(manifest: Runtime, store: BlockStore, target: Path) -> None:
+    """Write the files beside the target and rename, so that a directory that exists is whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    reader = UnixfsReader(store)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".runtime-") as name:
+        work = Path(name) / "files"
+        for file in manifest.files:
+            path = work / file.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with reader.open(file.cid) as source, path.open("wb") as out:
+                shutil.copyfileobj(source, out, 1 << 20)
+        try:
+            work.rename(target)
+        except OSError:  # another process was first
+            if not target.is_dir():
+                raise
+
+
+def _check_file(path: Path, expected: RuntimeFile) -> None:
+    try:
+        with path.open("rb") as stream:
+            found = Importer(_Forgetful()).file(stream)
+    except FileNotFoundError as error:
+        raise _damaged(path) from error
+    if (found.cid, found.size) != (expected.cid, expected.size):
+        raise _damaged(path)
+
+
+def _damaged(path: Path) -> VerificationError:
+    return VerificationError(
+        "file of the prepared runtime was changed", where=os.fspath(path), fix=f"remove {path.parent} and run again"
+    )
+
+
+class _Forgetful(MemoryBlockStore):
+    """Computes CIDs without keeping blocks."""
+
+    def put(self, cid: CID, data: bytes) -> None:
+        """Drop the block."""

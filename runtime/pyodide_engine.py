@@ -1,0 +1,211 @@
+"""Executes Python tasks: one fresh Node process with Pyodide for each execution.
+
+Maps a plan to the worker's start frame, serves its inputs, and imports what it gives back. Whatever goes wrong on the
+host's side is `UndeterminedError`; whatever the function does is an output.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from runtime.engine import Execution, Plan, Progress, UndeterminedError, silent
+from runtime.frames import Frame
+from runtime.input_server import InputServer
+from runtime.node_client import find_node
+from runtime.output_assembly import FRAME_TYPES, OutputAssembly
+from runtime.prepared_runtime import RuntimeDirectory, open_runtime
+from runtime.wheel_store import WheelCache, index_wheel
+from runtime.worker_transport import Worker, start_worker
+from storage.blocks import BlockStore
+from storage.errors import VerificationError
+from storage.unixfs_read import UnixfsReader
+from verifier.model import EngineInfo
+
+ENGINE_NAME = "pyodide-node"
+
+SOURCE_MOUNT = "/function"
+DATA_MOUNT = "/inputs"
+"""A directory is mounted here, a file as /inputs/data."""
+DATA_STREAM = "/run/data"
+"""What `data` reads: the file, or the tar stream of the directory."""
+
+_ISOLATION = ("process", "node-permission", "sealed-python")
+"""Layers in force with this engine, outermost first. The operating-system jail is not among them yet."""
+
+_PHASES = {"boot": "starting Python", "run": "running the function", "collect": "collecting outputs"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PyodideEngine:
+    """Runs tasks of the profile pyodide-1. Thread-safe: every execution has its own process and readers."""
+
+    runtimes_dir: Path
+    wheels_dir: Path
+
+    def execute(self, plan: Plan, store: BlockStore, progress: Progress = silent) -> Execution:
+        """Run the task once; see `runtime.engine.Engine.execute`."""
+        node = find_node()
+        runtime = open_runtime(plan.function.runtime, store, self.runtimes_dir)
+        reader = UnixfsReader(store)
+        server = InputServer(reader)
+        with ExitStack() as stack:
+            opened = _Descriptors(stack)
+            start = _start_frame(plan, runtime, server, opened, self._wheel_members(plan, store, opened))
+            worker = stack.enter_context(
+                start_worker(node, runtime.path, descriptors=opened.numbers, wall_clock_s=plan.wall_clock_s)
+            )
+            worker.send(start)
+            return _converse(plan, store, worker, server, progress, node.version, node.arch)
+
+    def _wheel_members(self, plan: Plan, store: BlockStore, opened: _Descriptors) -> list[list[Any]]:
+        """List the files of all wheels with where their bytes are: [path, descriptor, offset, packed, size, method]."""
+        cache = WheelCache(self.wheels_dir)
+        members: dict[str, list[Any]] = {}
+        for wheel in plan.lock.wheels:
+            file = opened.keep(cache.open(wheel, store))
+            for member in index_wheel(file, where=wheel.file_name):
+                if not member.is_dir:
+                    place = [file.fileno(), member.offset, member.compressed_size, member.size, member.method]
+                    members.setdefault(member.path, [member.path, *place])
+        return [members[path] for path in sorted(members, key=str.encode)]
+
+
+class _Descriptors:
+    """Files opened for a worker; closed when the execution ends."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self.numbers: list[int] = []
+
+    def keep(self, file: BinaryIO) -> BinaryIO:
+        """Hand over an open file; its descriptor keeps its number in the worker."""
+        self._stack.callback(file.close)
+        self.numbers.append(file.fileno())
+        return file
+
+    def open(self, path: Path) -> int:
+        """Open a file for reading, hand it over and return its number."""
+        return self.keep(path.open("rb")).fileno()
+
+
+def _start_frame(
+    plan: Plan, runtime: RuntimeDirectory, server: InputServer, opened: _Descriptors, members: list[list[Any]]
+) -> Frame:
+    mounts = _mounts(plan, server)
+    return Frame(
+        header={
+            "type": "start",
+            "runtime": {
+                "glue": "./pyodide.asm.mjs",
+                "wasm": _file(opened, runtime.path / "pyodide.asm.wasm"),
+                "stdlib": _file(opened, runtime.path / "python_stdlib.zip"),
+                "guest": {name: (runtime.path / "guest" / name).read_text("utf-8") for name in runtime.guest_modules},
+            },
+            "wheel_members": members,
+            "mounts": mounts,
+            "outputs": [{"name": output.name, "path": output.path} for output in plan.input.outputs],
+            "environment": dict(plan.input.env),
+            "epoch": plan.input.epoch,
+            "entropy_key": entropy_key(plan),
+            "limits": {"memory": plan.input.limits.memory, "output": plan.input.limits.output},
+            "guest": {
+                "entry": plan.function.entry,
+                "args": dict(plan.input.args),
+                "data": DATA_STREAM if plan.input.data is not None else None,
+                "source": f"{SOURCE_MOUNT}/function.py",
+            },
+        }
+    )
+
+
+def _file(opened: _Descriptors, path: Path) -> dict[str, int]:
+    return {"fd": opened.open(path), "size": path.stat().st_size}
+
+
+def _mounts(plan: Plan, server: InputServer) -> list[dict[str, Any]]:
+    mounts = []
+
+    def mount(path: str, content: Any) -> None:
+        handle, stat = server.hand_over(content)
+        mounts.append({"path": path, "handle": handle, "kind": stat.kind, "size": stat.size})
+
+    mount(SOURCE_MOUNT, plan.function.source)
+    if plan.input.data is not None:
+        handle, stat = server.hand_over(plan.input.data)
+        is_directory = stat.kind == "directory"
+        place = DATA_MOUNT if is_directory else f"{DATA_MOUNT}/data"
+        mounts.append({"path": place, "handle": handle, "kind": stat.kind, "size": stat.size})
+        stream, size = server.hand_over_tar(plan.input.data) if is_directory else (handle, stat.size)
+        mounts.append({"path": DATA_STREAM, "handle": stream, "kind": "file", "size": size})
+    for volume in plan.input.volumes:
+        mount(volume.path, volume.cid)
+    return mounts
+
+
+def entropy_key(plan: Plan) -> str:
+    """Return the ChaCha20 key of a task's randomness, hex: sha-256 of the seed, or of the task where none was given."""
+    seed = plan.task if plan.input.seed is None else bytes.fromhex(plan.input.seed)
+    kind = b"task" if plan.input.seed is None else b"seed"
+    return hashlib.sha256(b"bacalhau-entropy/1\0" + kind + b"\0" + seed).hexdigest()
+
+
+def _converse(
+    plan: Plan, store: BlockStore, worker: Worker, server: InputServer, progress: Progress, version: str, arch: str
+) -> Execution:
+    """Answer the worker until it is done."""
+    assembly = OutputAssembly(store)
+    frames = _frames(worker)
+    for frame in frames:
+        if frame.type in ("lookup", "list", "read"):
+            worker.send(server.answer(frame))
+        elif frame.type in FRAME_TYPES:
+            _take(assembly, frame, frames)
+        elif frame.type == "phase":
+            progress(_PHASES.get(str(frame.header.get("name")), "working"))
+        elif frame.type == "done":
+            return _execution(plan, frame, assembly, EngineInfo(
+                name=ENGINE_NAME, version=version, arch=arch, isolation=_ISOLATION
+            ))  # fmt: skip
+        elif frame.type == "failed":
+            raise UndeterminedError(_first_line(str(frame.header.get("message"))))
+    raise UndeterminedError("the worker stopped talking")
+
+
+def _take(assembly: OutputAssembly, frame: Frame, following: Iterator[Frame]) -> None:
+    try:
+        assembly.take(frame, following)
+    except VerificationError as error:
+        raise UndeterminedError(f"the worker sent an impossible output: {error}") from error
+
+
+def _frames(worker: Worker) -> Iterator[Frame]:
+    while True:
+        yield worker.receive()
+
+
+def _execution(plan: Plan, done: Frame, assembly: OutputAssembly, engine: EngineInfo) -> Execution:
+    header = done.header
+    try:
+        exit_code, state_digest = int(header["exit_code"]), str(header["state_digest"])
+        timings = {str(name): float(ms) / 1000 for name, ms in header["timings_ms"].items()}
+        output = assembly.finish(exit_code)
+    except (KeyError, TypeError, ValueError, AttributeError, VerificationError) as error:
+        raise UndeterminedError(f"the worker's last frame is malformed: {error}") from error
+    return Execution(
+        task=plan.task,
+        output=output,
+        exit_code=exit_code,
+        fuel=None,
+        state_digest=state_digest,
+        engine=engine,
+        timings_s=timings,
+    )
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else "the worker failed without a message"

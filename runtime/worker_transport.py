@@ -1,0 +1,170 @@
+"""A worker process: Node with one task, two pipes and a wall-clock guard.
+
+Knows how to start, talk to and end the process; what the frames mean is `pyodide_engine`'s business. The process gets
+no environment, no standard input, a working directory of `/` and only the descriptors named here.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, BinaryIO, Self
+
+from runtime.engine import UndeterminedError
+from runtime.frames import Frame, read_frame, write_frame
+from runtime.node_client import Node
+from storage.errors import VerificationError
+
+HOST_STACK_BYTES = 1 << 30
+"""Stack asked of the operating system: Python's own stack check, at 10 MB of guest stack, must come first."""
+
+_V8_STACK_SHARE = 0.9
+"""V8 may use this part of it; the rest is for the native code below."""
+
+_NODE_FLAGS = (
+    "--no-warnings",
+    "--no-addons",
+    "--no-deprecation",
+    "--disable-proto=delete",
+    "--disallow-code-generation-from-strings",
+    "--permission",
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Worker:
+    """A running worker. Use as a context manager: leaving it ends the process whatever happened."""
+
+    process: subprocess.Popen[bytes]
+    to_worker: BinaryIO
+    from_worker: BinaryIO
+    errors: IO[bytes]
+    """What Node itself printed on its standard error: diagnostics of host failures."""
+    guard: threading.Timer
+    deadline_passed: threading.Event = field(default_factory=threading.Event)
+
+    def send(self, frame: Frame) -> None:
+        """Send a frame.
+
+        Raises:
+            UndeterminedError: the worker is gone.
+        """
+        try:
+            write_frame(self.to_worker, frame)
+        except (BrokenPipeError, ValueError) as error:
+            raise self._gone() from error
+
+    def receive(self) -> Frame:
+        """Wait for a frame.
+
+        Raises:
+            UndeterminedError: the worker is gone, or speaks nonsense.
+        """
+        try:
+            return read_frame(self.from_worker)
+        except EOFError as error:
+            raise self._gone() from error
+        except VerificationError as error:
+            raise UndeterminedError(error.problem) from error
+
+    def _gone(self) -> UndeterminedError:
+        self.process.wait()
+        if self.deadline_passed.is_set():
+            return UndeterminedError(
+                f"the wall-clock guard of {self.guard.interval:g} s ended the worker",
+                fix="raise it with --timeout, or make the function do less",
+            )
+        self.errors.seek(0)
+        lines = self.errors.read(65536).decode("utf-8", "replace").strip().splitlines()
+        reason = next((line for line in lines if "rror" in line), lines[0] if lines else "it left no message")
+        return UndeterminedError(f"the worker died with status {self.process.returncode}: {reason}")
+
+    def __enter__(self) -> Self:
+        """Return the worker."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the process and everything it may have started."""
+        self.guard.cancel()
+        if self.process.poll() is None:
+            _kill_group(self.process)
+        self.process.wait()
+        self.guard.join()
+        for stream in (self.to_worker, self.from_worker, self.errors):
+            try:
+                stream.close()
+            except BrokenPipeError:  # unsent bytes for a process that is gone
+                continue
+
+
+def start_worker(node: Node, runtime_dir: Path, *, descriptors: Sequence[int], wall_clock_s: float) -> Worker:
+    """Start `worker.mjs` of a laid-out runtime with the given descriptors open under their own numbers."""
+    child_in, parent_out = os.pipe()
+    parent_in, child_out = os.pipe()
+    errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by Worker.__exit__
+    try:
+        process = subprocess.Popen(
+            [*_command(node, runtime_dir), str(child_in), str(child_out)],
+            pass_fds=[child_in, child_out, *descriptors],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            env={},
+            cwd="/",
+            start_new_session=True,
+        )
+    except OSError as error:
+        for descriptor in (parent_in, parent_out):
+            os.close(descriptor)
+        errors.close()
+        raise UndeterminedError(f"Node could not be started: {error}") from error
+    finally:
+        os.close(child_in)
+        os.close(child_out)
+    passed = threading.Event()
+
+    def end() -> None:
+        passed.set()
+        _kill_group(process)
+
+    guard = threading.Timer(wall_clock_s, end)
+    guard.daemon = True
+    guard.start()
+    return Worker(
+        process=process,
+        to_worker=os.fdopen(parent_out, "wb"),
+        from_worker=os.fdopen(parent_in, "rb"),
+        errors=errors,
+        guard=guard,
+        deadline_passed=passed,
+    )
+
+
+def _command(node: Node, runtime_dir: Path) -> list[str]:
+    """Return the command; a shell raises the stack limit, since Python may not run code between fork and exec."""
+    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+    stack_bytes = HOST_STACK_BYTES if hard == resource.RLIM_INFINITY else min(HOST_STACK_BYTES, hard)
+    limit = f'ulimit -s {stack_bytes // 1024}; exec "$@"'
+    flags = [
+        *_NODE_FLAGS,
+        f"--allow-fs-read={runtime_dir}",
+        f"--stack-size={int(stack_bytes / 1024 * _V8_STACK_SHARE)}",
+    ]
+    return ["/bin/sh", "-c", limit, "sh", str(node.binary), *flags, str(runtime_dir / "worker.mjs")]
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
