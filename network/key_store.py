@@ -37,9 +37,11 @@ def load(path: Path) -> Identity:
         raise
     except OSError as error:
         raise UserError(f"key file cannot be read ({error.strerror})", where=str(path)) from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         _check_owner(os.fstat(descriptor), path)
-        seed = file.read(SEED_BYTES + 1)
+        seed = os.read(descriptor, SEED_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(seed) != SEED_BYTES:
         raise UserError("is not a key of 32 bytes", where=str(path), fix="remove it, and a new key will be made")
     return Identity.from_seed(seed)

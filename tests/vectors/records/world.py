@@ -1,7 +1,7 @@
 """A small but complete record, built node by node, with a place to break each of them.
 
 `edits` maps the name of a node to a function that changes it before it is encoded, past all types; names are those that
-`World` passes to `_edit`: "lock", "commitment/0", "signed receipt/1", … Everything is fixed (keys, nonces, contents), so
+`World` passes to `_edit`: "lock", "commitment/0", "stored receipt/1", … Everything is fixed (keys, nonces, contents):
 a world is the same bytes on every machine. `write_cases.py` makes the committed cases of it.
 """
 
@@ -44,7 +44,7 @@ def tree(store: MemoryBlockStore, files: Mapping[str, bytes]) -> CID:
 
 @dataclass(kw_only=True)
 class World:
-    """One task, executed by `len(exits)` nodes of which the last `liars` claim another output."""
+    """One task, executed by `nodes` nodes of which the last `liars` claim another output."""
 
     nodes: int = 3
     liars: int = 0
