@@ -99,7 +99,7 @@ class Downloads:
 
     @contextmanager
     def _stream(self, url: str, start: int = 0, length: int | None = None) -> Iterator[httpx.Response]:
-        host = urlsplit(url).netloc.rpartition("@")[2]
+        host = _host(url)
         if host in self._unreachable:
             raise SourceMissError(self._unreachable[host])
         # Bytes as they are: a hash or a range of an encoded body would mean something else.
@@ -125,6 +125,14 @@ class Downloads:
             timeout = httpx.Timeout(READ_S, connect=CONNECT_S)
             self._client = httpx.Client(timeout=timeout, follow_redirects=True)
         return self._client
+
+
+def _host(url: str) -> str:
+    """Return host and port, without credentials."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError as error:
+        raise SourceMissError(f"the address is malformed: {error}") from error
 
 
 def _content_length(response: httpx.Response) -> int | None:

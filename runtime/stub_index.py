@@ -55,7 +55,9 @@ def stub_wheel(package: DistributionPackage) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, text in files.items():
-            archive.writestr(zipfile.ZipInfo(f"{info}/{name}", date_time=(1980, 1, 1, 0, 0, 0)), text)
+            entry = zipfile.ZipInfo(f"{info}/{name}", date_time=(1980, 1, 1, 0, 0, 0))
+            entry.create_system = 3  # otherwise it says on which system it was made
+            archive.writestr(entry, text)
     return out.getvalue()
 
 
