@@ -20,6 +20,9 @@ import { WheelTree } from "./wheel_tree.mjs";
 
 const parent = new Parent(Number(processArguments[0]), Number(processArguments[1]));
 
+/** Not writable: everything but /work, /tmp and the outputs. */
+const SEALED_DIRECTORIES = ["/", "/home", "/lib", "/lib/python3.14", "/dev", "/inputs", "/proc", "/usr", "/usr/bin"];
+
 /** Exit code of a WebAssembly trap (out-of-bounds access and the like): the shell's code for SIGSEGV. */
 const TRAPPED = 139;
 
@@ -50,7 +53,7 @@ function mountAll(Module, start) {
     else remote.attachFile(path, { kind, size, handle, target: null });
   }
   for (const { path } of start.outputs) FS.mkdirTree(path);
-  for (const path of ["/", "/home", "/lib", "/lib/python3.14", "/dev", "/usr", "/usr/bin"]) FS.chmod(path, 0o555);
+  for (const path of SEALED_DIRECTORIES) FS.chmod(path, 0o555);
 }
 
 /** Run the guest's main and return the exit code. Host trouble is thrown. */

@@ -5,6 +5,7 @@ Every error names the flag and the text, and says how to write it.
 
 from __future__ import annotations
 
+import itertools
 import json
 import posixpath
 import re
@@ -149,7 +150,7 @@ def check_disjoint(paths: Sequence[str], where: str) -> None:
         UserError: two overlap.
     """
     ordered = sorted(paths, key=lambda path: path.split("/"))
-    for outer, inner in zip(ordered, ordered[1:], strict=False):
+    for outer, inner in itertools.pairwise(ordered):
         if inner == outer or inner.startswith(f"{outer}/"):
             raise UserError(f"{inner} lies in {outer}", where=where, fix="choose paths that do not overlap")
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from runtime import arguments, source_check
-from runtime.engine import Engine, Plan, Progress, silent
 from runtime.distribution import read_distribution
 from runtime.downloads import Downloads, Report, quiet
+from runtime.engine import Engine, Plan, Progress, silent
 from runtime.lock import lock_requirements, standard_sources
 from runtime.npm_client import pyodide_package
 from runtime.plan import make_plan
@@ -35,7 +35,7 @@ MIN_MEMORY = 64 << 20
 MAX_MEMORY = (4 << 30) - (64 << 10)
 """What 32-bit WebAssembly can address, less the page that stays unmapped."""
 
-OUTPUT_LIMIT = 1 << 30
+OUTPUT_LIMIT = 256 << 20
 """Bytes of all outputs of one execution."""
 
 _CHECK_TIMEOUT_S = 120.0

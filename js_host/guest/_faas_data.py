@@ -26,7 +26,7 @@ class Data(io.BufferedReader):
             if step == 1:
                 return self._at(start, max(0, stop - start))
             whole = self._at(min(start, stop + 1), abs(stop - start)) if step < 0 else self._at(start, stop - start)
-            return whole[::-1][:: -step] if step < 0 else whole[::step]
+            return whole[::-1][::-step] if step < 0 else whole[::step]
         index = key.__index__()
         if index < 0:
             index += self._size

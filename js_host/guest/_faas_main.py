@@ -22,6 +22,12 @@ from _faas_trace import format_exception
 
 _OUT_OF_MEMORY = 137
 
+_POSITIONAL = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    inspect.Parameter.VAR_POSITIONAL,
+)
+
 
 def run():
     """Run the task described by /run/task.json."""
@@ -87,8 +93,7 @@ def _wants_data(entry):
         parameters = inspect.signature(entry).parameters.values()
     except (TypeError, ValueError):
         return True
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    return any(parameter.kind in positional for parameter in parameters)
+    return any(parameter.kind in _POSITIONAL for parameter in parameters)
 
 
 def _import_function(path):

@@ -43,7 +43,7 @@ def _encode(value, where, out, inside):
         out.append(json.dumps(value, ensure_ascii=False))
     elif kind is bytes:
         text = base64.b64encode(value).decode().rstrip("=")
-        out.append('{"/":{"bytes":"%s"}}' % text)
+        out.append(f'{{"/":{{"bytes":"{text}"}}}}')
     elif kind in (list, tuple, dict):
         if id(value) in inside:
             raise TypeError(f"{where} has no canonical form: it contains itself")

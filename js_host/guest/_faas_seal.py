@@ -3,9 +3,12 @@
 Defence in depth only: the boundary is the process around Node (docs/determinism.md).
 """
 
+import builtins
 import os
 import sys
 import time
+
+import __main__
 
 _JS_MODULES = ("js", "pyodide_js", "pyodide", "_pyodide", "_pyodide_core", "micropip", "pyodide_http")
 
@@ -20,9 +23,6 @@ def seal():
         if name.split(".")[0] in _JS_MODULES or type(sys.modules[name]).__name__ == "JsProxy":
             del sys.modules[name]
     sys.meta_path.insert(0, _NoBridge)
-    import __main__
-    import builtins
-
     for namespace in (__main__.__dict__, builtins.__dict__):
         for name in [n for n, v in namespace.items() if type(v).__name__.startswith("JsProxy")]:
             del namespace[name]
@@ -38,10 +38,11 @@ class _NoBridge:
     """Refuses the bridge's module names with a reason."""
 
     @staticmethod
-    def find_spec(name, path=None, target=None):
+    def find_spec(name, _path=None, _target=None):
         """Raise for the bridge's modules, leave the rest to others."""
         if name.split(".")[0] in _JS_MODULES:
-            raise ModuleNotFoundError(f"No module named {name!r}: JavaScript is not reachable from a function", name=name)
+            message = f"No module named {name!r}: JavaScript is not reachable from a function"
+            raise ModuleNotFoundError(message, name=name)
 
 
 def _virtual_sleep():

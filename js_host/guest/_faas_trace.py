@@ -3,7 +3,12 @@
 import traceback
 
 _FUNCTION = "/function/"
-_OURS = ("/lib/python3.14/_faas_", "<string>", "<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
+_OURS = (
+    "/lib/python3.14/_faas_",
+    "<string>",
+    "<frozen importlib._bootstrap>",
+    "<frozen importlib._bootstrap_external>",
+)
 
 
 def format_exception(error):
