@@ -30,6 +30,9 @@ MAX_INTEGER: Final = (1 << 63) - 1
 MAX_JSON_DEPTH: Final = 64
 """Deep enough for arguments, shallow enough for every decoder's stack."""
 
+MAX_NODES: Final = 4096
+"""Commitments or receipts of one record: above what a rule can ask for, and an audit of it still takes seconds."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -119,6 +122,11 @@ def _encodes(text: str) -> bool:
     return not re.search("[\ud800-\udfff]", text)
 
 
+def at_most(limit: int) -> Bound:
+    """Bound a tuple's length."""
+    return lambda items: f"has more than {limit} items" if len(items) > limit else ""
+
+
 def sorted_by(attribute: str) -> Bound:
     """Bound a tuple to be strictly ascending by a text: by its UTF-8 bytes, the same order in every language."""
     return lambda items: _ascending_problem([getattr(item, attribute).encode() for item in items], attribute)
@@ -152,6 +160,6 @@ Count = Annotated[int, _between(0, MAX_INTEGER)]
 Amount = Annotated[int, _between(1, MAX_INTEGER)]
 Votes = Annotated[int, _between(1, 1000)]
 ExitCode = Annotated[int, _between(0, 255)]
-Words = Annotated[tuple[Word, ...], lambda value: "" if len(value) <= 64 else "has more than 64 items"]
-SortedLinks = Annotated[tuple[Link, ...], lambda cids: _ascending_problem(cids, "CID")]
+Words = Annotated[tuple[Word, ...], at_most(64)]
+SortedLinks = Annotated[tuple[Link, ...], at_most(MAX_NODES), lambda cids: _ascending_problem(cids, "CID")]
 Tier = Annotated[str, lambda tier: "" if tier == "verified" else "must be 'verified'"]

@@ -16,6 +16,7 @@ from storage.blocks import BlockStore
 from storage.cid import CID, DAG_CBOR, cid_text, codec_of, make_cid
 from storage.errors import UserError, VerificationError
 from verifier.bounds import (
+    MAX_NODES,
     AbsolutePath,
     Amount,
     Count,
@@ -37,6 +38,7 @@ from verifier.bounds import (
     Votes,
     Word,
     Words,
+    at_most,
     sorted_by,
 )
 from verifier.peer_id import PeerId
@@ -205,7 +207,7 @@ class CommitmentList(Schema):
     VERSION: ClassVar[str] = "commitments/1"
 
     task: Link
-    commitments: Annotated[tuple[Commitment, ...], sorted_by("node")]
+    commitments: Annotated[tuple[Commitment, ...], at_most(MAX_NODES), sorted_by("node")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ a world is the same bytes on every machine. `write_cases.py` makes the committed
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,22 @@ Edit = Callable[[Any], None]
 STATE = "5a" * 32
 ENGINE = {"name": "pyodide", "version": "314.0.3", "arch": "x86_64", "isolation": ["process"]}
 WHEEL = b"PK\x05\x06" + b"\0" * 18
+
+
+class KeptStore(MemoryBlockStore):
+    """Also keeps the CIDs, so that blocks can be written out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[CID, bytes] = {}
+
+    def put(self, cid: CID, data: bytes) -> None:
+        self.put_many([(cid, data)])
+
+    def put_many(self, blocks: Iterable[tuple[CID, bytes]]) -> None:
+        batch = list(blocks)
+        super().put_many(batch)
+        self.kept.update(batch)
 
 
 def identity(number: int) -> Identity:
@@ -50,7 +66,7 @@ class World:
     liars: int = 0
     confidence: int = 2
     edits: Mapping[str, Edit] = field(default_factory=dict)
-    store: MemoryBlockStore = field(default_factory=MemoryBlockStore)
+    store: MemoryBlockStore = field(default_factory=KeptStore)
 
     def _edit(self, name: str, node: Any) -> Any:
         if name in self.edits:
