@@ -1,0 +1,5 @@
+"""`python -m bacalhau` is `bacalhau`."""
+
+from bacalhau.cli.main import run
+
+run()

@@ -1,0 +1,133 @@
+"""An audit from what a person named to the verdict: finds the record, checks it, and runs the task again if asked.
+
+The checks are `verifier.audit`'s; this file adds where the record comes from (the local store, or one CAR file) and
+what a rerun says. It never turns "not here" into "invalid", nor into "valid".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bacalhau.proof import OpenedProof, describe_roots, open_proof
+from bacalhau.replay import Rerun, rerun
+from bacalhau.services import Services
+from bacalhau.targets import Target, find_target
+from runtime.engine import Engine, Progress
+from storage.blocks import BlockStore
+from storage.cid import CID, cid_text, parse_cid
+from storage.errors import UserError, VerificationError
+from verifier.audit import audit_record
+from verifier.audit_report import AuditReport, AuditVerdict, Check
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """What was found."""
+
+    record: CID | None
+    checks: tuple[Check, ...] = ()
+    reruns: tuple[Rerun, ...] = ()
+    reason: str = ""
+    """Why nothing could be checked, or why it was not run again; empty otherwise."""
+
+    @property
+    def verdict(self) -> AuditVerdict:
+        """`invalid` if any check or rerun is false, else `unchecked` if any is unknown or there is none."""
+        reruns = tuple(Check(n=n, name="rerun", ok=one.ok, detail=one.detail) for n, one in enumerate(self.reruns))
+        return AuditReport(checks=self.checks + reruns if self.checks else ()).verdict
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object of docs/cli.md."""
+        return {
+            "verdict": self.verdict,
+            "record": cid_text(self.record) if self.record else None,
+            "reason": self.reason or None,
+            "checks": [{"n": one.n, "name": one.name, "ok": one.ok, "detail": one.detail} for one in self.checks],
+            "reruns": [one.to_json() for one in self.reruns],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """How to run a task again; None in its place means not to."""
+
+    engine: Engine
+    wall_clock_s: float
+    progress: Progress
+
+
+def audit_here(text: str, services: Services, replay: Replay | None) -> Audit:
+    """Audit what a CID or job id names with the blocks of the local store.
+
+    Raises:
+        UserError: it names nothing here.
+    """
+    with services.open_store() as store, services.open_jobs() as jobs:
+        target = find_target(text, jobs)
+        if target.record is None:
+            return Audit(record=None, reason=_why_none(target))
+        return _audit(store, target.record, replay)
+
+
+def audit_file(path: Path, text: str | None, services: Services, replay: Replay | None) -> Audit:
+    """Audit a record, or the record of an output, with the blocks of one CAR file and no others.
+
+    text: a CID or job id; None if the file has one root, which is then meant.
+
+    Raises:
+        UserError: the file is no CAR, or is about something else.
+        VerificationError: it is damaged so that not even its record can be found.
+    """
+    wanted = None if text is None else _wanted(text, services)
+    with open_proof(path) as proof:
+        record = proof.record_for(wanted)
+        if record is None and proof.damage:
+            raise VerificationError(proof.damage, fix="get the proof again")
+        if record is None:
+            fix = f"its roots are: {describe_roots(proof)}"
+            raise UserError("does not prove this" if wanted else "has not exactly one root", where=str(path), fix=fix)
+        return _with_damage(_audit(proof.store, record, replay), proof)
+
+
+def _wanted(text: str, services: Services) -> CID:
+    """Return the CID to look for among the roots; only a job id needs the jobs here."""
+    try:
+        return parse_cid(text)
+    except UserError:
+        with services.open_jobs() as jobs:
+            job = find_target(text, jobs).job
+    if job is None or job.record is None:
+        raise UserError("this job has no record", where=text, fix="give the record's CID")
+    return job.record
+
+
+def _audit(store: BlockStore, record: CID, replay: Replay | None) -> Audit:
+    found = Audit(record=record, checks=audit_record(store, record).checks)
+    if replay is None:
+        return found
+    # What is known to be wrong is not run; what is unknown in part may still be.
+    if found.verdict == "invalid" or not _is_runnable(found):
+        return replace(found, reason=f"not run again: the record is {found.verdict}")
+    again = rerun(store, record, engine=replay.engine, wall_clock_s=replay.wall_clock_s, progress=replay.progress)
+    return replace(found, reruns=(again,))
+
+
+def _is_runnable(found: Audit) -> bool:
+    """Tell whether all the blocks that a run needs were found sound."""
+    return all(check.ok for check in found.checks if check.name in ("record", "blocks", "task", "wheels", "receipts"))
+
+
+def _with_damage(found: Audit, proof: OpenedProof) -> Audit:
+    """Say in check 2 what is wrong with the file: a block that is not what its CID says is false, not missing."""
+    if not proof.damage:
+        return found
+    checks = tuple(replace(one, ok=False, detail=proof.damage) if one.name == "blocks" else one for one in found.checks)
+    return replace(found, checks=checks)
+
+
+def _why_none(target: Target) -> str:
+    if target.job is not None:
+        return f"this job has no record: it was not verified ({target.job.verdict})"
+    return "no record here names this output"

@@ -1,0 +1,54 @@
+"""`bacalhau audit`: is there sound evidence that y = f(x) was agreed on?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bacalhau.cli.options import json_option, services_of
+from bacalhau.exit_codes import of_audit
+from bacalhau.services import Services
+from runtime.request import DEFAULT_TIMEOUT_S
+from storage.errors import UserError
+
+if TYPE_CHECKING:
+    from bacalhau.auditing import Audit, Replay
+
+
+@click.command("audit", short_help="Check the evidence that y = f(x) was agreed on.")
+@click.argument("target", metavar="CID|JOB", required=False)
+@click.option("--rerun", is_flag=True, help="Run the task again here and compare.")
+@click.option("--car", type=click.Path(path_type=Path), metavar="FILE", help="Audit offline, with this file alone.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S, show_default=True,
+              help="Seconds after which a rerun gives up.")  # fmt: skip
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context, /, target: str | None, rerun: bool, car: Path | None, timeout: float, as_json: bool
+) -> int:
+    """Check a record, the newest record of an output or task, or a job: valid, invalid or unchecked.
+
+    The checks are numbered; docs/audit.md says what each of them looks at.
+    """
+    from bacalhau.auditing import Replay
+    from bacalhau.progress import shown_progress
+    from bacalhau.render import print_audit, print_json
+
+    services = services_of(ctx)
+    with shown_progress() as progress:
+        replay = Replay(engine=services.engine, wall_clock_s=timeout, progress=progress) if rerun else None
+        found = _audit(target, car, services, replay).to_json()
+    print_json(found) if as_json else print_audit(found)
+    return of_audit(found["verdict"])
+
+
+def _audit(target: str | None, car: Path | None, services: Services, replay: Replay | None) -> Audit:
+    from bacalhau.auditing import audit_file, audit_here
+
+    if car is not None:
+        return audit_file(car, target, services, replay)
+    if target is None:
+        raise UserError("nothing to audit", where="audit", fix="give the CID of a record or output, or a job id")
+    return audit_here(target, services, replay)

@@ -1,0 +1,61 @@
+"""The command `bacalhau`: which commands there are, and how one call ends.
+
+stdout is the answer, stderr is progress and prose; the exit codes are `bacalhau.exit_codes`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from bacalhau.cli.boundary import guarded
+from bacalhau.cli.lazy_group import LazyGroup
+
+if TYPE_CHECKING:
+    from bacalhau.services import Services
+
+COMMANDS: Final = {
+    "run": ("bacalhau.cli.run", "Run something on several nodes and verify the result."),
+    "audit": ("bacalhau.cli.audit", "Check the evidence that y = f(x) was agreed on."),
+    "get": ("bacalhau.cli.get", "Lay out an output as files, with its proof."),
+    "list": ("bacalhau.cli.list_jobs", "List the jobs that ran here, the newest first."),
+    "describe": ("bacalhau.cli.describe", "Show all that is known of a job."),
+    "add": ("bacalhau.cli.add", "Put a file or directory into the store; print its CID."),
+    "cat": ("bacalhau.cli.cat", "Write the bytes of a file in the store to stdout."),
+    "ls": ("bacalhau.cli.ls", "List a directory in the store."),
+    "id": ("bacalhau.cli.identity", "Show the peer ids of this machine's nodes."),
+    "doctor": ("bacalhau.cli.doctor", "Check what is needed here and what protects you."),
+    "version": ("bacalhau.cli.version", "Show the versions of everything that decides a result."),
+}
+"""Name -> (module, line in the help)."""
+
+_HELP: Final = """Deterministic functions whose results anyone can check from a CID.
+
+Exit codes: 0 verified or done, 1 not verified or audit failed, 2 wrong call, 3 the function itself failed, 4 could not
+be checked, 70 a bug of ours."""
+
+group = LazyGroup("bacalhau", help=_HELP, lazy=COMMANDS)
+
+
+def main(arguments: Sequence[str], services: Services | None = None) -> int:
+    """Run one command and return its exit code.
+
+    services: what it works with; None gives `default_services`.
+    """
+
+    def call() -> int:
+        code = group.main(list(arguments), prog_name="bacalhau", standalone_mode=False, obj=services)
+        sys.stdout.flush()
+        return int(code or 0)
+
+    return guarded(call)
+
+
+def run() -> None:
+    """Run the command line of this process and exit; what the package installs as `bacalhau`."""
+    # A function's text can hold what the locale cannot show; that must not end the command.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(main(sys.argv[1:]))

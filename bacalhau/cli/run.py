@@ -1,0 +1,9 @@
+"""`bacalhau run`: one subcommand for each kind of thing that can run."""
+
+from bacalhau.cli.lazy_group import LazyGroup
+
+command = LazyGroup(
+    "run",
+    help="Run something on several nodes and verify the result.",
+    lazy={"python": ("bacalhau.cli.run_python", "Run a Python function deterministically.")},
+)

@@ -1,0 +1,185 @@
+"""`bacalhau run python`: flags in, an `Order` out; the flow itself is `bacalhau.run_job`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bacalhau.cli.options import json_option, services_of
+from bacalhau.exit_codes import ExitCode, of_run
+from bacalhau.services import Services
+from runtime.request import DEFAULT_EPOCH, DEFAULT_MEMORY, DEFAULT_TIMEOUT_S, Request
+from storage.errors import UserError
+from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION, make_rule
+from verifier.model import ModelError, Rule
+
+
+@click.command("python", short_help="Run a Python function deterministically.")
+@click.argument("function", required=False, type=click.Path(path_type=Path))
+@click.option("-c", "code", metavar="CODE", help="Run this script; what it prints is its output.")
+@click.option("-r", "requirements", metavar="FILE", type=click.Path(path_type=Path), help="Packages to install.")
+@click.option("-i", "data", metavar="CID|PATH", help="The input: what the function gets as `data`.")
+@click.option("-v", "volumes", metavar="CID:PATH", multiple=True, help="Mount a further input, read-only.")
+@click.option("-o", "outputs", metavar="NAME:PATH", multiple=True, help="Collect PATH as outputs/NAME.")
+@click.option("-e", "env", metavar="K=V", multiple=True, help="Set an environment variable.")
+@click.option("--arg", "args", metavar="K=V", multiple=True, help="Pass an argument; JSON, or a bare word.")
+@click.option("--entry", default="main", show_default=True, help="Function to call.")
+@click.option("--seed", metavar="HEX", help="Seed of all randomness.  [default: derived from the task]")
+@click.option(
+    "--epoch", type=int, default=DEFAULT_EPOCH, show_default=True, help="When the clock starts, Unix seconds."
+)
+@click.option("--fuel", type=int, metavar="N", help="Instructions to spend (not with this runtime).")
+@click.option("--memory", default=DEFAULT_MEMORY, show_default=True, help="Memory of the function.")
+@click.option("--concurrency", type=int, default=DEFAULT_REPLICATION, show_default=True, help="Nodes that run it.")
+@click.option("--confidence", type=int, default=DEFAULT_CONFIDENCE, show_default=True, help="Nodes that must agree.")
+@click.option("--diverse", is_flag=True, help="Require different engines (not with nodes of this process).")
+@click.option("-l", "--label", "labels", multiple=True, help="Label the job.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S, show_default=True,
+              help="Seconds after which a node gives up.")  # fmt: skip
+@click.option("--deterministic/--no-deterministic", default=True, show_default=True, help="Nothing else exists.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait for the end (always, without a node).")
+@click.option("--id-only", is_flag=True, help="Print the job id alone.")
+@click.option("--dry-run", is_flag=True, help="Print the plan with all CIDs; run nothing.")
+@click.option("--download", is_flag=True, help="Lay out the output as files afterwards, like `bacalhau get`.")
+@click.option("--output-dir", type=click.Path(path_type=Path), help="Where to; implies --download.")
+@click.option("--local", is_flag=True, help="Run on nodes of this process (the only mode so far).")
+@click.option("--no-cache", is_flag=True, help="Run although the result is known (always, so far).")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, /, **flags: Any) -> int:
+    """Run a Python function on several nodes that must agree on its output.
+
+    FUNCTION is a directory with function.py (and requirements.txt), or one file. Its `main(data)` gets the input as a
+    file-like object; what it returns is the result.
+    """
+    from bacalhau.run_job import Order
+
+    refuse_unbuilt(flags)
+    rule = read_rule(flags["concurrency"], flags["confidence"])
+    order = Order(request=read_request(flags), rule=rule, labels=flags["labels"])
+    target = read_target(flags)
+    services = services_of(ctx)
+    if flags["dry_run"]:
+        return _show_plan(order, services, as_json=flags["as_json"])
+    return _run(order, services, flags, target)
+
+
+def refuse_unbuilt(flags: dict[str, Any]) -> None:
+    """Refuse flags that promise what is not there.
+
+    Raises:
+        UserError: one was given.
+    """
+    if not flags["deterministic"]:
+        raise UserError("only deterministic runs exist", where="--no-deterministic", fix="leave it out")
+    if not flags["wait"]:
+        raise UserError("needs a node that goes on when this ends", where="--no-wait", fix="leave it out")
+    if flags["fuel"] is not None:
+        raise UserError(
+            "this runtime does not count fuel", where="--fuel", fix="leave it out; --timeout guards the host"
+        )
+    if flags["diverse"]:
+        problem = "the nodes of this process all have the same engine"
+        raise UserError(problem, where="--diverse", fix="leave it out")
+
+
+def read_rule(concurrency: int, confidence: int) -> Rule:
+    """Return the rule of two flags.
+
+    Raises:
+        UserError: out of range, or it could never be met.
+    """
+    if confidence > concurrency:
+        fix = "add --confidence 1 to trust a single node" if concurrency == 1 else "raise --concurrency"
+        raise UserError(f"is more than --concurrency {concurrency}", where=f"--confidence {confidence}", fix=fix)
+    try:
+        return make_rule(replication=concurrency, confidence=confidence)
+    except ModelError as error:
+        flag, value = ("--confidence", confidence) if error.field == "confidence" else ("--concurrency", concurrency)
+        raise UserError(error.problem, where=f"{flag} {value}", fix="choose another number") from error
+
+
+def read_request(flags: dict[str, Any]) -> Request:
+    """Return the request, as typed.
+
+    Raises:
+        UserError: both a function and code, or neither.
+    """
+    if (flags["function"] is None) == (flags["code"] is None):
+        problem = "no function is given" if flags["code"] is None else "a function and -c are both given"
+        raise UserError(problem, where="run python", fix="give a directory, a file, or -c 'code'")
+    return Request(
+        function=flags["function"],
+        code=flags["code"],
+        requirements=flags["requirements"],
+        entry=flags["entry"],
+        data=flags["data"],
+        volumes=flags["volumes"],
+        outputs=flags["outputs"],
+        env=flags["env"],
+        args=flags["args"],
+        seed=flags["seed"],
+        epoch=flags["epoch"],
+        fuel=flags["fuel"],
+        memory=flags["memory"],
+        timeout_s=flags["timeout"],
+    )
+
+
+def read_target(flags: dict[str, Any]) -> Path | None:
+    """Return where to lay out the output if it was said; refused now rather than after a long run.
+
+    Raises:
+        UserError: it is there already.
+    """
+    from bacalhau.layout import check_target
+
+    if flags["output_dir"] is None:
+        return None
+    target: Path = flags["output_dir"].absolute()
+    check_target(target)
+    return target
+
+
+def _show_plan(order: Any, services: Services, *, as_json: bool) -> int:
+    from bacalhau.progress import shown_progress
+    from bacalhau.render import print_json, print_plan
+    from bacalhau.run_job import plan_only
+
+    with shown_progress() as progress:
+        plan = plan_only(order, services, progress)
+    print_json(plan) if as_json else print_plan(plan)
+    return ExitCode.DONE
+
+
+def _run(order: Any, services: Services, flags: dict[str, Any], target: Path | None) -> int:
+    from bacalhau.progress import shown_progress
+    from bacalhau.render import print_json, print_run, print_text
+    from bacalhau.run_job import run_job
+
+    with shown_progress() as progress:
+        report = run_job(order, services, progress)
+    if flags["as_json"]:
+        print_json(report)
+    elif flags["id_only"]:
+        print_text(report["job"])
+    else:
+        print_run(report)
+    if flags["download"] or target is not None:
+        _download(report, services, target)
+    return of_run(report["verdict"], report["exit_code"])
+
+
+def _download(report: dict[str, Any], services: Services, target: Path | None) -> None:
+    from bacalhau.layout import default_target, lay_out
+    from bacalhau.render import stderr_console
+    from storage.cid import parse_cid
+
+    if report["output"] is None:
+        return  # not verified: there is nothing to lay out, and the exit code says so
+    place = target or default_target(report["job"])
+    with services.open_store() as store:
+        lay_out(store, parse_cid(report["output"]), parse_cid(report["record"]), place)
+    stderr_console().print(f"output is in {place}")

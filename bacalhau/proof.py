@@ -1,0 +1,107 @@
+"""A record with everything that its audit reads, as one CAR: proof that can be checked offline by anyone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import BinaryIO, Final
+
+from storage.blocks import BlockStore
+from storage.car import read_car, write_car
+from storage.cid import CID, cid_text
+from storage.errors import UserError, VerificationError
+from storage.sqlite_block_store import SqliteBlockStore
+from verifier.closure import visit_trees
+from verifier.evidence import Evidence
+from verifier.model import Record
+
+_BLOCKS_PER_PUT: Final = 64
+"""16 MiB of leaves in one transaction."""
+
+
+def write_proof(store: BlockStore, record: CID, stream: BinaryIO) -> None:
+    """Write the record's closure as a CAR whose root is the record. The same record gives the same bytes.
+
+    Raises:
+        UnavailableError: a block of it is not here.
+        VerificationError: a block is not what it should be.
+    """
+    write_car(stream, [record], _blocks(store, record))
+
+
+def _blocks(store: BlockStore, record: CID) -> Iterator[tuple[CID, bytes]]:
+    evidence = Evidence(store=store, cid=record)
+    nodes = dict.fromkeys(cid for cid, _ in evidence.nodes())
+    for cid in nodes:
+        yield cid, store.get(cid)
+    # The audit looks for this task's inputs among what the parents gave.
+    parents = (evidence.load(cid, Record).output for cid in evidence.record.parents)
+    for visit in visit_trees(store, dict.fromkeys((*evidence.trees(), *parents))):
+        if visit.error is not None:
+            raise visit.error
+        yield visit.cid, store.get(visit.cid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedProof:
+    """The blocks of a CAR, and nothing else."""
+
+    store: BlockStore
+    roots: tuple[CID, ...]
+    damage: str
+    """What is wrong with the file, from where on nothing of it was read; empty if nothing is."""
+
+    def record_for(self, wanted: CID | None) -> CID | None:
+        """Return the root that is `wanted` or whose output it is; the only root if nothing is wanted; else None."""
+        if wanted is None:
+            return self.roots[0] if len(self.roots) == 1 else None
+        return next((root for root in self.roots if wanted in (root, *self._output_of(root))), None)
+
+    def _output_of(self, root: CID) -> list[CID]:
+        evidence = Evidence(store=self.store, cid=root)
+        return [evidence.record.output] if self.store.has(root) else []
+
+
+@contextmanager
+def open_proof(path: Path) -> Iterator[OpenedProof]:
+    """Read a CAR into a store of its own, which is gone afterwards.
+
+    Raises:
+        UserError: the file cannot be read, or is no CAR.
+    """
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UserError(
+            f"cannot be read: {reason}", where=str(path), fix="give a CAR made by `bacalhau get`"
+        ) from error
+    with (
+        stream,
+        TemporaryDirectory(prefix="bacalhau-car-") as folder,
+        SqliteBlockStore(Path(folder) / "blocks.sqlite") as store,
+    ):
+        yield _read(stream, path, store)
+
+
+def _read(stream: BinaryIO, path: Path, store: SqliteBlockStore) -> OpenedProof:
+    try:
+        car = read_car(stream)
+    except VerificationError as error:
+        raise UserError(str(error), where=str(path), fix="give a CAR made by `bacalhau get`") from error
+    damage = ""
+    try:
+        while batch := list(islice(car.blocks, _BLOCKS_PER_PUT)):
+            store.put_many(batch)
+    except VerificationError as error:
+        damage = f"{path.name}: {error}"
+    return OpenedProof(store=store, roots=car.roots, damage=damage)
+
+
+def describe_roots(proof: OpenedProof) -> str:
+    """Return the roots for a message."""
+    return ", ".join(map(cid_text, proof.roots[:3])) or "none"

@@ -1,0 +1,147 @@
+"""How things look to a person. stdout gets the answer alone; prose goes to stderr.
+
+Whatever a function, a file or a peer wrote is cleaned first, and is never read as markup. No colour where NO_COLOR is
+set or the stream is no terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from bacalhau.terminal_text import clean, one_line, visible
+
+_GOOD: Final = "bold green"
+_BAD: Final = "bold red"
+_UNSURE: Final = "bold yellow"
+_WIDE: Final = 10_000
+"""Columns where no terminal is: lines are for programs then, which do not want them wrapped."""
+
+
+def stdout_console() -> Console:
+    """Return a console for the answer."""
+    return _console(stderr=False)
+
+
+def stderr_console() -> Console:
+    """Return a console for prose."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    plain = bool(os.environ.get("NO_COLOR")) or not stream.isatty()
+    return Console(
+        stderr=stderr,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=True,
+        color_system=None if plain else "auto",
+        force_terminal=None if stream.isatty() else False,
+        width=None if stream.isatty() else _WIDE,
+    )
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one object on one line; what is not ASCII is escaped, so no control character gets through."""
+    print_text(json.dumps(value, ensure_ascii=True, allow_nan=False))
+
+
+def print_text(text: str) -> None:
+    """Print text on stdout with exactly one newline at its end."""
+    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+    sys.stdout.flush()
+
+
+def print_run(report: Mapping[str, Any]) -> None:
+    """Print what the function gave on stdout, the rest on stderr."""
+    for text in (report["stdout"], report["result"]):
+        if text:
+            print_text(clean(text))
+    console = stderr_console()
+    if report["stderr"]:
+        console.print(Text(clean(report["stderr"]).rstrip("\n")))
+    _print_notes(console, report)
+    _print_verdict(console, report)
+    print_fields(report, ("function", "input", "output", "record", "task"), console)
+    _print_next(console, report)
+
+
+def _print_notes(console: Console, report: Mapping[str, Any]) -> None:
+    for name in report["cut"]:
+        console.print(f"{name} is cut here; the whole: bacalhau cat {report['output']}/{name}")
+    if report["result"] is None and report["result_bytes"]:
+        size = report["result_bytes"]
+        console.print(f"the result ({size} bytes) is not shown: bacalhau cat {report['output']}/result")
+
+
+def _print_verdict(console: Console, report: Mapping[str, Any]) -> None:
+    receipts = report["receipts"]
+    agreeing = sum(receipt["agrees"] for receipt in receipts)
+    if report["verdict"] != "agreed":
+        console.print(Text.assemble((f"not verified ({report['verdict']})", _BAD), f": {one_line(report['reason'])}"))
+        return
+    failed = report["exit_code"] != 0
+    said = f"the function failed with exit code {report['exit_code']}, " if failed else ""
+    word = ("verified", _UNSURE if failed else _GOOD)
+    console.print(Text.assemble(word, f": {said}{agreeing} of {len(receipts)} nodes agree"))
+
+
+def _print_next(console: Console, report: Mapping[str, Any]) -> None:
+    if report["record"] is None:
+        console.print(f"next: bacalhau describe {report['job'][:8]}")
+        return
+    console.print(f"next: bacalhau audit {report['record']}")
+    console.print(f"      bacalhau get {report['job'][:8]}")
+
+
+def print_fields(values: Mapping[str, Any], names: Iterable[str], console: Console | None = None) -> None:
+    """Print `name  value` lines for those that are there; on stdout unless a console is given."""
+    shown = [name for name in names if values.get(name) is not None]
+    width = max(map(len, shown), default=0)
+    for name in shown:
+        line = Text.assemble((f"  {name:<{width}}", "dim"), f"  {one_line(str(values[name]))}")
+        (console or stdout_console()).print(line)
+
+
+def print_audit(found: Mapping[str, Any]) -> None:
+    """Print the verdict of an audit and its checks."""
+    console = stdout_console()
+    words = {"valid": _GOOD, "invalid": _BAD, "unchecked": _UNSURE}
+    reason = f": {one_line(found['reason'])}" if found["reason"] else ""
+    console.print(Text.assemble((found["verdict"], words[found["verdict"]]), reason))
+    for check in found["checks"]:
+        _print_check(console, check["ok"], f"{check['n']:>2} {check['name']:<11}", check["detail"])
+    for again in found["reruns"]:
+        engine = " ".join(again[key] or "" for key in ("engine", "engine_version", "arch")).strip()
+        _print_check(console, again["ok"], "rerun", f"{again['detail']} ({engine})" if engine else again["detail"])
+
+
+def _print_check(console: Console, ok: bool | None, name: str, detail: str) -> None:
+    word, style = {True: ("ok     ", _GOOD), False: ("FALSE  ", _BAD), None: ("unknown", _UNSURE)}[ok]
+    console.print(Text.assemble("  ", (word, style), f" {name}  {one_line(detail)}"))
+
+
+def print_plan(plan: Mapping[str, Any]) -> None:
+    """Print what would run."""
+    names = ("task", "function", "source", "entry", "runtime", "input", "data", "seed", "epoch")
+    print_fields(plan, names)
+    for volume in plan["volumes"]:
+        print_text(f"  volume  {volume['cid']}  {visible(volume['path'])}")
+    for wheel in plan["lock"]:
+        print_text(f"  package {visible(wheel['name'])} {visible(wheel['version'])}  {wheel['wheel']}")
+
+
+def print_findings(findings: Iterable[Mapping[str, Any]]) -> None:
+    """Print the lines of a check-up: what was looked at, how it is, and what to do."""
+    console = stdout_console()
+    for finding in findings:
+        fix = f"; {finding['fix']}" if finding["fix"] and not finding["ok"] else ""
+        _print_check(console, finding["ok"], f"{finding['name']:<8}", finding["detail"] + fix)

@@ -1,0 +1,159 @@
+"""What a run says as JSON: the keys of docs/cli.md, made of values alone.
+
+Claims no more than the session does: without agreement there is no output, no record, no exit code and the tier is
+"unverified", with the reason in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from bacalhau.output_texts import OutputTexts
+from network.embedded import SessionResult
+from runtime.engine import Plan
+from storage.cid import CID, cid_text
+from verifier.compare import group_claims
+from verifier.model import Lock, Receipt, Rule, Verdict
+
+
+def run_report(
+    *,
+    job: str,
+    created_at: float,
+    labels: Sequence[str],
+    plan: Plan,
+    rule: Rule,
+    session: SessionResult,
+    texts: OutputTexts | None,
+    timings_s: Mapping[str, float],
+) -> dict[str, Any]:
+    """Return the report of a job.
+
+    created_at: seconds since 1970, UTC; texts: of the agreed output, None without one; timings_s: host seconds.
+    """
+    agreed = session.verdict is Verdict.AGREED
+    return {
+        "job": job,
+        "created_at": datetime.fromtimestamp(created_at, UTC).isoformat(timespec="seconds"),
+        "labels": list(labels),
+        "task": cid_text(plan.task),
+        "function": cid_text(plan.function_cid),
+        "input": cid_text(plan.input_cid),
+        "output": _text(session.output),
+        "record": _text(session.record),
+        "verdict": session.verdict.value,
+        "tier": "verified" if agreed else "unverified",
+        "reason": None if agreed else _reason(session, rule),
+        **_claimed(_agreeing(session)),
+        "same_state": session.same_state,
+        **_texts(texts),
+        "receipts": [_receipt(receipt, session) for receipt in session.receipts],
+        "undetermined": [{"node": peer, "reason": why} for peer, why in session.undetermined],
+        "faults": [{"node": f.peer, "kind": f.kind.value, "detail": f.detail} for f in session.faults],
+        "rule": rule.to_node(),
+        "seed": plan.input.seed,
+        "epoch": plan.input.epoch,
+        "lock": lock_list(plan.lock),
+        "shards": [],
+        "timings": {
+            **{f"{name}_s": round(seconds, 4) for name, seconds in timings_s.items()},
+            "executions": [dict(execution.timings_s) for execution in session.executions],
+        },
+    }
+
+
+def plan_report(plan: Plan, rule: Rule) -> dict[str, Any]:
+    """Return what a run would do: all that is known before anything runs."""
+    x = plan.input
+    return {
+        "task": cid_text(plan.task),
+        "function": cid_text(plan.function_cid),
+        "input": cid_text(plan.input_cid),
+        "source": cid_text(plan.function.source),
+        "entry": plan.function.entry,
+        "runtime": cid_text(plan.function.runtime),
+        "lock": lock_list(plan.lock),
+        "data": _text(x.data),
+        "volumes": [{"path": volume.path, "cid": cid_text(volume.cid)} for volume in x.volumes],
+        "outputs": [{"name": output.name, "path": output.path} for output in x.outputs],
+        "args": dict(x.args),
+        "env": dict(x.env),
+        "seed": x.seed,
+        "epoch": x.epoch,
+        "limits": x.limits.to_node(),
+        "timeout_s": plan.wall_clock_s,
+        "rule": rule.to_node(),
+    }
+
+
+def lock_list(lock: Lock) -> list[dict[str, str]]:
+    """Return the locked packages as JSON."""
+    return [
+        {"name": wheel.name, "version": wheel.version, "sha256": wheel.sha256, "wheel": cid_text(wheel.wheel)}
+        for wheel in lock.wheels
+    ]
+
+
+def _text(cid: CID | None) -> str | None:
+    return None if cid is None else cid_text(cid)
+
+
+def _agreeing(session: SessionResult) -> list[Receipt]:
+    return [receipt for receipt in session.receipts if receipt not in session.dissent]
+
+
+def _claimed(agreeing: Sequence[Receipt]) -> dict[str, Any]:
+    """Return what the agreeing receipts say; fuel and state digest only where all of them say the same."""
+    codes = {receipt.exit_code for receipt in agreeing}
+    fuels = {receipt.fuel for receipt in agreeing}
+    states = {receipt.state_digest for receipt in agreeing}
+    return {
+        "exit_code": _only(codes),
+        "fuel": _only(fuels),
+        "state_digest": _only(states),
+    }
+
+
+def _only(values: set[Any]) -> Any:
+    return next(iter(values)) if len(values) == 1 else None
+
+
+def _texts(texts: OutputTexts | None) -> dict[str, Any]:
+    if texts is None:
+        return {"result": None, "result_bytes": None, "stdout": None, "stderr": None, "cut": []}
+    return {
+        "result": texts.result.exact_text(),
+        "result_bytes": texts.result.size,
+        "stdout": texts.stdout.text(),
+        "stderr": texts.stderr.text(),
+        "cut": [name for name in ("stdout", "stderr") if getattr(texts, name).is_cut],
+    }
+
+
+def _receipt(receipt: Receipt, session: SessionResult) -> dict[str, Any]:
+    return {
+        "node": receipt.node,
+        "engine": receipt.engine.name,
+        "engine_version": receipt.engine.version,
+        "arch": receipt.engine.arch,
+        "isolation": list(receipt.engine.isolation),
+        "output": cid_text(receipt.output),
+        "exit_code": receipt.exit_code,
+        "state_digest": receipt.state_digest,
+        "agrees": receipt not in session.dissent,
+    }
+
+
+def _reason(session: SessionResult, rule: Rule) -> str:
+    """Say why there is no agreement."""
+    counts = sorted((len(group) for group in group_claims(session.receipts).values()), reverse=True)
+    if session.verdict is Verdict.SPLIT:
+        shares = " against ".join(map(str, counts))
+        said = f"{sum(counts)} nodes gave {len(counts)} different outputs ({shares})"
+        said += f"; {rule.confidence} equal ones and a strict majority are needed"
+    else:
+        said = f"{sum(counts)} nodes gave an output, {rule.confidence} equal ones are needed"
+    failures = dict.fromkeys(why for _, why in session.undetermined)
+    return "; ".join([said, *(f"undetermined: {why}" for why in failures)])

@@ -1,0 +1,124 @@
+"""One job from request to report: plans, runs it on the embedded nodes, keeps what came of it. Reads the clock."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bacalhau.output_texts import read_texts
+from bacalhau.report import plan_report, run_report
+from bacalhau.services import Services
+from network.embedded import SessionResult, run_embedded
+from network.job_store import Job, JobStore
+from runtime.arguments import split_volume
+from runtime.engine import Plan, Progress
+from runtime.request import Request
+from storage.blocks import BlockStore
+from storage.cid import CID, is_cid_text, parse_cid
+from storage.unixfs_read import UnixfsReader
+from verifier.model import Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is to be run and how it is to be verified."""
+
+    request: Request
+    rule: Rule
+    labels: tuple[str, ...] = ()
+
+
+def plan_only(order: Order, services: Services, progress: Progress) -> dict[str, Any]:
+    """Return the report of the plan; nothing runs and no job is kept.
+
+    Raises:
+        UserError, UnavailableError, VerificationError: as `runtime.prepare.prepare`.
+    """
+    with services.open_store() as store:
+        plan = services.prepare(order.request, store, services.engine, progress)
+        return plan_report(plan, order.rule)
+
+
+def run_job(order: Order, services: Services, progress: Progress) -> dict[str, Any]:
+    """Run an order to its end, keep the job and return its report, whatever the verdict.
+
+    Raises:
+        UserError, UnavailableError, VerificationError: as `runtime.prepare.prepare` and `run_embedded`; no job is kept.
+    """
+    created_at, started = time.time(), time.perf_counter()
+    with services.open_store() as store, services.open_jobs() as jobs:
+        plan = services.prepare(order.request, store, services.engine, progress)
+        prepared = time.perf_counter()
+        session = _run(order, plan, services, store, jobs, progress)
+        finished = time.perf_counter()
+        texts = None if session.output is None else read_texts(UnixfsReader(store), session.output)
+        report = run_report(
+            job=uuid.uuid4().hex,
+            created_at=created_at,
+            labels=order.labels,
+            plan=plan,
+            rule=order.rule,
+            session=session,
+            texts=texts,
+            timings_s={"prepare": prepared - started, "run": finished - prepared, "total": finished - started},
+        )
+        jobs.add(_job(report, created_at, plan, session))
+    return report
+
+
+def _run(
+    order: Order, plan: Plan, services: Services, store: BlockStore, jobs: JobStore, progress: Progress
+) -> SessionResult:
+    return run_embedded(
+        plan,
+        engine=services.engine,
+        store=store,
+        keys_dir=services.home.keys_dir,
+        rule=order.rule,
+        parallel=min(order.rule.replication, os.cpu_count() or 1),
+        progress=progress,
+        parents=tuple(parent_records(order.request, plan, store, jobs)),
+    )
+
+
+def parent_records(request: Request, plan: Plan, store: BlockStore, jobs: JobStore) -> list[CID]:
+    """Return the newest record here of each output that this task's inputs are, or were taken from."""
+    contents = dict.fromkeys((*_typed(request), *_planned(plan)))
+    newest = (next((job.record for job in jobs.by_output(cid) if job.record is not None), None) for cid in contents)
+    return sorted({record for record in newest if record is not None and store.has(record)})
+
+
+def _typed(request: Request) -> Iterator[CID]:
+    """Yield the CIDs that were typed with a path behind them: the input is then something inside."""
+    texts = [*([request.data] if request.data else []), *(split_volume(text)[0] for text in request.volumes)]
+    for text in texts:
+        head = text.partition("/")[0]
+        if is_cid_text(head):
+            yield parse_cid(head)
+
+
+def _planned(plan: Plan) -> Iterator[CID]:
+    if plan.input.data is not None:
+        yield plan.input.data
+    yield from (volume.cid for volume in plan.input.volumes)
+
+
+def _job(report: dict[str, Any], created_at: float, plan: Plan, session: SessionResult) -> Job:
+    return Job(
+        id=report["job"],
+        created_at=created_at,
+        labels=tuple(report["labels"]),
+        task=plan.task,
+        function=plan.function_cid,
+        input=plan.input_cid,
+        output=session.output,
+        record=session.record,
+        verdict=report["verdict"],
+        tier=report["tier"],
+        exit_code=report["exit_code"],
+        report=report,
+    )

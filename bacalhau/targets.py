@@ -1,0 +1,78 @@
+"""From what a person names (a job, a record, an output, a task) to the record and the output that it stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from network.job_store import Job, JobStore
+from storage.blocks import BlockStore
+from storage.cid import CID, DAG_CBOR, codec_of, is_cid_text, parse_cid
+from storage.errors import UserError
+from verifier.model import Record, load_node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a text names. At least one of `job`, `record` and `output` is set."""
+
+    job: Job | None
+    """The newest one, where several fit."""
+    record: CID | None
+    """None: no record here belongs to it. Not checked."""
+    output: CID | None
+    """None: to be read from the record, or there is none."""
+
+    def find_output(self, store: BlockStore) -> CID | None:
+        """Return the output, from the record if need be.
+
+        Raises:
+            UnavailableError, VerificationError: the record cannot be read.
+        """
+        if self.output is not None or self.record is None:
+            return self.output
+        return load_node(store, self.record, Record).output
+
+
+def find_target(text: str, jobs: JobStore) -> Target:
+    """Look up a CID or a job id, whole or its first digits.
+
+    Raises:
+        UserError: it is neither, or names no job.
+    """
+    if not is_cid_text(text):
+        job = jobs.find(text)
+        return Target(job=job, record=job.record, output=job.output)
+    cid = parse_cid(text)
+    if codec_of(cid) != DAG_CBOR:
+        found = _with_record(jobs.by_output(cid))
+        return Target(job=found, record=found.record if found else None, output=cid)
+    found = jobs.by_record(cid) or _with_record(jobs.by_task(cid))
+    if found is not None:
+        return Target(job=found, record=found.record, output=found.output)
+    return Target(job=None, record=cid, output=None)
+
+
+def find_job(text: str, jobs: JobStore) -> Job:
+    """Return the job that a job id or a CID names.
+
+    Raises:
+        UserError: there is none.
+    """
+    job = find_target(text, jobs).job
+    if job is None:
+        raise UserError("no job here has this record, output or task", where=text, fix="see `bacalhau list`")
+    return job
+
+
+def split_content(text: str) -> tuple[CID, str]:
+    """Read `CID`, `CID/path`, `/ipfs/CID/path` or `ipfs://CID/path`.
+
+    Raises:
+        UserError: it does not begin with a CID.
+    """
+    head, _, path = text.removeprefix("ipfs://").removeprefix("/ipfs/").partition("/")
+    return parse_cid(head), path
+
+
+def _with_record(jobs: list[Job]) -> Job | None:
+    return next((job for job in jobs if job.record is not None), None)
