@@ -117,7 +117,7 @@ def _refuse_uninstallable(requirements: tuple[RequirementLine, ...], distributio
         package = distribution.packages.get(line.name)
         if package is not None and package.kind is not Kind.WHEEL:
             what = "a C library" if package.kind is Kind.SHARED_LIBRARY else "a set of tests"
-            fix = "remove it; the Python packages that use it bring what they need"
+            fix = "remove it; no package of the runtime requires it"
             raise UserError(f"{line.name} is {what}, not a Python package", where=line.place, fix=fix)
 
 

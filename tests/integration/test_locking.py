@@ -51,6 +51,12 @@ def test_every_package_of_the_distribution_resolves_from_the_distribution_alone(
     assert len(resolution.wheels) == len([p for p in distribution.packages.values() if p.kind is Kind.WHEEL])
 
 
+def test_the_documentation_lists_the_packages_of_the_distribution(distribution):
+    text = (Path(__file__).parents[2] / "docs" / "packages.md").read_text("utf-8")
+    listed = text.split("## Packages of the runtime")[1].split("\n\n")[1].replace("**", "").replace("\n", " ")
+    assert listed.split(", ") == [package.name for package in distribution.wheels()]
+
+
 def test_the_scientific_stack_locks_to_the_known_cid(distribution, tmp_path):
     store, resolver = MemoryBlockStore(), UvResolver()
     with Downloads() as downloads:

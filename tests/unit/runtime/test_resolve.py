@@ -60,6 +60,11 @@ def test_what_needs_a_later_upload_depends_on_the_day(ask, loopback_uv, server, 
     assert (names(resolution), resolution.origin) == (["omega 2.0"], Origin.LATEST)
 
 
+def test_an_index_that_states_no_upload_times_answers_for_the_day(ask, loopback_uv, server, make_wheel):
+    server.serve_index({"omega": [("omega-1.0-py3-none-any.whl", make_wheel("omega", "1.0"), None)]})
+    assert ask("omega\n", loopback_uv).origin is Origin.LATEST
+
+
 def test_a_compiled_wheel_for_the_guest_is_found_among_those_for_other_systems(ask, loopback_uv, server, make_wheel):
     data = make_wheel("omega", "2.0")
     server.serve_index({"omega": [(LINUX, data, EARLY), (GUEST, data, EARLY)]})

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.resolver_client import Breadth, Question, UvResolver, allowed_environment
+from runtime.resolver_client import Breadth, Question, UvResolver, _one_line, allowed_environment
 from runtime.stub_index import write_stub_index
 from storage.errors import UnavailableError
 
@@ -33,11 +33,9 @@ def test_an_index_out_of_reach_is_unavailable_in_one_line(offline_uv):
     assert "\n" not in str(caught.value)
 
 
-def test_credentials_of_the_index_are_not_repeated(uv_environment):
-    resolver = UvResolver(uv_environment | {"UV_INDEX_URL": "http://me:secret@127.0.0.1:9/simple"})
-    with pytest.raises(UnavailableError) as caught:
-        resolver.ask(question("omega\n"))
-    assert "secret" not in str(caught.value)
+def test_credentials_of_the_index_are_not_repeated():
+    said = _one_line("warning: w\nerror: Failed to fetch: http://me:secret@host/simple/\n  cause: refused\n\nhint: h\n")
+    assert said == "Failed to fetch: http://host/simple/ … refused"
 
 
 def test_preferences_decide_where_requirements_leave_the_choice(loopback_uv, server, make_wheel):
