@@ -21,13 +21,15 @@ Node: TypeAlias = bool | int | float | str | bytes | list["Node"] | dict[str, "N
 
 MAX_NODE_BYTES = 2 << 20
 """Blocks above 2 MiB do not travel between implementations (bitswap's limit)."""
+MAX_DEPTH = 128
+"""Lists and maps inside one another. Fixed, so that what is accepted does not depend on the reader's stack."""
 
 
 def encode(node: Any) -> bytes:
     """Encode a node canonically.
 
     Raises:
-        ValueError: bytes that are not a CID, or a type that DAG-CBOR does not have.
+        ValueError: bytes that are not a CID, a type that DAG-CBOR does not have, or more than 128 levels.
     """
     for _ in links(node):
         pass
@@ -41,7 +43,7 @@ def decode(data: bytes) -> Any:
     """Decode one canonical node.
 
     Raises:
-        VerificationError: malformed, not canonical, has a byte string, or is larger than 2 MiB.
+        VerificationError: malformed, not canonical, has a byte string, more than 128 levels or 2 MiB.
     """
     if len(data) > MAX_NODE_BYTES:
         raise VerificationError("DAG-CBOR block is larger than 2 MiB")
@@ -57,8 +59,6 @@ def decode(data: bytes) -> Any:
             pass
     except ValueError as error:
         raise VerificationError(str(error)) from error
-    except RecursionError as error:
-        raise VerificationError("DAG-CBOR is nested too deeply") from error
     return node
 
 
@@ -66,16 +66,34 @@ def links(node: Any) -> Iterator[CID]:
     """Yield every link of a node, in the order of its encoding.
 
     Raises:
-        ValueError: bytes that are not a CID.
+        ValueError: bytes that are not a CID, a key that is not text, or more than 128 levels.
     """
-    if isinstance(node, bytes):
-        try:
-            yield check_cid(node)
-        except VerificationError as error:
-            raise ValueError("byte string in a DAG-CBOR node; only links are allowed") from error
-    elif isinstance(node, Mapping):
-        for key in sorted(node, key=lambda key: (len(key.encode()), key.encode())):
-            yield from links(node[key])
-    elif isinstance(node, Sequence) and not isinstance(node, str):
-        for item in node:
-            yield from links(item)
+    todo: list[tuple[Any, int]] = [(node, 0)]
+    while todo:
+        item, depth = todo.pop()
+        if isinstance(item, bytes):
+            yield _link(item)
+            continue
+        children = _children(item)
+        if children and depth >= MAX_DEPTH:
+            raise ValueError(f"DAG-CBOR is nested more than {MAX_DEPTH} levels deep")
+        todo.extend((child, depth + 1) for child in reversed(children))
+
+
+def _link(data: bytes) -> CID:
+    try:
+        return check_cid(data)
+    except VerificationError as error:
+        raise ValueError("byte string in a DAG-CBOR node; only links are allowed") from error
+
+
+def _children(item: Any) -> list[Any]:
+    if isinstance(item, Mapping):
+        if not all(isinstance(key, str) for key in item):
+            raise ValueError("a key of a DAG-CBOR map is not text")
+        # A lone surrogate cannot be encoded; the codec refuses it later.
+        keys = sorted((len(raw), raw, key) for key in item for raw in [key.encode("utf-8", "surrogatepass")])
+        return [item[key] for _, _, key in keys]
+    if isinstance(item, Sequence) and not isinstance(item, str):
+        return list(item)
+    return []

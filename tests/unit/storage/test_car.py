@@ -135,6 +135,7 @@ MALFORMED = {
     "version 2 without data": (v2(b"", size=0), 11),
     "version 2 inside version 2": (v2(v2(car_bytes())), 52),
     "version 2 whose size cuts a section": (v2(car_bytes(), size=len(car_bytes()) - 1), None),
+    "version 2 whose size cuts the header": (v2(car_bytes(), size=5), None),
     "version 2 whose size is too large": (v2(car_bytes(), size=len(car_bytes()) + 1), None),
 }
 
@@ -144,6 +145,13 @@ def test_malformed_archives_are_refused_with_the_byte(data, offset):
     with pytest.raises(VerificationError) as caught:
         read(data)
     assert caught.value.where == f"byte {offset}" or (offset is None and caught.value.where.startswith("byte "))
+
+
+def test_a_section_across_the_end_of_version_2_is_not_given_out():
+    blocks = read_car(io.BytesIO(v2(car_bytes(), size=len(car_bytes()) - 1, index=b"index"))).blocks
+    assert next(blocks) == BLOCKS[0]
+    with pytest.raises(VerificationError):
+        next(blocks)
 
 
 def test_a_block_that_no_reader_would_take_is_not_written():

@@ -154,6 +154,28 @@ def test_few_blocks_that_stand_for_endless_directories_are_refused(store, import
     assert names(folder) == ["deep"]
 
 
+def test_few_blocks_that_stand_for_endless_files_are_refused(store, importer, reader, folder, monkeypatch):
+    monkeypatch.setattr("storage.unixfs_members.MAX_MEMBERS", 100)
+    cid = importer.bytes(b"x").cid
+    for _ in range(20):
+        cid = directory(store, (b"a", cid), (b"b", cid))
+    with pytest.raises(VerificationError, match="more than 100 members"):
+        export(reader, cid, folder / "out")
+    assert names(folder) == []
+
+
+def test_a_target_that_appears_meanwhile_is_kept(importer, store, folder):
+    class Racing(MemoryBlockStore):
+        def get(self, cid):
+            (folder / "out").write_bytes(b"mine")
+            return store.get(cid)
+
+    with pytest.raises(UserError, match="is there already"):
+        export(UnixfsReader(Racing()), importer.bytes(b"abc").cid, folder / "out")
+    assert names(folder) == ["out"]
+    assert (folder / "out").read_bytes() == b"mine"
+
+
 def test_a_file_system_that_takes_two_names_for_one_is_noticed(store, importer, reader, folder, monkeypatch):
     real = Path.open
 

@@ -160,6 +160,8 @@ def test_a_failed_import_leaves_nothing_and_the_importer_works_on(importer, stor
     with pytest.raises(UserError):
         importer.path(tmp_path)
     assert not store.has(make_cid(0x55, b"first"))
+    importer.bytes(b"other")
+    assert not store.has(make_cid(0x55, b"first"))
     (tmp_path / "b").unlink()
     assert listing(store, importer.path(tmp_path).cid) == {"a": b"first"}
 

@@ -285,6 +285,7 @@ def test_malformed_shards_are_refused(reader, store):
         "name in the wrong slot below": shard(store, ((at + 1) % 256, b"", below)),
         "shard linked twice": shard(store, (at, b"", below), ((at + 1) % 256, b"", below)),
         "slot used twice": shard(store, good, good),
+        "two names in one slot": shard(store, good, (at, twin_of(b"a"), x)),
         "bit field that lies": shard(store, good, bits=b"\x01"),
         "another hash": shard(store, good, hash_type=0x12),
         "fanout 0": zero_fanout(store, x),
@@ -294,12 +295,16 @@ def test_malformed_shards_are_refused(reader, store):
         "empty shard below": shard(store, (at, b"", shard(store))),
         "a directory below": shard(store, (at, b"", directory(store, (b"a", x)))),
         "a file below": shard(store, (at, b"", x)),
-        "another fanout below": shard(store, (at, b"", shard(store, (1, b"a", x), fanout=1024))),
+        "another fanout below": shard(store, (at, b"", shard(store, (place(b"a", 1), b"a", x), fanout=1024))),
         "unsafe name": shard(store, (place(b".."), b"..", x)),
     }
     for what, cid in cases.items():
         with pytest.raises(VerificationError):
             pytest.fail(f"{what}: {list(reader.entries(cid))!r}")
+
+
+def twin_of(name):
+    return next(b"%d" % n for n in range(10_000) if place(b"%d" % n) == place(name))
 
 
 def zero_fanout(store, x):
@@ -327,6 +332,24 @@ def test_a_chain_of_shards_ends_where_the_hash_ends(reader, store):
         reader.entries(too_deep)
     with pytest.raises(VerificationError, match="deep"):
         reader.resolve(too_deep, "a")
+
+
+def test_a_shard_that_is_too_deep_is_not_even_fetched(reader, store):
+    below = make_cid(DAG_PB, b"not here")
+    for depth in range(7, -1, -1):
+        below = shard(store, (place(b"a", depth), b"", below))
+    with pytest.raises(VerificationError, match="deep"):
+        reader.entries(below)
+
+
+def test_a_directory_with_too_many_entries_is_refused(reader, importer, monkeypatch):
+    file = importer.bytes(b"x")
+    root = importer.directory({str(n): file for n in range(6)})
+    monkeypatch.setattr("storage.unixfs_read.MAX_ENTRIES", 6)
+    assert len(list(reader.entries(root.cid))) == 6
+    monkeypatch.setattr("storage.unixfs_read.MAX_ENTRIES", 5)
+    with pytest.raises(VerificationError, match="more than 5"):
+        reader.entries(root.cid)
 
 
 def test_what_is_not_unixfs_is_refused(reader, store):
