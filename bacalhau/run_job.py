@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from bacalhau.output_texts import read_texts
+from bacalhau.progress import Display
 from bacalhau.report import plan_report, run_report
 from bacalhau.services import Services
 from network.embedded import SessionResult, run_embedded
 from network.job_store import Job, JobStore
 from runtime.arguments import split_volume
-from runtime.engine import Plan, Progress
+from runtime.engine import Engine, Plan
 from runtime.request import Request
 from storage.blocks import BlockStore
 from storage.cid import CID, is_cid_text, parse_cid
@@ -32,18 +33,17 @@ class Order:
     labels: tuple[str, ...] = ()
 
 
-def plan_only(order: Order, services: Services, progress: Progress) -> dict[str, Any]:
+def plan_only(order: Order, services: Services, display: Display) -> dict[str, Any]:
     """Return the report of the plan; nothing runs and no job is kept.
 
     Raises:
         UserError, UnavailableError, VerificationError: as `runtime.prepare.prepare`.
     """
     with services.open_store() as store:
-        plan = services.prepare(order.request, store, services.engine, progress)
-        return plan_report(plan, order.rule)
+        return plan_report(_plan(order, services, store, services.make_engine(), display), order.rule)
 
 
-def run_job(order: Order, services: Services, progress: Progress) -> dict[str, Any]:
+def run_job(order: Order, services: Services, display: Display) -> dict[str, Any]:
     """Run an order to its end, keep the job and return its report, whatever the verdict.
 
     Raises:
@@ -51,9 +51,20 @@ def run_job(order: Order, services: Services, progress: Progress) -> dict[str, A
     """
     created_at, started = time.time(), time.perf_counter()
     with services.open_store() as store, services.open_jobs() as jobs:
-        plan = services.prepare(order.request, store, services.engine, progress)
+        engine = services.make_engine()
+        plan = _plan(order, services, store, engine, display)
         prepared = time.perf_counter()
-        session = _run(order, plan, services, store, jobs, progress)
+        parents = parent_records(order.request, plan, store, jobs)
+        session = run_embedded(
+            plan,
+            engine=engine,
+            store=store,
+            keys_dir=services.home.keys_dir,
+            rule=order.rule,
+            parallel=min(order.rule.replication, os.cpu_count() or 1),
+            progress=display.step,
+            parents=tuple(parents),
+        )
         finished = time.perf_counter()
         texts = None if session.output is None else read_texts(UnixfsReader(store), session.output)
         report = run_report(
@@ -70,19 +81,8 @@ def run_job(order: Order, services: Services, progress: Progress) -> dict[str, A
     return report
 
 
-def _run(
-    order: Order, plan: Plan, services: Services, store: BlockStore, jobs: JobStore, progress: Progress
-) -> SessionResult:
-    return run_embedded(
-        plan,
-        engine=services.engine,
-        store=store,
-        keys_dir=services.home.keys_dir,
-        rule=order.rule,
-        parallel=min(order.rule.replication, os.cpu_count() or 1),
-        progress=progress,
-        parents=tuple(parent_records(order.request, plan, store, jobs)),
-    )
+def _plan(order: Order, services: Services, store: BlockStore, engine: Engine, display: Display) -> Plan:
+    return services.prepare(order.request, store=store, engine=engine, progress=display.step, report=display.transfer)
 
 
 def parent_records(request: Request, plan: Plan, store: BlockStore, jobs: JobStore) -> list[CID]:

@@ -1,6 +1,6 @@
 """How commands reach engines, stores and the planner: one value, so that tests hand in others.
 
-Imports nothing heavy by itself: `bacalhau --help` must not load Pyodide's planner.
+Imports nothing heavy by itself: `bacalhau cat` must not wait for Pyodide's planner to load.
 """
 
 from __future__ import annotations
@@ -8,18 +8,31 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bacalhau.home import Home, find_home
 
 if TYPE_CHECKING:
     from network.job_store import JobStore
+    from runtime.downloads import Report
     from runtime.engine import Engine, Plan, Progress
     from runtime.request import Request
     from storage.blocks import BlockStore
     from storage.sqlite_block_store import SqliteBlockStore
 
-    Prepare = Callable[[Request, BlockStore, Engine, Progress], Plan]
+
+class Prepare(Protocol):
+    """Turns a request into a plan: `runtime.prepare.prepare`, or a test's stand-in."""
+
+    def __call__(
+        self, request: Request, *, store: BlockStore, engine: Engine, progress: Progress, report: Report
+    ) -> Plan:
+        """Return the plan.
+
+        Raises:
+            UserError, UnavailableError, VerificationError: it cannot be made.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +40,8 @@ class Services:
     """What a command works with."""
 
     home: Home
-    engine: Engine
+    make_engine: Callable[[], Engine]
     prepare: Prepare
-    """Turns a request into a plan; see `runtime.prepare.prepare`."""
 
     def open_store(self) -> SqliteBlockStore:
         """Open the block store of this home, made on first use; the caller closes it."""
@@ -48,13 +60,16 @@ class Services:
 
 def default_services() -> Services:
     """Return the services of this environment: Pyodide in Node, and the home that BACALHAU_DIR names."""
-    from runtime.prepare import prepare
-    from runtime.pyodide_engine import PyodideEngine
-
     home = find_home(os.environ)
 
-    def plan(request: Request, store: BlockStore, engine: Engine, progress: Progress) -> Plan:
-        return prepare(request, store=store, cache_dir=home.cache_dir, engine=engine, progress=progress)
+    def make_engine() -> Engine:
+        from runtime.pyodide_engine import PyodideEngine
 
-    engine = PyodideEngine(runtimes_dir=home.runtimes_dir, wheels_dir=home.wheels_dir)
-    return Services(home=home, engine=engine, prepare=plan)
+        return PyodideEngine(runtimes_dir=home.runtimes_dir, wheels_dir=home.wheels_dir)
+
+    def plan(request: Request, *, store: BlockStore, engine: Engine, progress: Progress, report: Report) -> Plan:
+        from runtime.prepare import prepare
+
+        return prepare(request, store=store, cache_dir=home.cache_dir, engine=engine, progress=progress, report=report)
+
+    return Services(home=home, make_engine=make_engine, prepare=plan)

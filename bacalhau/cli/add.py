@@ -28,8 +28,8 @@ def command(ctx: click.Context, /, path: Path, as_json: bool) -> int:
     from storage.unixfs_import import Importer
     from storage.unixfs_read import UnixfsReader
 
-    with services_of(ctx).open_store() as store, shown_progress() as progress:
-        entry = Importer(Counted(store, progress)).path(path)
+    with services_of(ctx).open_store() as store, shown_progress() as display:
+        entry = Importer(Counted(store, display.step)).path(path)
         kind = UnixfsReader(store).stat(entry.cid).kind
     if as_json:
         print_json({"cid": cid_text(entry.cid), "kind": kind, "size": entry.size})

@@ -37,8 +37,9 @@ def command(
     from bacalhau.render import print_audit, print_json
 
     services = services_of(ctx)
-    with shown_progress() as progress:
-        replay = Replay(engine=services.engine, wall_clock_s=timeout, progress=progress) if rerun else None
+    with shown_progress() as display:
+        engine = services.make_engine() if rerun else None
+        replay = Replay(engine=engine, wall_clock_s=timeout, progress=display.step) if engine else None
         found = _audit(target, car, services, replay).to_json()
     print_json(found) if as_json else print_audit(found)
     return of_audit(found["verdict"])

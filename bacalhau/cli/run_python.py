@@ -148,8 +148,8 @@ def _show_plan(order: Any, services: Services, *, as_json: bool) -> int:
     from bacalhau.render import print_json, print_plan
     from bacalhau.run_job import plan_only
 
-    with shown_progress() as progress:
-        plan = plan_only(order, services, progress)
+    with shown_progress() as display:
+        plan = plan_only(order, services, display)
     print_json(plan) if as_json else print_plan(plan)
     return ExitCode.DONE
 
@@ -159,8 +159,8 @@ def _run(order: Any, services: Services, flags: dict[str, Any], target: Path | N
     from bacalhau.render import print_json, print_run, print_text
     from bacalhau.run_job import run_job
 
-    with shown_progress() as progress:
-        report = run_job(order, services, progress)
+    with shown_progress() as display:
+        report = run_job(order, services, display)
     if flags["as_json"]:
         print_json(report)
     elif flags["id_only"]:

@@ -1,0 +1,168 @@
+"""Looks at what is needed here, how it is, and what protects the machine: `doctor` prints it, `version` uses parts.
+
+Changes nothing and fetches nothing. Each check is a function that returns findings; one that raises is a finding too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import js_host
+from bacalhau.home import Home
+from network import key_store
+from runtime.node_client import find_node
+from runtime.npm_client import pyodide_package
+from runtime.prepared_runtime import make_runtime
+from runtime.release import PYODIDE_VERSION, PYTHON_VERSION
+from runtime.resolver_client import Question, UvResolver
+from storage.blocks import MemoryBlockStore
+from storage.cid import cid_text
+from storage.errors import BacalhauError, UnavailableError
+
+LAYERS: Final = (
+    ("process", "each execution is a process of its own, without environment or arguments of yours"),
+    ("node permissions", "Node may not open files, start processes, load addons or generate code"),
+    ("sealed Python", "no JavaScript, sockets or host files are reachable from Python"),
+)
+"""Sandbox layers in force, outermost first."""
+_TIMEOUT_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool | None
+    """False: needed and not in order. None: not looked at, or not there and not needed."""
+    detail: str
+    fix: str = ""
+    """What to do; empty if nothing."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of `checks`."""
+        return asdict(self)
+
+
+def check_up(home: Home, *, online: bool) -> list[Finding]:
+    """Return all findings. online: also ask the package index and the npm registry whether they answer."""
+    checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
+        ("python", _python),
+        ("node", _node),
+        ("pyodide", lambda: _pyodide(home)),
+        ("uv", _uv),
+        ("store", lambda: _store(home)),
+        ("keys", lambda: _keys(home)),
+        ("sandbox", _sandbox),
+        ("online", _online if online else _offline),
+    ]
+    return [finding for name, look in checks for finding in _looked(name, look)]
+
+
+def _looked(name: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    try:
+        return list(look())
+    except BacalhauError as error:
+        place = f"{error.where}: " if error.where else ""
+        return [Finding(name=name, ok=False, detail=f"{place}{error.problem}", fix=error.fix)]
+    except (OSError, subprocess.SubprocessError, sqlite3.DatabaseError) as error:
+        return [Finding(name=name, ok=False, detail=str(error), fix="repair or remove it, and look again")]
+
+
+def _python() -> Iterator[Finding]:
+    yield Finding(name="python", ok=True, detail=f"{platform.python_version()}; functions run in {PYTHON_VERSION}")
+
+
+def _node() -> Iterator[Finding]:
+    node = find_node()
+    yield Finding(name="node", ok=True, detail=f"{node.version} for {node.arch}, runs")
+
+
+def _pyodide(home: Home) -> Iterator[Finding]:
+    if not is_pyodide_here(home):
+        fix = "any `bacalhau run python` fetches it, once; in a checkout `make` does"
+        yield Finding(name="pyodide", ok=False, detail=f"{PYODIDE_VERSION} is not here yet", fix=fix)
+        return
+    yield Finding(name="pyodide", ok=True, detail=f"{PYODIDE_VERSION}, every file has its pinned sha256")
+    yield Finding(name="runtime", ok=True, detail=runtime_cid(home) or "")
+
+
+def is_pyodide_here(home: Home) -> bool:
+    """Tell whether the pinned npm package is installed; `runtime.npm_client` would fetch it."""
+    manifest = js_host.npm_manifest_dir()
+    lock = hashlib.sha256((manifest / "package-lock.json").read_bytes()).hexdigest()[:16]
+    places = (manifest / "node_modules", home.cache_dir / "npm" / lock / "node_modules")
+    return any((place / "pyodide" / "package.json").is_file() for place in places)
+
+
+def runtime_cid(home: Home) -> str | None:
+    """Return the CID of the runtime of this release, None while Pyodide is not here.
+
+    Raises:
+        VerificationError: a file of Pyodide is not the pinned one.
+    """
+    if not is_pyodide_here(home):
+        return None
+    return cid_text(make_runtime(pyodide_package(home.cache_dir), MemoryBlockStore()))
+
+
+def _uv() -> Iterator[Finding]:
+    from uv import find_uv_bin
+
+    command = [find_uv_bin(), "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_TIMEOUT_S)
+    yield Finding(name="uv", ok=True, detail=done.stdout.strip())
+
+
+def _store(home: Home) -> Iterator[Finding]:
+    for name, path in (("store", home.store_path), ("jobs", home.datastore_path)):
+        if not path.exists():
+            yield Finding(name=name, ok=None, detail=f"{path}: nothing there yet, it is made on first use")
+            continue
+        yield _database(name, path)
+
+
+def _database(name: str, path: Path) -> Finding:
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=_TIMEOUT_S)) as connection:
+        answer = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    size = path.stat().st_size / (1 << 20)
+    fix = "move it away and add or get the content again"
+    return Finding(name=name, ok=answer == "ok", detail=f"{path}: {size:.1f} MiB, integrity {answer}", fix=fix)
+
+
+def _keys(home: Home) -> Iterator[Finding]:
+    paths = sorted(home.keys_dir.glob("*.key"))
+    for path in paths:
+        key_store.load(path)
+    detail = f"{len(paths)} node keys, readable by you alone" if paths else "none yet, they are made on first use"
+    yield Finding(name="keys", ok=True if paths else None, detail=detail)
+
+
+def _sandbox() -> Iterator[Finding]:
+    for name, what in LAYERS:
+        yield Finding(name="sandbox", ok=True, detail=f"{name}: {what}")
+    what = "operating-system jail: not built yet; a hole in Node would reach what your user reaches"
+    yield Finding(name="sandbox", ok=None, detail=what, fix="run functions of people you do not trust in a VM")
+
+
+def _offline() -> Iterator[Finding]:
+    yield Finding(name="online", ok=None, detail="index and registry were not asked", fix="ask with --online")
+
+
+def _online() -> Iterator[Finding]:
+    UvResolver().ask(Question(requirements="packaging", python=PYTHON_VERSION))
+    yield Finding(name="online", ok=True, detail="the package index answers")
+    node = find_node()
+    command = [str(node.binary), str(node.npm_cli), "ping"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
+    if done.returncode != 0:
+        raise UnavailableError("the npm registry does not answer", fix="check the network and npm's settings")
+    yield Finding(name="online", ok=True, detail="the npm registry answers")
