@@ -19,7 +19,7 @@ from runtime.engine import Progress, silent
 from runtime.pylock import WantedWheel
 from runtime.requirements import RequirementLine, normalised_text, parse_requirements
 from runtime.resolve import SNAPSHOT, Origin, Resolution, resolve
-from runtime.resolver_client import Resolver, UvResolver
+from runtime.resolver_client import OutageMemory, Resolver, UvResolver
 from runtime.stub_index import write_stub_index
 from runtime.wheel_sources import CDN_URL, CdnSource, IndexSource, WheelSource, obtain
 from runtime.wheel_store import WheelLedger, index_wheel, write_whole
@@ -39,6 +39,7 @@ def standard_sources(
 
     pyodide: version of the npm package, such as `314.0.3`.
     """
+    resolver = OutageMemory(resolver)
     return (
         CdnSource(downloads, CDN_URL.format(version=pyodide)),
         IndexSource(downloads, resolver, distribution.python),

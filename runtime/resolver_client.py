@@ -132,6 +132,28 @@ class UvResolver:
         )
 
 
+class OutageMemory:
+    """A resolver that stops asking once its index was out of reach: uv spends seconds on finding that out."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self._outage: UnavailableError | None = None
+
+    def ask(self, question: Question) -> Answer:
+        """Pass the question on, or repeat the first outage.
+
+        Raises:
+            UnavailableError: it could not be found out, now or before.
+        """
+        if self._outage is not None:
+            raise UnavailableError(self._outage.problem, fix=self._outage.fix)
+        try:
+            return self._resolver.ask(question)
+        except UnavailableError as error:
+            self._outage = error
+            raise
+
+
 def allowed_environment(environment: Mapping[str, str], project: Path) -> dict[str, str]:
     """Return the environment for uv: settings of the index and the network pass, the rest of uv's do not."""
     kept = {k: v for k, v in environment.items() if not k.startswith("UV_") or _HONOURED.fullmatch(k)}

@@ -65,7 +65,6 @@ class IndexSource:
         self._downloads = downloads
         self._resolver = resolver
         self._python = python
-        self._trouble = ""
 
     def fetch(self, wanted: WantedWheel, out: BinaryIO, report: Report = quiet) -> None:
         """Write a wheel to `out` from the first address whose announced hash is the wanted one."""
@@ -76,8 +75,6 @@ class IndexSource:
 
     def _find(self, wanted: WantedWheel) -> tuple[str, ...]:
         """Ask for the address of a file of the distribution; many of them are the publisher's own wheels."""
-        if self._trouble:
-            raise SourceMissError(self._trouble)
         question = Question(
             requirements=f"{wanted.name}=={wanted.version}\n",
             python=self._python,
@@ -87,8 +84,7 @@ class IndexSource:
         try:
             answer = self._resolver.ask(question)
         except UnavailableError as error:
-            self._trouble = error.problem
-            raise SourceMissError(self._trouble) from error
+            raise SourceMissError(error.problem) from error
         packages = parse_pylock(answer.pylock, python=self._python) if answer.solved else ()
         return tuple(wheel.url for package in packages for wheel in package.wheels if wheel.sha256 == wanted.sha256)
 

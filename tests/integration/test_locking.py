@@ -11,12 +11,13 @@ from runtime.lock import lock_requirements, standard_sources
 from runtime.pylock import guest_tags
 from runtime.requirements import parse_requirements
 from runtime.resolve import Origin, resolve
-from runtime.resolver_client import UvResolver
+from runtime.resolver_client import Question, UvResolver
 from runtime.stub_index import write_stub_index
 from runtime.wheel_store import WheelCache, index_wheel
 from storage.blocks import MemoryBlockStore
 from storage.cid import cid_text
-from storage.errors import UserError
+from storage.errors import UnavailableError, UserError
+from tests.requirements_gate import need
 from verifier.model import store_node
 
 pytestmark = pytest.mark.integration
@@ -33,6 +34,15 @@ def distribution():
 @pytest.fixture(scope="module")
 def stubs(distribution, tmp_path_factory):
     return write_stub_index(distribution, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def registry():
+    """The package index that this machine is set up for."""
+    try:
+        UvResolver().ask(Question(requirements="humanize\n", python="3.14", dependencies=False))
+    except UnavailableError as error:
+        need("registry", False, error.problem)
 
 
 def test_every_wheel_of_the_distribution_runs_in_the_guest(distribution):
@@ -57,7 +67,7 @@ def test_the_documentation_lists_the_packages_of_the_distribution(distribution):
     assert listed.split(", ") == [package.name for package in distribution.wheels()]
 
 
-def test_the_scientific_stack_locks_to_the_known_cid(distribution, tmp_path):
+def test_the_scientific_stack_locks_to_the_known_cid(registry, distribution, tmp_path):
     store, resolver = MemoryBlockStore(), UvResolver()
     with Downloads() as downloads:
         sources = standard_sources(
@@ -84,13 +94,13 @@ def test_the_scientific_stack_locks_to_the_known_cid(distribution, tmp_path):
         ("docopt\n", "only source"),
     ],
 )
-def test_what_the_index_has_not_for_the_guest_is_told(distribution, stubs, text, said):
+def test_what_the_index_has_not_for_the_guest_is_told(registry, distribution, stubs, text, said):
     requirements = parse_requirements(text, python=distribution.python)
     with pytest.raises(UserError, match=said):
         resolve(requirements, distribution=distribution, stubs=stubs, resolver=UvResolver())
 
 
-def test_a_pure_package_is_taken_as_of_the_runtimes_release(distribution, stubs):
+def test_a_pure_package_is_taken_as_of_the_runtimes_release(registry, distribution, stubs):
     requirements = parse_requirements("humanize\n", python=distribution.python)
     resolution = resolve(requirements, distribution=distribution, stubs=stubs, resolver=UvResolver())
     assert resolution.origin is Origin.SNAPSHOT

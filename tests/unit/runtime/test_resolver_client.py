@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.resolver_client import Breadth, Question, UvResolver, _one_line, allowed_environment
+from runtime.resolver_client import Breadth, OutageMemory, Question, UvResolver, _one_line, allowed_environment
 from runtime.stub_index import write_stub_index
 from storage.errors import UnavailableError
 
@@ -92,3 +92,20 @@ def test_nothing_is_left_behind(offline_uv, wheelhouse, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
     offline_uv.ask(question("alpha\n", stubs=write_stub_index(wheelhouse.distribution, tmp_path), network=False))
     assert list(scratch.iterdir()) == []
+
+
+def test_an_index_out_of_reach_is_not_asked_again(offline_uv):
+    asked = []
+
+    class Counting:
+        def ask(self, question):
+            asked.append(question)
+            return offline_uv.ask(question)
+
+    memory, said = OutageMemory(Counting()), []
+    for _ in range(2):
+        with pytest.raises(UnavailableError) as caught:
+            memory.ask(question("omega\n"))
+        said.append(str(caught.value))
+    assert len(asked) == 1
+    assert said[0] == said[1]
