@@ -4,6 +4,7 @@ import pytest
 
 from network.embedded import SessionResult, run_embedded
 from runtime.engine import Execution, Plan, UndeterminedError
+from storage.blocks import MemoryBlockStore
 from storage.errors import VerificationError
 from storage.unixfs_import import Importer
 from tests.vectors.records.world import STATE, World, tree
@@ -166,6 +167,10 @@ def test_parents_are_kept_and_audited(run, world):
     assert load_node(world.store, world.input, Input).data == made
     result = run(ScriptedEngine(), parents=(parent_record,))
     assert audit_record(world.store, result.record).verdict == "valid"
+    without = MemoryBlockStore()
+    without.put_many((cid, data) for cid, data in world.store.kept.items() if cid != parent_record)
+    unknown = [check.name for check in audit_record(without, result.record).checks if check.ok is None]
+    assert unknown == ["blocks", "parents"]
     stranger = World(store=world.store, confidence=1).build()
     result = run(ScriptedEngine(), parents=(stranger,))
     report = audit_record(world.store, result.record)

@@ -237,6 +237,28 @@ def test_a_flood_of_bad_messages_leaves_one_fault():
     assert len(session.faults) == 1
 
 
+def test_an_equivocator_is_not_in_the_list():
+    session, _ = committing()
+    for number, text in ((0, "y"), (0, "z"), (1, "y")):
+        session, _ = commit(session, number, text)
+    session, (publish,) = commit(session, 2)
+    assert [one.node for one in publish.commitments.commitments] == sorted(identity(number).peer for number in (1, 2))
+    again, actions = commit(session, 0)
+    assert (again.commitments, again.pending, actions) == (session.commitments, session.pending, ())
+
+
+def test_who_sends_anothers_receipt_is_blamed_not_its_signer():
+    session, _ = committing()
+    nodes = [Honest(number) for number in range(3)]
+    for node in nodes:
+        session, actions = step(session, node.on_execute()[0])
+    (revealed,) = nodes[0].on_publish(actions[0].commitments)
+    session, _ = step(session, Revealed(peer=nodes[1].peer, receipt=revealed.receipt))
+    assert [(fault.peer, fault.kind) for fault in session.faults] == [(nodes[1].peer, FaultKind.FORGED)]
+    session, _ = step(session, revealed)
+    assert set(session.receipts) == {nodes[0].peer}
+
+
 def test_a_reveal_before_the_close_is_not_looked_at():
     session, _ = committing()
     node = Honest(0)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from storage import dag_cbor
 from storage.cid import CID, RAW, make_cid
+from storage.unixfs_import import Importer
 from tests.vectors.records.world import WHEEL, Edit, World, identity
 
 
@@ -53,6 +56,41 @@ def world(**edits: Edit) -> World:
     return World(edits={name.replace("__", " ").replace("_", "/"): edit for name, edit in edits.items()})
 
 
+def other_function() -> World:
+    """The record's function is sound, and not the task's."""
+    built = World()
+    built.edits = {"record": lambda node: node.update(function=built.put("", built.function_node | {"entry": "other"}))}
+    return built
+
+
+def other_input() -> World:
+    built = World()
+    built.edits = {"record": lambda node: node.update(input=built.put("", built.input_node | {"epoch": 0}))}
+    return built
+
+
+def two_receipts() -> World:
+    """The first node has a second receipt with another exit code; its commitment fits both."""
+    built = World()
+
+    def add(node: dict[str, Any]) -> None:
+        second = identity(0).sign(dag_cbor.decode(built.store.get(built.receipts[0])) | {"exit_code": 1})
+        node["dissent"] = [built.put("", second)]
+
+    built.edits = {"record": add}
+    return built
+
+
+class WrongLinkSize(World):
+    """The output's directory claims another size for the file `result` than it has."""
+
+    def _output(self, *, lying: bool) -> CID:
+        importer = Importer(self.store)
+        entries = {name: importer.bytes(data) for name, data in {"result": b"The quick", "exit_code": b"0"}.items()}
+        entries["result"] = dataclasses.replace(entries["result"], tsize=5)
+        return importer.directory(entries).cid
+
+
 GOOD: Mapping[str, tuple[str, Callable[[], World]]] = {
     "agreed": ("three nodes agree", World),
     "dissent": ("two of three nodes agree, one claims another output", lambda: World(liars=1)),
@@ -74,8 +112,9 @@ BAD: Mapping[str, tuple[str, int, Callable[[], World]]] = {
     "record-unsorted": ("receipts are not sorted", 1, lambda: world(record=reverse("receipts"))),
     "record-receipt-twice": ("a receipt is listed twice", 1, lambda: world(record=twice("receipts"))),
     "record-no-link": ("the output is text", 1, lambda: world(record=change(output="bafy"))),
-    "task-function": ("another function than the task's", 3, lambda: world(record=swap("function", "input"))),
-    "task-input": ("another input than the task's", 3, lambda: world(record=swap("input", "function"))),
+    "function-kind": ("the record's function is an input", 3, lambda: world(record=swap("function", "input"))),
+    "task-function": ("another function than the task's", 3, other_function),
+    "task-input": ("another input than the task's", 3, other_input),
     "task-key": ("the task has no input", 3, lambda: world(task=drop("input"))),
     "input-epoch": ("an epoch before 1970", 3, lambda: world(input=change(epoch=-1))),
     "input-volume": ("a volume at a relative path", 3, lambda: world(input=in_first("volumes", path="more"))),
@@ -95,6 +134,7 @@ BAD: Mapping[str, tuple[str, int, Callable[[], World]]] = {
     "receipt-node": ("a receipt under another name", 8, lambda: world(stored__receipt_0=change(node=identity(9).peer))),
     "receipt-exit-code": ("an exit code of 256", 8, lambda: world(receipt_0=change(exit_code=256))),
     "receipt-task": ("a receipt of another task", 8, lambda: world(receipt_0=change(task=LIE))),
+    "receipt-two": ("a node has two receipts", 8, two_receipts),
     "reveal-nonce": ("a nonce that was not committed to", 9, lambda: world(receipt_0=change(nonce="00" * 32))),
     "reveal-state": ("a state not committed to", 9, lambda: world(receipt_0=change(state_digest="00" * 32))),
     "reveal-output": ("an output that was not committed to", 9, lambda: world(receipt_0=change(output=LIE))),
@@ -108,6 +148,7 @@ BAD: Mapping[str, tuple[str, int, Callable[[], World]]] = {
     "output-exit-code": ("the output has another exit code", 12, lambda: world(output=change(exit_code=b"1"))),
     "output-spelling": ("exit_code is not in its shortest form", 12, lambda: world(output=change(exit_code=b"00"))),
     "output-no-code": ("the output has no exit_code", 12, lambda: world(output=drop("exit_code"))),
+    "output-link-size": ("a link claims another size than its file has", 12, WrongLinkSize),
     "parent-task": ("a parent that is a task", 13, lambda: world(record=parent_is_the_task)),
 }
 """Name: what is wrong, the number of the first check that must be false, and the world."""

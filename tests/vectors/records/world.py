@@ -127,17 +127,16 @@ class World:
             "files": self._runtime_files(importer),
         }
         source = self._edit("source", {"function.py": b"def main(data, n=1):\n    return data[:n]\n"})
-        self.function = self.put(
-            "function",
-            {
-                "v": "function/1",
-                "source": tree(self.store, source),
-                "entry": "main",
-                "lock": self.put("lock", lock),
-                "runtime": self.put("runtime", runtime),
-            },
-        )
-        self.input = self.put("input", self._input(importer))
+        self.function_node = {
+            "v": "function/1",
+            "source": tree(self.store, source),
+            "entry": "main",
+            "lock": self.put("lock", lock),
+            "runtime": self.put("runtime", runtime),
+        }
+        self.input_node = self._input(importer)
+        self.function = self.put("function", self.function_node)
+        self.input = self.put("input", self.input_node)
         return self.put("task", {"v": "task/1", "function": self.function, "input": self.input})
 
     def _runtime_files(self, importer: Importer) -> list[dict[str, Any]]:
