@@ -83,7 +83,7 @@ def block_key(cid: CID) -> bytes:
 
 
 class OverlayBlockStore:
-    """Reads through to another store and keeps what is put in memory only: for trials that must leave nothing behind."""
+    """Reads through to another store, keeps what is put in memory only: for trials that must leave nothing behind."""
 
     def __init__(self, below: BlockStore) -> None:
         self._below = below
