@@ -16,7 +16,7 @@ from pathlib import Path
 
 from network import key_store
 from network.participant import Participant
-from network.session import Session, start, step
+from network.session import start, step
 from network.session_events import (
     Action,
     AskNodes,
@@ -29,6 +29,7 @@ from network.session_events import (
     Revealed,
     Undetermined,
 )
+from network.session_state import Session
 from runtime.engine import Engine, Execution, Plan, Progress, UndeterminedError, silent
 from storage.blocks import BlockStore
 from storage.cid import CID

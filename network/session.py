@@ -10,10 +10,10 @@ Rule 2: what a peer does wrong is recorded as a `Fault` and never raises; `Local
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 from network.session_events import (
     Action,
@@ -31,41 +31,28 @@ from network.session_events import (
     Revealed,
     Undetermined,
 )
-from network.session_faults import commitment_fault, mute_fault, reveal_fault
+from network.session_faults import commitment_fault, reveal_fault
+from network.session_state import (
+    Session,
+    blame,
+    exclude,
+    fresh,
+    more_nodes_needed,
+    mute,
+    published_by_node,
+    room,
+    with_entry,
+)
 from storage.cid import CID
 from verifier.commitment import close_round, list_cid
-from verifier.compare import compare, group_claims, most_frequent
-from verifier.model import Commitment, CommitmentList, PeerId, Receipt, Rule, Verdict
+from verifier.compare import compare
+from verifier.model import Rule, Verdict
 
 
 class LocalProtocolError(RuntimeError):
     """The driver of a session broke its rules; never a peer's fault."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """All that a requester knows about one task. Made by `start`, changed by `step` only."""
-
-    task: CID
-    rule: Rule
-    max_nodes: int
-    """Bound on the nodes asked over all rounds."""
-    phase: Phase = Phase.ASSIGNING
-    round_number: int = 1
-    """Counts assignments, so that a deadline tells which one it was for."""
-    asked: frozenset[PeerId] = frozenset()
-    pending: frozenset[PeerId] = frozenset()
-    """Nodes that this phase waits for."""
-    commitments: Mapping[PeerId, Commitment] = field(default_factory=dict)
-    """Of all rounds; only of nodes that count."""
-    published: CommitmentList | None = None
-    """The list of the last closed round."""
-    receipts: Mapping[PeerId, Receipt] = field(default_factory=dict)
-    faults: tuple[Fault, ...] = ()
-    undetermined: tuple[tuple[PeerId, str], ...] = ()
-
-
-V = TypeVar("V")
 Step: TypeAlias = tuple[Session, tuple[Action, ...]]
 
 
@@ -105,7 +92,7 @@ def _assign(session: Session, event: Assigned) -> Step:
     if nodes & session.asked or len(nodes) != len(event.nodes) or len(session.asked | nodes) > session.max_nodes:
         raise LocalProtocolError("nodes must be new, distinct, and within the bound")
     if not nodes:
-        return _publish(session) if _fresh(session) else _finish(session)
+        return _publish(session) if fresh(session) else _finish(session)
     after = replace(session, phase=Phase.COMMITTING, asked=session.asked | nodes, pending=nodes)
     return after, (Execute(nodes=event.nodes, round_number=session.round_number),)
 
@@ -114,12 +101,12 @@ def _commit(session: Session, event: Committed) -> Step:
     peer, commitment = event.peer, event.commitment
     known = session.commitments.get(peer)
     if fault := commitment_fault(session.task, peer, commitment, known):
-        return _settle(_exclude(session, fault))
+        return _settle(exclude(session, fault))
     if known is not None:
         return session, ()
     if peer not in session.pending:
-        return _blame(session, Fault(peer=peer, kind=FaultKind.LATE, evidence=(commitment,))), ()
-    kept = _with(session.commitments, peer, commitment)
+        return blame(session, Fault(peer=peer, kind=FaultKind.LATE, evidence=(commitment,))), ()
+    kept = with_entry(session.commitments, peer, commitment)
     return _settle(replace(session, commitments=kept, pending=session.pending - {peer}))
 
 
@@ -127,10 +114,10 @@ def _commit_late(session: Session, event: Committed) -> Step:
     """A commitment after the close counts for nothing, but a second and different one is evidence."""
     known = session.commitments.get(event.peer)
     if fault := commitment_fault(session.task, event.peer, event.commitment, known):
-        return _settle(_exclude(session, fault))
+        return _settle(exclude(session, fault))
     if known is not None:
         return session, ()
-    return _blame(session, Fault(peer=event.peer, kind=FaultKind.LATE, evidence=(event.commitment,))), ()
+    return blame(session, Fault(peer=event.peer, kind=FaultKind.LATE, evidence=(event.commitment,))), ()
 
 
 def _reveal(session: Session, event: Revealed) -> Step:
@@ -139,10 +126,10 @@ def _reveal(session: Session, event: Revealed) -> Step:
     if known is None and (session.phase is not Phase.REVEALING or peer not in session.pending):
         return session, ()  # too late, already recorded as mute: it names an earlier list and must not be blamed again
     if fault := reveal_fault(session.task, peer, receipt, known, session.published):
-        return _settle(_exclude(session, fault))
+        return _settle(exclude(session, fault))
     if known is not None:
         return session, ()
-    kept = _with(session.receipts, peer, receipt)
+    kept = with_entry(session.receipts, peer, receipt)
     return _settle(replace(session, receipts=kept, pending=session.pending - {peer}))
 
 
@@ -158,7 +145,7 @@ def _fail_reveal(session: Session, event: Undetermined) -> Step:
     """A node that fails after its commitment is as mute as one that hides."""
     if event.peer not in session.pending:
         return session, ()
-    return _settle(_mute(session, {event.peer}, event.reason))
+    return _settle(mute(session, {event.peer}, event.reason))
 
 
 def _commit_deadline(session: Session, event: DeadlinePassed) -> Step:
@@ -166,12 +153,12 @@ def _commit_deadline(session: Session, event: DeadlinePassed) -> Step:
         return session, ()
     late = session
     for peer in sorted(session.pending):
-        late = _blame(late, Fault(peer=peer, kind=FaultKind.LATE))
+        late = blame(late, Fault(peer=peer, kind=FaultKind.LATE))
     return _settle(replace(late, pending=frozenset()))
 
 
 def _reveal_deadline(session: Session, event: DeadlinePassed) -> Step:
-    return (session, ()) if _is_stale(session, event) else _settle(_mute(session, session.pending, "deadline"))
+    return (session, ()) if _is_stale(session, event) else _settle(mute(session, session.pending, "deadline"))
 
 
 def _is_stale(session: Session, event: DeadlinePassed) -> bool:
@@ -191,20 +178,20 @@ def _settle(session: Session) -> Step:
         return _decide(session)
     # Replacing missing nodes now is better than after the close: nothing has been revealed to anybody yet.
     missing = session.rule.confidence - len(session.commitments)
-    if missing > 0 and _room(session) > 0:
+    if missing > 0 and room(session) > 0:
         return _ask(session, missing)
-    return _publish(session) if _fresh(session) else _decide(session)
+    return _publish(session) if fresh(session) else _decide(session)
 
 
 def _publish(session: Session) -> Step:
     """Close the round. A published commitment stays in every later list, so none can be made to vanish."""
-    fresh = _fresh(session)
-    commitments = close_round(session.task, (_published(session) | dict(session.commitments)).values())
-    after = replace(session, phase=Phase.REVEALING, pending=fresh, published=commitments)
+    new = fresh(session)
+    commitments = close_round(session.task, (published_by_node(session) | dict(session.commitments)).values())
+    after = replace(session, phase=Phase.REVEALING, pending=new, published=commitments)
     action = PublishRound(
         commitments=commitments,
         cid=list_cid(commitments),
-        nodes=tuple(sorted(fresh)),
+        nodes=tuple(sorted(new)),
         round_number=session.round_number,
     )
     return after, (action,)
@@ -213,71 +200,19 @@ def _publish(session: Session) -> Step:
 def _decide(session: Session) -> Step:
     """Agree, ask more nodes, or give up."""
     decision = compare(session.receipts.values(), session.rule)
-    if decision.verdict is Verdict.AGREED or _room(session) <= 0:
+    if decision.verdict is Verdict.AGREED or room(session) <= 0:
         return _finish(session)
     return _ask(session, more_nodes_needed(session))
 
 
 def _ask(session: Session, wanted: int) -> Step:
     after = replace(session, phase=Phase.ASSIGNING, round_number=session.round_number + 1)
-    return after, (AskNodes(count=min(wanted, _room(session))),)
+    return after, (AskNodes(count=min(wanted, room(session))),)
 
 
 def _finish(session: Session) -> Step:
     decision = compare(session.receipts.values(), session.rule)
     return replace(session, phase=Phase.DONE, pending=frozenset()), (Finish(decision=decision),)
-
-
-def more_nodes_needed(session: Session) -> int:
-    """Return the fewest further receipts that could make the leading claim agreed, at least one."""
-    claims = group_claims(session.receipts.values())
-    leading = most_frequent(claims)
-    votes = len(claims[leading]) if leading else 0
-    return max(session.rule.confidence - votes, len(session.receipts) - 2 * votes + 1, 1)
-
-
-def _room(session: Session) -> int:
-    return session.max_nodes - len(session.asked)
-
-
-def _published(session: Session) -> dict[PeerId, Commitment]:
-    return {} if session.published is None else {one.node: one for one in session.published.commitments}
-
-
-def _fresh(session: Session) -> frozenset[PeerId]:
-    """Return the nodes whose commitments no list holds yet."""
-    return frozenset(session.commitments) - frozenset(_published(session))
-
-
-def _with(mapping: Mapping[PeerId, V], peer: PeerId, value: V) -> Mapping[PeerId, V]:
-    return MappingProxyType({**mapping, peer: value})
-
-
-def _without(mapping: Mapping[PeerId, V], peer: PeerId) -> Mapping[PeerId, V]:
-    return MappingProxyType({key: value for key, value in mapping.items() if key != peer})
-
-
-def _blame(session: Session, fault: Fault) -> Session:
-    """Record a fault, once of each kind and peer, so that a flood of them takes no memory."""
-    if any((fault.peer, fault.kind) == (known.peer, known.kind) for known in session.faults):
-        return session
-    return replace(session, faults=(*session.faults, fault))
-
-
-def _exclude(session: Session, fault: Fault) -> Session:
-    """Record a fault and take away the node's vote."""
-    return replace(
-        _blame(session, fault),
-        pending=session.pending - {fault.peer},
-        commitments=_without(session.commitments, fault.peer),
-        receipts=_without(session.receipts, fault.peer),
-    )
-
-
-def _mute(session: Session, peers: Iterable[PeerId], detail: str) -> Session:
-    for peer in sorted(peers):
-        session = _blame(session, mute_fault(peer, session.published, detail))
-    return replace(session, pending=session.pending - frozenset(peers))
 
 
 TRANSITIONS: Final[Mapping[tuple[Phase, type], Callable[[Session, Any], Step]]] = MappingProxyType(

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from network.participant import Participant
-from network.session import Session, start, step
+from network.session import start, step
 from network.session_events import (
     AskNodes,
     Assigned,
@@ -20,6 +20,7 @@ from network.session_events import (
     Revealed,
     Undetermined,
 )
+from network.session_state import Session
 from runtime.engine import Execution
 from storage.cid import CID, RAW, make_cid
 from tests.vectors.records.world import STATE, identity, nonce

@@ -5,7 +5,8 @@ import pytest
 import network.session
 import network.session_events
 import network.session_faults
-from network.session import TRANSITIONS, LocalProtocolError, Session, default_max_nodes, start, step
+import network.session_state
+from network.session import TRANSITIONS, LocalProtocolError, default_max_nodes, start, step
 from network.session_events import (
     AskNodes,
     Assigned,
@@ -18,6 +19,7 @@ from network.session_events import (
     Revealed,
     Undetermined,
 )
+from network.session_state import Session
 from tests.unit.network.personas import (
     TASK,
     BaitAndSwitch,
@@ -289,7 +291,7 @@ PURE = {"__future__", "collections", "dataclasses", "enum", "types", "typing", "
 
 
 def test_the_deciding_code_imports_no_clock_entropy_or_io():
-    for module in (network.session, network.session_events, network.session_faults):
+    for module in (network.session, network.session_events, network.session_faults, network.session_state):
         lines = inspect.getsource(module).splitlines()
         imported = {line.split()[1].split(".")[0] for line in lines if line.startswith(("import ", "from "))}
         assert imported <= PURE

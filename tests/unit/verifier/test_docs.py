@@ -19,14 +19,16 @@ KINDS = [
 
 def written() -> dict[str, dict[str, str]]:
     """Return the structs of the schema: fields and the rest of their line."""
-    structs = re.findall(r"^type (\w+) struct \{\n(.*?)^\}", (DOCS / "record.ipldsch").read_text(), re.M | re.S)
-    return {name: dict(re.findall(r"^  (\w+)\s+(.*)$", body, re.M)) for name, body in structs}
+    structs = re.findall(
+        r"^type (\w+) struct \{\n(.*?)^\}", (DOCS / "record.ipldsch").read_text(), re.MULTILINE | re.DOTALL
+    )
+    return {name: dict(re.findall(r"^  (\w+)\s+(.*)$", body, re.MULTILINE)) for name, body in structs}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_the_schema_has_the_fields_of_the_type(kind):
     fields = [field.name for field in dataclasses.fields(kind)]
-    assert list(written()[kind.__name__]) == ["v", *fields] if kind.VERSION else fields
+    assert list(written()[kind.__name__]) == (["v", *fields] if kind.VERSION else fields)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -44,5 +46,5 @@ def test_nothing_else_is_in_the_schema():
 
 
 def test_the_audit_is_described_check_by_check():
-    listed = re.findall(r"^(\d+)\. \*\*(\w+)\.\*\*", (DOCS / "audit.md").read_text(), re.M)
+    listed = re.findall(r"^(\d+)\. \*\*(\w+)\.\*\*", (DOCS / "audit.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert listed == [(str(n), name) for n, (name, _) in enumerate(CHECKS, 1)]
