@@ -15,6 +15,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from runtime.source_import import read_source
+
 ROOT = Path(__file__).parents[3]
 FUNCTIONS = ROOT / "functions"
 PYODIDE_LOCK = ROOT / "node_modules" / "pyodide" / "pyodide-lock.json"
@@ -68,8 +70,14 @@ def test_no_other_function_is_there() -> None:
 @every_function
 def test_files(name: str) -> None:
     files = {path.name for path in (FUNCTIONS / name).iterdir() if path.name != "__pycache__"}
-    expected = {"function.py", "requirements.txt", "SOURCE.md", input_of(name).name}
+    expected = {".bacalhauignore", "function.py", "requirements.txt", "SOURCE.md", input_of(name).name}
     assert files - OPTIONAL_FILES == expected
+
+
+@every_function
+def test_only_code_and_pins_make_the_function(name: str) -> None:
+    files = read_source(FUNCTIONS / name, None, None).files
+    assert [path for path, _ in files] == ["function.py", "requirements.txt"]
 
 
 @every_function
