@@ -15,7 +15,7 @@ export BACALHAU_DIR ?= $(CURDIR)/.bacalhau
 # Two test processes use both cores of a small machine; each execution is one more process.
 JOBS ?= 2
 
-.PHONY: help setup demo test test-python test-node check format bench wheel lock clean
+.PHONY: help setup demo test test-python test-node expected check format bench wheel lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,7 +44,10 @@ node_modules/.installed: package.json package-lock.json $(VENV)/.installed
 	@touch $@
 
 demo: setup  ## run a pandas function over a real CSV on three local nodes, and audit the record
-	@$(BIN)/python functions/demo.py
+	@echo '$$ bacalhau run python --deterministic functions/csv_stats -i functions/csv_stats/input.csv --arg column=atomic_weight'
+	@$(BIN)/bacalhau run python --deterministic functions/csv_stats -i functions/csv_stats/input.csv --arg column=atomic_weight
+	@echo; echo '$$ bacalhau audit RECORD'
+	@$(BIN)/bacalhau audit "$$($(BIN)/bacalhau list --number 1 --json | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["record"])')"
 
 test: setup test-python test-node  ## run all tests
 
@@ -53,6 +56,9 @@ test-python: setup
 
 test-node: setup
 	@PATH="$(NODE):$$PATH" $(NODE)/node --test "tests/unit/js_host/*.test.mjs"
+
+expected: setup  ## run the eight functions and write down their output CIDs anew
+	@BACALHAU_UPDATE_EXPECTED=1 $(BIN)/pytest -q tests/integration/test_functions.py
 
 check: setup  ## linters, types, import layers
 	$(BIN)/ruff check
