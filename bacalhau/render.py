@@ -121,11 +121,13 @@ def print_audit(found: Mapping[str, Any]) -> None:
         _print_check(console, check["ok"], f"{check['n']:>2} {check['name']:<11}", check["detail"])
     for again in found["reruns"]:
         engine = " ".join(again[key] or "" for key in ("engine", "engine_version", "arch")).strip()
-        _print_check(console, again["ok"], "rerun", f"{again['detail']} ({engine})" if engine else again["detail"])
+        _print_check(
+            console, again["ok"], f"   {'rerun':<11}", f"{again['detail']} ({engine})" if engine else again["detail"]
+        )
 
 
-def _print_check(console: Console, ok: bool | None, name: str, detail: str) -> None:
-    word, style = {True: ("ok     ", _GOOD), False: ("FALSE  ", _BAD), None: ("unknown", _UNSURE)}[ok]
+def _print_check(console: Console, ok: bool | None, name: str, detail: str, *, open_word: str = "unknown") -> None:
+    word, style = {True: ("ok     ", _GOOD), False: ("FALSE  ", _BAD), None: (f"{open_word:<7}", _UNSURE)}[ok]
     console.print(Text.assemble("  ", (word, style), f" {name}  {one_line(detail)}"))
 
 
@@ -144,4 +146,4 @@ def print_findings(findings: Iterable[Mapping[str, Any]]) -> None:
     console = stdout_console()
     for finding in findings:
         fix = f"; {finding['fix']}" if finding["fix"] and not finding["ok"] else ""
-        _print_check(console, finding["ok"], f"{finding['name']:<8}", finding["detail"] + fix)
+        _print_check(console, finding["ok"], f"{finding['name']:<8}", finding["detail"] + fix, open_word="note")

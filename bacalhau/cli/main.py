@@ -45,7 +45,9 @@ def main(arguments: Sequence[str], services: Services | None = None) -> int:
     """
 
     def call() -> int:
-        code = group.main(list(arguments), prog_name="bacalhau", standalone_mode=False, obj=services)
+        # Not `group.main`: it turns a broken pipe into exit code 1, which here means "not verified".
+        with group.make_context("bacalhau", list(arguments), obj=services) as context:
+            code = group.invoke(context)
         sys.stdout.flush()
         return int(code or 0)
 

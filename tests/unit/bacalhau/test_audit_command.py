@@ -1,0 +1,205 @@
+import sqlite3
+
+import pytest
+
+from runtime.engine import UndeterminedError
+from storage.cid import cid_text, make_cid, parse_cid
+from tests.unit.bacalhau.fakes import STATE, FakeEngine, Gave, shout
+
+
+def rows(desk):
+    with sqlite3.connect(desk.home.store_path) as database:
+        found = database.execute("SELECT digest, data FROM blocks").fetchall()
+    database.close()
+    return found
+
+
+def write(desk, query, *values):
+    with sqlite3.connect(desk.home.store_path) as database:
+        database.execute(query, values)
+    database.close()
+
+
+@pytest.fixture
+def report(desk):
+    return desk.run("-i", desk.file(b"hello"))
+
+
+def test_a_record_an_output_a_task_and_a_job_can_be_named(desk, report):
+    for name in (report["record"], report["output"], report["task"], report["job"], report["job"][:6]):
+        said = desk("audit", name, "--json")
+        assert said.code == 0, name
+        assert said.json["verdict"] == "valid"
+        assert said.json["record"] == report["record"]
+        assert [check["n"] for check in said.json["checks"]] == list(range(1, 14))
+        assert all(set(check) == {"n", "name", "ok", "detail"} and check["ok"] for check in said.json["checks"])
+        assert said.json["reruns"] == []
+
+
+def test_people_read_the_checks(desk, report):
+    said = desk("audit", report["record"])
+    assert said.code == 0
+    assert said.text.startswith("valid\n")
+    assert " 2 blocks" in said.text
+
+
+def test_one_flipped_byte_of_any_block_is_found(desk, report):
+    unaudited = 0
+    for digest, data in rows(desk):
+        flipped = bytes([data[0] ^ 1]) + data[1:] if data else b"x"
+        write(desk, "UPDATE blocks SET data = ? WHERE digest = ?", flipped, digest)
+        said = desk("audit", report["record"], "--json")
+        if said.code == 0:
+            unaudited += 1
+        else:
+            assert said.code == 1
+            assert said.json["verdict"] == "invalid"
+            assert any(check["ok"] is False and check["name"] for check in said.json["checks"])
+        write(desk, "UPDATE blocks SET data = ? WHERE digest = ?", data, digest)
+    assert unaudited == 0
+    assert desk("audit", report["record"]).code == 0
+
+
+def test_a_missing_block_is_unchecked(desk, report):
+    wanted = parse_cid(report["output"])[-32:]
+    write(desk, "DELETE FROM blocks WHERE digest = ?", wanted)
+    said = desk("audit", report["record"], "--json")
+    assert said.code == 4
+    assert said.json["verdict"] == "unchecked"
+    assert {check["ok"] for check in said.json["checks"]} == {True, None}
+
+
+def test_an_output_without_record_is_unchecked(desk):
+    said = desk("audit", desk("add", desk.file()).text.strip(), "--json")
+    assert said.code == 4
+    assert said.json["verdict"] == "unchecked"
+    assert said.json["reason"] == "no record here names this output"
+    assert said.json["checks"] == []
+
+
+def test_a_record_that_is_not_here_is_unchecked(desk):
+    said = desk("audit", cid_text(make_cid(0x71, b"nowhere")), "--json")
+    assert said.code == 4
+    assert said.json["verdict"] == "unchecked"
+
+
+def test_a_job_that_was_not_verified_is_unchecked(desk):
+    desk.engine = FakeEngine(lambda number, plan, store: Gave(result=str(number).encode()))
+    split = desk.run()
+    said = desk("audit", split["job"], "--json")
+    assert said.code == 4
+    assert "not verified (split)" in said.json["reason"]
+    assert desk("audit", split["task"]).code == 1  # a task is no record: check 1 says so
+
+
+def test_the_newest_record_of_an_output_is_audited(desk):
+    first, second = desk.run(), desk.run()
+    assert first["output"] == second["output"]
+    assert desk("audit", first["output"], "--json").json["record"] == second["record"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["beef"], ["bafynonsense"], ["abcd", "--car", "no.car"]])
+def test_what_names_nothing_is_a_wrong_call(desk, arguments):
+    said = desk("audit", *arguments)
+    assert said.code == 2
+    assert said.out == b""
+    assert said.err.count("\n") == 1
+
+
+def test_a_rerun_compares_output_and_state(desk, report):
+    said = desk("audit", report["record"], "--rerun", "--json")
+    assert said.code == 0
+    (again,) = said.json["reruns"]
+    assert (again["ok"], again["output"], again["state_digest"]) == (True, report["output"], STATE)
+    assert (again["engine"], again["arch"]) == ("fake", "x86_64")
+    assert desk.engine.calls == 4
+
+
+@pytest.mark.parametrize(
+    ("behave", "word"),
+    [
+        (lambda *_: Gave(result=b"other"), "another output"),
+        (lambda *task: Gave(**vars(shout(*task)) | {"state_digest": "00" * 32}), "another memory state"),
+    ],
+)
+def test_a_rerun_that_differs_makes_it_invalid(desk, report, behave, word):
+    desk.engine = FakeEngine(behave)
+    before = rows(desk)
+    said = desk("audit", report["record"], "--rerun", "--json")
+    assert said.code == 1
+    assert said.json["verdict"] == "invalid"
+    assert all(check["ok"] for check in said.json["checks"])
+    (again,) = said.json["reruns"]
+    assert again["ok"] is False
+    assert word in again["detail"]
+    assert sorted(rows(desk)) == sorted(before)
+
+
+def test_a_rerun_that_could_not_end_is_unchecked(desk, report):
+    desk.engine = FakeEngine(lambda *_: UndeterminedError("the worker died"))
+    said = desk("audit", report["record"], "--rerun", "--json")
+    assert said.code == 4
+    assert said.json["reruns"][0]["ok"] is None
+    assert "the worker died" in said.json["reruns"][0]["detail"]
+
+
+def test_what_is_invalid_is_not_run_again(desk, report):
+    write(desk, "UPDATE blocks SET data = X'00' WHERE digest = ?", parse_cid(report["output"])[-32:])
+    said = desk("audit", report["record"], "--rerun", "--json")
+    assert said.code == 1
+    assert said.json["reruns"] == []
+    assert "not run again" in said.json["reason"]
+    assert desk.engine.calls == 3
+
+
+@pytest.fixture
+def proof(desk, report, tmp_path):
+    """A record.car, in a place that has nothing else."""
+    assert desk("get", report["job"], "--output-dir", "got").code == 0
+    desk.home = type(desk.home)(tmp_path / "stranger")
+    return tmp_path / "got" / "record.car"
+
+
+def test_a_proof_audits_offline(desk, report, proof):
+    for name in ([], [report["record"]], [report["output"]]):
+        said = desk("audit", *name, "--car", proof, "--json")
+        assert said.code == 0, said
+        assert said.json["verdict"] == "valid"
+        assert len(said.json["checks"]) == 13
+    assert not desk.home.store_path.exists()
+
+
+def test_a_proof_can_be_rerun(desk, proof):
+    said = desk("audit", "--car", proof, "--rerun", "--json")
+    assert said.code == 0
+    assert said.json["reruns"][0]["ok"] is True
+
+
+def test_a_proof_of_something_else_is_refused(desk, proof):
+    said = desk("audit", cid_text(make_cid(0x71, b"other")), "--car", proof)
+    assert said.code == 2
+    assert "does not prove this" in said.err
+
+
+def test_a_damaged_proof_is_invalid(desk, report, proof):
+    data = proof.read_bytes()
+    for at in (len(data) - 1, len(data) // 2, len(data) // 4):
+        proof.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        said = desk("audit", report["record"], "--car", proof, "--json")
+        assert said.code == 1, at
+        assert said.json["verdict"] == "invalid"
+        assert [check["name"] for check in said.json["checks"] if check["ok"] is False][:1] == ["blocks"]
+
+
+def test_a_truncated_proof_is_not_valid(desk, report, proof):
+    data = proof.read_bytes()
+    proof.write_bytes(data[:-10])
+    assert desk("audit", report["record"], "--car", proof).code == 1
+    proof.write_bytes(data[:20])
+    assert desk("audit", report["record"], "--car", proof).code == 2
+
+
+def test_what_is_no_car_is_refused(desk, tmp_path):
+    said = desk("audit", "--car", desk.file(b"no car at all"))
+    assert said.code == 2
+    assert "bacalhau get" in said.err
