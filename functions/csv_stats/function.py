@@ -1,5 +1,7 @@
 """Describe a CSV table: statistics of its numbers, overall and by group."""
 
+import hashlib
+
 import pandas as pd
 
 
@@ -10,10 +12,13 @@ def main(data, column=None, by=None):
     column: the numeric column to describe; default: every numeric column but `by`.
     by: the column whose values make the groups; default: the text column with the fewest different values, if any.
 
-    Returns {"rows", "by", "columns": {column: statistics}, "groups": [{"value", "rows", "columns"}, ...]}, the groups
-    in ascending order; a statistic that is undefined (no values, or the deviation of a single one) is null.
+    Returns {"sha256", "rows", "by", "columns": {column: statistics}, "groups": [{"value", "rows", "columns"}, ...]}:
+    the fingerprint of the bytes that were described, the groups in ascending order; a statistic that is undefined (no
+    values, or the deviation of a single one) is null.
     Raises ValueError when the input is no such table or a column is not in it.
     """
+    fingerprint = hashlib.file_digest(data, "sha256").hexdigest()
+    data.seek(0)
     try:
         table = pd.read_csv(data)
     except ValueError as error:
@@ -27,6 +32,7 @@ def main(data, column=None, by=None):
         numeric = numeric[[column]]
     groups = table.groupby(by) if by is not None else []
     return {
+        "sha256": fingerprint,
         "rows": len(table),
         "by": by,
         "columns": describe(numeric),
