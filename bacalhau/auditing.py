@@ -107,9 +107,8 @@ def _audit(store: BlockStore, record: CID, replay: Replay | None) -> Audit:
     found = Audit(record=record, checks=audit_record(store, record).checks)
     if replay is None:
         return found
-    # What is known to be wrong is not run; what is unknown in part may still be.
-    if found.verdict == "invalid" or not _is_runnable(found):
-        return replace(found, reason=f"not run again: the record is {found.verdict}")
+    if not _is_runnable(found):
+        return replace(found, reason="not run again: not all that it needs was found sound")
     again = rerun(store, record, engine=replay.engine, wall_clock_s=replay.wall_clock_s, progress=replay.progress)
     return replace(found, reruns=(again,))
 

@@ -21,16 +21,6 @@ DEBUG_VARIABLE = "BACALHAU_DEBUG"
 
 def guarded(call: Callable[[], int]) -> int:
     """Return the exit code of `call`, whatever happens in it; every error is one line on stderr."""
-    code = _outcome(call)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _drop_stdout()
-        return ExitCode.BROKEN_PIPE
-    return code
-
-
-def _outcome(call: Callable[[], int]) -> int:
     try:
         return call()
     except click.exceptions.Exit as error:

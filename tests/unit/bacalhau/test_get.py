@@ -42,6 +42,7 @@ def test_a_record_and_an_output_give_the_same_files(desk, report, tmp_path):
 
 
 def test_the_proof_of_a_child_holds_its_parent(desk, report, tmp_path):
+    desk.engine = FakeEngine(lambda number, plan, store: Gave(result=b"the child's own"))
     child = desk.run("-i", f"{report['output']}/result")
     desk("get", child["job"], "--output-dir", "child")
     desk.home = type(desk.home)(tmp_path / "stranger")
