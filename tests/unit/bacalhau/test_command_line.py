@@ -5,10 +5,13 @@ import io
 import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import click
 import pytest
 
+from bacalhau import __version__
 from bacalhau.checkup import Finding, check_up
 from bacalhau.cli.main import COMMANDS, group
 from bacalhau.home import Home
@@ -79,6 +82,11 @@ def test_a_reader_that_never_came_is_no_error_either(tmp_path):
     done = subprocess.run([*COMMAND, "--help"], env=environment, stdout=write, stderr=subprocess.PIPE, check=False)
     os.close(write)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_the_version_is_that_of_the_package():
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert project["version"] == __version__
 
 
 def test_version_as_json(desk):
