@@ -16,6 +16,7 @@ HOST_MODULES: Final = (
     "clock.mjs",
     "collect.mjs",
     "devices.mjs",
+    "disk.mjs",
     "entropy.mjs",
     "frames.mjs",
     "handed_fs.mjs",

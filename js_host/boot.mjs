@@ -3,13 +3,13 @@
 // This is our own loader for Pyodide's Emscripten module; `pyodide.mjs` would bring child_process, ws and fetch along.
 // It follows the steps of that file for the pinned release: settings, module, bootstrap, streams.
 
-import { replaceImports } from "./imports.mjs";
 import { installDevices } from "./devices.mjs";
-import { sortedByUtf8 } from "./utf8_order.mjs";
+import { boundDisk } from "./disk.mjs";
+import { replaceImports } from "./imports.mjs";
 
 const WRITABLE = ["/work", "/tmp", "/outputs"];
 
-/** Environment of the guest before the task's own variables: nothing of the host. */
+/** Environment that Python boots in, the same for every task; the task's own variables are added before it runs. */
 const ENVIRONMENT = {
   HOME: "/work", USER: "faas", LOGNAME: "faas", PATH: "/usr/bin", PWD: "/work", LANG: "C.UTF-8", LC_ALL: "C.UTF-8",
   TZ: "UTC", TMPDIR: "/tmp", _: "/usr/bin/python3", PYTHONHASHSEED: "0", PYTHONDONTWRITEBYTECODE: "1",
@@ -29,10 +29,9 @@ const RUNTIME_ENVIRONMENT = Object.freeze({
  * @param {WebAssembly.Module} parts.wasm the compiled main module
  * @param {Uint8Array} parts.stdlib bytes of python_stdlib.zip
  * @param {Record<string, string>} parts.guest our Python modules, by file name
- * @param {Record<string, string>} parts.environment the task's variables
- * @param {object} parts.world {clock, entropy, memoryLimit, stdout, stderr}
+ * @param {object} parts.world {clock, entropy, memoryLimit, stdout, stderr, outcome}
  */
-export async function bootPython({ createModule, wasm, stdlib, guest, environment, world }) {
+export async function bootPython({ createModule, wasm, stdlib, guest, world }) {
   const errorMarker = Symbol("error marker");
   const Module = {
     noImageDecoding: true,
@@ -55,8 +54,8 @@ export async function bootPython({ createModule, wasm, stdlib, guest, environmen
       }),
     },
     preRun: [
-      (module) => prepareFileSystem(module, stdlib, guest),
-      (module) => Object.assign(module.ENV, ENVIRONMENT, environment),
+      (module) => prepareFileSystem(module, stdlib, guest, world.memoryLimit),
+      (module) => Object.assign(module.ENV, ENVIRONMENT),
     ],
     instantiateWasm(imports, receive) {
       imports.env.Jsv_GetError_import = () => errorMarker;
@@ -74,16 +73,18 @@ export async function bootPython({ createModule, wasm, stdlib, guest, environmen
   return Module;
 }
 
-function prepareFileSystem(Module, stdlib, guest) {
-  const { FS, MEMFS } = Module;
-  // Listings in one order for every file system; the order of creation is an accident of the program.
-  const directory = MEMFS.ops_table.dir.node;
-  directory.readdir = (node) => [".", "..", ...sortedByUtf8(Object.keys(node.contents))];
+function prepareFileSystem(Module, stdlib, guest, diskLimit) {
+  const { FS } = Module;
+  boundDisk(Module, diskLimit);
   Module.API.pyVersionTuple = [3, 14, 2];
   Module.API.sitePackages = "/lib/python3.14/site-packages";
   FS.mkdirTree(Module.API.sitePackages);
-  FS.writeFile("/lib/python314.zip", stdlib);
-  for (const [name, text] of Object.entries(guest)) FS.writeFile(`/lib/python3.14/${name}`, text);
+  const place = (path, content) => {
+    FS.writeFile(path, content);
+    FS.chmod(path, 0o444);
+  };
+  place("/lib/python314.zip", stdlib);
+  for (const [name, text] of Object.entries(guest)) place(`/lib/python3.14/${name}`, text);
   for (const path of WRITABLE) FS.analyzePath(path, true).exists || FS.mkdir(path);
   for (const path of ["/function", "/inputs", "/run", "/usr", "/usr/bin"]) FS.mkdir(path);
   if (FS.analyzePath("/home/web_user", true).exists) FS.rmdir("/home/web_user");

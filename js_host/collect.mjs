@@ -1,7 +1,8 @@
 // Phase 5: send what the task left behind: stdout, stderr, result and the output directories.
 //
 // Paths in frames are relative to the output directory y. Symbolic links are kept if they stay inside the output they
-// are in, and anything that is neither file, directory nor such a link is left out: it has no content.
+// are in, and anything that is neither file, directory nor such a link is left out: it has no content. Whatever the
+// function did to its directories is an outcome; nothing that it can make may fail here.
 
 import { LimitExceeded } from "./devices.mjs";
 
@@ -10,36 +11,55 @@ const PIECE_BYTES = 1 << 20;
 /** Most files and directories that one task may put out. */
 const MAX_ENTRIES = 100_000;
 
+/** Deepest path below y and longest name: what content-addressed directories of this project hold, with room to spare. */
+const MAX_DEPTH = 100;
+const MAX_NAME_BYTES = 255;
+
+const OUTPUT_EXCEEDED = 153;
+
+const encoder = new TextEncoder();
+
 /**
- * Send all outputs and return the exit code: the task's own, or 153 if its outputs are larger than the limit.
+ * Send all outputs and return the exit code: the task's own, or 153 if its outputs are larger than the limits.
  *
- * A task that exceeds the limit keeps its streams (cut at the limit) and loses its result and files: a cut file would
+ * A task that exceeds a limit keeps its streams (cut at the limit) and loses its result and files: a cut file would
  * pass for a whole one.
  */
-export function collectOutputs(Module, { parent, world, exitCode, outputs }) {
+export function collectOutputs(Module, { parent, world, outputs }) {
   const { FS } = Module;
-  let code = exitCode;
-  const files = [];
-  if (code !== 153) {
-    try {
-      if (FS.analyzePath("/run/result").exists) files.push(...list(FS, "/run/result", "result", world.meter));
-      for (const { name, path } of outputs) files.push(...list(FS, path, `outputs/${name}`, world.meter));
-    } catch (error) {
-      if (!(error instanceof LimitExceeded)) throw error;
-      code = error.exitCode;
-      files.length = 0;
-    }
+  FS.ignorePermissions = true; // what the function locked with chmod is an output all the same
+  const { stdout, stderr, outcome } = world;
+  const entries = outcome.exitCode === OUTPUT_EXCEEDED ? [] : listAll(FS, { world, outputs });
+  sendPieces(parent, "stdout", stdout.pieces);
+  sendPieces(parent, "stderr", stderr.pieces);
+  sendPieces(parent, "result", outcome.exitCode === 0 ? outcome.result.pieces : []);
+  for (const entry of entries) sendEntry(FS, parent, entry);
+  for (const { name } of outputs) {
+    const path = `outputs/${name}`;
+    if (!entries.some((entry) => entry.to === path)) parent.send({ type: "directory", path });
   }
-  sendPieces(parent, "stdout", world.stdout.pieces);
-  sendPieces(parent, "stderr", world.stderr.pieces);
-  for (const file of files) sendEntry(FS, parent, file);
-  return code;
+  return outcome.exitCode;
 }
 
-/** List a tree depth first, names in UTF-8 order, and count it against the limit. */
-function list(FS, path, to, meter, found = []) {
+/** List every output, or end the outcome with 153 and list nothing. */
+function listAll(FS, { world, outputs }) {
+  const found = [];
+  try {
+    for (const { name, path } of outputs) {
+      if (FS.analyzePath(path, true).exists) list(FS, path, `outputs/${name}`, world.meter, found);
+    }
+  } catch (error) {
+    if (!(error instanceof LimitExceeded)) throw error;
+    world.outcome.endWith(error.exitCode);
+    found.length = 0;
+  }
+  return found;
+}
+
+/** List a tree depth first, names in UTF-8 order, and count it against the limits. */
+function list(FS, path, to, meter, found) {
   const { mode, size } = FS.lstat(path);
-  if (found.length >= MAX_ENTRIES) throw new LimitExceeded("number of output files", 153);
+  checkPath(to, found.length);
   if (FS.isDir(mode)) {
     found.push({ kind: "directory", path, to });
     for (const name of FS.readdir(path)) {
@@ -52,18 +72,24 @@ function list(FS, path, to, meter, found = []) {
     const target = FS.readlink(path);
     if (staysInside(to, target)) found.push({ kind: "symlink", path, to, target });
   }
-  return found;
 }
 
-/** Tell whether a link at output path `to` leads to a place in the same output (`result` or `outputs/<name>`). */
+function checkPath(to, count) {
+  const names = to.split("/");
+  const name = encoder.encode(names.at(-1));
+  if (count >= MAX_ENTRIES || names.length > MAX_DEPTH || name.length > MAX_NAME_BYTES) {
+    throw new LimitExceeded("output tree", OUTPUT_EXCEEDED);
+  }
+}
+
+/** Tell whether a link at output path `to` leads to a place in the same output (`outputs/<name>`). */
 function staysInside(to, target) {
   if (target.startsWith("/")) return false;
-  const top = to.startsWith("outputs/") ? 2 : 1;
   const at = to.split("/").slice(0, -1);
   for (const part of target.split("/")) {
     if (part === "..") at.pop();
     else if (part !== "." && part !== "") at.push(part);
-    if (at.length < top) return false;
+    if (at.length < 2) return false;
   }
   return true;
 }

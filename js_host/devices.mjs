@@ -1,4 +1,4 @@
-// Devices of the guest: standard streams, random bytes, and the clock's lever.
+// Devices of the guest: standard streams, random bytes, the clock's lever, and where its outcome goes.
 //
 // stdout and stderr are collected up to a limit; one byte more ends the run (LimitExceeded), as an outcome.
 
@@ -56,8 +56,32 @@ export class Collected {
   }
 }
 
+/** What the function gives: its result and its exit code. Until it gives one, it has failed. */
+export class Outcome {
+  exitCode = 1;
+
+  /** @param {OutputMeter} meter shared by all outputs of the task */
+  constructor(meter) {
+    this.result = new Collected(meter);
+  }
+
+  /** The guest states its exit code: decimal text, 0 to 255. */
+  state(bytes) {
+    const text = String.fromCharCode(...bytes.subarray(0, 4));
+    if (!/^\d{1,3}$/.test(text) || Number(text) > 255) return false;
+    this.exitCode = Number(text);
+    return true;
+  }
+
+  /** The run ended before the function returned: there is no result. */
+  endWith(exitCode) {
+    this.exitCode = exitCode;
+    this.result.pieces.length = 0;
+  }
+}
+
 /** Replace the glue's devices by ours and reopen the standard streams on them. */
-export function installDevices(Module, { stdout, stderr, entropy, clock }) {
+export function installDevices(Module, { stdout, stderr, outcome, entropy, clock }) {
   const { FS } = Module;
   const major = 200;
   const ops = (read, write) => ({
@@ -89,6 +113,9 @@ export function installDevices(Module, { stdout, stderr, entropy, clock }) {
     if (!/^\d{1,19}$/.test(text)) throw new FS.ErrnoError(EINVAL);
     clock.advanceNs(BigInt(text));
   };
+  const exitCode = (bytes) => {
+    if (!outcome.state(bytes)) throw new FS.ErrnoError(EINVAL);
+  };
   const devices = [
     ["stdin", ops(endOfFile, null)],
     ["stdout", ops(null, (bytes) => stdout.write(bytes))],
@@ -97,6 +124,8 @@ export function installDevices(Module, { stdout, stderr, entropy, clock }) {
     ["urandom", ops(random, () => {})],
     // The guest's time.sleep writes the nanoseconds to sleep, in decimal.
     ["sleep", ops(null, sleep)],
+    ["result", ops(null, (bytes) => outcome.result.write(bytes))],
+    ["exit_code", ops(null, exitCode)],
   ];
   for (const fd of [0, 1, 2]) FS.closeStream(fd);
   for (const gone of ["tty", "tty1", "stdin", "stdout", "stderr", "random", "urandom"]) {

@@ -40,16 +40,9 @@ export class Parent {
     return { header, payload: readExactly(this.#readFd, body) };
   }
 
-  /** Ask and wait for the answer. An answer of type "error" is thrown as HostFailure. */
+  /** Ask and wait for the answer. A parent that cannot answer ends this process instead. */
   ask(header) {
     this.send(header);
-    const answer = this.receive();
-    if (answer.header.type === "error") throw new HostFailure(answer.header.message);
-    return answer;
+    return this.receive();
   }
-}
-
-/** The host could not do its part (a block is missing or wrong): the run is undetermined, whatever the guest does next. */
-export class HostFailure extends Error {
-  name = "HostFailure";
 }

@@ -5,6 +5,9 @@
 //   read(handle, position, length) -> Uint8Array of at most `length` bytes, empty only at the end of the file
 // Entry: {kind: "file" | "directory" | "symlink", size, handle, target}. Nothing is copied into guest memory until
 // the guest reads it.
+//
+// When a provider fails, the host has failed, not the function: the failure is reported beside being thrown, because
+// some of the glue (its loader of side modules) turns every exception into one that Python can catch.
 
 const [ENOENT, EISDIR, EINVAL, ENODEV, ENOMEM, EROFS] = [44, 31, 28, 43, 48, 69];
 
@@ -16,10 +19,19 @@ export const FILE_TIME_MS = 315_532_800_000;
 /**
  * @param {object} Module the Emscripten module
  * @param {object} provider see above
+ * @param {(error: Error) => void} onFailure told about every failure of the provider
  * @returns {{mountDirectory: Function, attachFile: Function}} ways to put the provider's things into the guest's tree
  */
-export function handedFs(Module, provider) {
+export function handedFs(Module, provider, onFailure) {
   const { FS } = Module;
+  const asked = (question) => {
+    try {
+      return question();
+    } catch (error) {
+      onFailure(error);
+      throw error;
+    }
+  };
   const refuse = () => {
     throw new FS.ErrnoError(EROFS);
   };
@@ -44,7 +56,7 @@ export function handedFs(Module, provider) {
     },
     setattr: refuse,
     lookup(parent, name) {
-      const entry = provider.lookup(parent.entry.handle, name);
+      const entry = asked(() => provider.lookup(parent.entry.handle, name));
       if (entry === null) throw new FS.ErrnoError(ENOENT);
       return makeNode(parent, name, entry);
     },
@@ -53,7 +65,7 @@ export function handedFs(Module, provider) {
     unlink: refuse,
     rmdir: refuse,
     symlink: refuse,
-    readdir: (node) => [".", "..", ...provider.list(node.entry.handle)],
+    readdir: (node) => [".", "..", ...asked(() => provider.list(node.entry.handle))],
     readlink: (node) => node.entry.target,
   };
 
@@ -65,14 +77,15 @@ export function handedFs(Module, provider) {
       const { size, handle } = stream.node.entry;
       const target = new Uint8Array(buffer.buffer, buffer.byteOffset + offset, length);
       const wanted = Math.max(0, Math.min(length, size - position));
-      let done = 0;
-      while (done < wanted) {
-        const bytes = provider.read(handle, position + done, wanted - done);
-        if (bytes.length === 0) throw new Error("a handed-over file ends before its size");
-        target.set(bytes, done);
-        done += bytes.length;
-      }
-      return done;
+      asked(() => {
+        for (let done = 0; done < wanted; ) {
+          const bytes = provider.read(handle, position + done, wanted - done);
+          if (bytes.length === 0) throw new Error("a handed-over file ends before its size");
+          target.set(bytes, done);
+          done += bytes.length;
+        }
+      });
+      return wanted;
     },
     write: refuse,
     llseek(stream, offset, whence) {

@@ -6,6 +6,9 @@ const ENOSYS = 52;
 const [CLOCK_REALTIME, CLOCK_LAST] = [0, 3];
 const EINVAL_WASI = 28;
 
+/** Offsets in `struct tm` of the C library. */
+const [TM_ISDST, TM_GMTOFF] = [32, 36];
+
 /** The guest ended itself (os._exit, abort): an outcome. */
 export class GuestExit extends Error {
   name = "GuestExit";
@@ -33,11 +36,12 @@ const REFUSED_CALLS = [
 
 /**
  * @param {object} table the imports' `env` object (shared with `wasi_snapshot_preview1`)
- * @param {object} world {Module, clock, entropy, memoryLimit: bytes, memory: {exceeded: boolean}}
+ * @param {object} world {Module, clock, entropy, memoryLimit: bytes}
  */
 export function replaceImports(table, { Module, clock, entropy, memoryLimit }) {
   const nanoseconds = (id) => (id === CLOCK_REALTIME ? clock.readRealtimeNs() : clock.readMonotonicNs());
   const milliseconds = (ns) => Number(ns / 1000n) / 1000;
+  const { _gmtime_js: gmtime, _timegm_js: timegm, __syscall_poll: poll } = table;
   const bytesAt = (at, n) => Module.HEAPU8.subarray(at >>> 0, (at >>> 0) + (n >>> 0));
 
   const replacements = {
@@ -78,9 +82,22 @@ export function replaceImports(table, { Module, clock, entropy, memoryLimit }) {
       Module.HEAP32[(daylight >>> 0) / 4] = 0;
       for (const name of [standardName, daylightName]) Module.stringToUTF8("UTC", name >>> 0, 17);
     },
-    // Time zone UTC: local time is calendar time.
-    _localtime_js: table._gmtime_js,
-    _mktime_js: table._timegm_js,
+    // Time zone UTC: local time is calendar time, without daylight saving (tm_isdst) or an offset (tm_gmtoff).
+    _localtime_js(time, at) {
+      gmtime(time, at);
+      Module.HEAP32[((at >>> 0) + TM_ISDST) / 4] = 0;
+      Module.HEAP32[((at >>> 0) + TM_GMTOFF) / 4] = 0;
+    },
+    _mktime_js(at) {
+      Module.HEAP32[((at >>> 0) + TM_ISDST) / 4] = 0;
+      return timegm(at);
+    },
+    // Nothing becomes ready by waiting, so waiting is sleeping.
+    __syscall_poll(descriptors, count, timeoutMs) {
+      const ready = poll(descriptors, count, 0);
+      if (ready === 0 && timeoutMs > 0) clock.advanceNs(BigInt(timeoutMs) * 1_000_000n);
+      return ready;
+    },
   };
   for (const name of REFUSED_SYSCALLS) replacements[name] = () => -ENOSYS;
   for (const name of REFUSED_CALLS) {

@@ -6,9 +6,9 @@
 
 import { Clock } from "./clock.mjs";
 import { collectOutputs } from "./collect.mjs";
-import { Collected, LimitExceeded, OutputMeter } from "./devices.mjs";
+import { Collected, LimitExceeded, Outcome, OutputMeter } from "./devices.mjs";
 import { EntropyStream } from "./entropy.mjs";
-import { HostFailure, Parent } from "./frames.mjs";
+import { Parent } from "./frames.mjs";
 import { GuestExit } from "./imports.mjs";
 import { handedFs } from "./handed_fs.mjs";
 import { exitProcess, hostMilliseconds, processArguments, readExactly } from "./host.mjs";
@@ -20,55 +20,83 @@ import { WheelTree } from "./wheel_tree.mjs";
 
 const parent = new Parent(Number(processArguments[0]), Number(processArguments[1]));
 
-/** Not writable: everything but /work, /tmp and the outputs. */
-const SEALED_DIRECTORIES = ["/", "/home", "/lib", "/lib/python3.14", "/dev", "/inputs", "/proc", "/usr", "/usr/bin"];
+/** Where the function may write, beside its outputs. */
+const WRITABLE = new Set(["/work", "/tmp"]);
 
 /** Exit code of a WebAssembly trap (out-of-bounds access and the like): the shell's code for SIGSEGV. */
 const TRAPPED = 139;
+
+/** Exit code where not even our handlers survived what the function did to its interpreter: like any exception. */
+const BROKEN = 1;
 
 const fromHex = (hex) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 
 /** Everything a task can read of, or write to, outside its memory. */
 function makeWorld(start) {
-  const clock = new Clock();
   const meter = new OutputMeter(start.limits.output);
   return {
-    clock,
+    clock: new Clock(),
     meter,
     // The stream that Python boots on is the same for every task; the task's own begins with the task.
     entropy: new EntropyStream(new Uint8Array(32)),
     memoryLimit: start.limits.memory,
     stdout: new Collected(meter),
     stderr: new Collected(meter),
+    outcome: new Outcome(meter),
+    /** The first failure of the host while the guest ran: whatever the guest made of it, there is no outcome. */
+    hostFailure: null,
   };
 }
 
-function mountAll(Module, start) {
+function mountAll(Module, start, world) {
   const { FS } = Module;
+  const onFailure = (error) => {
+    world.hostFailure ??= error;
+  };
   const wheels = new WheelTree(start.wheel_members);
-  handedFs(Module, wheels).mountDirectory(Module.API.sitePackages, wheels.root);
-  const remote = handedFs(Module, new RemoteTree(parent));
+  handedFs(Module, wheels, onFailure).mountDirectory(Module.API.sitePackages, wheels.root);
+  const remote = handedFs(Module, new RemoteTree(parent), onFailure);
   for (const { path, handle, kind, size } of start.mounts) {
     if (kind === "directory") remote.mountDirectory(path, handle);
     else remote.attachFile(path, { kind, size, handle, target: null });
   }
   for (const { path } of start.outputs) FS.mkdirTree(path);
-  for (const path of SEALED_DIRECTORIES) FS.chmod(path, 0o555);
+  if (!FS.analyzePath("/run/data").exists) FS.writeFile("/run/data", "");
+  FS.writeFile("/run/task.json", start.guest);
+  seal(FS, FS.root, "/", new Set([...WRITABLE, ...start.outputs.map(({ path }) => path)]));
 }
 
-/** Run the guest's main and return the exit code. Host trouble is thrown. */
-function runGuest(Module, start, world) {
-  const { FS } = Module;
-  FS.writeFile("/run/task.json", JSON.stringify(start.guest));
-  const code = Module.stringToNewUTF8("import _faas_main; _faas_main.run()");
-  try {
-    if (Module._PyRun_SimpleString(code) !== 0) throw new Error(`the guest's main failed: ${world.stderr.text()}`);
-  } catch (error) {
-    if (error instanceof LimitExceeded || error instanceof GuestExit) return error.exitCode;
-    if (error instanceof WebAssembly.RuntimeError) return TRAPPED;
-    throw error;
+/** Take the right to write from every directory of the guest's own tree but the writable ones. */
+function seal(FS, directory, path, writable) {
+  if (writable.has(path)) return;
+  directory.mode = (directory.mode & ~0o7777) | 0o555;
+  for (const [name, node] of Object.entries(directory.contents)) {
+    const isOwn = FS.isDir(node.mode) && !FS.isMountpoint(node);
+    if (isOwn) seal(FS, node, path === "/" ? `/${name}` : `${path}/${name}`, writable);
   }
-  return Number(FS.readFile("/run/exit_code", { encoding: "utf8" }));
+}
+
+function runPython(Module, code) {
+  return Module._PyRun_SimpleString(Module.stringToNewUTF8(code));
+}
+
+/** Import the guest's main and seal Python. A failure here is the runtime's own. */
+function prepareGuest(Module, world) {
+  const failed = runPython(Module, "__import__('_faas_main').prepare()") !== 0;
+  if (failed) throw new Error(`the guest's main failed: ${world.stderr.text()}`);
+}
+
+/** Run the task. Whatever the function does is an outcome; host trouble is thrown. */
+function runGuest(Module, world) {
+  const { outcome } = world;
+  try {
+    if (runPython(Module, "__import__('_faas_main').run()") !== 0) outcome.endWith(BROKEN);
+  } catch (error) {
+    if (error instanceof LimitExceeded || error instanceof GuestExit) outcome.endWith(error.exitCode);
+    else if (error instanceof WebAssembly.RuntimeError) outcome.endWith(TRAPPED);
+    else throw error;
+  }
+  if (world.hostFailure !== null) throw world.hostFailure;
 }
 
 async function main() {
@@ -90,16 +118,17 @@ async function main() {
 
   phase("boot");
   const { guest } = start.runtime;
-  const Module = await bootPython({ createModule, wasm, stdlib, guest, environment: start.environment, world });
-  mountAll(Module, start);
+  const Module = await bootPython({ createModule, wasm, stdlib, guest, world });
+  prepareGuest(Module, world);
+  mountAll(Module, start, world);
 
   phase("run");
   world.clock.reset(start.epoch);
   world.entropy.reset(fromHex(start.entropy_key));
-  const guestExit = runGuest(Module, start, world);
+  runGuest(Module, world);
 
   phase("collect");
-  const exitCode = collectOutputs(Module, { parent, world, exitCode: guestExit, outputs: start.outputs });
+  const exitCode = collectOutputs(Module, { parent, world, outputs: start.outputs });
   const digest = stateDigest(Module.HEAPU8);
   timings.done = hostMilliseconds() - started;
   const memory = Module.HEAPU8.length;
@@ -110,8 +139,7 @@ try {
   await main();
   exitProcess(0);
 } catch (error) {
-  const kind = error instanceof HostFailure ? "host-failure" : "worker-failure";
-  parent.send({ type: "failed", kind, message: describe(error).slice(0, 4000) });
+  parent.send({ type: "failed", message: describe(error).slice(0, 4000) });
   exitProcess(70);
 }
 

@@ -133,7 +133,8 @@ def check_guest_path(path: str, where: str) -> str:
     Raises:
         UserError: it is not one.
     """
-    if not path.startswith("/") or posixpath.normpath(path) != path or path == "/" or "\0" in path:
+    plain = path.startswith("/") and not path.startswith("//") and posixpath.normpath(path) == path
+    if not plain or path == "/" or "\0" in path:
         raise UserError(f"{path!r} is not an absolute, plain path", where=where, fix="write it like /inputs/reference")
     for reserved in _RESERVED:
         if path == reserved or path.startswith(f"{reserved}/"):

@@ -54,7 +54,7 @@ def read_frame(stream: BinaryIO) -> Frame:
         raise VerificationError("frame from the worker is too large")
     try:
         header = json.loads(_read_exactly(stream, header_bytes))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise VerificationError("frame from the worker is not JSON") from error
     if not isinstance(header, dict) or not isinstance(header.get("type"), str):
         raise VerificationError("frame from the worker has no type")

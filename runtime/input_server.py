@@ -8,10 +8,11 @@ from __future__ import annotations
 import io
 from typing import BinaryIO
 
+from runtime.engine import UndeterminedError
 from runtime.frames import Frame
 from storage.cid import CID
 from storage.dag_tar import DagTar
-from storage.errors import BacalhauError, UserError, VerificationError
+from storage.errors import UserError
 from storage.unixfs_read import Stat, UnixfsReader
 
 MAX_READ_BYTES = 1 << 20
@@ -37,35 +38,37 @@ class InputServer:
         return self._new(tar), tar.size
 
     def answer(self, question: Frame) -> Frame:
-        """Answer a frame of type lookup, list or read; failures become frames of type error.
+        """Answer a frame of type lookup, list or read.
 
-        An error frame makes the worker give up, and the execution undetermined: a missing or wrong block must never
-        look like an I/O error that a function could catch.
+        There is no answer for failure, and the execution ends with it: a missing or wrong block must never look like
+        an I/O error that a function could catch.
+
+        Raises:
+            UnavailableError: a block is not here.
+            VerificationError: a block is not what its CID says.
+            UndeterminedError: the worker asked for what it was not handed.
         """
-        try:
-            if question.type == "lookup":
-                return Frame(header=self._lookup(question))
-            if question.type == "list":
-                names = [name for name, _ in self._reader.entries(self._directory(question))]
-                return Frame(header={"type": "names", "names": names})
-            return Frame(header={"type": "bytes"}, payload=self._read(question))
-        except BacalhauError as error:
-            return Frame(header={"type": "error", "message": str(error)})
+        if question.type == "lookup":
+            return Frame(header=self._lookup(question))
+        if question.type == "list":
+            names = [name for name, _ in self._reader.entries(self._directory(question))]
+            return Frame(header={"type": "names", "names": names})
+        return Frame(header={"type": "bytes"}, payload=self._read(question))
 
     def _new(self, content: _Handle) -> int:
         self._handles.append(content)
         return len(self._handles) - 1
 
     def _handle(self, question: Frame) -> int:
-        handle = question.header.get("handle")
-        if not isinstance(handle, int) or not 0 <= handle < len(self._handles):
-            raise VerificationError("the worker asked for something it was not handed")
+        handle = _integer(question, "handle")
+        if not 0 <= handle < len(self._handles):
+            raise UndeterminedError("the worker asked for something it was not handed")
         return handle
 
     def _directory(self, question: Frame) -> CID:
         content = self._handles[self._handle(question)]
         if not isinstance(content, bytes):
-            raise VerificationError("the worker listed a stream")
+            raise UndeterminedError("the worker took a file for a directory")
         return CID(content)
 
     def _lookup(self, question: Frame) -> dict[str, object]:
@@ -79,9 +82,9 @@ class InputServer:
 
     def _read(self, question: Frame) -> bytes:
         handle = self._handle(question)
-        position, length = int(question.header["position"]), int(question.header["length"])
-        if position < 0 or not 0 <= length <= MAX_READ_BYTES:
-            raise VerificationError("the worker asked for an impossible range")
+        position, length = _integer(question, "position"), _integer(question, "length")
+        if not 0 <= position < 1 << 63 or not 0 <= length <= MAX_READ_BYTES:
+            raise UndeterminedError("the worker asked for an impossible range")
         stream = self._stream(handle)
         stream.seek(position)
         return stream.read(length)
@@ -93,3 +96,10 @@ class InputServer:
                 io.BufferedReader(content) if isinstance(content, DagTar) else self._reader.open(CID(content))
             )
         return self._streams[handle]
+
+
+def _integer(question: Frame, key: str) -> int:
+    value = question.header.get(key)
+    if type(value) is not int:
+        raise UndeterminedError(f"the worker sent {key} {value!r}")
+    return value

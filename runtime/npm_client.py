@@ -26,7 +26,7 @@ def pyodide_package(cache_dir: Path, progress: Progress = silent) -> Path:
     """Return the directory of the pinned npm package `pyodide`, fetching it on first use.
 
     Raises:
-        UnavailableError: npm could not fetch it.
+        UnavailableError: npm could not fetch it, or there is no room for it.
         VerificationError: a file is not the pinned one.
     """
     manifest = js_host.npm_manifest_dir()
@@ -35,7 +35,13 @@ def pyodide_package(cache_dir: Path, progress: Progress = silent) -> Path:
         if (modules / "pyodide" / "package.json").is_file():
             return _checked(modules / "pyodide")
     progress(f"fetching Pyodide {PYODIDE_VERSION} by npm (15 MB, once)")
-    return _checked(_install(find_node(), manifest, cache_dir / "npm" / lock) / "pyodide")
+    try:
+        modules = _install(find_node(), manifest, cache_dir / "npm" / lock)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        fix = "make room there, or name another folder in BACALHAU_DIR"
+        raise UnavailableError(f"cannot be written: {reason}", where=str(cache_dir), fix=fix) from error
+    return _checked(modules / "pyodide")
 
 
 def _install(node: Node, manifest: Path, target: Path) -> Path:
@@ -74,11 +80,18 @@ def _run_npm(node: Node, work: Path) -> None:
 
 def _checked(package: Path) -> Path:
     for name, expected in {**PYODIDE_FILES, DISTRIBUTION_FILE: DISTRIBUTION_SHA256}.items():
-        with (package / name).open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-                raise VerificationError(
-                    f"is not the file of Pyodide {PYODIDE_VERSION}",
-                    where=str(package / name),
-                    fix=f"remove {package.parent} and run again",
-                )
+        if _digest(package / name) != expected:
+            raise VerificationError(
+                f"is not the file of Pyodide {PYODIDE_VERSION}",
+                where=str(package / name),
+                fix=f"remove {package.parent} and run again",
+            )
     return package
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""  # missing or unreadable: not the pinned file

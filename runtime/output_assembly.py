@@ -6,7 +6,7 @@ function failed before it made them, so that two nodes that saw the same thing m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from runtime.frames import Frame
 from storage.blocks import BlockStore
@@ -16,6 +16,8 @@ from storage.unixfs_import import Importer
 from storage.unixfs_tree import TreeBuilder
 
 _STREAMS = ("result", "stdout", "stderr")
+_MAX_ENTRIES = 110_000
+"""More than the worker's own bound (js_host/collect.mjs), which decides; this one only guards the host."""
 FRAME_TYPES = frozenset({"file", "directory", "symlink"})
 """Frames that begin an entry of the output."""
 
@@ -23,26 +25,38 @@ FRAME_TYPES = frozenset({"file", "directory", "symlink"})
 class OutputAssembly:
     """Collects one output."""
 
-    def __init__(self, store: BlockStore) -> None:
+    def __init__(self, store: BlockStore, max_bytes: int) -> None:
         self._tree = TreeBuilder(Importer(store))
         self._seen: set[str] = set()
+        self._entries = 0
+        self._room = max_bytes
 
     def take(self, frame: Frame, following: Iterator[Frame]) -> None:
         """Take one entry; for a file the pieces follow, up to a frame of type end.
 
         Raises:
-            VerificationError: the path is unsafe, outside the layout, or there twice.
+            VerificationError: the path is unsafe, outside the layout or there twice; too many entries or bytes.
         """
-        path = str(frame.header.get("path"))
+        path = _text(frame, "path")
+        self._entries += 1
+        if self._entries > _MAX_ENTRIES:
+            raise VerificationError("the worker sent too many entries")
         if path not in _STREAMS and not path.startswith("outputs/"):
-            raise VerificationError("the worker sent an entry outside the output layout", where=repr(path))
+            raise VerificationError("the worker sent an entry outside the output layout", where=repr(path[:80]))
         if frame.type == "file":
-            self._tree.add_file(path, _Pieces(following))
+            self._tree.add_file(path, _Pieces(following, self._spend))
             self._seen.add(path)
+        elif path in _STREAMS:
+            raise VerificationError("the worker sent a stream that is no file", where=path)
         elif frame.type == "directory":
             self._tree.add_directory(path)
         else:
-            self._tree.add_symlink(path, str(frame.header.get("target")))
+            self._tree.add_symlink(path, _text(frame, "target"))
+
+    def _spend(self, count: int) -> None:
+        self._room -= count
+        if self._room < 0:
+            raise VerificationError("the worker sent more than the task's output limit")
 
     def finish(self, exit_code: int) -> CID:
         """Add what is missing and return the directory's CID."""
@@ -53,11 +67,19 @@ class OutputAssembly:
         return self._tree.finish().cid
 
 
+def _text(frame: Frame, key: str) -> str:
+    value = frame.header.get(key)
+    if not isinstance(value, str):
+        raise VerificationError(f"the worker sent {frame.type!r} without a {key}")
+    return value
+
+
 class _Pieces:
     """The pieces of one file as a readable stream."""
 
-    def __init__(self, frames: Iterator[Frame]) -> None:
+    def __init__(self, frames: Iterator[Frame], spend: Callable[[int], None]) -> None:
         self._frames = frames
+        self._spend = spend
         self._rest = b""
         self._ended = False
 
@@ -68,6 +90,7 @@ class _Pieces:
             if frame.type == "end":
                 self._ended = True
             elif frame.type == "piece":
+                self._spend(len(frame.payload))
                 self._rest = frame.payload
             else:
                 raise VerificationError(f"the worker sent {frame.type!r} in the middle of a file")

@@ -1,7 +1,7 @@
 """From a request to a plan: reads source and data, locks packages, prepares the runtime. Touches disk and network.
 
-Checks come cheapest first, so that a typo is told before anything is fetched; blocks imported before an error are
-content-addressed and harmless, and nothing else is left behind.
+Checks come cheapest first, so that a typo is told before anything is fetched, and nothing enters the store before all
+of them have passed.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from runtime.resolver_client import UvResolver
 from runtime.source_import import ENTRY_FILE, REQUIREMENTS_FILE, Source, import_source, read_source
 from storage.blocks import BlockStore, OverlayBlockStore
 from storage.cid import CID, is_cid_text, parse_cid
-from storage.errors import UserError
+from storage.errors import UnavailableError, UserError
 from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
-from verifier.model import Function, Input, Limits, Lock, Volume, store_node
+from verifier.model import Function, Input, Limits, Lock, ModelError, Volume, store_node
 
 MIN_MEMORY = 64 << 20
 MAX_MEMORY = (4 << 30) - (64 << 10)
@@ -37,6 +37,11 @@ MAX_MEMORY = (4 << 30) - (64 << 10)
 
 OUTPUT_LIMIT = 256 << 20
 """Bytes of all outputs of one execution."""
+
+MAX_EPOCH = 253_402_300_799
+"""The end of the year 9999, the last that `datetime` knows."""
+
+MAX_TIMEOUT_S = 30 * 86400.0
 
 _CHECK_TIMEOUT_S = 120.0
 _SYNTAX_CHECK = """
@@ -70,6 +75,7 @@ def prepare(
     args = arguments.parse_args(request.args)
     outputs, limits = arguments.parse_outputs(request.outputs), _limits(request)
     env, seed = arguments.parse_env(request.env), arguments.parse_seed(request.seed)
+    _check_numbers(request)
     entry = None if request.code is not None else request.entry
     if entry is None and args:
         raise UserError("a script takes no arguments", where="--arg", fix="use -e NAME=value, or a function file")
@@ -81,16 +87,43 @@ def prepare(
     arguments.check_disjoint([path for path, _ in wanted] + [output.path for output in outputs], "-v")
 
     package = pyodide_package(cache_dir, progress)
-    runtime = make_runtime(package, store)
     if isinstance(module, source_check.SyntaxProblem):
-        _confirm_syntax(source, module, runtime, store=store, engine=engine)
+        _confirm_syntax(source, module, package, store=store, engine=engine)
     lock = _lock(source, package, store=store, cache_dir=cache_dir, progress=progress, report=report)
-    function = Function(source=import_source(source, store), entry=entry, lock=store_node(store, lock), runtime=runtime)
+    runtime = make_runtime(package, store)
     data, volumes = _import_contents(request, wanted, store, progress)
-    input_ = Input(
-        data=data, volumes=volumes, outputs=outputs, args=args, env=env, seed=seed, epoch=request.epoch, limits=limits
-    )
+    try:
+        function = Function(
+            source=import_source(source, store), entry=entry, lock=store_node(store, lock), runtime=runtime
+        )
+        input_ = Input(
+            data=data,
+            volumes=volumes,
+            outputs=outputs,
+            args=args,
+            env=env,
+            seed=seed,
+            epoch=request.epoch,
+            limits=limits,
+        )
+    except ModelError as error:
+        raise _out_of_bounds(error) from error
     return make_plan(function, input_, lock, store=store, wall_clock_s=request.timeout_s)
+
+
+def _check_numbers(request: Request) -> None:
+    if not 0 <= request.epoch <= MAX_EPOCH:
+        fix = "give seconds since 1970, up to the end of the year 9999"
+        raise UserError(f"{request.epoch} is out of range", where="--epoch", fix=fix)
+    if not 0 < request.timeout_s <= MAX_TIMEOUT_S:
+        raise UserError(f"{request.timeout_s} is out of range", where="--timeout", fix="give seconds, up to 30 days")
+
+
+def _out_of_bounds(error: ModelError) -> UserError:
+    """Tell what the model refuses in the words of the flag it came from."""
+    flags = {"args": "--arg", "env": "-e", "volumes": "-v", "outputs": "-o", "entry": "--entry"}
+    head = error.field.partition("[")[0].partition(".")[0]
+    return UserError(error.problem, where=flags.get(head, error.field), fix="give a shorter or simpler value")
 
 
 def _lock(
@@ -138,6 +171,7 @@ def _wanted(request: Request, store: BlockStore) -> list[tuple[str, CID | Path]]
     wanted = []
     if request.data is not None:
         content = _located(request.data, "-i", store)
+        _check_not_empty(content, request.data, store)
         wanted.append(("/inputs" if _is_directory(content, store) else "/inputs/data", content))
     for text in request.volumes:
         place, path = arguments.split_volume(text)
@@ -149,16 +183,38 @@ def _located(text: str, flag: str, store: BlockStore) -> CID | Path:
     """Return the CID of content given as CID or CID/path, or an existing local path."""
     head, _, rest = text.partition("/")
     if is_cid_text(head):
-        reader = UnixfsReader(store)
-        cid = reader.resolve(parse_cid(head), rest)
-        reader.stat(cid)
-        return cid
+        return _resolved(parse_cid(head), rest, where=f"{flag} {text}", store=store)
     if "://" in text:
         raise UserError("URLs are not read yet", where=f"{flag} {text}", fix="download it and give the local path")
     if not Path(text).exists():
         fix = "check the path, or give the CID of something that was added with `bacalhau add`"
         raise UserError("is neither a CID nor an existing path", where=f"{flag} {text}", fix=fix)
+    if not (Path(text).is_file() or Path(text).is_dir()):
+        raise UserError("is neither a file nor a directory", where=f"{flag} {text}", fix="copy its content to a file")
     return Path(text).resolve()
+
+
+def _resolved(root: CID, path: str, *, where: str, store: BlockStore) -> CID:
+    try:
+        reader = UnixfsReader(store)
+        cid = reader.resolve(root, path)
+        reader.stat(cid)
+    except UnavailableError as error:
+        fix = "add it with `bacalhau add`, or give the path of a local file"
+        raise UserError("is not in this store", where=where, fix=fix) from error
+    return cid
+
+
+def _check_not_empty(content: CID | Path, text: str, store: BlockStore) -> None:
+    """Refuse an input of no bytes: mostly an accident, and `data` is empty anyway where there is no input."""
+    if isinstance(content, Path):
+        empty = content.is_file() and content.stat().st_size == 0
+    else:
+        stat = UnixfsReader(store).stat(content)
+        empty = stat.kind == "file" and stat.size == 0
+    if empty:
+        fix = "give a file with content, or leave -i out to run on no input"
+        raise UserError("is empty (0 bytes)", where=f"-i {text}", fix=fix)
 
 
 def _is_directory(content: CID | Path, store: BlockStore) -> bool:
@@ -179,10 +235,11 @@ def _import_contents(
 
 
 def _confirm_syntax(
-    source: Source, problem: source_check.SyntaxProblem, runtime: CID, *, store: BlockStore, engine: Engine
+    source: Source, problem: source_check.SyntaxProblem, package: Path, *, store: BlockStore, engine: Engine
 ) -> None:
     """Let the guest's own grammar decide whether the source is wrong: the host's may be older."""
     store = OverlayBlockStore(store)
+    runtime = make_runtime(package, store)
     lock = Lock(python=PYTHON_VERSION, platform=PLATFORM, wheels=())
     checker = Source(
         files=(("checked.py", source.content(ENTRY_FILE) or b""), (ENTRY_FILE, _SYNTAX_CHECK.encode())), where="check"

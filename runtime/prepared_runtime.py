@@ -17,7 +17,7 @@ import js_host
 from runtime.release import PROFILE, PYODIDE_FILES, PYODIDE_VERSION
 from storage.blocks import BlockStore, MemoryBlockStore
 from storage.cid import CID, cid_text
-from storage.errors import VerificationError
+from storage.errors import UnavailableError, VerificationError
 from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
 from verifier.model import Runtime, RuntimeFile, load_node, store_node
@@ -58,15 +58,18 @@ def open_runtime(cid: CID, store: BlockStore, runtimes_dir: Path) -> RuntimeDire
     """Lay out a runtime below `runtimes_dir`, or check the one that is there, and return it.
 
     Raises:
-        UnavailableError: blocks of the runtime are not in the store.
+        UnavailableError: blocks of the runtime are not in the store, or there is no room for its files.
         VerificationError: a block, or a file on disk, is not what the manifest says.
     """
     manifest = load_node(store, cid, Runtime)
     target = runtimes_dir / cid_text(cid)
     if not target.is_dir():
-        _lay_out(manifest, store, target)
+        try:
+            _lay_out(manifest, store, target)
+        except OSError as error:
+            raise _unwritable(runtimes_dir, error) from error
     for file in manifest.files:
-        _check_file(target / file.path, file)
+        _check_file(target, file)
     guest = tuple(file.path.removeprefix("guest/") for file in manifest.files if file.path.startswith("guest/"))
     return RuntimeDirectory(cid=cid, path=target, profile=manifest.profile, guest_modules=guest)
 
@@ -89,20 +92,26 @@ def _lay_out(manifest: Runtime, store: BlockStore, target: Path) -> None:
                 raise
 
 
-def _check_file(path: Path, expected: RuntimeFile) -> None:
+def _check_file(root: Path, expected: RuntimeFile) -> None:
     try:
-        with path.open("rb") as stream:
+        with (root / expected.path).open("rb") as stream:
             found = Importer(_Forgetful()).file(stream)
-    except FileNotFoundError as error:
-        raise _damaged(path) from error
+    except OSError as error:
+        raise _damaged(root, expected.path) from error
     if (found.cid, found.size) != (expected.cid, expected.size):
-        raise _damaged(path)
+        raise _damaged(root, expected.path)
 
 
-def _damaged(path: Path) -> VerificationError:
+def _damaged(root: Path, path: str) -> VerificationError:
     return VerificationError(
-        "file of the prepared runtime was changed", where=os.fspath(path), fix=f"remove {path.parent} and run again"
+        "file of the prepared runtime was changed", where=os.fspath(root / path), fix=f"remove {root} and run again"
     )
+
+
+def _unwritable(folder: Path, error: OSError) -> UnavailableError:
+    reason = (error.strerror or str(error)).lower()
+    fix = "make room there, or name another folder in BACALHAU_DIR"
+    return UnavailableError(f"cannot be written: {reason}", where=os.fspath(folder), fix=fix)
 
 
 class _Forgetful(MemoryBlockStore):

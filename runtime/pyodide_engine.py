@@ -7,6 +7,9 @@ host's side is `UndeterminedError`; whatever the function does is an output.
 from __future__ import annotations
 
 import hashlib
+import json
+import math
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,7 +25,7 @@ from runtime.prepared_runtime import RuntimeDirectory, open_runtime
 from runtime.wheel_store import WheelCache, index_wheel
 from runtime.worker_transport import Worker, start_worker
 from storage.blocks import BlockStore
-from storage.errors import VerificationError
+from storage.errors import UnavailableError, VerificationError
 from storage.unixfs_read import UnixfsReader
 from verifier.model import EngineInfo
 
@@ -32,7 +35,7 @@ SOURCE_MOUNT = "/function"
 DATA_MOUNT = "/inputs"
 """A directory is mounted here, a file as /inputs/data."""
 DATA_STREAM = "/run/data"
-"""What `data` reads: the file, or the tar stream of the directory."""
+"""What `data` reads: the file, or the tar stream of the directory; empty where there is no input."""
 
 _ISOLATION = ("process", "node-permission", "sealed-python")
 """Layers in force with this engine, outermost first. The operating-system jail is not among them yet."""
@@ -109,18 +112,27 @@ def _start_frame(
             "wheel_members": members,
             "mounts": mounts,
             "outputs": [{"name": output.name, "path": output.path} for output in plan.input.outputs],
-            "environment": dict(plan.input.env),
             "epoch": plan.input.epoch,
             "entropy_key": entropy_key(plan),
             "limits": {"memory": plan.input.limits.memory, "output": plan.input.limits.output},
-            "guest": {
-                "entry": plan.function.entry,
-                "args": dict(plan.input.args),
-                "data": DATA_STREAM if plan.input.data is not None else None,
-                "source": f"{SOURCE_MOUNT}/function.py",
-            },
+            "guest": _guest_task(plan),
         }
     )
+
+
+def _guest_task(plan: Plan) -> str:
+    """Return what the guest's main reads: JSON text that Node passes on unread, since its numbers are all floats.
+
+    Keys are sorted: the order of arguments and variables can be seen by the function, and must not depend on who
+    planned the task.
+    """
+    task = {
+        "entry": plan.function.entry,
+        "args": dict(plan.input.args),
+        "env": dict(plan.input.env),
+        "source": f"{SOURCE_MOUNT}/function.py",
+    }
+    return json.dumps(task, sort_keys=True, ensure_ascii=True)
 
 
 def _file(opened: _Descriptors, path: Path) -> dict[str, int]:
@@ -158,11 +170,11 @@ def _converse(
     plan: Plan, store: BlockStore, worker: Worker, server: InputServer, progress: Progress, version: str, arch: str
 ) -> Execution:
     """Answer the worker until it is done."""
-    assembly = OutputAssembly(store)
+    assembly = OutputAssembly(store, plan.input.limits.output)
     frames = _frames(worker)
     for frame in frames:
         if frame.type in ("lookup", "list", "read"):
-            worker.send(server.answer(frame))
+            worker.send(_answer(server, frame))
         elif frame.type in FRAME_TYPES:
             _take(assembly, frame, frames)
         elif frame.type == "phase":
@@ -174,6 +186,15 @@ def _converse(
         elif frame.type == "failed":
             raise UndeterminedError(_first_line(str(frame.header.get("message"))))
     raise UndeterminedError("the worker stopped talking")
+
+
+def _answer(server: InputServer, question: Frame) -> Frame:
+    try:
+        return server.answer(question)
+    except UndeterminedError:
+        raise
+    except UnavailableError as error:
+        raise UndeterminedError(error.problem, where=error.where, fix=error.fix) from error
 
 
 def _take(assembly: OutputAssembly, frame: Frame, following: Iterator[Frame]) -> None:
@@ -191,8 +212,8 @@ def _frames(worker: Worker) -> Iterator[Frame]:
 def _execution(plan: Plan, done: Frame, assembly: OutputAssembly, engine: EngineInfo) -> Execution:
     header = done.header
     try:
-        exit_code, state_digest = int(header["exit_code"]), str(header["state_digest"])
-        timings = {str(name): float(ms) / 1000 for name, ms in header["timings_ms"].items()}
+        exit_code, state_digest = _exit_code(header["exit_code"]), _state_digest(header["state_digest"])
+        timings = {str(name): _seconds(ms) for name, ms in header["timings_ms"].items()}
         output = assembly.finish(exit_code)
     except (KeyError, TypeError, ValueError, AttributeError, VerificationError) as error:
         raise UndeterminedError(f"the worker's last frame is malformed: {error}") from error
@@ -205,6 +226,24 @@ def _execution(plan: Plan, done: Frame, assembly: OutputAssembly, engine: Engine
         engine=engine,
         timings_s=timings,
     )
+
+
+def _exit_code(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= 255:
+        raise ValueError(f"exit code {value!r}")
+    return value
+
+
+def _state_digest(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise ValueError(f"state digest {value!r}")
+    return value
+
+
+def _seconds(milliseconds: object) -> float:
+    if not isinstance(milliseconds, int | float) or not math.isfinite(milliseconds):
+        raise ValueError(f"time {milliseconds!r}")
+    return milliseconds / 1000
 
 
 def _first_line(text: str) -> str:

@@ -32,7 +32,7 @@ def parse(source: bytes, name: str) -> ast.Module | SyntaxProblem:
 
 
 def check_entry(module: ast.Module, *, entry: str, args: Iterable[str], where: str) -> None:
-    """Refuse an entry point that the module does not define, and arguments that it does not take.
+    """Refuse an entry point that the module does not define, and arguments that it does not take or lacks.
 
     Raises:
         UserError: as said; nothing is raised where only running the module could tell.
@@ -66,6 +66,20 @@ def _check_args(node: ast.FunctionDef | ast.AsyncFunctionDef, args: list[str], w
             raise UserError(
                 f"{node.name}() takes no argument {name!r}", where=f"{where}:{node.lineno}", fix=f"it takes: {known}"
             )
+    missing = [name for name in _required(spec) if name not in args]
+    if missing:
+        problem = f"{node.name}() needs the argument {missing[0]!r}"
+        raise UserError(problem, where=f"{where}:{node.lineno}", fix=f"give it with --arg {missing[0]}=…")
+
+
+def _required(spec: ast.arguments) -> list[str]:
+    """Return the parameters without default, the input's apart."""
+    positional = [*spec.posonlyargs, *spec.args]
+    without_default = positional[: len(positional) - len(spec.defaults)][1:]
+    keyword_only = [
+        argument for argument, default in zip(spec.kwonlyargs, spec.kw_defaults, strict=True) if not default
+    ]
+    return [argument.arg for argument in (*without_default, *keyword_only)]
 
 
 def _definitions(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:

@@ -90,27 +90,36 @@ def _directory(root: Path) -> Iterator[tuple[str, bytes]]:
         fix = f"put the function into {root / ENTRY_FILE} as `def main(data):`, or name a Python file"
         raise UserError(f"has no {ENTRY_FILE}", where=str(root), fix=fix)
     ignored = _ignore_patterns(root)
-    total = 0
+    room = MAX_SOURCE_BYTES
     for path in sorted(root.rglob("*")):
         relative = path.relative_to(root)
-        if path.is_dir() or _is_left_out(relative, ignored):
+        if _is_left_out(relative, ignored) or (path.is_dir() and not path.is_symlink()):
             continue
-        if not path.is_file():
-            raise UserError(
-                "is neither a file nor a directory", where=str(path), fix=f"remove it or name it in {IGNORE_FILE}"
-            )
-        content = _read(path, "FUNCTION")
-        total += len(content)
-        if total > MAX_SOURCE_BYTES:
+        _check_file(path)
+        room -= path.stat().st_size
+        if room < 0:
             fix = f"give data with -i or -v, or name what does not belong to the function in {root / IGNORE_FILE}"
             raise UserError("holds more than 10 MiB", where=str(root), fix=fix)
-        yield relative.as_posix(), content
+        yield relative.as_posix(), _read(path, "FUNCTION")
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what has no content of its own, and names that no directory may hold."""
+    fix = f"remove it or name it in {IGNORE_FILE}"
+    if path.is_dir():
+        raise UserError("is a link to a directory", where=str(path), fix=f"put the files themselves there, or {fix}")
+    if not path.is_file():
+        raise UserError("is neither a file nor a directory", where=str(path), fix=fix)
+    try:
+        path.name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UserError("has a name that is not UTF-8", where=ascii(str(path)), fix=fix) from error
 
 
 def _ignore_patterns(root: Path) -> tuple[str, ...]:
     """Read shell patterns, one a line, '#' for comments; matched against the path and each of its directories."""
     file = root / IGNORE_FILE
-    lines = file.read_text("utf-8").splitlines() if file.is_file() else []
+    lines = _read(file, "FUNCTION").decode("utf-8", "replace").splitlines() if file.is_file() else []
     return tuple(line.strip().rstrip("/") for line in lines if line.strip() and not line.strip().startswith("#"))
 
 

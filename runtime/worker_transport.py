@@ -29,6 +29,10 @@ HOST_STACK_BYTES = 1 << 30
 _V8_STACK_SHARE = 0.9
 """V8 may use this part of it; the rest is for the native code below."""
 
+_CPU_PER_WALL = 4
+_CPU_SPARE_S = 60
+"""Far above what one thread and a compiler beside it can use before the wall-clock guard comes."""
+
 _NODE_FLAGS = (
     "--no-warnings",
     "--no-addons",
@@ -59,7 +63,7 @@ class Worker:
         """
         try:
             write_frame(self.to_worker, frame)
-        except (BrokenPipeError, ValueError) as error:
+        except BrokenPipeError as error:
             raise self._gone() from error
 
     def receive(self) -> Frame:
@@ -111,15 +115,20 @@ def start_worker(node: Node, runtime_dir: Path, *, descriptors: Sequence[int], w
     """Start `worker.mjs` of a laid-out runtime with the given descriptors open under their own numbers."""
     child_in, parent_out = os.pipe()
     parent_in, child_out = os.pipe()
-    errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by Worker.__exit__
+    try:
+        errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by Worker.__exit__
+    except OSError as error:
+        for descriptor in (child_in, parent_out, parent_in, child_out):
+            os.close(descriptor)
+        raise UndeterminedError(f"no temporary file can be made: {error}") from error
     try:
         process = subprocess.Popen(
-            [*_command(node, runtime_dir), str(child_in), str(child_out)],
+            [*_command(node, runtime_dir, wall_clock_s), str(child_in), str(child_out)],
             pass_fds=[child_in, child_out, *descriptors],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            env={},
+            env={"TZ": "UTC"},  # Node reads it for its own dates; the guest has its own environment
             cwd="/",
             start_new_session=True,
         )
@@ -150,17 +159,22 @@ def start_worker(node: Node, runtime_dir: Path, *, descriptors: Sequence[int], w
     )
 
 
-def _command(node: Node, runtime_dir: Path) -> list[str]:
-    """Return the command; a shell raises the stack limit, since Python may not run code between fork and exec."""
+def _command(node: Node, runtime_dir: Path, wall_clock_s: float) -> list[str]:
+    """Return the command; a shell sets the limits, since Python may not run code between fork and exec."""
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
     stack_bytes = HOST_STACK_BYTES if hard == resource.RLIM_INFINITY else min(HOST_STACK_BYTES, hard)
-    limit = f'ulimit -s {stack_bytes // 1024}; exec "$@"'
+    limit = f'ulimit -s {stack_bytes // 1024}; ulimit -t {_cpu_seconds(wall_clock_s)}; exec "$@"'
     flags = [
         *_NODE_FLAGS,
         f"--allow-fs-read={runtime_dir}",
         f"--stack-size={int(stack_bytes / 1024 * _V8_STACK_SHARE)}",
     ]
     return ["/bin/sh", "-c", limit, "sh", str(node.binary), *flags, str(runtime_dir / "worker.mjs")]
+
+
+def _cpu_seconds(wall_clock_s: float) -> int:
+    """Return the processor time that ends a worker whose parent was killed and can guard it no more."""
+    return int(wall_clock_s * _CPU_PER_WALL) + _CPU_SPARE_S
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -1,11 +1,13 @@
 """Phase 4, inside Python: seal, load the function, call it, keep what it gives.
 
-Writes /run/exit_code and /run/result. Whatever the function does ends here as an outcome; an exception that leaves this
-module means that the runtime itself is broken, and makes the execution undetermined.
+`prepare` is the same for every task; an exception that leaves it means that the runtime itself is broken. `run` ends
+with an outcome whatever the function does: it says so on /dev/result and /dev/exit_code. What it uses is taken before
+the function is loaded, because a function may replace anything.
 """
 
 import asyncio
 import atexit
+import contextlib
 import importlib.util
 import inspect
 import json
@@ -18,32 +20,41 @@ import _faas_loop
 from _faas_data import Data
 from _faas_result import encode_result
 from _faas_seal import seal
-from _faas_trace import format_exception
+from _faas_trace import format_exception, install_hooks
 
-_OUT_OF_MEMORY = 137
+import __main__
 
-_POSITIONAL = (
+_ENTRY_POSITIONAL = (
     inspect.Parameter.POSITIONAL_ONLY,
     inspect.Parameter.POSITIONAL_OR_KEYWORD,
     inspect.Parameter.VAR_POSITIONAL,
 )
+_OUT_OF_MEMORY = 137
+_open, _write, _close, _run_atexit = os.open, os.write, os.close, atexit._run_exitfuncs
+_streams = (sys.stdout, sys.stderr)
+
+
+def prepare():
+    """Make Python fit for functions; reads nothing of the task."""
+    seal()
+    _faas_loop.install()
+    install_hooks()
+    sys.argv[:] = ["function.py"]
+    sys.path[:] = ["/function", *(p for p in sys.path if p not in ("", "/function", "/work"))]
+    for name in [name for name in vars(__main__) if not name.startswith("__")]:
+        delattr(__main__, name)
 
 
 def run():
     """Run the task described by /run/task.json."""
     with open("/run/task.json", encoding="utf-8") as file:
         task = json.load(file)
-    os.unlink("/run/task.json")
-    seal()
-    _faas_loop.install()
+    os.environ.update(task["env"])
     random.seed()
-    sys.argv[:] = ["function.py"]
-    sys.path[:] = ["/function", *(p for p in sys.path if p not in ("", "/function", "/work"))]
     result, code = _outcome(task)
-    with open("/run/result", "wb") as file:
-        file.write(result)
-    with open("/run/exit_code", "w", encoding="ascii") as file:
-        file.write(str(code))
+    if code == 0:
+        _put("/dev/result", result)
+    _put("/dev/exit_code", b"%d" % code)
 
 
 def _outcome(task):
@@ -52,19 +63,20 @@ def _outcome(task):
     try:
         try:
             result = encode_result(_call(task))
-            code = 0
         finally:
-            atexit._run_exitfuncs()
+            _run_atexit()
             _flush()
     except SystemExit as stop:
-        code = _exit_code(stop.code)
+        code = _exit_code(stop)
     except MemoryError as error:
-        _complain(format_exception(error))
         code = _OUT_OF_MEMORY
+        _complain(error)
     except BaseException as error:
-        _complain(format_exception(error))
         code = 1
-    return (result if code == 0 else b""), code
+        _complain(error)
+    else:
+        code = 0
+    return result, code
 
 
 def _call(task):
@@ -72,15 +84,9 @@ def _call(task):
         return _run_script(task["source"])
     module = _import_function(task["source"])
     entry = getattr(module, task["entry"])
-    data = Data(task["data"] or _empty_file())
+    data = Data("/run/data")
     value = entry(data, **task["args"]) if _wants_data(entry) else entry(**task["args"])
     return asyncio.run(_await(value)) if inspect.isawaitable(value) else value
-
-
-def _empty_file():
-    path = "/run/data"
-    with open(path, "wb"):
-        return path
 
 
 async def _await(value):
@@ -93,7 +99,7 @@ def _wants_data(entry):
         parameters = inspect.signature(entry).parameters.values()
     except (TypeError, ValueError):
         return True
-    return any(parameter.kind in _POSITIONAL for parameter in parameters)
+    return any(parameter.kind in _ENTRY_POSITIONAL for parameter in parameters)
 
 
 def _import_function(path):
@@ -113,25 +119,42 @@ def _run_script(path):
     exec(code, main.__dict__)
 
 
-def _exit_code(code):
+def _exit_code(stop):
+    """Return what a shell would show for `sys.exit(…)`."""
+    code = stop.code
     if code is None:
         return 0
     if isinstance(code, int):
-        return code & 0xFF
-    _complain(f"{code}\n")
+        return int.__and__(code, 0xFF)
+    try:
+        _say(f"{code}\n")
+    except BaseException:  # its __str__ is the function's, and broken
+        _say("")
     return 1
 
 
-def _flush():
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (AttributeError, ValueError, OSError):  # replaced or closed by the function
-            continue
+def _complain(error):
+    try:
+        _say(format_exception(error))
+    except MemoryError:
+        return
 
 
-def _complain(text):
+def _say(text):
     _flush()
-    data = text.encode("utf-8", "backslashreplace")
+    _put("/dev/stderr", text.encode("utf-8", "backslashreplace"))
+
+
+def _flush():
+    """Flush the streams Python began with, and what the function put in their place."""
+    for stream in (*_streams, getattr(sys, "stdout", None), getattr(sys, "stderr", None)):
+        with contextlib.suppress(BaseException):  # closed or replaced by the function
+            stream.flush()
+
+
+def _put(device, data):
+    """Write to a device; opened anew, because a function may close descriptors that are not its own."""
+    descriptor = _open(device, os.O_WRONLY)
     while data:
-        data = data[os.write(2, data) :]
+        data = data[_write(descriptor, data) :]
+    _close(descriptor)

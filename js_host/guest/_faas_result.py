@@ -1,11 +1,17 @@
 """The return value as bytes: bytes, str, None, else canonical DAG-JSON (keys by UTF-8 bytes, no spaces, no NaN).
 
-Source: ipld/specs DAG-JSON. Bytes inside a value become {"/": {"bytes": base64 without padding}}.
+Source: ipld/specs DAG-JSON. Bytes inside a value become {"/":{"bytes":base64 without padding}}. Floats are written as
+Python's repr does: the shortest digits that read back the same, always with a point or an exponent. A value of a class
+derived from int, float, str, bytes, list, tuple or dict (IntEnum, OrderedDict, Counter, namedtuple, numpy.float64) is
+written as the built-in value it holds, whatever the class overrides.
 """
 
 import base64
 import json
 import math
+
+_MAX_INT_BITS = 14_000
+"""Below Python's own limit of 4,300 decimal digits, which a function may change."""
 
 
 def encode_result(value):
@@ -13,50 +19,69 @@ def encode_result(value):
     if value is None:
         return b""
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value)
+        return bytes(memoryview(value))
     if isinstance(value, str):
-        return _utf8(value, "the return value")
+        return _utf8(str.__str__(value), "the return value")
     out = []
     _encode(value, "the return value", out, set())
     return "".join(out).encode()
+
+
+def _refuse(where, why):
+    raise TypeError(f"{where} has no canonical form: {why}") from None
 
 
 def _utf8(text, where):
     try:
         return text.encode()
     except UnicodeEncodeError:
-        raise TypeError(f"{where} has no canonical form: a str with a lone surrogate is not UTF-8") from None
+        _refuse(where, "a str with a lone surrogate is not UTF-8")
 
 
 def _encode(value, where, out, inside):
-    kind = type(value)
-    if value is None or kind is bool:
+    if value is None or value is True or value is False:
         out.append({None: "null", True: "true", False: "false"}[value])
-    elif kind is int:
-        out.append(str(value))
-    elif kind is float:
-        if not math.isfinite(value):
-            raise TypeError(f"{where} has no canonical form: {value!r} is not a JSON number; return None or a string")
-        out.append(repr(value))
-    elif kind is str:
-        _utf8(value, where)
-        out.append(json.dumps(value, ensure_ascii=False))
-    elif kind is bytes:
-        text = base64.b64encode(value).decode().rstrip("=")
+    elif isinstance(value, int):
+        out.append(_int(value, where))
+    elif isinstance(value, float):
+        out.append(_float(value, where))
+    elif isinstance(value, str):
+        out.append(_string(value, where))
+    elif isinstance(value, bytes):
+        text = base64.b64encode(memoryview(value)).decode().rstrip("=")
         out.append(f'{{"/":{{"bytes":"{text}"}}}}')
-    elif kind in (list, tuple, dict):
+    elif isinstance(value, (list, tuple, dict)):
         if id(value) in inside:
-            raise TypeError(f"{where} has no canonical form: it contains itself")
+            _refuse(where, "it contains itself")
         inside.add(id(value))
-        (_encode_map if kind is dict else _encode_list)(value, where, out, inside)
+        (_encode_map if isinstance(value, dict) else _encode_list)(value, where, out, inside)
         inside.discard(id(value))
     else:
-        raise TypeError(f"{where} has no canonical form: {_describe(value)}")
+        _refuse(where, _describe(value))
+
+
+def _int(value, where):
+    if int.bit_length(value) > _MAX_INT_BITS:
+        _refuse(where, f"an int of more than {_MAX_INT_BITS:,} bits; return hex(…)")
+    return int.__repr__(value)
+
+
+def _float(value, where):
+    if not math.isfinite(value):
+        _refuse(where, f"{float.__repr__(value)} is not a JSON number; return None or a string")
+    return float.__repr__(value)
+
+
+def _string(value, where):
+    text = str.__str__(value)
+    _utf8(text, where)
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _encode_list(value, where, out, inside):
     out.append("[")
-    for index, item in enumerate(value):
+    items = list.__iter__(value) if isinstance(value, list) else tuple.__iter__(value)
+    for index, item in enumerate(items):
         if index:
             out.append(",")
         _encode(item, f"{where}[{index}]", out, inside)
@@ -64,18 +89,22 @@ def _encode_list(value, where, out, inside):
 
 
 def _encode_map(value, where, out, inside):
-    for key in value:
-        if type(key) is not str:
-            raise TypeError(f"{where} has no canonical form: key {key!r} is a {type(key).__name__}; use str keys")
-        _utf8(key, f"key {key!r} of {where}")
-    if "/" in value:
-        raise TypeError(f'{where} has no canonical form: the key "/" is reserved by DAG-JSON')
+    entries = {}
+    for key, item in dict.items(value):
+        if not isinstance(key, str):
+            _refuse(where, f"key {key!r} is a {type(key).__name__}; use str keys")
+        entries[str.__str__(key)] = item
+        _utf8(str.__str__(key), f"key {key!r} of {where}")
+    if "/" in entries:
+        _refuse(where, 'the key "/" is reserved by DAG-JSON')
+    if len(entries) != dict.__len__(value):
+        _refuse(where, "two of its keys are the same text")
     out.append("{")
-    for index, key in enumerate(sorted(value, key=str.encode)):
+    for index, key in enumerate(sorted(entries, key=str.encode)):
         if index:
             out.append(",")
         out.append(json.dumps(key, ensure_ascii=False) + ":")
-        _encode(value[key], f"{where}[{key!r}]", out, inside)
+        _encode(entries[key], f"{where}[{key!r}]", out, inside)
     out.append("}")
 
 

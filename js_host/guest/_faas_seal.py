@@ -4,34 +4,51 @@ Defence in depth only: the boundary is the process around Node (docs/determinism
 """
 
 import builtins
+import gc
+import math
 import os
 import sys
+import threading
 import time
 
-import __main__
-
 _JS_MODULES = ("js", "pyodide_js", "pyodide", "_pyodide", "_pyodide_core", "micropip", "pyodide_http")
+_NANOSECONDS = 1_000_000_000
+_MAX_SLEEP_NS = (1 << 63) - 1
+"""CPython's own bound: a 64-bit number of nanoseconds."""
 
 
 def seal():
-    """Remove the JavaScript bridge from sys.modules and from the import system, and make sleeping virtual."""
-    from _pyodide import _importhook
-
-    bridge = (_importhook.JsFinder,)
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not _belongs_to_bridge(finder, bridge)]
-    for name in list(sys.modules):
-        if name.split(".")[0] in _JS_MODULES or type(sys.modules[name]).__name__ == "JsProxy":
-            del sys.modules[name]
+    """Take the JavaScript bridge apart, and make waiting move the virtual clock."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not _belongs_to_bridge(finder)]
     sys.meta_path.insert(0, _NoBridge)
-    for namespace in (__main__.__dict__, builtins.__dict__):
-        for name in [n for n, v in namespace.items() if type(v).__name__.startswith("JsProxy")]:
-            del namespace[name]
-    _virtual_sleep()
+    _empty_importers()
+    bridge = [sys.modules.pop(name) for name in list(sys.modules) if _is_bridge(name)]
+    for module in bridge:
+        # JsProxies live in these namespaces; functions of the bridge that something still holds find nothing there.
+        if isinstance(module, type(sys)):
+            vars(module).clear()
+    for name in [name for name, value in vars(builtins).items() if type(value).__name__.startswith("Js")]:
+        delattr(builtins, name)
+    time.sleep = sleep
+    threading.Condition.wait = _wait
 
 
-def _belongs_to_bridge(finder, bridge):
-    module = type(finder).__module__ if not isinstance(finder, type) else finder.__module__
-    return isinstance(finder, bridge) or module.split(".")[0] in ("_pyodide", "pyodide")
+def _empty_importers():
+    """Take their JsProxies from the bridge's finder and loaders, which C code keeps alive."""
+    from _pyodide._importhook import JsFinder, JsLoader
+
+    for thing in gc.get_objects():
+        if isinstance(thing, (JsFinder, JsLoader)):
+            vars(thing).clear()
+
+
+def _is_bridge(name):
+    return name.split(".")[0] in _JS_MODULES or type(sys.modules[name]).__name__ == "JsProxy"
+
+
+def _belongs_to_bridge(finder):
+    kind = finder if isinstance(finder, type) else type(finder)
+    return kind.__module__.split(".")[0] in _JS_MODULES
 
 
 class _NoBridge:
@@ -45,15 +62,36 @@ class _NoBridge:
             raise ModuleNotFoundError(message, name=name)
 
 
-def _virtual_sleep():
+def sleep(seconds, /):
+    """Move the virtual clock forward by `seconds`; costs no time."""
+    nanoseconds = _nanoseconds(seconds)
+    if nanoseconds < 0:
+        raise ValueError("sleep length must be non-negative")
     lever = os.open("/dev/sleep", os.O_WRONLY)
-    write = os.write
+    os.write(lever, b"%d" % nanoseconds)
+    os.close(lever)
 
-    def sleep(seconds, /):
-        """Move the virtual clock forward by `seconds`; costs no time."""
-        nanoseconds = int(seconds * 1_000_000_000)
-        if nanoseconds < 0:
-            raise ValueError("sleep length must be non-negative")
-        write(lever, b"%d" % nanoseconds)
 
-    time.sleep = sleep
+def _nanoseconds(seconds):
+    """Round up like CPython, so that who sleeps until a time never wakes before it."""
+    if isinstance(seconds, float):
+        if math.isnan(seconds):
+            raise ValueError("Invalid value NaN (not a number)")
+        nanoseconds = math.inf if math.isinf(seconds) else math.ceil(seconds * _NANOSECONDS)
+    elif hasattr(seconds, "__index__"):
+        nanoseconds = seconds.__index__() * _NANOSECONDS
+    else:
+        raise TypeError(f"'{type(seconds).__name__}' object cannot be interpreted as an integer")
+    if abs(nanoseconds) > _MAX_SLEEP_NS:
+        raise OverflowError("timestamp out of range for platform time_t")
+    return nanoseconds
+
+
+def _wait(self, timeout=None):
+    """Wait on a condition: with a timeout sleep for it, without one say that nobody will ever notify."""
+    if not self._is_owned():
+        raise RuntimeError("cannot wait on un-acquired lock")
+    if timeout is None:
+        raise RuntimeError("waits for another thread, and there are none")
+    sleep(max(0, timeout))
+    return False

@@ -1,0 +1,72 @@
+// The guest's own files live in the host's memory, outside the guest's: bound them, and list them in one order.
+//
+// A file is charged by its size. What does not fit is ENOSPC, an error that the function can handle, at the same byte
+// everywhere; without the bound it would be the host that runs out of memory, at a place of its own.
+
+import { sortedByUtf8 } from "./utf8_order.mjs";
+
+const ENOSPC = 51;
+
+/** Charge of an empty file, directory or link: what its node costs the host, roughly. */
+const NODE_BYTES = 1024;
+
+/**
+ * Change the operations of Emscripten's memory file system in place.
+ *
+ * @param {object} Module the Emscripten module, before any file of a task is made
+ * @param {number} limit bytes of all files together
+ */
+export function boundDisk(Module, limit) {
+  const { FS, MEMFS } = Module;
+  const { dir, file } = MEMFS.ops_table;
+  let used = 0;
+
+  function charge(node, bytes) {
+    const growth = bytes - (node.charged ?? 0);
+    if (growth > 0 && used + growth > limit) throw new FS.ErrnoError(ENOSPC);
+    used += growth;
+    node.charged = bytes;
+  }
+
+  /** Give back what a node holds, unless it is open: then its bytes are still there. */
+  function release(node) {
+    if (node?.charged && !FS.streams.some((stream) => stream?.node === node)) charge(node, 0);
+  }
+
+  // Order of creation is an accident of the program.
+  dir.node.readdir = (node) => [".", "..", ...sortedByUtf8(Object.keys(node.contents))];
+
+  const { mknod, rename, unlink, rmdir } = dir.node;
+  dir.node.mknod = (parent, name, mode, device) => {
+    if (used + NODE_BYTES > limit) throw new FS.ErrnoError(ENOSPC);
+    const node = mknod(parent, name, mode, device);
+    charge(node, NODE_BYTES);
+    return node;
+  };
+  dir.node.rename = (node, parent, name) => {
+    const replaced = parent.contents[name];
+    rename(node, parent, name);
+    if (replaced !== node) release(replaced);
+  };
+  dir.node.unlink = (parent, name) => {
+    const node = parent.contents[name];
+    unlink(parent, name);
+    release(node);
+  };
+  dir.node.rmdir = (parent, name) => {
+    const node = parent.contents[name];
+    rmdir(parent, name);
+    release(node);
+  };
+
+  const { setattr } = file.node;
+  file.node.setattr = (node, attributes) => {
+    if (attributes.size !== undefined) charge(node, NODE_BYTES + attributes.size);
+    setattr(node, attributes);
+  };
+  const { write } = file.stream;
+  file.stream.write = (stream, buffer, offset, length, position, canOwn) => {
+    charge(stream.node, NODE_BYTES + Math.max(stream.node.usedBytes, position + length));
+    return write(stream, buffer, offset, length, position, canOwn);
+  };
+}
