@@ -6,14 +6,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 from bacalhau.render import stderr_console
 from bacalhau.terminal_text import one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
-    from rich.progress import TaskID
+    from rich.progress import ProgressColumn, TaskID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,29 +34,58 @@ def shown_progress() -> Iterator[Display]:
     if not console.is_terminal:
         yield Display(step=_print_line, transfer=_no_bar)
         return
-    from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
+    from rich.progress import Progress, SpinnerColumn, TextColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), *_transfer_columns())
     with Progress(*columns, console=console, transient=True) as bars:
         live = _Live(bars)
         yield Display(step=live.step, transfer=live.transfer)
 
 
+def _transfer_columns() -> tuple[ProgressColumn, ...]:
+    """Return the columns of a download, which stay empty on the lines of other steps."""
+    from rich.progress import BarColumn, DownloadColumn, Task
+    from rich.text import Text
+
+    class Bar(BarColumn):
+        def render(self, task: Task) -> Any:
+            return super().render(task) if task.fields["is_transfer"] else Text()
+
+    class Amount(DownloadColumn):
+        def render(self, task: Task) -> Text:
+            return super().render(task) if task.fields["is_transfer"] else Text()
+
+    return Bar(), Amount()
+
+
 class _Live:
-    """One line for the step, one for each download that is under way."""
+    """One line for the present step, one for each node at work, one for each download under way."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
-        self._step = bars.add_task("starting", total=None)
+        self._lock = Lock()
+        self._step = bars.add_task("starting", total=None, is_transfer=False)
+        self._nodes: dict[str, TaskID] = {}
         self._transfers: dict[str, TaskID] = {}
 
     def step(self, phrase: str) -> None:
-        self._bars.update(self._step, description=one_line(phrase))
+        label = phrase.partition(": ")[0]
+        with self._lock:
+            line = self._node_line(label) if label.startswith("node ") else self._step
+            self._bars.update(line, description=one_line(phrase))
+
+    def _node_line(self, label: str) -> TaskID:
+        self._bars.update(self._step, visible=False)
+        if label not in self._nodes:
+            self._nodes[label] = self._bars.add_task(label, total=None, is_transfer=False)
+        return self._nodes[label]
 
     def transfer(self, what: str, done: int, total: int | None) -> None:
-        if what not in self._transfers:
-            self._transfers[what] = self._bars.add_task(one_line(what), total=total)
-        self._bars.update(self._transfers[what], completed=done, total=total, visible=total is None or done < total)
+        with self._lock:
+            if what not in self._transfers:
+                self._transfers[what] = self._bars.add_task(one_line(what), total=total, is_transfer=True)
+            under_way = total is None or done < total
+            self._bars.update(self._transfers[what], completed=done, total=total, visible=under_way)
 
 
 def _print_line(phrase: str) -> None:
