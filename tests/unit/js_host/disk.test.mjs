@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+
+import { boundDisk } from "../../../js_host/disk.mjs";
+import { ErrnoError } from "./fake_fs.mjs";
+
+const LIMIT = 10_000;
+const NODE = 1024;
+let root, dir, file, streams;
+
+beforeEach(() => {
+  root = { contents: {} };
+  streams = [];
+  const MEMFS = {
+    ops_table: {
+      dir: {
+        node: {
+          mknod: (parent, name) => (parent.contents[name] = { usedBytes: 0, contents: {} }),
+          rename(node, parent, name) {
+            for (const old of Object.keys(parent.contents)) if (parent.contents[old] === node) delete parent.contents[old];
+            parent.contents[name] = node;
+          },
+          unlink: (parent, name) => delete parent.contents[name],
+          rmdir: (parent, name) => delete parent.contents[name],
+        },
+      },
+      file: {
+        node: { setattr: (node, { size }) => (node.usedBytes = size ?? node.usedBytes) },
+        stream: {
+          write: (stream, _buffer, _offset, length, position) =>
+            (stream.node.usedBytes = Math.max(stream.node.usedBytes, position + length)),
+        },
+      },
+    },
+  };
+  boundDisk({ FS: { ErrnoError, streams }, MEMFS }, LIMIT);
+  ({ dir, file } = { dir: MEMFS.ops_table.dir.node, file: MEMFS.ops_table.file });
+});
+
+const make = (name) => dir.mknod(root, name, 0, 0);
+const write = (node, length, position = 0) => file.stream.write({ node }, null, 0, length, position);
+const isFull = (error) => error.errno === 51;
+
+test("the limit holds to the byte", () => {
+  const node = make("a");
+  write(node, LIMIT - NODE);
+  assert.throws(() => write(node, 1, LIMIT - NODE), isFull);
+  write(node, 1, 0); // within the file: nothing grows
+  assert.throws(() => make("b"), isFull);
+});
+
+test("a write far beyond the end and a truncation upwards are charged", () => {
+  const node = make("a");
+  assert.throws(() => write(node, 1, LIMIT), isFull);
+  assert.throws(() => file.node.setattr(node, { size: LIMIT }), isFull);
+  file.node.setattr(node, { mode: 0o600 });
+  assert.equal(node.usedBytes, 0);
+});
+
+test("what is removed, shortened or replaced gives its room back", () => {
+  const fill = (name) => write(make(name), LIMIT - 2 * NODE - 1000);
+  fill("a");
+  dir.unlink(root, "a");
+  fill("b");
+  file.node.setattr(root.contents.b, { size: 0 });
+  dir.unlink(root, "b");
+  fill("c");
+  dir.rename(make("d"), root, "c");
+  fill("e");
+});
+
+test("an open file keeps its room when its name goes", () => {
+  const node = make("a");
+  write(node, LIMIT - NODE);
+  streams.push({ node });
+  dir.unlink(root, "a");
+  assert.throws(() => make("b"), isFull);
+});
+
+test("renaming a file to its own name frees nothing", () => {
+  const node = make("a");
+  write(node, LIMIT - NODE);
+  dir.rename(node, root, "a");
+  assert.throws(() => make("b"), isFull);
+});
+
+test("listings are in UTF-8 order", () => {
+  for (const name of ["b", "\u{1F600}", "a", "\uFF5E"]) make(name);
+  assert.deepEqual(dir.readdir(root), [".", "..", "a", "b", "\uFF5E", "\u{1F600}"]);
+});

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Clock } from "../../../js_host/clock.mjs";
+import { EntropyStream } from "../../../js_host/entropy.mjs";
+import { GuestExit, replaceImports } from "../../../js_host/imports.mjs";
+
+const MIB = 1 << 20;
+
+function replaced() {
+  const memory = new ArrayBuffer(4096);
+  const Module = {
+    HEAPU8: new Uint8Array(memory),
+    HEAP32: new Int32Array(memory),
+    HEAP64: new BigInt64Array(memory),
+    grown: [],
+    growMemory: (size) => Boolean(Module.grown.push(size)),
+  };
+  const touched = [];
+  const original = Object.assign((...parts) => touched.push(parts), { sig: "iii" });
+  const names = [
+    "clock_time_get", "clock_res_get", "random_get", "emscripten_resize_heap", "emscripten_get_heap_max", "proc_exit",
+    "_localtime_js", "_mktime_js", "__syscall_socket", "emscripten_run_script", "_emscripten_system",
+  ];
+  const table = Object.fromEntries(names.map((name) => [name, original]));
+  table._gmtime_js = (_time, at) => Module.HEAP32.fill(7, at / 4, at / 4 + 10);
+  table._timegm_js = () => 42n;
+  table.__syscall_poll = (_fds, count) => count;
+  const clock = new Clock();
+  clock.reset(100);
+  replaceImports(table, { Module, clock, entropy: new EntropyStream(new Uint8Array(32)), memoryLimit: 64 * MIB });
+  return { table, Module, clock, touched };
+}
+
+test("clocks are the guest's; an unknown one is an error", () => {
+  const { table, Module } = replaced();
+  assert.equal(table.clock_time_get(0, 0n, 8), 0);
+  assert.equal(Module.HEAP64[1], 100_000_001_000n);
+  assert.equal(table.clock_time_get(3, 0n, 8), 0);
+  assert.equal(Module.HEAP64[1], 2000n);
+  assert.equal(table.clock_time_get(4, 0n, 8), 28);
+});
+
+test("random bytes are the stream's", () => {
+  const { table, Module } = replaced();
+  table.random_get(16, 2);
+  assert.deepEqual([...Module.HEAPU8.subarray(15, 19)], [0, 0x76, 0xb8, 0]);
+});
+
+test("local time is UTC, without rests of older calls in the fields that gmtime leaves", () => {
+  const { table, Module } = replaced();
+  Module.HEAP32[32 / 4 + 9] = 999;
+  table._localtime_js(0n, 32);
+  assert.deepEqual([Module.HEAP32[32 / 4 + 7], Module.HEAP32[32 / 4 + 8], Module.HEAP32[32 / 4 + 9]], [7, 0, 0]);
+  assert.equal(table._mktime_js(32), 42n);
+});
+
+test("waiting for descriptors that are not ready is sleeping", () => {
+  const { table, clock } = replaced();
+  assert.equal(table.__syscall_poll(0, 0, 1500), 0);
+  assert.equal(clock.monotonicMilliseconds(), 1500);
+  assert.equal(table.__syscall_poll(0, 1, 1500), 1);
+  assert.equal(table.__syscall_poll(0, 0, -1), 0);
+  assert.equal(clock.monotonicMilliseconds(), 1500);
+});
+
+test("memory grows to the limit and not beyond", () => {
+  const { table, Module } = replaced();
+  assert.equal(table.emscripten_get_heap_max(), 64 * MIB);
+  assert.equal(table.emscripten_resize_heap(64 * MIB + 1), false);
+  assert.equal(table.emscripten_resize_heap(64 * MIB), true);
+  assert.deepEqual(Module.grown, [64 * MIB]);
+});
+
+test("exits end the run, scripts trap, sockets and commands are refused", () => {
+  const { table, touched } = replaced();
+  assert.throws(() => table.proc_exit(259), (error) => error instanceof GuestExit && error.exitCode === 3);
+  assert.throws(() => table.emscripten_run_script(0), WebAssembly.RuntimeError);
+  assert.equal(table.__syscall_socket(2, 1, 0), -52);
+  assert.equal(table._emscripten_system(0), -1);
+  assert.deepEqual(touched, []);
+});
+
+test("signatures stay, because the loader of side modules reads them; absent names stay absent", () => {
+  const { table } = replaced();
+  assert.equal(table.clock_time_get.sig, "iii");
+  assert.equal("_abort_js" in table, false);
+});
