@@ -1,0 +1,217 @@
+"""Jails for workers: the command that starts a worker in one, and what has to be kept and removed around it.
+
+A cell is for one worker. At every level the program is Node, the runtime lies at `Cell.runtime`, handed-over
+descriptors keep their numbers, and the process that the command starts ends as Node ends. That process is to lead a
+process group: killing the group leaves nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import shutil
+import sys
+import tempfile
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from runtime import cgroup_client
+from runtime.jail import JailLimits, Level
+from runtime.seccomp_policy import worker_filter
+from runtime.shared_libraries_client import shared_libraries
+from storage.errors import UnavailableError
+
+_PACKAGES: Final = Path(__file__).parent.parent
+"""Where the package `runtime` lies; comes last on the path of the launcher's Python."""
+_NODE_INSIDE: Final = "/node"
+_RUNTIME_INSIDE: Final = "/runtime"
+_BUBBLEWRAP: Final = (
+    *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
+    *("--uid", "65534", "--gid", "65534", "--hostname", "localhost", "--chdir", "/", "--unsetenv", "PWD"),
+    *("--die-with-parent", "--as-pid-1", "--cap-drop", "ALL"),
+)
+_SPARE_DESCRIPTORS: Final = 64
+"""Room for those that Node opens itself, about 25."""
+
+Bind = tuple[str, str]
+"""Path on the host, path inside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A jail that is ready for one program. Close it when the program has ended."""
+
+    prefix: tuple[str, ...]
+    node: tuple[str, ...]
+    """Node's path inside, and flags that it needs there."""
+    runtime: str
+    """Path of the runtime's directory inside; the host's own where there is no private file system."""
+    descriptors: tuple[int, ...] = ()
+    """To be inherited by the command, besides the worker's own."""
+    files: tuple[IO[bytes], ...] = ()
+    group: Path | None = None
+
+    def command(self, arguments: Sequence[str]) -> list[str]:
+        """Return the command that runs Node with these arguments in the jail."""
+        return [*self.prefix, *self.node, *arguments]
+
+    def close(self) -> None:
+        """Remove what was made for this cell."""
+        for file in self.files:
+            file.close()
+        if self.group is not None:
+            cgroup_client.end_group(self.group)
+
+
+def open_cell(
+    level: Level,
+    layers: Collection[str],
+    *,
+    node: Path,
+    runtime_dir: Path,
+    limits: JailLimits,
+    watch: int,
+    handed: Sequence[int] = (),
+) -> Cell:
+    """Prepare a jail for Node.
+
+    layers: names, as `jail.layers_of` gives them.
+    runtime_dir: the one directory that the worker may read.
+    watch: reading end of a pipe that this process writes to, inherited under its number; when no writer is left, the
+        worker is killed. handed: the numbers of all other inherited descriptors.
+
+    Raises:
+        UnavailableError: this cannot be built around this Node, or not here.
+    """
+    binary, directory = node.resolve(), runtime_dir.resolve()
+    if level is Level.NONE:
+        return Cell(prefix=_shell(limits), node=(os.fspath(binary),), runtime=os.fspath(directory))
+    is_private = level is not Level.LANDLOCK and level is not Level.SECCOMP
+    inside = (_NODE_INSIDE, _RUNTIME_INSIDE) if is_private else (os.fspath(binary), os.fspath(directory))
+    binds = [(os.fspath(binary), inside[0]), (os.fspath(directory), inside[1])]
+    binds += [
+        (os.path.realpath(path), path if is_private else os.path.realpath(path)) for path in shared_libraries(binary)
+    ]
+    open_files = _open_files(limits, (watch, *handed))
+    program = filter_file(None if level is Level.BUBBLEWRAP else open_files)
+    group = _group(limits) if "cgroup" in layers else None
+    words = [
+        *launcher_command("runtime.jail_launcher"),
+        "--watch",
+        str(watch),
+        *_rlimits(limits, open_files, counts_threads="userns" in layers),
+    ]
+    words += ["--cgroup", os.fspath(group)] if group else []
+    words += (
+        ["--layers", "bubblewrap", "--", *_bubblewrap(binds, program.fileno())]
+        if level is Level.BUBBLEWRAP
+        else [*_by_hand(layers, binds, program.fileno(), open_files), "--"]
+    )
+    return Cell(
+        prefix=tuple(words),
+        # A configuration that is there and cannot be read is an error to OpenSSL; one that is not there is none.
+        node=(inside[0],) if is_private else (inside[0], f"--openssl-config={inside[1]}/none"),
+        runtime=inside[1],
+        descriptors=(program.fileno(),),
+        files=(program,),
+        group=group,
+    )
+
+
+def launcher_command(module: str) -> list[str]:
+    """Return the command that runs `main` of a module of this package in a bare Python: no site, no environment."""
+    program = f"import sys; sys.path.append(sys.argv[1]); from {module} import main; main(sys.argv[2:])"
+    return [sys.executable, "-I", "-S", "-c", program, os.fspath(_PACKAGES)]
+
+
+def filter_file(exec_descriptor: int | None) -> IO[bytes]:
+    """Return an open, anonymous file with the seccomp filter of this machine.
+
+    Raises:
+        UnavailableError: this architecture has no table of system calls.
+    """
+    try:
+        program = worker_filter(platform.machine(), exec_descriptor=exec_descriptor)
+    except KeyError as error:
+        raise UnavailableError(f"no system call filter for {error.args[0]}") from error
+    file = tempfile.TemporaryFile()  # noqa: SIM115  closed by Cell.close
+    file.write(program)
+    file.flush()
+    file.seek(0)  # bubblewrap reads from where it stands
+    return file
+
+
+def bubblewrap_program() -> str | None:
+    """Return the path of bubblewrap, None if it is not installed."""
+    return shutil.which("bwrap")
+
+
+def _shell(limits: JailLimits) -> tuple[str, ...]:
+    """A shell raises the stack limit, since Python may not run code between fork and exec."""
+    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+    stack_bytes = limits.stack_bytes if hard == resource.RLIM_INFINITY else min(limits.stack_bytes, hard)
+    return ("/bin/sh", "-c", f'ulimit -s {stack_bytes // 1024}; exec "$@"', "sh")
+
+
+def _by_hand(layers: Collection[str], binds: list[Bind], filter_descriptor: int, exec_descriptor: int) -> list[str]:
+    words = [
+        "--layers",
+        ",".join(layers),
+        "--seccomp",
+        str(filter_descriptor),
+        "--exec-descriptor",
+        str(exec_descriptor),
+    ]
+    if all(_is_open_to_all(Path(source)) for source, _ in binds):
+        words += ["--drop-user", "yes"]
+    for source, target in binds:
+        words += ["--bind", f"{source}:{target}"]
+    return words
+
+
+def _is_open_to_all(path: Path) -> bool:
+    """Tell whether a user who owns nothing could read it; an administrator's worker keeps its user where not."""
+    return all(entry.stat().st_mode & 0o004 for entry in ([path, *path.iterdir()] if path.is_dir() else [path]))
+
+
+def _bubblewrap(binds: list[Bind], filter_descriptor: int) -> list[str]:
+    program = bubblewrap_program()
+    if program is None:
+        raise UnavailableError("bubblewrap is not installed", fix="install the package bubblewrap")
+    mounts = [word for source, target in binds for word in ("--ro-bind", source, target)]
+    return [program, *_BUBBLEWRAP, *mounts, "--remount-ro", "/", "--seccomp", str(filter_descriptor), "--"]
+
+
+def _open_files(limits: JailLimits, handed: Sequence[int]) -> int:
+    """Return the limit of open files: above every handed number, as duplicates come to lie there."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    wanted = max(limits.open_files, max(handed) + _SPARE_DESCRIPTORS)
+    # The number equal to the limit is used for the program's own file, once.
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard - 1)
+
+
+def _rlimits(limits: JailLimits, open_files: int, *, counts_threads: bool) -> list[str]:
+    values = {
+        "CORE": 0,
+        "STACK": limits.stack_bytes,
+        "DATA": limits.memory_bytes,
+        "CPU": limits.cpu_s,
+        "FSIZE": limits.file_bytes,
+        "NOFILE": open_files,
+        "MEMLOCK": 0,
+        "MSGQUEUE": 0,
+    }
+    if counts_threads:
+        values["NPROC"] = limits.threads
+    return [word for name, value in values.items() for word in ("--rlimit", f"{name}={value}")]
+
+
+def _group(limits: JailLimits) -> Path:
+    try:
+        parent = cgroup_client.find_parent()
+        return cgroup_client.make_group(parent, memory_bytes=limits.memory_bytes, threads=limits.threads)
+    except OSError as error:
+        raise UnavailableError(f"no control group: {error.strerror}", where=os.fspath(error.filename or "")) from error
