@@ -80,7 +80,7 @@ def identity():
 def machine(): return os.cpu_count(), os.process_cpu_count(), os.getloadavg(), os.times(), os.sysconf("SC_PHYS_PAGES")
 @probe(FIXED)
 def file_system():
-    paths = "/", "/dev", "/run", "/tmp", "/work", "/home", "/lib", "/function", "/proc/self/fd"
+    paths = "/", "/dev", "/run", "/work", "/home", "/lib", "/function", "/proc/self/fd"
     return [(p, os.listdir(p)) for p in paths]
 @probe(FIXED)
 def stats(): return [os.stat(p)[:7] for p in ("/", "/tmp", "/function/function.py", "/lib/python314.zip", "/dev/null")]
