@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from runtime.request import Request
 from runtime.resolver_client import UvResolver
 from runtime.source_import import ENTRY_FILE, REQUIREMENTS_FILE, Source, import_source, read_source
 from storage.blocks import BlockStore, OverlayBlockStore
-from storage.cid import CID, is_cid_text, parse_cid
+from storage.cid import CID, RAW, is_cid_text, make_cid, parse_cid
 from storage.errors import UnavailableError, UserError
 from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
@@ -80,35 +81,35 @@ def prepare(
     if entry is None and args:
         raise UserError("a script takes no arguments", where="--arg", fix="use -e NAME=value, or a function file")
     module = source_check.parse(source.content(ENTRY_FILE) or b"", ENTRY_FILE)
+    if entry is not None and not entry.isidentifier():
+        raise UserError(f"{entry!r} is not the name of a function", where="--entry", fix="give the function's name")
     if not isinstance(module, source_check.SyntaxProblem) and entry is not None:
         source_check.check_entry(module, entry=entry, args=args, where=source.where)
 
     wanted = _wanted(request, store)
     arguments.check_disjoint([path for path, _ in wanted] + [output.path for output in outputs], "-v")
+    # Made before there is content for it, because making it checks every bound.
+    draft = _draft(request.epoch, wanted, args=args, env=env, seed=seed, outputs=outputs, limits=limits)
 
     package = pyodide_package(cache_dir, progress)
     if isinstance(module, source_check.SyntaxProblem):
         _confirm_syntax(source, module, package, store=store, engine=engine)
     lock = _lock(source, package, store=store, cache_dir=cache_dir, progress=progress, report=report)
     runtime = make_runtime(package, store)
+    function = Function(source=import_source(source, store), entry=entry, lock=store_node(store, lock), runtime=runtime)
     data, volumes = _import_contents(request, wanted, store, progress)
+    input_ = replace(draft, data=data, volumes=volumes)
+    return make_plan(function, input_, lock, store=store, wall_clock_s=request.timeout_s)
+
+
+def _draft(epoch: int, wanted: list[tuple[str, CID | Path]], **fields: Any) -> Input:
+    """Return an input whose contents are empty files still."""
+    empty = make_cid(RAW, b"")
     try:
-        function = Function(
-            source=import_source(source, store), entry=entry, lock=store_node(store, lock), runtime=runtime
-        )
-        input_ = Input(
-            data=data,
-            volumes=volumes,
-            outputs=outputs,
-            args=args,
-            env=env,
-            seed=seed,
-            epoch=request.epoch,
-            limits=limits,
-        )
+        volumes = tuple(Volume(path=path, cid=empty) for path in sorted((path for path, _ in wanted), key=str.encode))
+        return Input(data=None, volumes=volumes, epoch=epoch, **fields)
     except ModelError as error:
         raise _out_of_bounds(error) from error
-    return make_plan(function, input_, lock, store=store, wall_clock_s=request.timeout_s)
 
 
 def _check_numbers(request: Request) -> None:
@@ -121,7 +122,7 @@ def _check_numbers(request: Request) -> None:
 
 def _out_of_bounds(error: ModelError) -> UserError:
     """Tell what the model refuses in the words of the flag it came from."""
-    flags = {"args": "--arg", "env": "-e", "volumes": "-v", "outputs": "-o", "entry": "--entry"}
+    flags = {"args": "--arg", "env": "-e", "volumes": "-v", "outputs": "-o", "path": "-v"}
     head = error.field.partition("[")[0].partition(".")[0]
     return UserError(error.problem, where=flags.get(head, error.field), fix="give a shorter or simpler value")
 
