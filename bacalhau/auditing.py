@@ -12,6 +12,7 @@ from typing import Any
 
 from bacalhau.proof import OpenedProof, describe_roots, open_proof
 from bacalhau.replay import Rerun, rerun
+from bacalhau.rerun_fitness import KnowsRuntime
 from bacalhau.services import Services
 from bacalhau.targets import Target, find_target
 from runtime.engine import Engine, Progress
@@ -54,6 +55,7 @@ class Replay:
     """How to run a task again; None in its place means not to."""
 
     engine: Engine
+    knows_runtime: KnowsRuntime
     wall_clock_s: float
     progress: Progress
 
@@ -109,7 +111,14 @@ def _audit(store: BlockStore, record: CID, replay: Replay | None) -> Audit:
         return found
     if not _is_runnable(found):
         return replace(found, reason="not run again: not all that it needs was found sound")
-    again = rerun(store, record, engine=replay.engine, wall_clock_s=replay.wall_clock_s, progress=replay.progress)
+    again = rerun(
+        store,
+        record,
+        engine=replay.engine,
+        knows_runtime=replay.knows_runtime,
+        wall_clock_s=replay.wall_clock_s,
+        progress=replay.progress,
+    )
     return replace(found, reruns=(again,))
 
 

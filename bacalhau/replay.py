@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.engine import Engine, Execution, Progress, UndeterminedError, silent
+from bacalhau.rerun_fitness import KnowsRuntime, unfitness
+from runtime.engine import Engine, Execution, Progress, silent
 from runtime.plan import plan_of_task
 from storage.blocks import BlockStore, OverlayBlockStore
 from storage.cid import CID, cid_text
+from storage.errors import UnavailableError, VerificationError
 from verifier.model import EngineInfo, Receipt, Record, load_node
 
 
@@ -22,7 +24,7 @@ class Rerun:
     output: CID | None
     state_digest: str | None
     ok: bool | None
-    """None: the host failed, so nothing was compared."""
+    """None: it was not run, or the host failed, so nothing was compared."""
     detail: str
 
     def to_json(self) -> dict[str, Any]:
@@ -39,22 +41,36 @@ class Rerun:
 
 
 def rerun(
-    store: BlockStore, record_cid: CID, *, engine: Engine, wall_clock_s: float, progress: Progress = silent
+    store: BlockStore,
+    record_cid: CID,
+    *,
+    engine: Engine,
+    knows_runtime: KnowsRuntime,
+    wall_clock_s: float,
+    progress: Progress = silent,
 ) -> Rerun:
-    """Execute the record's task once more; what it gives is not kept.
+    """Execute the record's task once more, if that is safe and means something here; what it gives is not kept.
+
+    What goes wrong on the way is this machine's trouble, for the audit has found the task's blocks sound: it makes
+    nothing false.
 
     Raises:
-        UnavailableError: a block of the task is not here.
-        VerificationError: a block of the task is not what it should be.
+        UnavailableError, VerificationError: the record or a receipt cannot be read.
     """
     record = load_node(store, record_cid, Record)
     receipts = [load_node(store, cid, Receipt) for cid in record.receipts]
     try:
         plan = plan_of_task(record.task, store, wall_clock_s)
+        if reason := unfitness(plan, store, knows_runtime):
+            return _not_compared(reason)
         execution = engine.execute(plan, OverlayBlockStore(store), progress)
-    except UndeterminedError as error:
-        return Rerun(engine=None, output=None, state_digest=None, ok=None, detail=str(error))
+    except (UnavailableError, VerificationError) as error:
+        return _not_compared(str(error))
     return judge(execution, record.output, receipts)
+
+
+def _not_compared(reason: str) -> Rerun:
+    return Rerun(engine=None, output=None, state_digest=None, ok=None, detail=reason)
 
 
 def judge(execution: Execution, output: CID, receipts: Iterable[Receipt]) -> Rerun:

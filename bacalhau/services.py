@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from runtime.engine import Engine, Plan, Progress
     from runtime.request import Request
     from storage.blocks import BlockStore
+    from storage.cid import CID
     from storage.sqlite_block_store import SqliteBlockStore
 
 
@@ -42,6 +43,8 @@ class Services:
     home: Home
     make_engine: Callable[[], Engine]
     prepare: Prepare
+    knows_runtime: Callable[[CID], bool]
+    """Tells whether a stranger's task may start this runtime: it is this release's own, or ran here before."""
 
     def open_store(self) -> SqliteBlockStore:
         """Open the block store of this home, made on first use; the caller closes it."""
@@ -72,4 +75,13 @@ def default_services() -> Services:
 
         return prepare(request, store=store, cache_dir=home.cache_dir, engine=engine, progress=progress, report=report)
 
-    return Services(home=home, make_engine=make_engine, prepare=plan)
+    def knows_runtime(cid: CID) -> bool:
+        from runtime.npm_client import pyodide_package
+        from runtime.prepared_runtime import make_runtime
+        from storage.blocks import MemoryBlockStore
+        from storage.cid import cid_text
+
+        ran_here = (home.runtimes_dir / cid_text(cid)).is_dir()
+        return ran_here or cid == make_runtime(pyodide_package(home.cache_dir), MemoryBlockStore())
+
+    return Services(home=home, make_engine=make_engine, prepare=plan, knows_runtime=knows_runtime)

@@ -38,8 +38,14 @@ def command(
 
     services = services_of(ctx)
     with shown_progress() as display:
-        engine = services.make_engine() if rerun else None
-        replay = Replay(engine=engine, wall_clock_s=timeout, progress=display.step) if engine else None
+        replay = None
+        if rerun:
+            replay = Replay(
+                engine=services.make_engine(),
+                knows_runtime=services.knows_runtime,
+                wall_clock_s=timeout,
+                progress=display.step,
+            )
         found = _audit(target, car, services, replay).to_json()
     print_json(found) if as_json else print_audit(found)
     return of_audit(found["verdict"])

@@ -139,9 +139,15 @@ class Desk:
     engine: FakeEngine
     read_output: object
     prepare: object = fake_prepare
+    knows_runtime: object = lambda _runtime: True
 
     def services(self):
-        return Services(home=self.home, make_engine=lambda: self.engine, prepare=self.prepare)
+        return Services(
+            home=self.home,
+            make_engine=lambda: self.engine,
+            prepare=self.prepare,
+            knows_runtime=lambda runtime: self.knows_runtime(runtime),
+        )
 
     def __call__(self, *arguments):
         from bacalhau.cli.main import main

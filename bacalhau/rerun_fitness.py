@@ -1,0 +1,61 @@
+"""Decides whether a stranger's task may be run again on this machine.
+
+A task names everything that it runs with: not only a function, which the runtime confines, but the runtime itself,
+whose modules are code outside of that confinement. A runtime that somebody made up could reach whatever Node reaches,
+and give any output as the function's. Mounts and limits are the stranger's choice as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from runtime.arguments import check_disjoint, check_guest_path
+from runtime.engine import Plan
+from storage.blocks import BlockStore
+from storage.cid import CID, cid_text
+from storage.errors import UserError
+from storage.unixfs_read import UnixfsReader
+
+KnowsRuntime = Callable[[CID], bool]
+"""Tells whether this machine may start a runtime: it is this release's own, or ran here before."""
+
+
+def unfitness(plan: Plan, store: BlockStore, knows_runtime: KnowsRuntime) -> str:
+    """Return why the task is not run here; empty if it may be.
+
+    Raises:
+        UnavailableError, VerificationError: the input's data cannot be looked at.
+    """
+    runtime = plan.function.runtime
+    if not knows_runtime(runtime):
+        return f"not run: its runtime {cid_text(runtime)} is neither this release's nor one that ran here"
+    return _excess(plan) or _misplaced(plan, store)
+
+
+def _excess(plan: Plan) -> str:
+    # What these bounds are made with (resolver, downloads) takes a while to load.
+    from runtime.prepare import MAX_MEMORY, OUTPUT_LIMIT
+
+    limits = plan.input.limits
+    if limits.memory > MAX_MEMORY or limits.output > OUTPUT_LIMIT:
+        return f"not run: it asks for {limits.memory} bytes of memory and {limits.output} of output, more than runs get"
+    return ""
+
+
+def _misplaced(plan: Plan, store: BlockStore) -> str:
+    """Refuse mounts that `run python` would: one over the source would run in its place."""
+    x = plan.input
+    chosen = [volume.path for volume in x.volumes] + [output.path for output in x.outputs]
+    try:
+        for path in chosen:
+            check_guest_path(path, "its input")
+        check_disjoint([*chosen, *_data_mount(x.data, store)], "its input")
+    except UserError as error:
+        return f"not run: {error.problem}"
+    return ""
+
+
+def _data_mount(data: CID | None, store: BlockStore) -> tuple[str, ...]:
+    if data is None:
+        return ()
+    return ("/inputs" if UnixfsReader(store).stat(data).kind == "directory" else "/inputs/data",)
