@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import resource
 import select
-from typing import Final, NoReturn
 
 from runtime import landlock_client
 from runtime.linux_client import (
@@ -33,6 +32,10 @@ from runtime.linux_client import (
     install_filter,
 )
 from runtime.private_root_client import enter_private_root
+
+TYPE_CHECKING = False  # as type checkers know it; importing typing takes longer than building the jail
+if TYPE_CHECKING:
+    from typing import Final, NoReturn
 
 FAILED: Final = 125
 """Exit status when the jail could not be built."""

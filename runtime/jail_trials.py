@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 import resource
 import sys
-from collections.abc import Callable
-from typing import Final
 
 from runtime import landlock_client
 from runtime.jail_launcher import Options, enter_namespaces
 from runtime.linux_client import NAMESPACES, PR_SET_NO_NEW_PRIVS, call, control, drop_capabilities, install_filter
+
+TYPE_CHECKING = False  # as type checkers know it; importing typing takes longer than building the jail
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
 
 _SIGSYS: Final = 31
 _OPEN_FILES: Final = 16

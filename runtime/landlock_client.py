@@ -12,10 +12,13 @@ import ctypes
 import os
 import stat
 import struct
-from collections.abc import Iterable
-from typing import Final
 
 from runtime.linux_client import system_call
+
+TYPE_CHECKING = False  # as type checkers know it; importing typing takes longer than building the jail
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Final
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 """Numbers of the calls, the same on all architectures."""

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import Any, Final
+
+TYPE_CHECKING = False  # as type checkers know it; importing typing takes longer than building the jail
+if TYPE_CHECKING:
+    from typing import Any, Final
+
+    Argument = int | bytes | None | Any
 
 CLONE_NEWNS: Final = 0x00020000
 CLONE_NEWCGROUP: Final = 0x02000000
@@ -53,8 +58,6 @@ _NUMBERS: Final = {
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
-
-Argument = int | bytes | None | Any
 
 
 def call(name: str, *arguments: Argument) -> int:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
-from typing import Final
 
 from runtime.linux_client import call, mount, system_call
+
+TYPE_CHECKING = False  # as type checkers know it; importing typing takes longer than building the jail
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Final
 
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
 _MS_REMOUNT, _MS_NOATIME, _MS_NODIRATIME, _MS_BIND = 32, 1024, 2048, 4096
