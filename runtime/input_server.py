@@ -72,8 +72,11 @@ class InputServer:
         return CID(content)
 
     def _lookup(self, question: Frame) -> dict[str, object]:
+        name = question.header.get("name")
+        if not isinstance(name, str) or "/" in name:
+            raise UndeterminedError(f"the worker sent name {name!r}")
         try:
-            found = self._reader.resolve(self._directory(question), str(question.header.get("name")))
+            found = self._reader.resolve(self._directory(question), name)
         except UserError:
             return {"type": "entry", "kind": "absent"}
         stat = self._reader.stat(found)

@@ -25,7 +25,7 @@ from runtime.prepared_runtime import RuntimeDirectory, open_runtime
 from runtime.wheel_store import WheelCache, index_wheel
 from runtime.worker_transport import Worker, start_worker
 from storage.blocks import BlockStore
-from storage.errors import UnavailableError, VerificationError
+from storage.errors import UnavailableError, UserError, VerificationError
 from storage.unixfs_read import UnixfsReader
 from verifier.model import EngineInfo
 
@@ -195,6 +195,8 @@ def _answer(server: InputServer, question: Frame) -> Frame:
         raise
     except UnavailableError as error:
         raise UndeterminedError(error.problem, where=error.where, fix=error.fix) from error
+    except UserError as error:  # a file listed, a directory read: the glue never asks so
+        raise UndeterminedError(f"the worker asked wrongly: {error.problem}") from error
 
 
 def _take(assembly: OutputAssembly, frame: Frame, following: Iterator[Frame]) -> None:

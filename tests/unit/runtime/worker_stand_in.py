@@ -1,0 +1,67 @@
+"""A program in the place of Node that sends what a test wants, and a tiny runtime for it."""
+
+import sys
+from pathlib import Path
+
+from runtime.engine import Plan
+from runtime.node_client import Node
+from runtime.plan import make_plan
+from storage.blocks import BlockStore
+from storage.unixfs_import import Importer
+from storage.unixfs_tree import TreeBuilder
+from verifier.model import Function, Input, Limits, Lock, Runtime, RuntimeFile, store_node
+
+PRELUDE = """#!{python} -I
+import json, os, struct, sys, time, signal
+reading, writing = int(sys.argv[-2]), int(sys.argv[-1])
+def take(n):
+    data = b""
+    while len(data) < n:
+        piece = os.read(reading, n - len(data))
+        if not piece: sys.exit(1)
+        data += piece
+    return data
+def receive():
+    head, body = struct.unpack("<II", take(8))
+    return json.loads(take(head)), take(body)
+def raw(data):
+    while data: data = data[os.write(writing, data):]
+def send(header, payload=b""):
+    head = header if isinstance(header, bytes) else json.dumps(header).encode()
+    raw(struct.pack("<II", len(head), len(payload)) + head + payload)
+def ask(**header):
+    send(header)
+    return receive()
+def done(**fields):
+    send(dict(dict(type="done", exit_code=0, state_digest="0" * 64, timings_ms=dict(boot=1)), **fields))
+start, _ = receive()
+"""
+
+
+def stand_in(folder: Path, script: str) -> Node:
+    """Return a Node that runs `script` (Python, after the prelude above) instead."""
+    binary = folder / "node"
+    binary.write_text(PRELUDE.format(python=sys.executable) + script)
+    binary.chmod(0o755)
+    return Node(binary=binary, npm_cli=binary, version="24.0.0", arch="none")
+
+
+def tiny_plan(store: BlockStore, *, data: bytes = b"", output_limit: int = 1 << 20, wall_clock_s: float = 20.0) -> Plan:
+    """Return a plan whose runtime is of two empty files."""
+    importer = Importer(store)
+    tree = TreeBuilder(importer)
+    tree.add_file("function.py", b"def main(data): pass\n")
+    empty = importer.bytes(b"-")
+    files = tuple(
+        RuntimeFile(path=name, size=1, cid=empty.cid)
+        for name in ("pyodide.asm.wasm", "python_stdlib.zip", "worker.mjs")
+    )
+    runtime = store_node(store, Runtime(profile="pyodide-1", pyodide="314.0.3", files=files))
+    lock = Lock(python="3.14", platform="pyemscripten_2026_0_wasm32", wheels=())
+    function = Function(source=tree.finish().cid, entry="main", lock=store_node(store, lock), runtime=runtime)
+    limits = Limits(fuel=None, memory=1 << 28, output=output_limit)
+    input_ = Input(
+        data=importer.bytes(data).cid if data else None,
+        volumes=(), outputs=(), args={"b": 1, "a": 2.0}, env={"Z": "1", "Y": "2"}, seed=None, epoch=0, limits=limits,
+    )  # fmt: skip
+    return make_plan(function, input_, lock, store=store, wall_clock_s=wall_clock_s)
