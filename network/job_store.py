@@ -10,15 +10,16 @@ import json
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from storage.cid import CID, check_cid
-from storage.errors import UnavailableError, UserError
+from storage.errors import UnavailableError, UserError, VerificationError
+from storage.sqlite_file import Layout, explained, open_database
 
 APPLICATION_ID: Final = 0x42414C4A
 """Marks the file as ours ("BALJ")."""
@@ -26,8 +27,6 @@ SCHEMA_VERSION: Final = 1
 MIN_PREFIX: Final = 4
 """Hex digits of a job id that are enough to name it, if no other job begins with them."""
 
-_BUSY_TIMEOUT_S: Final = 60.0
-_FIX: Final = "move the file away, or point BACALHAU_DIR to another folder"
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _COLUMNS: Final = (
     "id", "created_at", "labels", "task", "function", "input", "output", "record", "verdict", "tier", "exit_code",
@@ -35,14 +34,18 @@ _COLUMNS: Final = (
 )  # fmt: skip
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM jobs"  # noqa: S608  constants only
 _NEWEST: Final = "ORDER BY created_at DESC, rowid DESC"
-_SCHEMA: Final = (
-    "CREATE TABLE IF NOT EXISTS jobs(id TEXT PRIMARY KEY NOT NULL, created_at REAL NOT NULL, labels TEXT NOT NULL,"
-    " task BLOB NOT NULL, function BLOB NOT NULL, input BLOB NOT NULL, output BLOB, record BLOB,"
-    " verdict TEXT NOT NULL, tier TEXT NOT NULL, exit_code INTEGER, report TEXT NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS jobs_by_time ON jobs(created_at)",
-    "CREATE INDEX IF NOT EXISTS jobs_by_task ON jobs(task)",
-    "CREATE INDEX IF NOT EXISTS jobs_by_output ON jobs(output)",
-    "CREATE INDEX IF NOT EXISTS jobs_by_record ON jobs(record)",
+_LAYOUT: Final = Layout(
+    application_id=APPLICATION_ID,
+    version=SCHEMA_VERSION,
+    tables=(
+        "CREATE TABLE jobs(id TEXT PRIMARY KEY NOT NULL, created_at REAL NOT NULL, labels TEXT NOT NULL,"
+        " task BLOB NOT NULL, function BLOB NOT NULL, input BLOB NOT NULL, output BLOB, record BLOB,"
+        " verdict TEXT NOT NULL, tier TEXT NOT NULL, exit_code INTEGER, report TEXT NOT NULL)",
+        "CREATE INDEX jobs_by_time ON jobs(created_at)",
+        "CREATE INDEX jobs_by_task ON jobs(task)",
+        "CREATE INDEX jobs_by_output ON jobs(output)",
+        "CREATE INDEX jobs_by_record ON jobs(record)",
+    ),
 )
 
 
@@ -81,9 +84,9 @@ class JobStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        # One connection under one lock.
         with self._explained():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = _open(path)
+            self._connection = open_database(path, _LAYOUT)
 
     def add(self, job: Job) -> None:
         """Keep a finished job.
@@ -155,17 +158,14 @@ class JobStore:
     def _jobs(self, where: str, *values: object, limit: int = -1) -> list[Job]:
         with self._explained(), self._lock:
             rows = self._connection.execute(f"{_SELECT} {where} {_NEWEST} LIMIT ?", (*values, limit)).fetchall()
-            return [_job(row) for row in rows]
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn SQLite's errors into ours; misuse (a closed store) stays a bug."""
         try:
-            yield
-        except sqlite3.ProgrammingError:
-            raise
-        except (sqlite3.DatabaseError, OSError) as error:
-            raise UnavailableError(f"jobs cannot be read or kept: {error}", where=str(self._path), fix=_FIX) from error
+            return [_job(row) for row in rows]
+        except (ValueError, TypeError, VerificationError) as error:
+            fix = "move the file away; records can be audited without it"
+            raise UnavailableError("a job in it is damaged", where=str(self._path), fix=fix) from error
+
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(self._path, "jobs cannot be read or kept")
 
 
 def _job(row: tuple[Any, ...]) -> Job:
@@ -178,35 +178,3 @@ def _job(row: tuple[Any, ...]) -> Job:
 
 def _cid(value: bytes | None) -> CID | None:
     return None if value is None else check_cid(bytes(value))
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    # One connection under one lock; isolation_level None makes every statement its own transaction.
-    connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-    try:
-        _check_owner(connection)  # before anything is changed, and once more when nobody else can
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("BEGIN IMMEDIATE")
-        _check_owner(connection)
-        for statement in (
-            *_SCHEMA,
-            f"PRAGMA application_id = {APPLICATION_ID}",
-            f"PRAGMA user_version = {SCHEMA_VERSION}",
-        ):
-            connection.execute(statement)
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _check_owner(connection: sqlite3.Connection) -> None:
-    owner = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if tables and owner != APPLICATION_ID:
-        raise sqlite3.DatabaseError("it is another program's database")
-    if tables and version != SCHEMA_VERSION:
-        raise sqlite3.DatabaseError(f"its schema is version {version}, this program knows {SCHEMA_VERSION}")

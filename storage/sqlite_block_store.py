@@ -7,26 +7,27 @@ Why SQLite: docs/decisions/0002-sqlite-blocks.md.
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from storage.blocks import block_key, block_missing
 from storage.cid import CID, inline_data, verify_block
-from storage.errors import UnavailableError
+from storage.sqlite_file import Layout, connect, explained, open_database
 
 APPLICATION_ID: Final = 0x42414C41
 """Marks the file as ours ("BALA"), so that another program's database is never written to."""
 SCHEMA_VERSION: Final = 1
 
-_BUSY_TIMEOUT_S: Final = 60.0
-"""Longer than any transaction of 16 MiB takes on a slow disk."""
+_LAYOUT: Final = Layout(
+    application_id=APPLICATION_ID,
+    version=SCHEMA_VERSION,
+    tables=("CREATE TABLE blocks(digest BLOB PRIMARY KEY NOT NULL, data BLOB NOT NULL)",),
+)
 _DIGESTS_PER_PAGE: Final = 1000
-_FIX: Final = "move the file away, or point BACALHAU_DIR to another folder"
 
 
 class SqliteBlockStore:
@@ -37,13 +38,9 @@ class SqliteBlockStore:
         # Two connections: in WAL mode readers go on while a large put is being written.
         self._write_lock = threading.RLock()
         self._read_lock = threading.Lock()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UnavailableError(f"cannot make the store's folder: {error}", where=str(path), fix=_FIX) from error
         with self._explained():
-            self._writer = _open_writer(path)
-            self._reader = _connect(path)
+            self._writer = open_database(path, _LAYOUT)
+            self._reader = connect(path)
 
     def put(self, cid: CID, data: bytes) -> None:
         """Keep one block."""
@@ -135,60 +132,5 @@ class SqliteBlockStore:
         with self._explained(), self._read_lock:
             return [bytes(row[0]) for row in self._reader.execute(query, (after, _DIGESTS_PER_PAGE))]
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn SQLite's errors into ours; misuse (a closed store) stays a bug."""
-        try:
-            yield
-        except sqlite3.ProgrammingError:
-            raise
-        except sqlite3.DatabaseError as error:
-            raise UnavailableError(f"block store cannot be used: {error}", where=str(self._path), fix=_FIX) from error
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    # check_same_thread is off because the two locks order the threads.
-    connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA synchronous = NORMAL")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _open_writer(path: Path) -> sqlite3.Connection:
-    connection = _connect(path)
-    try:
-        _prepare(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    """Make the tables of a new database, or check that an old one is ours."""
-    connection.execute("PRAGMA page_size = 8192")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        _check_owner(connection)
-        connection.execute("CREATE TABLE IF NOT EXISTS blocks(digest BLOB PRIMARY KEY NOT NULL, data BLOB NOT NULL)")
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _check_owner(connection: sqlite3.Connection) -> None:
-    owner = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if tables and owner != APPLICATION_ID:
-        raise sqlite3.DatabaseError("it is another program's database")
-    if tables and version != SCHEMA_VERSION:
-        raise sqlite3.DatabaseError(f"its schema is version {version}, this program knows {SCHEMA_VERSION}")
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(self._path, "block store cannot be used")

@@ -156,3 +156,13 @@ def test_what_is_no_database_is_unavailable(tmp_path):
     path.write_text("no database, but long enough to be taken for one" * 10)
     with pytest.raises(UnavailableError, match="cannot be read or kept"):
         JobStore(path)
+
+
+@pytest.mark.parametrize("change", ["report = '{'", "labels = 'x'", "task = X'00'", "id = 'x'"])
+def test_a_damaged_row_is_unavailable(tmp_path, change):
+    path = tmp_path / "jobs.sqlite"
+    with JobStore(path) as store:
+        store.add(AGREED)
+        store._connection.execute(f"UPDATE jobs SET {change}")  # noqa: S608  constants only
+        with pytest.raises(UnavailableError, match="damaged"):
+            store.newest(1)

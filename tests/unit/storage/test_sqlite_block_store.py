@@ -122,25 +122,6 @@ def test_a_file_that_is_no_database_is_unavailable_and_stays_as_it_is(tmp_path, 
     assert path.read_bytes() == content
 
 
-def test_another_programs_database_is_not_written_to(tmp_path):
-    path = tmp_path / "blocks.sqlite"
-    other = sqlite3.connect(path)
-    other.execute("CREATE TABLE mine(x)")
-    other.close()
-    with pytest.raises(UnavailableError, match="another program"):
-        SqliteBlockStore(path)
-
-
-def test_a_newer_schema_is_refused(tmp_path):
-    path = tmp_path / "blocks.sqlite"
-    SqliteBlockStore(path).close()
-    other = sqlite3.connect(path)
-    other.execute("PRAGMA user_version = 99")
-    other.close()
-    with pytest.raises(UnavailableError, match="version 99"):
-        SqliteBlockStore(path)
-
-
 def test_a_folder_in_the_place_of_the_file_is_unavailable(tmp_path):
     with pytest.raises(UnavailableError):
         SqliteBlockStore(tmp_path)

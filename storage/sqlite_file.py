@@ -1,0 +1,125 @@
+"""SQLite files of ours: made whole by whichever process is first, opened by many, never another program's.
+
+Giving a new file its journal mode and its tables cannot be done by two processes at once: one of them is told "locked",
+or sees half of it. So a new file is made beside its place and linked there when it is finished. Assumes a local disk
+with hard links (SQLite's WAL needs the first anyway).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from storage.errors import UnavailableError
+
+_BUSY_TIMEOUT_S: Final = 60.0
+"""Longer than any transaction of 16 MiB takes on a slow disk."""
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What makes a database ours."""
+
+    application_id: int
+    """SQLite's mark of the program that owns a file."""
+    version: int
+    """Of the tables; another one is refused."""
+    tables: tuple[str, ...]
+    """SQL statements that make them."""
+
+
+def open_database(path: Path, layout: Layout) -> sqlite3.Connection:
+    """Return a connection to the database at `path`, made if there is none. The caller closes it.
+
+    Nothing is written to a file that is there already.
+
+    Raises:
+        UnavailableError: it cannot be made.
+        sqlite3.DatabaseError: it cannot be read, or is not ours (to be explained by `explained`).
+    """
+    try:
+        if not path.exists():
+            _make(path, layout)
+    except OSError as error:
+        raise UnavailableError(f"cannot be made: {error.strerror}", where=str(path), fix=_fix(error)) from error
+    connection = connect(path)
+    try:
+        _check_owner(connection, layout)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Return a further connection to a database that `open_database` has opened.
+
+    Every statement is a transaction of its own; the caller orders its threads.
+    """
+    connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def explained(path: Path, problem: str) -> Iterator[None]:
+    """Turn SQLite's errors into ours; misuse (a closed database) stays a bug.
+
+    Raises:
+        UnavailableError: in place of an error of the database.
+    """
+    try:
+        yield
+    except sqlite3.ProgrammingError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise UnavailableError(f"{problem}: {error}", where=str(path), fix=_fix(error)) from error
+
+
+def _make(path: Path, layout: Layout) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=path.parent) as folder:
+        new = Path(folder) / path.name
+        with closing(connect(new)) as connection:
+            _fill(connection, layout)
+        try:
+            os.link(new, path)
+        except FileExistsError:  # another process was first, with the same
+            return
+
+
+def _fill(connection: sqlite3.Connection, layout: Layout) -> None:
+    for statement in (
+        "PRAGMA page_size = 8192",
+        "PRAGMA journal_mode = WAL",
+        *layout.tables,
+        f"PRAGMA application_id = {layout.application_id}",
+        f"PRAGMA user_version = {layout.version}",
+    ):
+        connection.execute(statement)
+
+
+def _check_owner(connection: sqlite3.Connection, layout: Layout) -> None:
+    owner = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if owner != layout.application_id:
+        raise sqlite3.DatabaseError("it is another program's database, or an empty file")
+    if version != layout.version:
+        raise sqlite3.DatabaseError(f"its schema is version {version}, this program knows {layout.version}")
+
+
+def _fix(error: sqlite3.DatabaseError | OSError) -> str:
+    full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or getattr(error, "errno", None) in _FULL
+    return "make room on its disk" if full else "move the file away, or point BACALHAU_DIR to another folder"
