@@ -96,7 +96,8 @@ HOSTILE = {
     "link for a stream": ('send(dict(type="symlink", path="stdout", target="x"))', "stream that is no file"),
     "link without target": ('send(dict(type="symlink", path="outputs/a/b"))', "without a target"),
     "file in a file": (
-        'send(dict(type="file", path="outputs/a")); send(dict(type="end"))\nsend(dict(type="directory", path="outputs/a/b"))',
+        'send(dict(type="file", path="outputs/a")); send(dict(type="end"))\n'
+        'send(dict(type="directory", path="outputs/a/b"))',
         "no directory",
     ),
     "deep": ('send(dict(type="directory", path="outputs" + "/d" * 200))', "deep"),
