@@ -13,7 +13,8 @@ import resource
 import shutil
 import sys
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -30,7 +31,7 @@ _NODE_INSIDE: Final = "/node"
 _RUNTIME_INSIDE: Final = "/runtime"
 _BUBBLEWRAP: Final = (
     *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
-    *("--uid", "65534", "--gid", "65534", "--hostname", "localhost", "--chdir", "/", "--unsetenv", "PWD"),
+    *("--uid", "65534", "--gid", "65534", "--hostname", "localhost", "--chdir", "/"),
     *("--die-with-parent", "--as-pid-1", "--cap-drop", "ALL"),
 )
 _SPARE_DESCRIPTORS: Final = 64
@@ -51,19 +52,15 @@ class Cell:
     """Path of the runtime's directory inside; the host's own where there is no private file system."""
     descriptors: tuple[int, ...] = ()
     """To be inherited by the command, besides the worker's own."""
-    files: tuple[IO[bytes], ...] = ()
-    group: Path | None = None
+    release: Callable[[], None] = lambda: None
 
     def command(self, arguments: Sequence[str]) -> list[str]:
         """Return the command that runs Node with these arguments in the jail."""
         return [*self.prefix, *self.node, *arguments]
 
     def close(self) -> None:
-        """Remove what was made for this cell."""
-        for file in self.files:
-            file.close()
-        if self.group is not None:
-            cgroup_client.end_group(self.group)
+        """Remove what was made for this cell, and what is left in it."""
+        self.release()
 
 
 def open_cell(
@@ -89,36 +86,37 @@ def open_cell(
     binary, directory = node.resolve(), runtime_dir.resolve()
     if level is Level.NONE:
         return Cell(prefix=_shell(limits), node=(os.fspath(binary),), runtime=os.fspath(directory))
-    is_private = level is not Level.LANDLOCK and level is not Level.SECCOMP
+    is_private = level not in (Level.LANDLOCK, Level.SECCOMP)
     inside = (_NODE_INSIDE, _RUNTIME_INSIDE) if is_private else (os.fspath(binary), os.fspath(directory))
-    binds = [(os.fspath(binary), inside[0]), (os.fspath(directory), inside[1])]
-    binds += [
-        (os.path.realpath(path), path if is_private else os.path.realpath(path)) for path in shared_libraries(binary)
-    ]
+    binds = [(os.fspath(binary), inside[0]), (os.fspath(directory), inside[1]), *_library_binds(binary, is_private)]
     open_files = _open_files(limits, (watch, *handed))
-    program = filter_file(None if level is Level.BUBBLEWRAP else open_files)
-    group = _group(limits) if "cgroup" in layers else None
-    words = [
-        *launcher_command("runtime.jail_launcher"),
-        "--watch",
-        str(watch),
-        *_rlimits(limits, open_files, counts_threads="userns" in layers),
-    ]
-    words += ["--cgroup", os.fspath(group)] if group else []
-    words += (
-        ["--layers", "bubblewrap", "--", *_bubblewrap(binds, program.fileno())]
-        if level is Level.BUBBLEWRAP
-        else [*_by_hand(layers, binds, program.fileno(), open_files), "--"]
-    )
-    return Cell(
-        prefix=tuple(words),
+    with ExitStack() as undo:
+        program = undo.enter_context(filter_file(None if level is Level.BUBBLEWRAP else open_files))
+        group = _group(limits) if "cgroup" in layers else None
+        if group:
+            undo.callback(cgroup_client.end_group, group)
+        words = [*launcher_command("runtime.jail_launcher"), "--watch", str(watch)]
+        words += _rlimits(limits, open_files, counts_threads="userns" in layers)
+        words += ["--cgroup", os.fspath(group)] if group else []
+        if level is Level.BUBBLEWRAP:
+            words += ["--layers", "bubblewrap", "--", *_bubblewrap(binds, program.fileno())]
+        else:
+            words += [*_by_hand(layers, binds, program.fileno(), open_files), "--"]
         # A configuration that is there and cannot be read is an error to OpenSSL; one that is not there is none.
-        node=(inside[0],) if is_private else (inside[0], f"--openssl-config={inside[1]}/none"),
-        runtime=inside[1],
-        descriptors=(program.fileno(),),
-        files=(program,),
-        group=group,
-    )
+        flags = () if is_private else (f"--openssl-config={inside[1]}/none",)
+        return Cell(
+            prefix=tuple(words),
+            node=(inside[0], *flags),
+            runtime=inside[1],
+            descriptors=(program.fileno(),),
+            release=undo.pop_all().close,
+        )
+
+
+def _library_binds(binary: Path, is_private: bool) -> list[Bind]:
+    """Libraries lie inside where the linker looks for them, and that may be a link outside."""
+    paths = shared_libraries(binary)
+    return [(os.path.realpath(path), path if is_private else os.path.realpath(path)) for path in paths]
 
 
 def launcher_command(module: str) -> list[str]:
@@ -173,8 +171,13 @@ def _by_hand(layers: Collection[str], binds: list[Bind], filter_descriptor: int,
 
 
 def _is_open_to_all(path: Path) -> bool:
-    """Tell whether a user who owns nothing could read it; an administrator's worker keeps its user where not."""
-    return all(entry.stat().st_mode & 0o004 for entry in ([path, *path.iterdir()] if path.is_dir() else [path]))
+    """Tell whether a user who owns nothing could read it; an administrator's worker keeps its user where not.
+
+    What is not there is left to the launcher to report.
+    """
+    return path.exists() and all(
+        entry.stat().st_mode & 0o004 for entry in ([path, *path.iterdir()] if path.is_dir() else [path])
+    )
 
 
 def _bubblewrap(binds: list[Bind], filter_descriptor: int) -> list[str]:
