@@ -14,7 +14,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -358,6 +358,38 @@ def idle(prison: Prison, code: str = IDLE):
             yield process, reading
     finally:
         os.close(reading)
+
+
+def statuses(process: int) -> list[dict[str, str]]:
+    """Return the fields of /proc/…/status of a process and all below it."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):  # others come and go
+            text = (folder / "status").read_text("ascii", "replace")
+            found.append(dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line))
+    chosen = [status for status in found if status.get("Pid") == str(process)]
+    for parent in chosen:
+        chosen += [status for status in found if status.get("PPid") == parent["Pid"]]
+    return chosen
+
+
+def test_node_has_no_privileges_left(inside):
+    with idle(inside) as (process, _):
+        *_, node = statuses(process.pid)
+    assert node["Name"] in ("node", "MainThread", "node-MainThread")
+    assert {node[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0" * 16}
+    assert (node["NoNewPrivs"], node["Seccomp"]) == ("1", "2")
+    if inside.level is Level.NAMESPACES and os.geteuid() == 0:
+        assert set(node["Uid"].split() + node["Gid"].split() + node["Groups"].split()) == {"65534"}
+
+
+def test_the_private_root_is_read_only_when_filter_and_landlock_are_off(report, runtime_dir, secret):
+    need("namespaces", not missing_for(Level.NAMESPACES, report), "namespaces are refused")
+    runtime_dir.chmod(0o777)
+    got = attempts(Prison(Level.NAMESPACES, report, runtime_dir, without=("seccomp", "landlock"), limits=ROOMY), secret)
+    assert {got[name] for name in ("write_runtime", "make_directory", "remove", "change_mode")} == {"EROFS"}
+    assert {got[name] for name in ("read_secret", "read_passwd", "read_environment", "write_tmp")} == {"ENOENT"}
+    assert got["kill_parent"] == "ESRCH"
 
 
 def test_a_worker_ends_with_the_last_writer_of_its_pipe(inside):
