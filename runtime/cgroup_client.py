@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import select
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,8 @@ from storage.errors import UnavailableError
 _MEMBERSHIP: Final = Path("/proc/self/cgroup")
 _MOUNTS: Final = Path("/proc/self/mounts")
 _NEEDED: Final = {"memory", "pids"}
+_PATIENCE_MS: Final = 5000
+_EVENTS_BYTES: Final = 4096
 PREFIX: Final = "bacalhau-worker-"
 
 
@@ -25,10 +28,11 @@ def find_parent() -> Path:
     Raises:
         UnavailableError: there is none; says why.
     """
-    group = own_group(_MEMBERSHIP.read_text("ascii"), mount_point(_MOUNTS.read_text("utf-8", "replace")))
+    mounted = mount_point(_MOUNTS.read_text("utf-8", "replace"))
+    group = own_group(_MEMBERSHIP.read_text("ascii"), mounted)
     reasons = []
     # A group with processes cannot hand controllers down, so the place is most often beside this process's own.
-    for place in (group.parent, group):
+    for place in (group,) if group == mounted else (group.parent, group):
         missing = _NEEDED - set(_words(place / "cgroup.subtree_control"))
         if missing:
             reasons.append(f"{place} does not hand down {' and '.join(sorted(missing))}")
@@ -90,14 +94,26 @@ def _settings(memory_bytes: int, threads: int) -> Iterator[tuple[str, str]]:
 
 
 def end_group(group: Path) -> None:
-    """Kill what is left in a group and remove it; what cannot be removed yet goes with the next system start."""
-    kill = group / "cgroup.kill"
+    """Kill what is left in a group, wait until it is gone, and remove the group.
+
+    A group that cannot be removed is left: it is empty, and goes with the next start of the system.
+    """
     try:
-        if kill.exists():
-            kill.write_text("1", "ascii")
+        if (group / "cgroup.kill").exists():
+            (group / "cgroup.kill").write_text("1", "ascii")
+            _wait_until_empty(group / "cgroup.events")
         group.rmdir()
     except OSError:
         return
+
+
+def _wait_until_empty(events: Path) -> None:
+    """Processes that were killed still have to exit; the kernel tells when the last one has."""
+    with events.open("rb", buffering=0) as file:
+        changed = select.poll()
+        changed.register(file, select.POLLPRI)
+        while b"populated 1" in file.read(_EVENTS_BYTES) and changed.poll(_PATIENCE_MS):
+            file.seek(0)
 
 
 def _words(file: Path) -> list[str]:
