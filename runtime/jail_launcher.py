@@ -1,6 +1,6 @@
 """Build a jail around one program, watch it, end as it ends. Runs in a Python of its own.
 
-    python -I -S -c '…' ROOT --watch FD --layers a,b [--bind FROM:TO]… [--rlimit NAME=N]… [--seccomp FD] … -- PROGRAM …
+    python -I -S -c '…' ROOT --watch FD --layers a,b [--bind FROM:TO]… [--rlimit NAME=N]… … -- PROGRAM ARGUMENT…
 
 Started once for each worker, so it imports almost nothing, parses by hand, and needs no data classes. It opens nothing
 that it was not told of, and fails closed: whatever cannot be done ends it with status 125 and one line on standard
@@ -47,12 +47,13 @@ _SIGKILL, _SIGPIPE, _SIGXFSZ = 9, 13, 25
 class Options:
     """What the command line says."""
 
-    __slots__ = ("binds", "layers", "program", "rlimits", "words")
+    __slots__ = ("binds", "environment", "layers", "program", "rlimits", "words")
 
     def __init__(self, arguments: list[str]) -> None:
         end = arguments.index("--")
         self.program = arguments[end + 1 :]
         self.binds: list[tuple[str, str]] = []
+        self.environment: list[str] = []
         self.rlimits: list[tuple[str, int]] = []
         self.words: dict[str, str] = {}
         for key, value in zip(arguments[0:end:2], arguments[1:end:2], strict=True):
@@ -63,6 +64,8 @@ class Options:
         if key == "--bind":
             source, _, target = value.rpartition(":")
             self.binds.append((source, target))
+        elif key == "--env":
+            self.environment.append(value)
         elif key == "--rlimit":
             name, _, limit = value.partition("=")
             self.rlimits.append((name, int(limit)))
@@ -162,7 +165,8 @@ def _become_program(options: Options) -> NoReturn:
             call("signal", ignored, 0)
         if "bubblewrap" in options.layers:
             _limit(options.rlimits)
-            os.execve(options.program[0], options.program, {})  # noqa: S606
+            environment = dict(word.split("=", 1) for word in options.environment)
+            os.execve(options.program[0], options.program, environment)  # noqa: S606
         bind_self(options)
     except (OSError, ValueError, KeyError) as error:
         fail(error)
@@ -183,7 +187,7 @@ def bind_self(options: Options) -> None:
     _limit(options.rlimits)
     if "seccomp" in options.layers:
         install_filter(_read(int(options.words["--seccomp"])))
-    execute_descriptor(program, options.program)
+    execute_descriptor(program, options.program, options.environment)
 
 
 def _lift(program: int, descriptor: int) -> int:

@@ -13,7 +13,7 @@ import resource
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +72,7 @@ def open_cell(
     limits: JailLimits,
     watch: int,
     handed: Sequence[int] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> Cell:
     """Prepare a jail for Node.
 
@@ -79,6 +80,7 @@ def open_cell(
     runtime_dir: the one directory that the worker may read.
     watch: reading end of a pipe that this process writes to, inherited under its number; when no writer is left, the
         worker is killed. handed: the numbers of all other inherited descriptors.
+    environment: of the worker; nothing if it is not given, except at the level NONE, where it is that of the command.
 
     Raises:
         UnavailableError: this cannot be built around this Node, or not here.
@@ -97,6 +99,7 @@ def open_cell(
             undo.callback(cgroup_client.end_group, group)
         words = [*launcher_command("runtime.jail_launcher"), "--watch", str(watch)]
         words += _rlimits(limits, open_files, counts_threads="userns" in layers)
+        words += [word for name, value in (environment or {}).items() for word in ("--env", f"{name}={value}")]
         words += ["--cgroup", os.fspath(group)] if group else []
         if level is Level.BUBBLEWRAP:
             words += ["--layers", "bubblewrap", "--", *_bubblewrap(binds, program.fileno())]
@@ -148,10 +151,10 @@ def bubblewrap_program() -> str | None:
 
 
 def _shell(limits: JailLimits) -> tuple[str, ...]:
-    """A shell raises the stack limit, since Python may not run code between fork and exec."""
+    """A shell sets the limits, since Python may not run code between fork and exec."""
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
     stack_bytes = limits.stack_bytes if hard == resource.RLIM_INFINITY else min(limits.stack_bytes, hard)
-    return ("/bin/sh", "-c", f'ulimit -s {stack_bytes // 1024}; exec "$@"', "sh")
+    return ("/bin/sh", "-c", f'ulimit -s {stack_bytes // 1024}; ulimit -t {limits.cpu_s}; exec "$@"', "sh")
 
 
 def _by_hand(layers: Collection[str], binds: list[Bind], filter_descriptor: int, exec_descriptor: int) -> list[str]:

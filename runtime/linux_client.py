@@ -134,7 +134,10 @@ def install_filter(program: bytes) -> None:
     call("prctl", PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(head), 0, 0)
 
 
-def execute_descriptor(descriptor: int, arguments: list[str]) -> None:
-    """Become the program that is open, with no environment; only returns by raising OSError."""
-    texts = (ctypes.c_char_p * (len(arguments) + 1))(*[os.fsencode(text) for text in arguments], None)
-    system_call("execveat", descriptor, b"", texts, (ctypes.c_char_p * 1)(None), _AT_EMPTY_PATH)
+def execute_descriptor(descriptor: int, arguments: list[str], environment: list[str]) -> None:
+    """Become the program that is open, with this environment (NAME=VALUE); only returns by raising OSError."""
+    system_call("execveat", descriptor, b"", _texts(arguments), _texts(environment), _AT_EMPTY_PATH)
+
+
+def _texts(words: list[str]) -> Any:
+    return (ctypes.c_char_p * (len(words) + 1))(*[os.fsencode(word) for word in words], None)

@@ -100,6 +100,7 @@ class Prison:
             limits=self.limits,
             watch=watch,
             handed=handed,
+            environment={"TZ": "Asia/Kathmandu"},
         )
 
     @contextmanager
@@ -226,6 +227,7 @@ def test_without_a_jail_every_attempt_succeeds(outside, secret):
 
 def test_what_node_may_not_do_is_an_error(inside, secret):
     got = attempts(inside, secret)
+    assert got["environment"].pop("TZ") == "Asia/Kathmandu"
     expected = REFUSED_EVERYWHERE if inside.level is Level.SECCOMP else [*REFUSED_EVERYWHERE, *REFUSED_WITH_FILES]
     assert {name: got[name] for name in expected if got[name] == "done"} == {}
     assert got["environment"] == ({"PWD": "/"} if inside.level is Level.BUBBLEWRAP else {})

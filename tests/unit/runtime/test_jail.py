@@ -92,12 +92,15 @@ def test_strict_says_how_to_get_what_is_missing():
 
 
 def test_the_launcher_reads_its_command_line():
-    line = "--watch 3 --layers userns,seccomp --bind /a:b/c:/x --rlimit CPU=7 --seccomp 9 -- /node --flag -- x"
+    line = (
+        "--watch 3 --layers userns,seccomp --bind /a:b/c:/x --rlimit CPU=7 --env A=b=c --seccomp 9 -- /node --flag -- x"
+    )
     options = Options(line.split())
     assert options.program == ["/node", "--flag", "--", "x"]
     assert options.layers == {"userns", "seccomp"}
     assert options.binds == [("/a:b/c", "/x")]
     assert options.rlimits == [("CPU", 7)]
+    assert options.environment == ["A=b=c"]
     assert (options.number("--watch"), options.number("--seccomp"), options.number("--cgroup")) == (3, 9, None)
 
 
