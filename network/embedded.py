@@ -97,6 +97,9 @@ class _Driver:
             futures = {pool.submit(self._run, peer): peer for peer in nodes}
             for done in as_completed(futures):
                 yield self._commit(futures[done], done)
+        except BaseException:  # an interrupt as well: nobody is left to take the others' outputs
+            self.engine.stop()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

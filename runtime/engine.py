@@ -69,3 +69,10 @@ class Engine(Protocol):
             VerificationError: a block or wheel of the task is not what its CID says.
         """
         ...
+
+    def stop(self) -> None:
+        """End the executions that are under way, and refuse later ones: all of them raise UndeterminedError.
+
+        For a caller that gives up (an interrupt, an error elsewhere); may be called from any thread, and twice.
+        """
+        ...

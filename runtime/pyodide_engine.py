@@ -11,9 +11,10 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any, BinaryIO
 
 from runtime.engine import Execution, Plan, Progress, UndeterminedError, silent
@@ -49,6 +50,7 @@ class PyodideEngine:
 
     runtimes_dir: Path
     wheels_dir: Path
+    _live: _LiveWorkers = field(default_factory=lambda: _LiveWorkers(), repr=False, compare=False)
 
     def execute(self, plan: Plan, store: BlockStore, progress: Progress = silent) -> Execution:
         """Run the task once; see `runtime.engine.Engine.execute`."""
@@ -62,8 +64,13 @@ class PyodideEngine:
             worker = stack.enter_context(
                 start_worker(node, runtime.path, descriptors=opened.numbers, wall_clock_s=plan.wall_clock_s)
             )
+            stack.enter_context(self._live.during(worker))
             worker.send(start)
             return _converse(plan, store, worker, server, progress, node.version, node.arch)
+
+    def stop(self) -> None:
+        """End the executions that are under way and refuse later ones; see `runtime.engine.Engine.stop`."""
+        self._live.stop()
 
     def _wheel_members(self, plan: Plan, store: BlockStore, opened: _Descriptors) -> list[list[Any]]:
         """List the files of all wheels with where their bytes are: [path, descriptor, offset, packed, size, method]."""
@@ -76,6 +83,39 @@ class PyodideEngine:
                     place = [file.fileno(), member.offset, member.compressed_size, member.size, member.method]
                     members.setdefault(member.path, [member.path, *place])
         return [members[path] for path in sorted(members, key=str.encode)]
+
+
+class _LiveWorkers:
+    """The workers of an engine, so that all of them can be ended at once."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._workers: list[Worker] = []
+        self._is_stopped = False
+
+    @contextmanager
+    def during(self, worker: Worker) -> Iterator[None]:
+        """Count a worker among the live ones.
+
+        Raises:
+            UndeterminedError: the engine was stopped.
+        """
+        with self._lock:
+            if self._is_stopped:
+                raise UndeterminedError("the engine was stopped")
+            self._workers.append(worker)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._workers.remove(worker)
+
+    def stop(self) -> None:
+        """End them all, now and later."""
+        with self._lock:
+            self._is_stopped = True
+            for worker in self._workers:
+                worker.end()
 
 
 class _Descriptors:

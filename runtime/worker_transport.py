@@ -91,6 +91,10 @@ class Worker:
         reason = next((line for line in lines if "rror" in line), lines[0] if lines else "it left no message")
         return UndeterminedError(f"the worker died with status {self.process.returncode}: {reason}")
 
+    def end(self) -> None:
+        """Kill the process group; whoever waits for a frame is told that the worker is gone. Safe from any thread."""
+        _kill_group(self.process)
+
     def __enter__(self) -> Self:
         """Return the worker."""
         return self
@@ -101,7 +105,7 @@ class Worker:
         """End the process and everything it may have started."""
         self.guard.cancel()
         if self.process.poll() is None:
-            _kill_group(self.process)
+            self.end()
         self.process.wait()
         self.guard.join()
         for stream in (self.to_worker, self.from_worker, self.errors):

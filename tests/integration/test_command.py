@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -117,3 +118,34 @@ def test_a_function_that_fails_is_verified_and_exits_3(home: Path, tmp_path: Pat
     assert (done.returncode, found["exit_code"], found["verdict"]) == (3, 1, "agreed")
     assert 'File "function.py", line 2, in main' in found["stderr"]
     assert str(tmp_path) not in found["stderr"]
+
+
+def test_an_interrupt_ends_the_workers_and_exits_130(tmp_path: Path) -> None:
+    function = tmp_path / "function.py"
+    function.write_text("def main(data):\n    while True: pass\n")
+    home = tmp_path / "home"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bacalhau", "run", "python", "--deterministic", str(function)],
+        env={**os.environ, "BACALHAU_DIR": str(home)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    next(line for line in process.stderr if "running the function" in line)
+    process.send_signal(signal.SIGINT)
+    process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 130
+    assert workers_of(home) == []
+
+
+def workers_of(home: Path) -> list[str]:
+    """Return the command lines of processes that run a runtime of this home."""
+    lines = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:  # it ended meanwhile
+            continue
+    return [line for line in lines if str(home / "runtimes") in line]

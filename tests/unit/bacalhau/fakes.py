@@ -47,6 +47,9 @@ class FakeEngine:
         self.calls = 0
         self._lock = threading.Lock()
 
+    def stop(self):
+        """End nothing: an execution of this engine takes no time."""
+
     def execute(self, plan, store, progress=lambda phrase: None):
         with self._lock:
             self.calls += 1

@@ -23,6 +23,10 @@ class ScriptedEngine:
         self.default = default
         self.lock = threading.Lock()
         self.running = self.most = self.calls = 0
+        self.stopped = threading.Event()
+
+    def stop(self):
+        self.stopped.set()
 
     def execute(self, plan, store, progress=lambda phrase: None):
         with self.lock:
@@ -131,6 +135,21 @@ def test_one_node_is_a_claim_unless_confidence_one_was_asked_for(run):
 def test_other_errors_of_the_engine_end_the_session(run):
     with pytest.raises(VerificationError, match="wheel"):
         run(ScriptedEngine(VerificationError("wheel is not what its CID says")))
+
+
+def test_giving_up_stops_the_executions_that_are_under_way(run):
+    class Endless(ScriptedEngine):
+        def execute(self, plan, store, progress=lambda phrase: None):
+            with self.lock:
+                self.calls += 1
+                first = self.calls == 1
+            if first:
+                raise VerificationError("wheel is not what its CID says")
+            self.stopped.wait()  # would be for ever
+            raise UndeterminedError("the engine was stopped")
+
+    with pytest.raises(VerificationError, match="wheel"):
+        run(Endless())
 
 
 def test_an_engine_that_runs_another_task_is_a_bug(run, world):

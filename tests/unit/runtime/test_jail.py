@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runtime import cgroup_client
-from runtime.jail import NEEDS, STRICT, JailReport, Layer, Level, layers_of, levels, require_strict
+from runtime.jail import NEEDS, STRICT, JailReport, Layer, Level, at_level, layers_of, levels, require_strict
 from runtime.jail_launcher import Options
 from runtime.shared_libraries_client import interpreter, listed, shared_libraries
 from storage.errors import UnavailableError
@@ -57,13 +57,14 @@ def test_optional_layers_are_added_where_available():
 
 
 def report(level: Level, *missing: str) -> JailReport:
-    layers = offered(*missing)
-    names = layers_of(level, layers)
-    marked = tuple(
-        Layer(name=layer.name, available=layer.available, in_force=layer.name in names, detail=layer.detail)
-        for layer in layers
-    )
-    return JailReport(level=level, layers=marked)
+    return at_level(offered(*missing), level)
+
+
+def test_a_level_can_be_asked_for_where_its_layers_are():
+    assert at_level(offered(), Level.LANDLOCK).in_force == layers_of(Level.LANDLOCK, offered())
+    assert at_level((), Level.NONE).in_force == ()
+    with pytest.raises(UnavailableError, match="needs landlock, seccomp|needs seccomp, landlock"):
+        at_level(offered("landlock", "seccomp"), Level.LANDLOCK)
 
 
 @pytest.mark.parametrize("level", [Level.NAMESPACES, Level.BUBBLEWRAP])

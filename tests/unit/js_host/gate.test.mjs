@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Gate } from "../../../js_host/gate.mjs";
+
+function guarded() {
+  const entry = (...parts) => parts.length;
+  const bridge = Object.assign((...parts) => parts.length, { sig: "ee", stub: false });
+  const table = { JsProxy_GetAttr_js: bridge, hiwire_of_tomorrow: bridge, __syscall_openat: entry, fd_read: entry, memory: {} };
+  const gate = new Gate();
+  gate.guard(table);
+  return { gate, table, entry };
+}
+
+test("while it is open everything can be called", () => {
+  const { table } = guarded();
+  assert.equal(table.JsProxy_GetAttr_js(1, 2), 2);
+  assert.equal(table.fd_read(1), 1);
+});
+
+test("closed, it lets through what is listed and nothing else, known or not", () => {
+  const { gate, table, entry } = guarded();
+  gate.close();
+  assert.throws(() => table.JsProxy_GetAttr_js(1, 2), WebAssembly.RuntimeError);
+  assert.throws(() => table.hiwire_of_tomorrow(), /hiwire_of_tomorrow is refused/);
+  assert.equal(table.fd_read, entry);
+  assert.equal(table.__syscall_openat(1), 1);
+});
+
+test("signatures stay, and what is no function stays as it is", () => {
+  const { table } = guarded();
+  assert.deepEqual({ ...table.JsProxy_GetAttr_js }, { sig: "ee", stub: false });
+  assert.deepEqual(table.memory, {});
+});
+
+test("the table gives nothing that is not in it", () => {
+  const { table } = guarded();
+  assert.equal("constructor" in table, false);
+  assert.equal("toString" in table, false);
+});
