@@ -6,7 +6,7 @@ Decides, and touches nothing: `jail_probe_client` finds out what this machine of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -122,6 +122,20 @@ def layers_of(level: Level, layers: tuple[Layer, ...]) -> tuple[str, ...]:
     return tuple(
         layer.name for layer in layers if layer.name in _GIVES[level] or (layer.available and layer.name in optional)
     )
+
+
+def at_level(layers: tuple[Layer, ...], level: Level, refused: tuple[str, ...] = ()) -> JailReport:
+    """Return the report of a jail of this level.
+
+    Raises:
+        UnavailableError: layers that the level needs are not available.
+    """
+    missing = [name for name in NEEDS[level] if name not in {layer.name for layer in layers if layer.available}]
+    if missing:
+        raise UnavailableError(f"the jail {level.value} needs {', '.join(missing)}", where="sandbox")
+    names = layers_of(level, layers)
+    marked = tuple(replace(layer, in_force=layer.name in names) for layer in layers)
+    return JailReport(level=level, layers=marked, refused=refused)
 
 
 def require_strict(report: JailReport) -> None:

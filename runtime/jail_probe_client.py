@@ -10,12 +10,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from runtime import cgroup_client
-from runtime.jail import JailLimits, JailReport, Layer, Level, layers_of, levels
+from runtime.jail import JailLimits, JailReport, Layer, Level, at_level, layers_of, levels
 from runtime.jail_transport import bubblewrap_program, filter_file, launcher_command, open_cell
 from storage.errors import UnavailableError
 
@@ -35,11 +34,9 @@ def probe(node: Path) -> JailReport:
     layers = (*_tried_layers(), _bubblewrap_layer(), _cgroup_layer())
     refused: list[str] = []
     for level in levels(layers):
-        names = layers_of(level, layers)
-        problem = "" if level is Level.NONE else _start_node(level, names, node)
+        problem = "" if level is Level.NONE else _start_node(level, layers_of(level, layers), node)
         if not problem:
-            marked = tuple(replace(layer, in_force=layer.name in names) for layer in layers)
-            return JailReport(level=level, layers=marked, refused=tuple(refused))
+            return at_level(layers, level, tuple(refused))
         refused.append(f"{level.value}: {problem}")
     raise AssertionError("the level NONE needs nothing")
 
@@ -55,6 +52,7 @@ def _tried_layers() -> Iterator[Layer]:
         yield Layer(name=name, available=not detail, detail=detail)
 
 
+@functools.cache
 def _trials() -> dict[str, str]:
     """Run the trials; by name of the layer, empty if it held."""
     try:

@@ -63,7 +63,7 @@ def report(level: Level, *missing: str) -> JailReport:
 def test_a_level_can_be_asked_for_where_its_layers_are():
     assert at_level(offered(), Level.LANDLOCK).in_force == layers_of(Level.LANDLOCK, offered())
     assert at_level((), Level.NONE).in_force == ()
-    with pytest.raises(UnavailableError, match="needs landlock, seccomp|needs seccomp, landlock"):
+    with pytest.raises(UnavailableError, match="needs seccomp, landlock"):
         at_level(offered("landlock", "seccomp"), Level.LANDLOCK)
 
 
