@@ -23,8 +23,8 @@ A block that is not here makes a check unknown, and the verdict `unchecked`; a w
 `invalid`. The audit goes on after both. Only reads; trusts nothing in the store. The checks themselves are in
 `audit_content` (1-6, 12, 13) and `audit_claims` (7-11).
 
-What it does not do, and its caller may: run the task again (`bacalhau audit --rerun`), audit the parents in turn
-(`--deep`), decide whether the nodes are independent of each other, or find receipts that a record leaves out.
+What it does not do, and its caller may: run the task again (`bacalhau audit --rerun`), audit the parents in turn,
+decide whether the nodes are independent of each other, or find receipts that a record leaves out.
 """
 
 from __future__ import annotations

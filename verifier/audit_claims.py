@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from typing import TypeAlias
+
 from storage.cid import CID, cid_text
-from storage.errors import VerificationError
+from storage.errors import BacalhauError, UnavailableError, VerificationError
 from verifier.audit_report import Finding, Outcome, examine, examine_each
-from verifier.commitment import check_commitment, check_reveal
+from verifier.commitment import check_commitment, check_opening
 from verifier.compare import claim_of, compare
 from verifier.evidence import Evidence
-from verifier.model import CommitmentList, Receipt, Verdict
+from verifier.model import Commitment, CommitmentList, PeerId, Receipt, Verdict
 from verifier.receipt import check_receipt
 
 
@@ -32,33 +36,49 @@ def check_receipts(evidence: Evidence) -> Outcome:
 
 
 def _check_distinct(evidence: Evidence) -> None:
-    nodes = [receipt.node for receipt in evidence.receipts()]
-    for node in sorted({node for node in nodes if nodes.count(node) > 1}):
+    counts = Counter(receipt.node for receipt in evidence.receipts())
+    for node in sorted(node for node, count in counts.items() if count > 1):
         raise VerificationError("has more than one receipt", where=node)
 
 
 def check_rounds(evidence: Evidence) -> Outcome:
     """Check 9: nobody revealed before the round was closed, nor something else than it committed to."""
-    record, final = evidence.record, set(evidence.commitments.commitments)
+    cids = (*evidence.record.receipts, *evidence.record.dissent)
+    final = frozenset(evidence.commitments.commitments)
+    rounds: dict[CID, _Round | BacalhauError] = {}
 
     def look(cid: CID) -> None:
         receipt = evidence.need(cid, Receipt)
-        listed = evidence.load(receipt.round, CommitmentList)
-        if listed.task != record.task or not set(listed.commitments) <= final:
-            raise VerificationError("round is not part of the record's commitment list", where=cid_text(receipt.round))
-        check_reveal(receipt, listed)
+        if receipt.round not in rounds:  # once for each: all receipts may share a list of thousands
+            rounds[receipt.round] = _open_round(evidence, receipt.round, final)
+        found = rounds[receipt.round]
+        if isinstance(found, BacalhauError):
+            raise found
+        check_opening(receipt, found.get(receipt.node))
 
-    cids = (*record.receipts, *record.dissent)
-    rounds = {receipt.round for receipt in evidence.receipts()} if not examine(evidence.receipts) else ()
-    muted = len(final) - len(cids)
-    return examine_each(look, cids), f"{len(rounds)} rounds; {muted} commitments without a receipt here"
+    findings = examine_each(look, cids)
+    return findings, f"{len(rounds)} rounds; {len(final) - len(cids)} commitments without a receipt here"
+
+
+_Round: TypeAlias = Mapping[PeerId, Commitment]
+
+
+def _open_round(evidence: Evidence, cid: CID, final: frozenset[Commitment]) -> _Round | BacalhauError:
+    """Return a round's commitments by node, or what is wrong with it."""
+    try:
+        listed = evidence.load(cid, CommitmentList)
+    except (UnavailableError, VerificationError) as error:
+        return error
+    if listed.task != evidence.record.task or not final.issuperset(listed.commitments):
+        return VerificationError("round is not part of the record's commitment list", where=cid_text(cid))
+    return {commitment.node: commitment for commitment in listed.commitments}
 
 
 def check_rule(evidence: Evidence) -> Outcome:
     """Check 10: the verdict follows from the receipts."""
     record = evidence.record
-    examined = examine(_check_decision, evidence)
-    return examined, f"{len(record.receipts)} of {len(record.receipts) + len(record.dissent)} agree"
+    shares = f"{len(record.receipts)} of {len(record.receipts) + len(record.dissent)} agree"
+    return examine(_check_decision, evidence), f"{shares}; the rule asks for {record.rule.confidence}"
 
 
 def _check_decision(evidence: Evidence) -> None:

@@ -5,20 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from typing import Final
 
 from storage.cid import CID, cid_text
-from storage.errors import UnavailableError, VerificationError
+from storage.errors import VerificationError
 from storage.unixfs_members import members
 from storage.unixfs_read import UnixfsReader
+from verifier.audit_reading import FileReading, TreeSearch
 from verifier.audit_report import Finding, Outcome, examine, examine_each
 from verifier.closure import Visit, visit_trees
 from verifier.evidence import Evidence
 from verifier.model import Function, Input, Lock, Receipt, Record, Runtime, RuntimeFile, Task, Wheel
-
-CHUNK_BYTES: Final = 1 << 20
-MAX_FILE_BYTES: Final = 16 << 30
-"""Files above this are not read: a few blocks, linked over and over, can claim to be an exabyte."""
 
 
 def check_record(evidence: Evidence) -> Outcome:
@@ -83,11 +79,11 @@ def _check_function_file(reader: UnixfsReader, source: CID) -> None:
 def check_wheels(evidence: Evidence) -> Outcome:
     """Check 5: tie what package indexes know to the bytes that ran."""
     lock = evidence.need(evidence.function.lock, Lock)
-    reader = UnixfsReader(evidence.store)
+    files = FileReading(UnixfsReader(evidence.store))
 
     def look(wheel: Wheel) -> None:
         digest = hashlib.sha256()
-        for chunk in _chunks(reader, wheel.wheel):
+        for chunk in files.chunks(wheel.wheel):
             digest.update(chunk)
         if digest.hexdigest() != wheel.sha256:
             raise VerificationError("is not the file that the lock names by sha256", where=wheel.file_name)
@@ -98,10 +94,10 @@ def check_wheels(evidence: Evidence) -> Outcome:
 def check_runtime(evidence: Evidence) -> Outcome:
     """Check 6: the files are those of the manifest."""
     runtime = evidence.need(evidence.function.runtime, Runtime)
-    reader = UnixfsReader(evidence.store)
+    files = FileReading(UnixfsReader(evidence.store))
 
     def look(file: RuntimeFile) -> None:
-        size = sum(len(chunk) for chunk in _chunks(reader, file.cid))
+        size = files.count(file.cid)
         if size != file.size:
             raise VerificationError(f"has {size} bytes, not {file.size} as the manifest says", where=file.path)
 
@@ -127,9 +123,10 @@ def _check_exit_code(evidence: Evidence, reader: UnixfsReader) -> None:
 
 
 def _drain(reader: UnixfsReader, output: CID) -> None:
+    files = FileReading(reader)
     for member in members(reader, output):
         if member.kind == "file":
-            size = sum(len(chunk) for chunk in _chunks(reader, member.cid))
+            size = files.count(member.cid)
             if size != member.size:
                 raise VerificationError(f"has {size} bytes, its link claims {member.size}", where=member.path)
 
@@ -139,18 +136,11 @@ def check_parents(evidence: Evidence) -> Outcome:
     x = evidence.input
     wanted = {volume.cid for volume in x.volumes} | ({x.data} if x.data is not None else set())
 
+    search = TreeSearch(UnixfsReader(evidence.store), wanted)
+
     def look(cid: CID) -> None:
         output = evidence.load(cid, Record).output
-        if output not in wanted and not any(member.cid in wanted for member in members(reader, output)):
+        if output not in wanted and not search.finds_in(output):
             raise VerificationError("its output is no input of this task", where=cid_text(cid))
 
-    reader = UnixfsReader(evidence.store)
     return examine_each(look, evidence.record.parents), f"{len(evidence.record.parents)} parents"
-
-
-def _chunks(reader: UnixfsReader, cid: CID) -> Iterator[bytes]:
-    if reader.stat(cid).size > MAX_FILE_BYTES:
-        raise UnavailableError(f"is larger than {MAX_FILE_BYTES} bytes and was not read", where=cid_text(cid))
-    with reader.open(cid) as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            yield chunk

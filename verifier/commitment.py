@@ -87,10 +87,18 @@ def check_reveal(receipt: Receipt, commitments: CommitmentList) -> None:
     Raises:
         VerificationError: another round, no commitment of this node, or not what it committed to.
     """
-    where = f"receipt of {receipt.node}"
     if receipt.round != list_cid(commitments):
-        raise VerificationError("names another round", where=where)
-    commitment = commitment_of(commitments, receipt.node)
+        raise VerificationError("names another round", where=f"receipt of {receipt.node}")
+    check_opening(receipt, commitment_of(commitments, receipt.node))
+
+
+def check_opening(receipt: Receipt, commitment: Commitment | None) -> None:
+    """Check that a receipt opens its node's commitment; None stands for a round in which it made none.
+
+    Raises:
+        VerificationError: it made none, or is not what it committed to.
+    """
+    where = f"receipt of {receipt.node}"
     if commitment is None:
         raise VerificationError("its node did not commit in this round", where=where)
     if commitment.digest != digest_of(receipt):
