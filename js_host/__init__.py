@@ -19,6 +19,7 @@ HOST_MODULES: Final = (
     "disk.mjs",
     "entropy.mjs",
     "frames.mjs",
+    "gate.mjs",
     "handed_fs.mjs",
     "host.mjs",
     "imports.mjs",

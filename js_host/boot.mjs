@@ -29,7 +29,7 @@ const RUNTIME_ENVIRONMENT = Object.freeze({
  * @param {WebAssembly.Module} parts.wasm the compiled main module
  * @param {Uint8Array} parts.stdlib bytes of python_stdlib.zip
  * @param {Record<string, string>} parts.guest our Python modules, by file name
- * @param {object} parts.world {clock, entropy, memoryLimit, stdout, stderr, outcome}
+ * @param {object} parts.world {clock, entropy, gate, memoryLimit, stdout, stderr, outcome}
  */
 export async function bootPython({ createModule, wasm, stdlib, guest, world }) {
   const errorMarker = Symbol("error marker");
@@ -60,6 +60,7 @@ export async function bootPython({ createModule, wasm, stdlib, guest, world }) {
     instantiateWasm(imports, receive) {
       imports.env.Jsv_GetError_import = () => errorMarker;
       imports.env.JsvError_Check = (value) => (value === errorMarker ? 1 : 0);
+      world.gate.guard(imports.env);
       replaceImports(imports.env, { Module, ...world });
       WebAssembly.instantiate(wasm, imports).then((instance) => receive(instance, wasm));
       return {};

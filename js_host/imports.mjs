@@ -6,6 +6,9 @@ const ENOSYS = 52;
 const [CLOCK_REALTIME, CLOCK_LAST] = [0, 3];
 const EINVAL_WASI = 28;
 
+/** Offsets in `struct dso` of the C library: where the file's bytes are, and the file's path. */
+const [DSO_FILE_DATA, DSO_NAME] = [28, 36];
+
 /** Offsets in `struct tm` of the C library. */
 const [TM_ISDST, TM_GMTOFF] = [32, 36];
 
@@ -41,7 +44,7 @@ const REFUSED_CALLS = [
 export function replaceImports(table, { Module, clock, entropy, memoryLimit }) {
   const nanoseconds = (id) => (id === CLOCK_REALTIME ? clock.readRealtimeNs() : clock.readMonotonicNs());
   const milliseconds = (ns) => Number(ns / 1000n) / 1000;
-  const { _gmtime_js: gmtime, _timegm_js: timegm, __syscall_poll: poll } = table;
+  const { _gmtime_js: gmtime, _timegm_js: timegm, __syscall_poll: poll, _dlopen_js: dlopen } = table;
   const bytesAt = (at, n) => Module.HEAPU8.subarray(at >>> 0, (at >>> 0) + (n >>> 0));
 
   const replacements = {
@@ -77,6 +80,7 @@ export function replaceImports(table, { Module, clock, entropy, memoryLimit }) {
       throw new GuestExit(ABORTED);
     },
     _setitimer_js: () => -ENOSYS,
+    _dlopen_js: (handle) => loadModuleOfWheel(Module, handle >>> 0, dlopen),
     _tzset_js(timezone, daylight, standardName, daylightName) {
       Module.HEAP32[(timezone >>> 0) / 4] = 0;
       Module.HEAP32[(daylight >>> 0) / 4] = 0;
@@ -111,6 +115,35 @@ export function replaceImports(table, { Module, clock, entropy, memoryLimit }) {
     table[name] = replacement;
     if (sig) replacement.sig = sig;
   }
+}
+
+/**
+ * Load a dynamic library if it is a file of a wheel: those were checked, and cannot be written to.
+ *
+ * The C library has read the file into the guest's memory, where its bytes may have been changed since: the glue is made
+ * to read the file itself.
+ */
+function loadModuleOfWheel(Module, dso, dlopen) {
+  if (!isOfWheel(Module, Module.UTF8ToString(dso + DSO_NAME))) return refuseModule(Module);
+  const bytes = (dso + DSO_FILE_DATA) >>> 2;
+  const read = Module.HEAP32[bytes];
+  Module.HEAP32[bytes] = 0;
+  const result = dlopen(dso);
+  Module.HEAP32[bytes] = read;
+  return result;
+}
+
+function isOfWheel({ API, FS }, path) {
+  const isBelow = path.startsWith(`${API.sitePackages}/`) && !path.split("/").includes("..");
+  return isBelow && FS.analyzePath(path).exists;
+}
+
+/** Fail as dlopen does, with a message for dlerror. */
+function refuseModule(Module) {
+  const stack = Module.stackSave();
+  Module.___dl_seterr(Module.stringToUTF8OnStack("only modules of installed packages are loaded"), 0);
+  Module.stackRestore(stack);
+  return 0;
 }
 
 /** Grow the linear memory by the glue's own rule, but never beyond the limit. Returns whether there is room. */

@@ -9,6 +9,7 @@ import { collectOutputs } from "./collect.mjs";
 import { Collected, LimitExceeded, Outcome, OutputMeter } from "./devices.mjs";
 import { EntropyStream } from "./entropy.mjs";
 import { Parent } from "./frames.mjs";
+import { Gate } from "./gate.mjs";
 import { GuestExit } from "./imports.mjs";
 import { handedFs } from "./handed_fs.mjs";
 import { exitProcess, hostMilliseconds, processArguments, readExactly } from "./host.mjs";
@@ -39,6 +40,7 @@ function makeWorld(start) {
     meter,
     // The stream that Python boots on is the same for every task; the task's own begins with the task.
     entropy: new EntropyStream(new Uint8Array(32)),
+    gate: new Gate(),
     memoryLimit: start.limits.memory,
     stdout: new Collected(meter),
     stderr: new Collected(meter),
@@ -80,10 +82,11 @@ function runPython(Module, code) {
   return Module._PyRun_SimpleString(Module.stringToNewUTF8(code));
 }
 
-/** Import the guest's main and seal Python. A failure here is the runtime's own. */
+/** Import the guest's main, seal Python and close the gate. A failure here is the runtime's own. */
 function prepareGuest(Module, world) {
   const failed = runPython(Module, "__import__('_faas_main').prepare()") !== 0;
   if (failed) throw new Error(`the guest's main failed: ${world.stderr.text()}`);
+  world.gate.close();
 }
 
 /** Run the task. Whatever the function does is an outcome; host trouble is thrown. */

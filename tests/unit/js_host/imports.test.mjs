@@ -15,6 +15,14 @@ function replaced() {
     HEAP64: new BigInt64Array(memory),
     grown: [],
     growMemory: (size) => Boolean(Module.grown.push(size)),
+    API: { sitePackages: "/lib/site-packages" },
+    FS: { analyzePath: (path) => ({ exists: !path.endsWith("absent.so") }) },
+    UTF8ToString: () => Module.path,
+    stackSave: () => 0,
+    stackRestore: () => {},
+    stringToUTF8OnStack: (text) => text,
+    ___dl_seterr: (text) => Module.errors.push(text),
+    errors: [],
   };
   const touched = [];
   const original = Object.assign((...parts) => touched.push(parts), { sig: "iii" });
@@ -26,6 +34,7 @@ function replaced() {
   table._gmtime_js = (_time, at) => Module.HEAP32.fill(7, at / 4, at / 4 + 10);
   table._timegm_js = () => 42n;
   table.__syscall_poll = (_fds, count) => count;
+  table._dlopen_js = (dso) => touched.push([dso, Module.HEAP32[(dso + 28) / 4]]);
   const clock = new Clock();
   clock.reset(100);
   replaceImports(table, { Module, clock, entropy: new EntropyStream(new Uint8Array(32)), memoryLimit: 64 * MIB });
@@ -85,4 +94,24 @@ test("signatures stay, because the loader of side modules reads them; absent nam
   const { table } = replaced();
   assert.equal(table.clock_time_get.sig, "iii");
   assert.equal("_abort_js" in table, false);
+});
+
+test("a module is loaded from a wheel's file, whatever bytes the guest has put in its place", () => {
+  const { table, Module, touched } = replaced();
+  const DATA = (64 + 28) / 4;
+  Module.HEAP32[DATA] = 4096;
+  Module.path = "/lib/site-packages/numpy/core.so";
+  assert.equal(table._dlopen_js(64), 1);
+  assert.deepEqual(touched, [[64, 0]]);
+  assert.equal(Module.HEAP32[DATA], 4096);
+});
+
+test("no other module is loaded", () => {
+  const { table, Module, touched } = replaced();
+  for (const path of ["/tmp/x.so", "x.so", "/lib/site-packages/../../tmp/x.so", "/lib/site-packages/absent.so"]) {
+    Module.path = path;
+    assert.equal(table._dlopen_js(64), 0, path);
+  }
+  assert.equal(Module.errors.length, 4);
+  assert.deepEqual(touched, []);
 });
