@@ -18,7 +18,7 @@ from bacalhau.targets import Target, find_target
 from runtime.engine import Engine, Progress
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text, parse_cid
-from storage.errors import UserError, VerificationError
+from storage.errors import UnavailableError, UserError, VerificationError
 from verifier.audit import audit_record
 from verifier.audit_report import AuditReport, AuditVerdict, Check
 
@@ -70,13 +70,13 @@ def audit_here(text: str, services: Services, replay: Replay | None) -> Audit:
         target = find_target(text, jobs)
         if target.record is None:
             return Audit(record=None, reason=_why_none(target))
-        return _audit(store, target.record, replay)
+        return _mistaken(target, store) or _audit(store, target.record, replay)
 
 
 def audit_file(path: Path, text: str | None, services: Services, replay: Replay | None) -> Audit:
     """Audit a record, or the record of an output, with the blocks of one CAR file and no others.
 
-    text: a CID or job id; None if the file has one root, which is then meant.
+    text: a CID (of a record, an output or a task) or job id; None if the file has one root, which is then meant.
 
     Raises:
         UserError: the file is no CAR, or is about something else.
@@ -125,6 +125,19 @@ def _audit(store: BlockStore, record: CID, replay: Replay | None) -> Audit:
 def _is_runnable(found: Audit) -> bool:
     """Tell whether all the blocks that a run needs were found sound."""
     return all(check.ok for check in found.checks if check.name in ("record", "blocks", "task", "wheels", "receipts"))
+
+
+def _mistaken(target: Target, store: BlockStore) -> Audit | None:
+    """Return the audit that says that jobs here mistake another record for the one of what was named."""
+    if target.record is None or not store.has(target.record):
+        return None
+    try:
+        target.check_record(store)
+    except VerificationError:
+        return None  # check 1 says so
+    except UnavailableError as error:
+        return Audit(record=target.record, reason=str(error))
+    return None
 
 
 def _with_damage(found: Audit, proof: OpenedProof) -> Audit:

@@ -13,11 +13,11 @@ from typing import BinaryIO, Final
 from storage.blocks import BlockStore
 from storage.car import read_car, write_car
 from storage.cid import CID, cid_text
-from storage.errors import UserError, VerificationError
+from storage.errors import UnavailableError, UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
 from verifier.closure import visit_trees
 from verifier.evidence import Evidence
-from verifier.model import Record
+from verifier.model import Record, load_node
 
 _BLOCKS_PER_PUT: Final = 64
 """16 MiB of leaves in one transaction."""
@@ -56,14 +56,17 @@ class OpenedProof:
     """What is wrong with the file, from where on nothing of it was read; empty if nothing is."""
 
     def record_for(self, wanted: CID | None) -> CID | None:
-        """Return the root that is `wanted` or whose output it is; the only root if nothing is wanted; else None."""
+        """Return the root that is, or whose output or task is, `wanted`; the only root if that is None; else None."""
         if wanted is None:
             return self.roots[0] if len(self.roots) == 1 else None
-        return next((root for root in self.roots if wanted in (root, *self._output_of(root))), None)
+        return next((root for root in self.roots if wanted in (root, *self._subjects_of(root))), None)
 
-    def _output_of(self, root: CID) -> list[CID]:
-        evidence = Evidence(store=self.store, cid=root)
-        return [evidence.record.output] if self.store.has(root) else []
+    def _subjects_of(self, root: CID) -> tuple[CID, ...]:
+        try:
+            record = load_node(self.store, root, Record)
+        except (UnavailableError, VerificationError):
+            return ()  # another root may be the one
+        return record.output, record.task
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from network.job_store import Job, JobStore
 from storage.blocks import BlockStore
 from storage.cid import CID, DAG_CBOR, codec_of, is_cid_text, parse_cid
-from storage.errors import UserError
+from storage.errors import UnavailableError, UserError
 from verifier.model import Record, load_node
 
 
@@ -31,6 +31,21 @@ class Target:
         if self.output is not None or self.record is None:
             return self.output
         return load_node(store, self.record, Record).output
+
+    def check_record(self, store: BlockStore) -> None:
+        """Check that the record is of what was named: jobs only remember which record belongs to what.
+
+        Raises:
+            UnavailableError: it is of another output or task, so the jobs here are damaged; or it is not here.
+            VerificationError: it is no record.
+        """
+        if self.record is None:
+            return
+        found = load_node(store, self.record, Record)
+        of_output = self.output is None or found.output == self.output
+        if not of_output or (self.job is not None and found.task != self.job.task):
+            fix = "name the record itself by its CID; the jobs here are damaged"
+            raise UnavailableError("the record that jobs here give for this is of something else", fix=fix)
 
 
 def find_target(text: str, jobs: JobStore) -> Target:

@@ -33,6 +33,7 @@ def command(ctx: click.Context, /, target: str, output_dir: Path | None, as_json
         if output is None:
             verdict = found.job.verdict if found.job else "no verdict"
             raise VerificationError(f"was not verified ({verdict}), so it has no output", where=target)
+        found.check_record(store)
         place = output_dir.absolute() if output_dir else default_target(found.job.id if found.job else target[-8:])
         lay_out(store, output, found.record, place)
     if found.record is None:

@@ -3,6 +3,7 @@ import sqlite3
 import pytest
 
 from runtime.engine import UndeterminedError
+from storage.car import read_car, write_car
 from storage.cid import cid_text, make_cid, parse_cid
 from tests.unit.bacalhau.fakes import STATE, FakeEngine, Gave, shout
 
@@ -98,6 +99,21 @@ def test_the_newest_record_of_an_output_is_audited(desk):
     assert desk("audit", first["output"], "--json").json["record"] == second["record"]
 
 
+def test_a_record_of_something_else_does_not_prove_what_was_asked(desk, report):
+    other = desk.run("-i", desk.file(b"other"))
+    with sqlite3.connect(desk.home.datastore_path) as database:
+        stolen = (bytes(parse_cid(report["record"])), other["job"])
+        database.execute("UPDATE jobs SET record = ? WHERE id = ?", stolen)
+    database.close()
+    for name in (other["output"], other["task"], other["job"]):
+        said = desk("audit", name, "--json")
+        assert said.code == 4, name
+        assert said.json["verdict"] == "unchecked"
+        assert "of something else" in said.json["reason"]
+        assert desk("get", name, "--output-dir", "got").code == 4
+    assert desk("audit", other["record"]).code == 0
+
+
 @pytest.mark.parametrize("arguments", [[], ["beef"], ["bafynonsense"], ["abcd", "--car", "no.car"]])
 def test_what_names_nothing_is_a_wrong_call(desk, arguments):
     said = desk("audit", *arguments)
@@ -161,7 +177,7 @@ def proof(desk, report, tmp_path):
 
 
 def test_a_proof_audits_offline(desk, report, proof):
-    for name in ([], [report["record"]], [report["output"]]):
+    for name in ([], [report["record"]], [report["output"]], [report["task"]]):
         said = desk("audit", *name, "--car", proof, "--json")
         assert said.code == 0, said
         assert said.json["verdict"] == "valid"
@@ -179,6 +195,17 @@ def test_a_proof_of_something_else_is_refused(desk, proof):
     said = desk("audit", cid_text(make_cid(0x71, b"other")), "--car", proof)
     assert said.code == 2
     assert "does not prove this" in said.err
+
+
+def test_a_root_that_is_no_record_does_not_hide_the_one_that_is(desk, report, proof, tmp_path):
+    with proof.open("rb") as stream:
+        blocks = list(read_car(stream).blocks)
+    junk = make_cid(0x71, b"\xa0")
+    with proof.open("wb") as stream:
+        write_car(stream, [junk, parse_cid(report["record"])], [(junk, b"\xa0"), *blocks])
+    assert desk("audit", report["output"], "--car", proof).code == 0
+    assert desk("audit", cid_text(junk), "--car", proof).code == 1
+    assert desk("audit", "--car", proof).code == 2
 
 
 def test_a_damaged_proof_is_invalid(desk, report, proof):
