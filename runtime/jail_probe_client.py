@@ -31,7 +31,7 @@ def probe(node: Path) -> JailReport:
 
     Raises nothing: a machine that offers nothing gets a report that says so.
     """
-    layers = (*_tried_layers(), _bubblewrap_layer(), _cgroup_layer())
+    layers = probe_layers()
     refused: list[str] = []
     for level in levels(layers):
         problem = "" if level is Level.NONE else _start_node(level, layers_of(level, layers), node)
@@ -39,6 +39,12 @@ def probe(node: Path) -> JailReport:
             return at_level(layers, level, tuple(refused))
         refused.append(f"{level.value}: {problem}")
     raise AssertionError("the level NONE needs nothing")
+
+
+@functools.cache
+def probe_layers() -> tuple[Layer, ...]:
+    """Return all layers, each tried alone; which of them are in force is not decided yet."""
+    return (*_tried_layers(), _bubblewrap_layer(), _cgroup_layer())
 
 
 def _tried_layers() -> Iterator[Layer]:
@@ -52,7 +58,6 @@ def _tried_layers() -> Iterator[Layer]:
         yield Layer(name=name, available=not detail, detail=detail)
 
 
-@functools.cache
 def _trials() -> dict[str, str]:
     """Run the trials; by name of the layer, empty if it held."""
     try:

@@ -73,6 +73,7 @@ def open_cell(
     watch: int,
     handed: Sequence[int] = (),
     environment: Mapping[str, str] | None = None,
+    emulator: Sequence[str] = (),
 ) -> Cell:
     """Prepare a jail for Node.
 
@@ -81,13 +82,14 @@ def open_cell(
     watch: reading end of a pipe that this process writes to, inherited under its number; when no writer is left, the
         worker is killed. handed: the numbers of all other inherited descriptors.
     environment: of the worker; nothing if it is not given, except at the level NONE, where it is that of the command.
+    emulator: what stands before Node in the command; at the level NONE only.
 
     Raises:
         UnavailableError: this cannot be built around this Node, or not here.
     """
     binary, directory = node.resolve(), runtime_dir.resolve()
     if level is Level.NONE:
-        return Cell(prefix=_shell(limits), node=(os.fspath(binary),), runtime=os.fspath(directory))
+        return Cell(prefix=(*_shell(limits), *emulator), node=(os.fspath(binary),), runtime=os.fspath(directory))
     is_private = level not in (Level.LANDLOCK, Level.SECCOMP)
     inside = (_NODE_INSIDE, _RUNTIME_INSIDE) if is_private else (os.fspath(binary), os.fspath(directory))
     binds = [(os.fspath(binary), inside[0]), (os.fspath(directory), inside[1]), *_library_binds(binary, is_private)]
