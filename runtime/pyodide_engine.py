@@ -18,9 +18,9 @@ from threading import Lock
 from typing import Any, BinaryIO
 
 from runtime.engine import Execution, Plan, Progress, UndeterminedError, silent
+from runtime.engine_host import EngineHost, find_host
 from runtime.frames import Frame
 from runtime.input_server import InputServer
-from runtime.node_client import find_node
 from runtime.output_assembly import FRAME_TYPES, OutputAssembly
 from runtime.prepared_runtime import RuntimeDirectory, open_runtime
 from runtime.wheel_store import WheelCache, index_wheel
@@ -30,16 +30,14 @@ from storage.errors import UnavailableError, UserError, VerificationError
 from storage.unixfs_read import UnixfsReader
 from verifier.model import EngineInfo
 
-ENGINE_NAME = "pyodide-node"
+ENGINE_NAME = "pyodide"
+"""With the host's name behind it in receipts: pyodide-node, pyodide-bun."""
 
 SOURCE_MOUNT = "/function"
 DATA_MOUNT = "/inputs"
 """A directory is mounted here, a file as /inputs/data."""
 DATA_STREAM = "/run/data"
 """What `data` reads: the file, or the tar stream of the directory; empty where there is no input."""
-
-_ISOLATION = ("process", "node-permission", "sealed-python")
-"""Layers in force with this engine, outermost first. The operating-system jail is not among them yet."""
 
 _PHASES = {"boot": "starting Python", "run": "running the function", "collect": "collecting outputs"}
 
@@ -50,11 +48,11 @@ class PyodideEngine:
 
     runtimes_dir: Path
     wheels_dir: Path
+    host: EngineHost = field(default_factory=lambda: find_host("node"))
     _live: _LiveWorkers = field(default_factory=lambda: _LiveWorkers(), repr=False, compare=False)
 
     def execute(self, plan: Plan, store: BlockStore, progress: Progress = silent) -> Execution:
         """Run the task once; see `runtime.engine.Engine.execute`."""
-        node = find_node()
         runtime = open_runtime(plan.function.runtime, store, self.runtimes_dir)
         reader = UnixfsReader(store)
         server = InputServer(reader)
@@ -62,11 +60,16 @@ class PyodideEngine:
             opened = _Descriptors(stack)
             start = _start_frame(plan, runtime, server, opened, self._wheel_members(plan, store, opened))
             worker = stack.enter_context(
-                start_worker(node, runtime.path, descriptors=opened.numbers, wall_clock_s=plan.wall_clock_s)
+                start_worker(self.host, runtime.path, descriptors=opened.numbers, wall_clock_s=plan.wall_clock_s)
             )
             stack.enter_context(self._live.during(worker))
             worker.send(start)
-            return _converse(plan, store, worker, server, progress, node.version, node.arch)
+            return _converse(plan, store, worker, server, progress, self._info())
+
+    def _info(self) -> EngineInfo:
+        host = self.host
+        layers = ("process", *host.isolation, "sealed-python")
+        return EngineInfo(name=f"{ENGINE_NAME}-{host.name}", version=host.version, arch=host.arch, isolation=layers)
 
     def stop(self) -> None:
         """End the executions that are under way and refuse later ones; see `runtime.engine.Engine.stop`."""
@@ -207,7 +210,7 @@ def entropy_key(plan: Plan) -> str:
 
 
 def _converse(
-    plan: Plan, store: BlockStore, worker: Worker, server: InputServer, progress: Progress, version: str, arch: str
+    plan: Plan, store: BlockStore, worker: Worker, server: InputServer, progress: Progress, engine: EngineInfo
 ) -> Execution:
     """Answer the worker until it is done."""
     assembly = OutputAssembly(store, plan.input.limits.output)
@@ -220,9 +223,7 @@ def _converse(
         elif frame.type == "phase":
             progress(_PHASES.get(str(frame.header.get("name")), "working"))
         elif frame.type == "done":
-            return _execution(plan, frame, assembly, EngineInfo(
-                name=ENGINE_NAME, version=version, arch=arch, isolation=_ISOLATION
-            ))  # fmt: skip
+            return _execution(plan, frame, assembly, engine)
         elif frame.type == "failed":
             raise UndeterminedError(_first_line(str(frame.header.get("message"))))
     raise UndeterminedError("the worker stopped talking")

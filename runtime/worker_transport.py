@@ -1,4 +1,4 @@
-"""A worker process: Node with one task, two pipes and a wall-clock guard.
+"""A worker process: a JavaScript engine with one task, two pipes and a wall-clock guard.
 
 Knows how to start, talk to and end the process; what the frames mean is `pyodide_engine`'s business. The process gets
 no environment, no standard input, a working directory of `/` and only the descriptors named here.
@@ -19,28 +19,16 @@ from types import TracebackType
 from typing import IO, BinaryIO, Self
 
 from runtime.engine import UndeterminedError
+from runtime.engine_host import EngineHost
 from runtime.frames import Frame, read_frame, write_frame
-from runtime.node_client import Node
 from storage.errors import VerificationError
 
 HOST_STACK_BYTES = 1 << 30
 """Stack asked of the operating system: Python's own stack check, at 10 MB of guest stack, must come first."""
 
-_V8_STACK_SHARE = 0.9
-"""V8 may use this part of it; the rest is for the native code below."""
-
 _CPU_PER_WALL = 4
 _CPU_SPARE_S = 60
 """Far above what one thread and a compiler beside it can use before the wall-clock guard comes."""
-
-_NODE_FLAGS = (
-    "--no-warnings",
-    "--no-addons",
-    "--no-deprecation",
-    "--disable-proto=delete",
-    "--disallow-code-generation-from-strings",
-    "--permission",
-)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,7 +103,7 @@ class Worker:
                 continue
 
 
-def start_worker(node: Node, runtime_dir: Path, *, descriptors: Sequence[int], wall_clock_s: float) -> Worker:
+def start_worker(host: EngineHost, runtime_dir: Path, *, descriptors: Sequence[int], wall_clock_s: float) -> Worker:
     """Start `worker.mjs` of a laid-out runtime with the given descriptors open under their own numbers."""
     child_in, parent_out = os.pipe()
     parent_in, child_out = os.pipe()
@@ -127,7 +115,7 @@ def start_worker(node: Node, runtime_dir: Path, *, descriptors: Sequence[int], w
         raise UndeterminedError(f"no temporary file can be made: {error}") from error
     try:
         process = subprocess.Popen(
-            [*_command(node, runtime_dir, wall_clock_s), str(child_in), str(child_out)],
+            [*_command(host, runtime_dir, wall_clock_s), str(child_in), str(child_out)],
             pass_fds=[child_in, child_out, *descriptors],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -140,7 +128,7 @@ def start_worker(node: Node, runtime_dir: Path, *, descriptors: Sequence[int], w
         for descriptor in (parent_in, parent_out):
             os.close(descriptor)
         errors.close()
-        raise UndeterminedError(f"Node could not be started: {error}") from error
+        raise UndeterminedError(f"{host.name} could not be started: {error}") from error
     finally:
         os.close(child_in)
         os.close(child_out)
@@ -163,17 +151,12 @@ def start_worker(node: Node, runtime_dir: Path, *, descriptors: Sequence[int], w
     )
 
 
-def _command(node: Node, runtime_dir: Path, wall_clock_s: float) -> list[str]:
+def _command(host: EngineHost, runtime_dir: Path, wall_clock_s: float) -> list[str]:
     """Return the command; a shell sets the limits, since Python may not run code between fork and exec."""
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
     stack_bytes = HOST_STACK_BYTES if hard == resource.RLIM_INFINITY else min(HOST_STACK_BYTES, hard)
     limit = f'ulimit -s {stack_bytes // 1024}; ulimit -t {_cpu_seconds(wall_clock_s)}; exec "$@"'
-    flags = [
-        *_NODE_FLAGS,
-        f"--allow-fs-read={runtime_dir}",
-        f"--stack-size={int(stack_bytes / 1024 * _V8_STACK_SHARE)}",
-    ]
-    return ["/bin/sh", "-c", limit, "sh", str(node.binary), *flags, str(runtime_dir / "worker.mjs")]
+    return ["/bin/sh", "-c", limit, "sh", *host.command(runtime_dir, stack_bytes)]
 
 
 def _cpu_seconds(wall_clock_s: float) -> int:

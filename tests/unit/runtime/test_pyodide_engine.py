@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from runtime import pyodide_engine
 from runtime.engine import UndeterminedError
 from runtime.pyodide_engine import PyodideEngine, entropy_key
 from storage.blocks import MemoryBlockStore
@@ -30,14 +29,13 @@ def children():
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(tmp_path):
     """Execute a tiny plan with a stand-in; checks that nothing is left."""
 
     def execute(script, *, store=None, **plan):
         store = store or MemoryBlockStore()
-        node = stand_in(tmp_path, script)
-        monkeypatch.setattr(pyodide_engine, "find_node", lambda: node)
-        engine = PyodideEngine(runtimes_dir=tmp_path / "runtimes", wheels_dir=tmp_path / "wheels")
+        host = stand_in(tmp_path, script)
+        engine = PyodideEngine(runtimes_dir=tmp_path / "runtimes", wheels_dir=tmp_path / "wheels", host=host)
         made = tiny_plan(store, **plan)
         before = open_descriptors(), threading.active_count(), children()
         try:

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from runtime.engine import Plan
-from runtime.node_client import Node
+from runtime.engine_host import EngineHost
 from runtime.plan import make_plan
 from storage.blocks import BlockStore
 from storage.unixfs_import import Importer
@@ -38,12 +38,12 @@ start, _ = receive()
 """
 
 
-def stand_in(folder: Path, script: str) -> Node:
-    """Return a Node that runs `script` (Python, after the prelude above) instead."""
+def stand_in(folder: Path, script: str) -> EngineHost:
+    """Return a host that runs `script` (Python, after the prelude above) instead."""
     binary = folder / "node"
     binary.write_text(PRELUDE.format(python=sys.executable) + script)
     binary.chmod(0o755)
-    return Node(binary=binary, npm_cli=binary, version="24.0.0", arch="none")
+    return EngineHost(name="node", binary=binary, version="24.0.0", arch="none")
 
 
 def tiny_plan(store: BlockStore, *, data: bytes = b"", output_limit: int = 1 << 20, wall_clock_s: float = 20.0) -> Plan:

