@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from runtime.downloads import Downloads, Report, SourceMissError, quiet
+from runtime.downloads import MAX_FILE_BYTES, Downloads, Report, SourceMissError, quiet
 from runtime.pylock import OfferedWheel, WantedWheel, parse_pylock
 from runtime.resolver_client import Breadth, Question, Resolver
 from runtime.wheel_sources import sha256_of
@@ -157,6 +157,8 @@ def _inflate_member(member: zipfile.ZipInfo, ranges: Ranges, out: BinaryIO, done
     """Write a member's contents to `out`, never more than its stated size."""
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise SourceMissError(f"compression method {member.compress_type} is not supported")
+    if member.file_size > MAX_FILE_BYTES or member.header_offset < 0:
+        raise SourceMissError(f"a member says that it has {member.file_size} bytes at {member.header_offset}")
     header = b"".join(ranges(member.header_offset, _LOCAL_HEADER_BYTES))
     name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
     start = member.header_offset + _LOCAL_HEADER_BYTES + name_bytes + extra_bytes

@@ -80,6 +80,8 @@ class Downloads:
             left = length
             for piece in response.iter_bytes(_PIECE_BYTES):
                 left -= len(piece)
+                if left < 0:  # a server can go on for ever
+                    break
                 yield piece
         if left:
             raise SourceMissError("the server gave another length than it said")
@@ -142,7 +144,7 @@ def _content_length(response: httpx.Response) -> int | None:
 
 def _total_of_range(response: httpx.Response, start: int, length: int) -> int | None:
     """Return the length of the whole file if the answer is the range that was asked for."""
-    given = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", ""))
+    given = re.fullmatch(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", response.headers.get("Content-Range", ""))
     if response.status_code != 206 or given is None:
         return None
     first, last, total = map(int, given.groups())

@@ -110,7 +110,8 @@ class UvResolver:
             pylock = (project / "pylock.toml").read_text("utf-8") if done.returncode == 0 else ""
         if done.returncode == 0:
             return Answer(solved=True, pylock=pylock, explanation=done.stderr)
-        if done.returncode == 1 and "was not found in the cache" not in done.stderr:
+        # Anything else that went wrong is no answer: asked in another way it could give another lock than elsewhere.
+        if "No solution found" in done.stderr and "was not found in the cache" not in done.stderr:
             return Answer(solved=False, pylock="", explanation=done.stderr)
         raise UnavailableError(
             f"the package index could not be asked: {_one_line(done.stderr)}",

@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from storage.errors import VerificationError
 
@@ -23,6 +23,8 @@ STORED: Final = zipfile.ZIP_STORED
 DEFLATED: Final = zipfile.ZIP_DEFLATED
 MAX_MEMBERS: Final = 100_000
 """The largest wheels have some 20,000."""
+MAX_DIRECTORY_BYTES: Final = 16 << 20
+"""Of the archive's directory: 160 for each of 100,000 members, and as many as take a few hundred MB when parsed."""
 MAX_TOTAL_BYTES: Final = 2 << 30
 """Installed size of one wheel; a guest's memory is at most 4 GiB."""
 BOMB_BYTES: Final = 64 << 20
@@ -58,7 +60,8 @@ def index_wheel(file: BinaryIO | Path, *, where: str = "wheel", inflate: bool = 
     inflate: also inflate every member and check its size and CRC-32; 10 ms for each MB of wheel.
 
     Checks, each naming its number when it fails:
-        1 a zip archive of at most 100,000 members, neither encrypted nor in another method than stored or deflated;
+        1 a zip archive of at most 100,000 members and 16 MiB of directory, neither encrypted nor in another method than
+          stored or deflated;
         2 names are relative, plain and UTF-8: no empty component, `.`, `..`, backslash or control character;
         3 only files and directories: no link, device or pipe;
         4 sizes are possible: at most 2 GiB together, and no member above 64 MiB that shrinks more than 100 times;
@@ -86,9 +89,22 @@ def index_wheel(file: BinaryIO | Path, *, where: str = "wheel", inflate: bool = 
     return _layout(members, where)
 
 
+class _Sparing:
+    """What `zipfile` needs of a file, but no read larger than a directory may be: it parses all of one at once."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        if size > MAX_DIRECTORY_BYTES:
+            raise zipfile.BadZipFile(f"its directory has more than {MAX_DIRECTORY_BYTES} bytes")
+        return self._file.read(size)
+
+
 def _read_directory(file: BinaryIO, where: str) -> tuple[list[zipfile.ZipInfo], int]:
     try:
-        with zipfile.ZipFile(file) as archive:
+        with zipfile.ZipFile(cast("BinaryIO", _Sparing(file))) as archive:
             infos, directory_at = archive.infolist(), archive.start_dir
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
         raise _refusal(1, f"is not a zip archive ({error})", where) from error

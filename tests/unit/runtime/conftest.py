@@ -76,7 +76,7 @@ def wheelhouse():
 
 
 class LoopbackServer:
-    """Serves `files` by path; `faults` changes how: 404, wrong, truncated, no-ranges, bad-range."""
+    """Serves `files` by path, `faults` say how: 404, wrong, truncated, endless, no-ranges, bad-range, huge-range."""
 
     def __init__(self):
         self.files = {}
@@ -137,15 +137,19 @@ class LoopbackServer:
                 if wanted:
                     first, last = (int(part) for part in wanted.removeprefix("bytes=").split("-"))
                     shift = 1 if fault == "bad-range" else 0
-                    self.send_header("Content-Range", f"bytes {first + shift}-{last + shift}/{len(data)}")
+                    total = "9" * 5000 if fault == "huge-range" else len(data)
+                    self.send_header("Content-Range", f"bytes {first + shift}-{last + shift}/{total}")
                     data = data[first : last + 1]
                 else:
                     self.send_header("Accept-Ranges", "none" if fault == "no-ranges" else "bytes")
-                self.send_header("Content-Length", str(len(data)))
+                if fault != "endless":
+                    self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 if body:
                     # A client that has seen enough hangs up: no fault of ours.
                     with contextlib.suppress(ConnectionError):
+                        while fault == "endless":
+                            self.wfile.write(bytes(1 << 16))
                         self.wfile.write(data[: len(data) // 2] if fault == "truncated" else data)
 
         return Handler

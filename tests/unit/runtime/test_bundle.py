@@ -118,3 +118,12 @@ def test_a_directory_without_end_is_a_miss(source, published, gamma, monkeypatch
     monkeypatch.setattr(bundle_module, "MAX_DIRECTORY_BYTES", 10)
     with pytest.raises(SourceMissError, match="larger than"):
         fetched(source, gamma)
+
+
+@pytest.mark.parametrize("change", [{"file_size": 1 << 40}, {"header_offset": -5}])
+def test_an_impossible_member_is_a_miss(source, published, gamma, change):
+    members, _ = source._open(lambda *_: None)
+    for name, value in change.items():
+        setattr(members[INSIDE], name, value)
+    with pytest.raises(SourceMissError, match="a member says"):
+        fetched(source, gamma)

@@ -40,11 +40,19 @@ def test_a_range_gives_exactly_its_bytes(downloads, url):
     assert b"".join(downloads.range(url, 5, 0)) == b""
 
 
-@pytest.mark.parametrize("fault", ["no-ranges", "bad-range", "truncated"])
+@pytest.mark.parametrize("fault", ["no-ranges", "bad-range", "truncated", "huge-range", "endless"])
 def test_a_server_that_gives_other_ranges_is_not_believed(downloads, server, url, fault):
     server.faults["/a.whl"] = fault
     with pytest.raises(SourceMissError):
         list(downloads.range(url, 1000, 70_000))
+
+
+def test_a_range_never_gives_more_than_was_asked_for(downloads, server, url):
+    server.faults["/a.whl"] = "endless"
+    given = []
+    with pytest.raises(SourceMissError, match="another length"):
+        given.extend(downloads.range(url, 0, 1000))
+    assert sum(map(len, given)) <= 1000
 
 
 def test_no_ranges_are_told_from_ranges(downloads, server, url):

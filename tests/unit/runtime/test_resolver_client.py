@@ -33,6 +33,17 @@ def test_an_index_out_of_reach_is_unavailable_in_one_line(offline_uv):
     assert "\n" not in str(caught.value)
 
 
+def test_an_index_in_trouble_is_unavailable_not_an_answer(loopback_uv, server, make_wheel):
+    """Taken for "no solution" it would be asked in another way, and could give another lock than elsewhere."""
+    server.files["/simple/omega/"] = b"<html>" + b"<a href='omega-1.0-py3-none-any.whl#sha256=xx'>w</a>"
+    server.types["/simple/omega/"] = "text/html"
+    with pytest.raises(UnavailableError, match="could not be asked"):
+        loopback_uv.ask(question("omega\n"))
+    server.serve_index({"omega": [("omega-1.0-py3-none-any.whl", b"no wheel at all", None)]})
+    with pytest.raises(UnavailableError, match="could not be asked"):
+        loopback_uv.ask(question("omega\n"))
+
+
 def test_credentials_of_the_index_are_not_repeated():
     said = _one_line("warning: w\nerror: Failed to fetch: http://me:secret@host/simple/\n  cause: refused\n\nhint: h\n")
     assert said == "Failed to fetch: http://host/simple/ … refused"

@@ -169,6 +169,23 @@ def test_members_that_share_bytes_are_refused():
         index(shared)
 
 
+def test_a_directory_without_end_is_refused_before_it_is_read(monkeypatch):
+    data = archive_of(*((f"omega/{n}.py", b"") for n in range(50)))
+    most = []
+    monkeypatch.setattr(wheel_index, "MAX_DIRECTORY_BYTES", 1 << 10)
+
+    class Watched(io.BytesIO):
+        def read(self, size=-1, /):
+            most.append(size)
+            return super().read(size)
+
+    with pytest.raises(VerificationError, match=r"check 1"):
+        index_wheel(Watched(data))
+    assert max(most) <= 1 << 10
+    monkeypatch.setattr(wheel_index, "MAX_DIRECTORY_BYTES", len(data))
+    assert len(index(data)) == 53
+
+
 @pytest.mark.parametrize("data", [b"", b"PK", b"not a zip at all" * 10])
 def test_what_is_no_archive_is_refused(data):
     with pytest.raises(VerificationError, match=r"check 1"):
