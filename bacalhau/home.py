@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from storage.errors import UserError
+from storage.errors import UnavailableError, UserError
 
 VARIABLE: Final = "BACALHAU_DIR"
 _FIX: Final = f"point {VARIABLE} to a folder that you can write to"
@@ -55,11 +56,15 @@ class Home:
 
         Raises:
             UserError: it cannot be made or written to.
+            UnavailableError: the disk is full.
         """
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                fix = "make room on its disk"
+                raise UnavailableError(f"cannot be made: {reason}", where=str(self.root), fix=fix) from error
             raise UserError(f"cannot be used: {reason}", where=str(self.root), fix=_FIX) from error
         if not os.access(self.root, os.R_OK | os.W_OK | os.X_OK):
             raise UserError("cannot be used: no permission to write there", where=str(self.root), fix=_FIX)

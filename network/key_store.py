@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
 from pathlib import Path
 
-from storage.errors import UserError
+from storage.errors import UnavailableError, UserError
 from verifier.identity import SEED_BYTES, Identity
 
 
@@ -16,6 +17,7 @@ def load_or_create(path: Path) -> Identity:
 
     Raises:
         UserError: the file is no key, is not ours, others may read it, or it cannot be written.
+        UnavailableError: the disk is full.
     """
     try:
         return load(path)
@@ -75,4 +77,7 @@ def _create(path: Path) -> None:
     except FileExistsError:
         return
     except OSError as error:
-        raise UserError(f"key file cannot be written ({error.strerror})", where=str(path)) from error
+        problem = f"key file cannot be written ({error.strerror})"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UnavailableError(problem, where=str(path), fix="make room on its disk") from error
+        raise UserError(problem, where=str(path), fix="check who may write there") from error

@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from bacalhau.cli.options import json_option, services_of
+from bacalhau.cli.options import json_option, named_path, services_of
 from bacalhau.exit_codes import ExitCode
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
@@ -18,7 +18,7 @@ _STEP_BYTES: Final = 64 << 20
 
 
 @click.command("add", short_help="Put a file or directory into the store; print its CID.")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=named_path)
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, path: Path, as_json: bool) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bacalhau.cli.options import json_option, services_of
+from bacalhau.cli.options import json_option, named_path, services_of
 from bacalhau.exit_codes import of_audit
 from bacalhau.services import Services
 from runtime.request import DEFAULT_TIMEOUT_S
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command("audit", short_help="Check the evidence that y = f(x) was agreed on.")
 @click.argument("target", metavar="CID|JOB", required=False)
 @click.option("--rerun", is_flag=True, help="Run the task again here and compare.")
-@click.option("--car", type=click.Path(path_type=Path), metavar="FILE", help="Audit offline, with this file alone.")
+@click.option("--car", type=named_path, metavar="FILE", help="Audit offline, with this file alone.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S, show_default=True,
               help="Seconds after which a rerun gives up.")  # fmt: skip
 @json_option
@@ -40,6 +40,7 @@ def command(
     with shown_progress() as display:
         replay = None
         if rerun:
+            _check_timeout(timeout)
             replay = Replay(
                 engine=services.make_engine(),
                 knows_runtime=services.knows_runtime,
@@ -49,6 +50,13 @@ def command(
         found = _audit(target, car, services, replay).to_json()
     print_json(found) if as_json else print_audit(found)
     return of_audit(found["verdict"])
+
+
+def _check_timeout(timeout_s: float) -> None:
+    from runtime.prepare import MAX_TIMEOUT_S  # takes a while to load
+
+    if not 0 < timeout_s <= MAX_TIMEOUT_S:
+        raise UserError(f"{timeout_s} is out of range", where="--timeout", fix="give seconds, up to 30 days")
 
 
 def _audit(target: str | None, car: Path | None, services: Services, replay: Replay | None) -> Audit:

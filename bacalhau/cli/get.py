@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bacalhau.cli.options import json_option, services_of
+from bacalhau.cli.options import json_option, named_path, services_of
 from bacalhau.exit_codes import ExitCode
 from storage.cid import cid_text
 from storage.errors import VerificationError
@@ -14,7 +14,7 @@ from storage.errors import VerificationError
 
 @click.command("get", short_help="Lay out an output as files, with its proof.")
 @click.argument("target", metavar="JOB|RECORD|OUTPUT")
-@click.option("--output-dir", type=click.Path(path_type=Path), help="Where to.  [default: ./job-<8 characters>]")
+@click.option("--output-dir", type=named_path, help="Where to.  [default: ./job-<8 characters>]")
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, target: str, output_dir: Path | None, as_json: bool) -> int:

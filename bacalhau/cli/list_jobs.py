@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 @click.command("list", short_help="List the jobs that ran here, the newest first.")
-@click.option("-n", "--number", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most.")
+@click.option(
+    "-n", "--number", type=click.IntRange(1, 1 << 31), default=20, show_default=True, help="How many at most."
+)
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, number: int, as_json: bool) -> int:

@@ -1,6 +1,9 @@
-"""What several commands share: the `--json` flag and the services they work with."""
+"""What several commands share: the `--json` flag, paths that are not empty, and the services they work with."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,3 +16,25 @@ def services_of(ctx: click.Context) -> Services:
     """Return the services that were handed in, else those of this environment."""
     found = ctx.find_object(Services)
     return found or default_services()
+
+
+class _NamedPath(click.Path):
+    """A path of at least one character: an unset shell variable must not mean the whole present directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it is empty: name something, or leave it out", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class _NamedText(click.types.StringParamType):
+    """The same for a text that may be a path."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it is empty: name something, or leave it out", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+named_path = _NamedPath(path_type=Path)
+named_text = _NamedText()

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bacalhau.cli.options import json_option, services_of
+from bacalhau.cli.options import json_option, named_path, named_text, services_of
 from bacalhau.exit_codes import ExitCode, of_run
 from bacalhau.services import Services
 from runtime.request import DEFAULT_EPOCH, DEFAULT_MEMORY, DEFAULT_TIMEOUT_S, Request
@@ -17,10 +17,10 @@ from verifier.model import ModelError, Rule
 
 
 @click.command("python", short_help="Run a Python function deterministically.")
-@click.argument("function", required=False, type=click.Path(path_type=Path))
+@click.argument("function", required=False, type=named_path)
 @click.option("-c", "code", metavar="CODE", help="Run this script; what it prints is its output.")
-@click.option("-r", "requirements", metavar="FILE", type=click.Path(path_type=Path), help="Packages to install.")
-@click.option("-i", "data", metavar="CID|PATH", help="The input: what the function gets as `data`.")
+@click.option("-r", "requirements", metavar="FILE", type=named_path, help="Packages to install.")
+@click.option("-i", "data", type=named_text, metavar="CID|PATH", help="The input: what the function gets as `data`.")
 @click.option("-v", "volumes", metavar="CID:PATH", multiple=True, help="Mount a further input, read-only.")
 @click.option("-o", "outputs", metavar="NAME:PATH", multiple=True, help="Collect PATH as outputs/NAME.")
 @click.option("-e", "env", metavar="K=V", multiple=True, help="Set an environment variable.")
@@ -43,7 +43,7 @@ from verifier.model import ModelError, Rule
 @click.option("--id-only", is_flag=True, help="Print the job id alone.")
 @click.option("--dry-run", is_flag=True, help="Print the plan with all CIDs; run nothing.")
 @click.option("--download", is_flag=True, help="Lay out the output as files afterwards, like `bacalhau get`.")
-@click.option("--output-dir", type=click.Path(path_type=Path), help="Where to; implies --download.")
+@click.option("--output-dir", type=named_path, help="Where to; implies --download.")
 @click.option("--local", is_flag=True, help="Run on nodes of this process (the only mode so far).")
 @click.option("--no-cache", is_flag=True, help="Run although the result is known (always, so far).")
 @json_option

@@ -1,10 +1,11 @@
+import errno
 import stat
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from network.key_store import load, load_or_create
-from storage.errors import UserError
+from storage.errors import UnavailableError, UserError
 
 
 def test_a_key_is_made_once_and_is_ours_alone(tmp_path):
@@ -60,3 +61,13 @@ def test_a_place_that_cannot_be_written_is_the_users_fault(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UserError):
         load_or_create(tmp_path / "file" / "node.key")
+
+
+def test_a_full_disk_is_nobodys_fault(tmp_path, monkeypatch):
+    def full(_from, _to):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr("os.link", full)
+    with pytest.raises(UnavailableError, match="cannot be written"):
+        load_or_create(tmp_path / "keys" / "node.key")
+    assert list((tmp_path / "keys").iterdir()) == []
