@@ -18,6 +18,8 @@ from typing import Any, Final
 import js_host
 from bacalhau.home import Home
 from network import key_store
+from runtime.jail import require_strict
+from runtime.jail_probe_client import probe
 from runtime.node_client import find_node
 from runtime.npm_client import pyodide_package
 from runtime.prepared_runtime import make_runtime
@@ -149,8 +151,24 @@ def _keys(home: Home) -> Iterator[Finding]:
 def _sandbox() -> Iterator[Finding]:
     for name, what in LAYERS:
         yield Finding(name="sandbox", ok=True, detail=f"{name}: {what}")
-    what = "operating-system jail: not built yet; a hole in Node would reach what your user reaches"
-    yield Finding(name="sandbox", ok=None, detail=what, fix="run functions of people you do not trust in a VM")
+    yield from _jail()
+
+
+def _jail() -> Iterator[Finding]:
+    """What the operating system keeps: tried here, now."""
+    report = probe(find_node().binary)
+    is_strict, fix = True, ""
+    try:
+        require_strict(report)
+    except UnavailableError as error:
+        is_strict, fix = False, error.fix
+    what = f"jail: {report.level.value}{'' if is_strict else ', not strict'}"
+    yield Finding(name="sandbox", ok=True if is_strict else None, detail=what, fix=fix)
+    for layer in report.layers:
+        state = "in force" if layer.in_force else layer.detail or "available, not part of this level"
+        yield Finding(name="sandbox", ok=True if layer.in_force else None, detail=f"{layer.name}: {state}")
+    for problem in report.refused:
+        yield Finding(name="sandbox", ok=None, detail=f"refused {problem}")
 
 
 def _offline() -> Iterator[Finding]:

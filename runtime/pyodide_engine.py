@@ -21,6 +21,8 @@ from runtime.engine import Execution, Plan, Progress, UndeterminedError, silent
 from runtime.engine_host import EngineHost, find_host
 from runtime.frames import Frame
 from runtime.input_server import InputServer
+from runtime.jail import JailReport, Level, at_level, require_strict
+from runtime.jail_probe_client import probe, probe_layers
 from runtime.output_assembly import FRAME_TYPES, OutputAssembly
 from runtime.prepared_runtime import RuntimeDirectory, open_runtime
 from runtime.wheel_store import WheelCache, index_wheel
@@ -48,11 +50,16 @@ class PyodideEngine:
 
     runtimes_dir: Path
     wheels_dir: Path
+    strict: bool = False
+    """Refuse to run anything where a layer of the strict jail is missing."""
+    level: Level | None = None
+    """This level and not the best there is: for tests, and for what starts no engine of its own."""
     host: EngineHost = field(default_factory=lambda: find_host("node"))
     _live: _LiveWorkers = field(default_factory=lambda: _LiveWorkers(), repr=False, compare=False)
 
     def execute(self, plan: Plan, store: BlockStore, progress: Progress = silent) -> Execution:
         """Run the task once; see `runtime.engine.Engine.execute`."""
+        jail = self._jail()
         runtime = open_runtime(plan.function.runtime, store, self.runtimes_dir)
         reader = UnixfsReader(store)
         server = InputServer(reader)
@@ -60,15 +67,38 @@ class PyodideEngine:
             opened = _Descriptors(stack)
             start = _start_frame(plan, runtime, server, opened, self._wheel_members(plan, store, opened))
             worker = stack.enter_context(
-                start_worker(self.host, runtime.path, descriptors=opened.numbers, wall_clock_s=plan.wall_clock_s)
+                start_worker(
+                    self.host,
+                    runtime.path,
+                    jail=jail,
+                    descriptors=opened.numbers,
+                    memory_bytes=plan.input.limits.memory,
+                    wall_clock_s=plan.wall_clock_s,
+                )
             )
             stack.enter_context(self._live.during(worker))
             worker.send(start)
-            return _converse(plan, store, worker, server, progress, self._info())
+            return _converse(plan, store, worker, server, progress, self._info(jail))
 
-    def _info(self) -> EngineInfo:
+    def _jail(self) -> JailReport:
+        """Return the jail for workers of this engine, the strict one if that is asked for.
+
+        Raises:
+            UnavailableError: it cannot be had here.
+        """
+        if self.level is not None:
+            report = at_level(probe_layers(), self.level)
+        elif self.host.launcher:  # two programs, one of them for another machine
+            report = at_level(probe_layers(), Level.NONE)
+        else:
+            report = probe(self.host.binary)
+        if self.strict:
+            require_strict(report)
+        return report
+
+    def _info(self, jail: JailReport) -> EngineInfo:
         host = self.host
-        layers = ("process", *host.isolation, "sealed-python")
+        layers = ("process", *jail.in_force, *host.isolation, "sealed-python")
         return EngineInfo(name=f"{ENGINE_NAME}-{host.name}", version=host.version, arch=host.arch, isolation=layers)
 
     def stop(self) -> None:

@@ -7,7 +7,6 @@ no environment, no standard input, a working directory of `/` and only the descr
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import tempfile
@@ -21,10 +20,18 @@ from typing import IO, BinaryIO, Self
 from runtime.engine import UndeterminedError
 from runtime.engine_host import EngineHost
 from runtime.frames import Frame, read_frame, write_frame
-from storage.errors import VerificationError
+from runtime.jail import JailLimits, JailReport, layers_of
+from runtime.jail_transport import Cell, open_cell
+from storage.errors import UnavailableError, VerificationError
 
 HOST_STACK_BYTES = 1 << 30
 """Stack asked of the operating system: Python's own stack check, at 10 MB of guest stack, must come first."""
+
+_ENVIRONMENT = {"TZ": "UTC"}
+"""The engine reads it for its own dates; the guest has its own environment."""
+
+_ENGINE_MEMORY_BYTES = 2 << 30
+"""For the engine, and for compiled code, beside the task's memory: 0.7 GiB with Python alone, 1.2 with pandas."""
 
 _CPU_PER_WALL = 4
 _CPU_SPARE_S = 60
@@ -41,6 +48,7 @@ class Worker:
     errors: IO[bytes]
     """What Node itself printed on its standard error: diagnostics of host failures."""
     guard: threading.Timer
+    cell: Cell
     deadline_passed: threading.Event = field(default_factory=threading.Event)
 
     def send(self, frame: Frame) -> None:
@@ -101,10 +109,25 @@ class Worker:
                 stream.close()
             except BrokenPipeError:  # unsent bytes for a process that is gone
                 continue
+        self.cell.close()
 
 
-def start_worker(host: EngineHost, runtime_dir: Path, *, descriptors: Sequence[int], wall_clock_s: float) -> Worker:
-    """Start `worker.mjs` of a laid-out runtime with the given descriptors open under their own numbers."""
+def start_worker(
+    host: EngineHost,
+    runtime_dir: Path,
+    *,
+    jail: JailReport,
+    descriptors: Sequence[int],
+    memory_bytes: int,
+    wall_clock_s: float,
+) -> Worker:
+    """Start `worker.mjs` of a laid-out runtime in a jail, the given descriptors open under their own numbers.
+
+    memory_bytes: what the task may use; the engine and compiled code come on top of it.
+
+    Raises:
+        UndeterminedError: it could not be started.
+    """
     child_in, parent_out = os.pipe()
     parent_in, child_out = os.pipe()
     try:
@@ -113,21 +136,36 @@ def start_worker(host: EngineHost, runtime_dir: Path, *, descriptors: Sequence[i
         for descriptor in (child_in, parent_out, parent_in, child_out):
             os.close(descriptor)
         raise UndeterminedError(f"no temporary file can be made: {error}") from error
+    cell: Cell | None = None
     try:
+        cell = open_cell(
+            jail.level,
+            layers_of(jail.level, jail.layers),
+            node=host.binary,
+            runtime_dir=runtime_dir,
+            limits=_limits(memory_bytes, wall_clock_s),
+            watch=child_in,
+            handed=[child_out, *descriptors],
+            environment=_ENVIRONMENT,
+            emulator=host.launcher,
+        )
+        arguments = host.command(Path(cell.runtime), HOST_STACK_BYTES)[len(host.launcher) + 1 :]
         process = subprocess.Popen(
-            [*_command(host, runtime_dir, wall_clock_s), str(child_in), str(child_out)],
-            pass_fds=[child_in, child_out, *descriptors],
+            cell.command([*arguments, str(child_in), str(child_out)]),
+            pass_fds=[child_in, child_out, *descriptors, *cell.descriptors],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            env={"TZ": "UTC"},  # Node reads it for its own dates; the guest has its own environment
+            env=_ENVIRONMENT,
             cwd="/",
             start_new_session=True,
         )
-    except OSError as error:
+    except (OSError, UnavailableError) as error:
         for descriptor in (parent_in, parent_out):
             os.close(descriptor)
         errors.close()
+        if cell is not None:
+            cell.close()
         raise UndeterminedError(f"{host.name} could not be started: {error}") from error
     finally:
         os.close(child_in)
@@ -147,21 +185,18 @@ def start_worker(host: EngineHost, runtime_dir: Path, *, descriptors: Sequence[i
         from_worker=os.fdopen(parent_in, "rb"),
         errors=errors,
         guard=guard,
+        cell=cell,
         deadline_passed=passed,
     )
 
 
-def _command(host: EngineHost, runtime_dir: Path, wall_clock_s: float) -> list[str]:
-    """Return the command; a shell sets the limits, since Python may not run code between fork and exec."""
-    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
-    stack_bytes = HOST_STACK_BYTES if hard == resource.RLIM_INFINITY else min(HOST_STACK_BYTES, hard)
-    limit = f'ulimit -s {stack_bytes // 1024}; ulimit -t {_cpu_seconds(wall_clock_s)}; exec "$@"'
-    return ["/bin/sh", "-c", limit, "sh", *host.command(runtime_dir, stack_bytes)]
-
-
-def _cpu_seconds(wall_clock_s: float) -> int:
-    """Return the processor time that ends a worker whose parent was killed and can guard it no more."""
-    return int(wall_clock_s * _CPU_PER_WALL) + _CPU_SPARE_S
+def _limits(memory_bytes: int, wall_clock_s: float) -> JailLimits:
+    """Return the bounds; the processor time ends a worker whose parent was killed and can guard it no more."""
+    return JailLimits(
+        memory_bytes=memory_bytes + _ENGINE_MEMORY_BYTES,
+        stack_bytes=HOST_STACK_BYTES,
+        cpu_s=int(wall_clock_s * _CPU_PER_WALL) + _CPU_SPARE_S,
+    )
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
