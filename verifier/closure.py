@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from storage import dag_cbor, dag_pb
 from storage.blocks import BlockStore
-from storage.cid import CID, DAG_CBOR, DAG_PB, RAW, cid_text, codec_of
+from storage.cid import CID
+from storage.dag_walk import links_of
 from storage.errors import BacalhauError, UnavailableError, VerificationError
 
 
@@ -39,22 +39,3 @@ def visit_trees(store: BlockStore, roots: Iterable[CID]) -> Iterator[Visit]:
             if child not in seen:
                 seen.add(child)
                 pending.append(child)
-
-
-def links_of(cid: CID, data: bytes) -> list[CID]:
-    """Return the links of a block.
-
-    Raises:
-        VerificationError: malformed, or of a codec that UnixFS and our nodes do not use.
-    """
-    codec = codec_of(cid)
-    try:
-        if codec == RAW:
-            return []
-        if codec == DAG_PB:
-            return [link.cid for link in dag_pb.decode_node(data).links]
-        if codec == DAG_CBOR:
-            return list(dag_cbor.links(dag_cbor.decode(data)))
-    except VerificationError as error:
-        raise VerificationError(error.problem, where=cid_text(cid)) from error
-    raise VerificationError(f"codec 0x{codec:x} is not supported", where=cid_text(cid))
