@@ -5,8 +5,8 @@ The checks, in the numbers of docs/audit.md (rules version 1):
  1. record       its block is here, matches its CID, and is a strict `record/1` of tier "verified"
  2. blocks       every block of the closure is here and matches its CID: all nodes, source, wheels, runtime, input data,
                  volumes, output
- 3. task         task, function, input, lock and runtime are strict nodes, and the task is {function, input}
-                 of the record
+ 3. task         task, function, input, lock and runtime are strict nodes, the task is {function, input} of the record,
+                 and the input's data and volumes are UnixFS
  4. source       the function's source is a directory; unless it is a script, `function.py` is a file in it
  5. wheels       the sha2-256 of every wheel file is the one in the lock
  6. runtime      every file of the runtime has the size in its manifest

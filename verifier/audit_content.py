@@ -44,13 +44,14 @@ def _raise(error: Exception) -> None:
 
 
 def check_task(evidence: Evidence) -> Outcome:
-    """Check 3: the nodes of the task, and that they are the record's."""
+    """Check 3: the nodes of the task, that they are the record's, and that the input is content."""
     record = evidence.record
     parts = [(record.task, Task), (record.function, Function), (record.input, Input)]
     findings = [finding for cid, kind in parts for finding in examine(evidence.load, cid, kind)]
     findings += examine(_check_triple, evidence)
     findings += examine(lambda: evidence.load(evidence.function.lock, Lock))
     findings += examine(lambda: evidence.load(evidence.function.runtime, Runtime))
+    findings += examine(lambda: _check_contents(evidence))
     return findings, cid_text(record.task)
 
 
@@ -61,6 +62,13 @@ def _check_triple(evidence: Evidence) -> None:
         raise VerificationError("the record's function is not the task's", where=cid_text(record.function))
     if task.input != record.input:
         raise VerificationError("the record's input is not the task's", where=cid_text(record.input))
+
+
+def _check_contents(evidence: Evidence) -> None:
+    """Refuse what no engine could have been given; only the roots are looked at."""
+    reader, x = UnixfsReader(evidence.store), evidence.input
+    for cid in ([] if x.data is None else [x.data]) + [volume.cid for volume in x.volumes]:
+        reader.stat(cid)
 
 
 def check_source(evidence: Evidence) -> Outcome:

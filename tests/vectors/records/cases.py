@@ -69,6 +69,12 @@ def other_input() -> World:
     return built
 
 
+def not_unixfs() -> World:
+    built = World()
+    built.edits = {"input": lambda node: node.update(data=built.put("", {"v": "lock/1"}))}
+    return built
+
+
 def two_receipts() -> World:
     """The first node has a second receipt with another exit code; its commitment fits both."""
     built = World()
@@ -119,6 +125,7 @@ BAD: Mapping[str, tuple[str, int, Callable[[], World]]] = {
     "input-epoch": ("an epoch before 1970", 3, lambda: world(input=change(epoch=-1))),
     "input-volume": ("a volume at a relative path", 3, lambda: world(input=in_first("volumes", path="more"))),
     "input-bool": ("true where a number belongs", 3, lambda: world(input=change(epoch=True))),
+    "input-data": ("data that is a node and not UnixFS", 3, not_unixfs),
     "lock-name": ("a project name that is not normalised", 3, lambda: world(lock=in_first("wheels", name="Tiny"))),
     "lock-twice": ("a wheel is locked twice", 3, lambda: world(lock=twice("wheels"))),
     "runtime-path": ("a runtime file outside its folder", 3, lambda: world(runtime=in_first("files", path="../boot"))),
