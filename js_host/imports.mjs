@@ -2,12 +2,15 @@
 //
 // The glue's table object is changed in place, so side modules (the .so files of wheels) see the same replacements.
 
-const ENOSYS = 52;
+const [ENOSYS, EPERM] = [52, 63];
 const [CLOCK_REALTIME, CLOCK_LAST] = [0, 3];
 const EINVAL_WASI = 28;
 
 /** Offsets in `struct dso` of the C library: where the file's bytes are, and the file's path. */
 const [DSO_FILE_DATA, DSO_NAME] = [28, 36];
+
+/** The kind of a file in its mode: mask, and regular. */
+const [S_IFMT, S_IFREG] = [0o170000, 0o100000];
 
 /** Offsets in `struct tm` of the C library. */
 const [TM_ISDST, TM_GMTOFF] = [32, 36];
@@ -45,6 +48,7 @@ export function replaceImports(table, { Module, clock, entropy, memoryLimit }) {
   const nanoseconds = (id) => (id === CLOCK_REALTIME ? clock.readRealtimeNs() : clock.readMonotonicNs());
   const milliseconds = (ns) => Number(ns / 1000n) / 1000;
   const { _gmtime_js: gmtime, _timegm_js: timegm, __syscall_poll: poll, _dlopen_js: dlopen } = table;
+  const { __syscall_mknodat: mknodat } = table;
   const bytesAt = (at, n) => Module.HEAPU8.subarray(at >>> 0, (at >>> 0) + (n >>> 0));
 
   const replacements = {
@@ -95,6 +99,10 @@ export function replaceImports(table, { Module, clock, entropy, memoryLimit }) {
     _mktime_js(at) {
       Module.HEAP32[((at >>> 0) + TM_ISDST) / 4] = 0;
       return timegm(at);
+    },
+    // Devices that nobody made would be numbers that the glue looks up and does not find.
+    __syscall_mknodat(directory, path, mode, device) {
+      return [0, S_IFREG].includes(mode & S_IFMT) ? mknodat(directory, path, mode, device) : -EPERM;
     },
     // Nothing becomes ready by waiting, so waiting is sleeping.
     __syscall_poll(descriptors, count, timeoutMs) {

@@ -30,6 +30,8 @@ const TRAPPED = 139;
 /** Exit code where not even our handlers survived what the function did to its interpreter: like any exception. */
 const BROKEN = 1;
 
+const EROFS = 69;
+
 const fromHex = (hex) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 
 /** Everything a task can read of, or write to, outside its memory. */
@@ -68,14 +70,26 @@ function mountAll(Module, start, world) {
   seal(FS, FS.root, "/", new Set([...WRITABLE, ...start.outputs.map(({ path }) => path)]));
 }
 
-/** Take the right to write from every directory of the guest's own tree but the writable ones. */
+/** Take the right to write from the guest's own tree but for the writable directories, and the right to give it back. */
 function seal(FS, directory, path, writable) {
   if (writable.has(path)) return;
-  directory.mode = (directory.mode & ~0o7777) | 0o555;
+  keepMode(FS, directory);
   for (const [name, node] of Object.entries(directory.contents)) {
-    const isOwn = FS.isDir(node.mode) && !FS.isMountpoint(node);
-    if (isOwn) seal(FS, node, path === "/" ? `/${name}` : `${path}/${name}`, writable);
+    if (FS.isMountpoint(node)) continue;
+    if (FS.isDir(node.mode)) seal(FS, node, path === "/" ? `/${name}` : `${path}/${name}`, writable);
+    else if (FS.isFile(node.mode)) keepMode(FS, node);
   }
+}
+
+/** Make a directory or file read-only, for its owner too: permissions are all that the glue checks. */
+function keepMode(FS, node) {
+  node.mode = (node.mode & ~0o7777) | (FS.isDir(node.mode) ? 0o555 : 0o444);
+  node.node_ops = {
+    ...node.node_ops,
+    setattr() {
+      throw new FS.ErrnoError(EROFS);
+    },
+  };
 }
 
 function runPython(Module, code) {

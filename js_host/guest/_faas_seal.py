@@ -3,6 +3,7 @@
 Defence in depth only: the boundary is the process around Node (docs/determinism.md).
 """
 
+import _imp
 import builtins
 import gc
 import math
@@ -29,6 +30,7 @@ def seal():
             vars(module).clear()
     for name in [name for name, value in vars(builtins).items() if type(value).__name__.startswith("Js")]:
         delattr(builtins, name)
+    _imp.create_builtin = _NoBridge.builtin_maker(_imp.create_builtin)
     time.sleep = sleep
     threading.Condition.wait = _wait
 
@@ -60,6 +62,16 @@ class _NoBridge:
         if name.split(".")[0] in _JS_MODULES:
             message = f"No module named {name!r}: JavaScript is not reachable from a function"
             raise ModuleNotFoundError(message, name=name)
+
+    @classmethod
+    def builtin_maker(cls, make):
+        """Return `_imp.create_builtin` without the bridge's core, which is compiled in."""
+
+        def create_builtin(spec, /):
+            cls.find_spec(spec.name)
+            return make(spec)
+
+        return create_builtin
 
 
 def sleep(seconds, /):

@@ -29,6 +29,7 @@ function replaced() {
   const names = [
     "clock_time_get", "clock_res_get", "random_get", "emscripten_resize_heap", "emscripten_get_heap_max", "proc_exit",
     "_localtime_js", "_mktime_js", "__syscall_socket", "emscripten_run_script", "_emscripten_system",
+    "__syscall_mknodat",
   ];
   const table = Object.fromEntries(names.map((name) => [name, original]));
   table._gmtime_js = (_time, at) => Module.HEAP32.fill(7, at / 4, at / 4 + 10);
@@ -114,4 +115,14 @@ test("no other module is loaded", () => {
   }
   assert.equal(Module.errors.length, 4);
   assert.deepEqual(touched, []);
+});
+
+test("files are made, devices and pipes are not", () => {
+  const { table, touched } = replaced();
+  for (const mode of [0o644, 0o100644]) table.__syscall_mknodat(-100, 8, mode, 0);
+  assert.equal(touched.length, 2);
+  for (const kind of [0o010000, 0o020000, 0o060000, 0o140000]) {
+    assert.equal(table.__syscall_mknodat(-100, 8, kind | 0o644, 0x501), -63);
+  }
+  assert.equal(touched.length, 2);
 });
