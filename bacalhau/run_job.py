@@ -31,6 +31,8 @@ class Order:
     request: Request
     rule: Rule
     labels: tuple[str, ...] = ()
+    strict: bool = False
+    """Run nothing outside of a whole jail."""
 
 
 def plan_only(order: Order, services: Services, display: Display) -> dict[str, Any]:
@@ -51,7 +53,8 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
     """
     created_at, started = time.time(), time.perf_counter()
     with services.open_store() as store, services.open_jobs() as jobs:
-        engine = services.make_engine()
+        engine = services.make_engine(strict=order.strict)
+        others = (services.make_engine("bun", strict=order.strict),) if order.rule.diverse else ()
         plan = _plan(order, services, store, engine, display)
         prepared = time.perf_counter()
         parents = parent_records(order.request, plan, store, jobs)
@@ -64,6 +67,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
             parallel=min(order.rule.replication, os.cpu_count() or 1),
             progress=display.step,
             parents=tuple(parents),
+            other_engines=others,
         )
         finished = time.perf_counter()
         texts = None if session.output is None else read_texts(UnixfsReader(store), session.output)

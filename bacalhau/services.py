@@ -36,12 +36,25 @@ class Prepare(Protocol):
         ...
 
 
+class MakeEngine(Protocol):
+    """Makes an engine that executes tasks here."""
+
+    def __call__(self, host: str = "node", *, strict: bool = False) -> Engine:
+        """Return an engine on a JavaScript engine of that name; strict: it refuses to run outside of a whole jail.
+
+        Raises:
+            UserError: the name is unknown.
+            UnavailableError: it is not installed.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """What a command works with."""
 
     home: Home
-    make_engine: Callable[[], Engine]
+    make_engine: MakeEngine
     prepare: Prepare
     knows_runtime: Callable[[CID], bool]
     """Tells whether a stranger's task may start this runtime: it is this release's own, or ran here before."""
@@ -65,10 +78,13 @@ def default_services() -> Services:
     """Return the services of this environment: Pyodide in Node, and the home that BACALHAU_DIR names."""
     home = find_home(os.environ)
 
-    def make_engine() -> Engine:
+    def make_engine(host: str = "node", *, strict: bool = False) -> Engine:
+        from runtime.engine_host import find_host
         from runtime.pyodide_engine import PyodideEngine
 
-        return PyodideEngine(runtimes_dir=home.runtimes_dir, wheels_dir=home.wheels_dir)
+        return PyodideEngine(
+            runtimes_dir=home.runtimes_dir, wheels_dir=home.wheels_dir, host=find_host(host), strict=strict
+        )
 
     def plan(request: Request, *, store: BlockStore, engine: Engine, progress: Progress, report: Report) -> Plan:
         from runtime.prepare import prepare

@@ -67,7 +67,8 @@ class SessionResult:
 @dataclass(slots=True, kw_only=True)
 class _Driver:
     plan: Plan
-    engine: Engine
+    engines: tuple[Engine, ...]
+    """Nodes take them in turn."""
     store: BlockStore
     keys_dir: Path
     parallel: int
@@ -98,14 +99,16 @@ class _Driver:
             for done in as_completed(futures):
                 yield self._commit(futures[done], done)
         except BaseException:  # an interrupt as well: nobody is left to take the others' outputs
-            self.engine.stop()
+            for engine in self.engines:
+                engine.stop()
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _run(self, peer: PeerId) -> Execution:
-        label = f"node {list(self.identities).index(peer) + 1}"
-        return self.engine.execute(self.plan, self.store, lambda phrase: self.progress(f"{label}: {phrase}"))
+        index = list(self.identities).index(peer)
+        engine, label = self.engines[index % len(self.engines)], f"node {index + 1}"
+        return engine.execute(self.plan, self.store, lambda phrase: self.progress(f"{label}: {phrase}"))
 
     def _commit(self, peer: PeerId, done: Future[Execution]) -> Event:
         try:
@@ -136,17 +139,24 @@ def run_embedded(
     progress: Progress = silent,
     parents: tuple[CID, ...] = (),
     max_nodes: int | None = None,
+    other_engines: tuple[Engine, ...] = (),
 ) -> SessionResult:
     """Execute a plan on local nodes until they agree or the bound on nodes is reached; keep the evidence in `store`.
 
     parallel: executions at the same time; parents: records whose outputs are inputs of this task;
-    max_nodes: None gives `network.session.default_max_nodes(rule)`.
+    max_nodes: None gives `network.session.default_max_nodes(rule)`;
+    other_engines: nodes take `engine` and these in turn, for a rule that asks for diverse ones.
 
     Raises:
         UserError: a key file cannot be used. Whatever the engine raises besides `UndeterminedError` ends the session.
     """
     driver = _Driver(
-        plan=plan, engine=engine, store=store, keys_dir=keys_dir, parallel=max(1, parallel), progress=progress
+        plan=plan,
+        engines=(engine, *other_engines),
+        store=store,
+        keys_dir=keys_dir,
+        parallel=max(1, parallel),
+        progress=progress,
     )
     session, actions = start(plan.task, rule, max_nodes=max_nodes)
     queue = deque(actions)

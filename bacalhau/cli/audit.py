@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 @click.command("audit", short_help="Check the evidence that y = f(x) was agreed on.")
 @click.argument("target", metavar="CID|JOB", required=False)
 @click.option("--rerun", is_flag=True, help="Run the task again here and compare.")
+@click.option("--engine", default="node", show_default=True, help="JavaScript engine of the rerun: node or bun.")
 @click.option("--car", type=named_path, metavar="FILE", help="Audit offline, with this file alone.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S, show_default=True,
               help="Seconds after which a rerun gives up.")  # fmt: skip
 @json_option
 @click.pass_context
 def command(
-    ctx: click.Context, /, target: str | None, rerun: bool, car: Path | None, timeout: float, as_json: bool
+    ctx: click.Context, /, target: str | None, rerun: bool, engine: str, car: Path | None, timeout: float, as_json: bool
 ) -> int:
     """Check a record, the newest record of an output or task, or a job: valid, invalid or unchecked.
 
@@ -42,7 +43,7 @@ def command(
         if rerun:
             _check_timeout(timeout)
             replay = Replay(
-                engine=services.make_engine(),
+                engine=services.make_engine(engine),
                 knows_runtime=services.knows_runtime,
                 wall_clock_s=timeout,
                 progress=display.step,

@@ -34,7 +34,9 @@ from verifier.model import ModelError, Rule
 @click.option("--memory", default=DEFAULT_MEMORY, show_default=True, help="Memory of the function.")
 @click.option("--concurrency", type=int, default=DEFAULT_REPLICATION, show_default=True, help="Nodes that run it.")
 @click.option("--confidence", type=int, default=DEFAULT_CONFIDENCE, show_default=True, help="Nodes that must agree.")
-@click.option("--diverse", is_flag=True, help="Require different engines (not with nodes of this process).")
+@click.option("--diverse", is_flag=True, help="Require different engines: Node and Bun in turn.")
+@click.option("--isolation", type=click.Choice(["best", "strict"]), default="best", show_default=True,
+              help="strict: run nothing where a layer of the jail is missing.")  # fmt: skip
 @click.option("-l", "--label", "labels", multiple=True, help="Label the job.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S, show_default=True,
               help="Seconds after which a node gives up.")  # fmt: skip
@@ -57,8 +59,9 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     from bacalhau.run_job import Order
 
     refuse_unbuilt(flags)
-    rule = read_rule(flags["concurrency"], flags["confidence"])
-    order = Order(request=read_request(flags), rule=rule, labels=flags["labels"])
+    rule = read_rule(flags["concurrency"], flags["confidence"], diverse=flags["diverse"])
+    strict = flags["isolation"] == "strict"
+    order = Order(request=read_request(flags), rule=rule, labels=flags["labels"], strict=strict)
     target = read_target(flags)
     services = services_of(ctx)
     if flags["dry_run"]:
@@ -80,13 +83,10 @@ def refuse_unbuilt(flags: dict[str, Any]) -> None:
         raise UserError(
             "this runtime does not count fuel", where="--fuel", fix="leave it out; --timeout guards the host"
         )
-    if flags["diverse"]:
-        problem = "the nodes of this process all have the same engine"
-        raise UserError(problem, where="--diverse", fix="leave it out")
 
 
-def read_rule(concurrency: int, confidence: int) -> Rule:
-    """Return the rule of two flags.
+def read_rule(concurrency: int, confidence: int, *, diverse: bool = False) -> Rule:
+    """Return the rule of three flags.
 
     Raises:
         UserError: out of range, or it could never be met.
@@ -95,7 +95,7 @@ def read_rule(concurrency: int, confidence: int) -> Rule:
         fix = "add --confidence 1 to trust a single node" if concurrency == 1 else "raise --concurrency"
         raise UserError(f"is more than --concurrency {concurrency}", where=f"--confidence {confidence}", fix=fix)
     try:
-        return make_rule(replication=concurrency, confidence=confidence)
+        return make_rule(replication=concurrency, confidence=confidence, diverse=diverse)
     except ModelError as error:
         flag, value = ("--confidence", confidence) if error.field == "confidence" else ("--concurrency", concurrency)
         raise UserError(error.problem, where=f"{flag} {value}", fix="choose another number") from error

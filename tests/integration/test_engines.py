@@ -6,8 +6,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 import platform
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +80,22 @@ def test_the_leak_probe_leaves_the_same_machine(house: Any, engine: str) -> None
 @pytest.mark.parametrize("name", ["word_count", "svd"])
 def test_functions_leave_the_same_machine_on_aarch64(house: Any, name: str) -> None:
     compare(house, aarch64(), **sample(name))
+
+
+def test_a_diverse_run_agrees_and_bun_can_audit(tmp_path: Path) -> None:
+    _, bun = BINARIES["bun"]
+    other_engine("bun")
+    path = f"{bun.parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "BACALHAU_DIR": str(tmp_path), "PATH": path}
+
+    def bacalhau(*arguments: str) -> Any:
+        command = [sys.executable, "-m", "bacalhau", *arguments, "--json"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=True)
+        return json.loads(done.stdout)
+
+    report = bacalhau("run", "python", "-c", "print(id(object()))", "--diverse")
+    assert report["verdict"] == "agreed"
+    assert {receipt["engine"] for receipt in report["receipts"]} == {"pyodide-node", "pyodide-bun"}
+    assert len({receipt["state_digest"] for receipt in report["receipts"]}) == 1
+    (rerun,) = bacalhau("audit", report["record"], "--rerun", "--engine", "bun")["reruns"]
+    assert (rerun["engine"], rerun["ok"]) == ("pyodide-bun", True)

@@ -143,11 +143,17 @@ class Desk:
     read_output: object
     prepare: object = fake_prepare
     knows_runtime: object = lambda _runtime: True
+    asked: list = field(default_factory=list)
+    """(host, strict) of every engine that was made."""
+
+    def make_engine(self, host="node", *, strict=False):
+        self.asked.append((host, strict))
+        return self.engine
 
     def services(self):
         return Services(
             home=self.home,
-            make_engine=lambda: self.engine,
+            make_engine=self.make_engine,
             prepare=self.prepare,
             knows_runtime=lambda runtime: self.knows_runtime(runtime),
         )

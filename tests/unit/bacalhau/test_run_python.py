@@ -258,7 +258,7 @@ def test_an_interrupt_is_told_in_one_line(desk):
         (["-c", "1", "--fuel", "5"], "does not count fuel"),
         (["-c", "1", "--no-wait"], "--no-wait"),
         (["-c", "1", "--no-deterministic"], "--no-deterministic"),
-        (["-c", "1", "--diverse"], "--diverse"),
+        (["-c", "1", "--isolation", "none"], "--isolation"),
         (["-c", "1", "--concurrency", "0", "--confidence", "0"], "0: must be 1 to 1000"),
         (["-c", "1", "--confidence", "4"], "is more than --concurrency 3"),
         (["-c", "1", "--confidence", "two"], "'two' is not a valid integer"),
@@ -292,3 +292,10 @@ def test_nothing_is_laid_out_without_agreement(desk, tmp_path):
     desk.engine = FakeEngine(each_different)
     assert desk("run", "python", desk.function, "--output-dir", "here").code == 1
     assert not (tmp_path / "here").exists()
+
+
+def test_diverse_nodes_take_node_and_bun_in_turn_and_strict_reaches_every_engine(desk):
+    said = desk("run", "python", "-c", "1", "--diverse", "--isolation", "strict", "--json")
+    assert desk.asked == [("node", True), ("bun", True)]
+    # The fake engine calls itself the same everywhere: diversity was asked for and is not there.
+    assert (said.code, said.json["verdict"]) == (1, "too-few")
