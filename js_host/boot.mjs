@@ -4,7 +4,7 @@
 // It follows the steps of that file for the pinned release: settings, module, bootstrap, streams.
 
 import { installDevices } from "./devices.mjs";
-import { boundDisk } from "./disk.mjs";
+import { boundDisk, boundPipes } from "./disk.mjs";
 import { replaceImports } from "./imports.mjs";
 
 const WRITABLE = ["/work", "/tmp", "/outputs"];
@@ -77,6 +77,7 @@ export async function bootPython({ createModule, wasm, stdlib, guest, world }) {
 function prepareFileSystem(Module, stdlib, guest, diskLimit) {
   const { FS } = Module;
   boundDisk(Module, diskLimit);
+  boundPipes(Module);
   Module.API.pyVersionTuple = [3, 14, 2];
   Module.API.sitePackages = "/lib/python3.14/site-packages";
   FS.mkdirTree(Module.API.sitePackages);

@@ -5,10 +5,16 @@
 
 import { sortedByUtf8 } from "./utf8_order.mjs";
 
-const ENOSPC = 51;
+const [ENOSPC, EAGAIN] = [51, 6];
+
+/** What a pipe holds until it is read, as on Linux. */
+const PIPE_BYTES = 65536;
 
 /** Charge of an empty file, directory or link: what its node costs the host, roughly. */
 const NODE_BYTES = 1024;
+
+/** What one character of a link's target costs in the host's strings, at most. */
+const BYTES_PER_CHARACTER = 2;
 
 /**
  * Change the operations of Emscripten's memory file system in place.
@@ -36,11 +42,18 @@ export function boundDisk(Module, limit) {
   // Order of creation is an accident of the program.
   dir.node.readdir = (node) => [".", "..", ...sortedByUtf8(Object.keys(node.contents))];
 
-  const { mknod, rename, unlink, rmdir } = dir.node;
+  const { mknod, rename, unlink, rmdir, symlink } = dir.node;
   dir.node.mknod = (parent, name, mode, device) => {
     if (used + NODE_BYTES > limit) throw new FS.ErrnoError(ENOSPC);
     const node = mknod(parent, name, mode, device);
     charge(node, NODE_BYTES);
+    return node;
+  };
+  dir.node.symlink = (parent, name, target) => {
+    const bytes = NODE_BYTES + target.length * BYTES_PER_CHARACTER;
+    if (used + bytes > limit) throw new FS.ErrnoError(ENOSPC);
+    const node = symlink(parent, name, target);
+    charge(node, bytes);
     return node;
   };
   dir.node.rename = (node, parent, name) => {
@@ -68,5 +81,20 @@ export function boundDisk(Module, limit) {
   file.stream.write = (stream, buffer, offset, length, position, canOwn) => {
     charge(stream.node, NODE_BYTES + Math.max(stream.node.usedBytes, position + length));
     return write(stream, buffer, offset, length, position, canOwn);
+  };
+}
+
+/**
+ * Bound what pipes hold, in place. With nobody to read at the same time, a full pipe is an error and not a wait.
+ *
+ * @param {object} Module the Emscripten module
+ */
+export function boundPipes({ FS, PIPEFS }) {
+  const ops = PIPEFS.stream_ops;
+  const { write } = ops;
+  ops.write = (stream, buffer, offset, length, position) => {
+    const held = stream.node.pipe.buckets.reduce((sum, bucket) => sum + bucket.offset - bucket.roffset, 0);
+    if (length > 0 && held >= PIPE_BYTES) throw new FS.ErrnoError(EAGAIN);
+    return write(stream, buffer, offset, Math.min(length, PIPE_BYTES - held), position);
   };
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { boundDisk } from "../../../js_host/disk.mjs";
+import { boundDisk, boundPipes } from "../../../js_host/disk.mjs";
 import { ErrnoError } from "./fake_fs.mjs";
 
 const LIMIT = 10_000;
@@ -20,6 +20,7 @@ beforeEach(() => {
             for (const old of Object.keys(parent.contents)) if (parent.contents[old] === node) delete parent.contents[old];
             parent.contents[name] = node;
           },
+          symlink: (parent, name, target) => (parent.contents[name] = { link: target }),
           unlink: (parent, name) => delete parent.contents[name],
           rmdir: (parent, name) => delete parent.contents[name],
         },
@@ -87,4 +88,32 @@ test("renaming a file to its own name frees nothing", () => {
 test("listings are in UTF-8 order", () => {
   for (const name of ["b", "\u{1F600}", "a", "\uFF5E"]) make(name);
   assert.deepEqual(dir.readdir(root), [".", "..", "a", "b", "\uFF5E", "\u{1F600}"]);
+});
+
+test("links are charged with their targets", () => {
+  assert.throws(() => dir.symlink(root, "a", "x".repeat(LIMIT / 2)), isFull);
+  dir.symlink(root, "b", "x".repeat((LIMIT - NODE) / 2));
+  assert.throws(() => dir.symlink(root, "c", ""), isFull);
+  dir.unlink(root, "b");
+  dir.symlink(root, "c", "");
+});
+
+test("a pipe takes 64 KiB, then nothing until it is read", () => {
+  const node = { pipe: { buckets: [] } };
+  const PIPEFS = {
+    stream_ops: {
+      write: (stream, _buffer, _offset, length) => {
+        stream.node.pipe.buckets.push({ offset: length, roffset: 0 });
+        return length;
+      },
+    },
+  };
+  boundPipes({ FS: { ErrnoError }, PIPEFS });
+  const pipe = (length) => PIPEFS.stream_ops.write({ node }, null, 0, length);
+  assert.equal(pipe(65_000), 65_000);
+  assert.equal(pipe(1000), 536);
+  assert.throws(() => pipe(1), (error) => error.errno === 6);
+  assert.equal(pipe(0), 0);
+  node.pipe.buckets[0].roffset = 10;
+  assert.equal(pipe(1000), 10);
 });
