@@ -93,7 +93,7 @@ class _Inquiry:
                 fix = "build one with `pyodide build` (pyodide-build), or use a package that docs/packages.md lists"
             else:
                 problem = f"{name} has no wheel at all, only source"
-                fix = "copy its source beside function.py if it is pure Python, or build a wheel of it with `pyodide build`"
+                fix = "copy its source beside function.py if it is pure Python, or build it with `pyodide build`"
             return UserError(problem, where=self._place(name), fix=fix)
         return None
 
