@@ -44,7 +44,11 @@ export function instrument(bytes, { kind, nan = true, fuel = true }) {
   if (isSide && module.sections[0]?.name !== DYLINK) throw new WasmError(`a side module begins with section ${DYLINK}`);
   const report = { functions: module.bodies.length, instructions: 0, payments: 0, nan_makers: 0, nan_sites: 0 };
   const counter = isSide ? module.importedGlobals : module.globals;
-  const globalIndex = fuel && isSide ? (index) => (index < counter ? index : index + 1) : (index) => index;
+  const globalIndex = (index) => {
+    // Behind the last global the counter would come to stand.
+    if (index >= module.globals) throw new WasmError(`global ${index} does not exist`);
+    return fuel && isSide && index >= counter ? index + 1 : index;
+  };
   const context = { module, isSide, nan, countsFuel: fuel, fuel: counter, globalIndex, report };
   return { bytes: writeModule(context), report };
 }

@@ -148,7 +148,7 @@ for (const [shape, codes] of Object.entries(makers)) each(codes, (code) => (make
 for (const [shape, codes] of Object.entries(readers)) each(codes, (code) => (readsNanAsOne[code] = shape));
 
 /** Fuel for instructions that no machine code stands for. */
-each([0x01, 0x02, 0x03, [0x05, 0x07], 0x0b, [0x18, 0x1a], [0x20, 0x22], [0x41, 0x44], 0x20c], (code) => (weightOf[code] = 0));
+each([0x01, 0x02, 0x03, [0x05, 0x07], 0x0b, [0x18, 0x1a], [0x20, 0x22], [0x41, 0x44], 0xd0, 0xd2, 0x20c], (code) => (weightOf[code] = 0));
 /** Division and square root, which take some ten times as long as an addition. */
 each([[0x6d, 0x70], [0x7f, 0x82], 0x91, 0x95, 0x9f, 0xa3, 0x2e3, 0x2e7, 0x2ef, 0x2f3], (code) => (weightOf[code] = 8));
 /** Calls: the frame that is made and taken down, and the check of the callee's type. */
