@@ -82,16 +82,18 @@ function checkPath(to, count) {
   }
 }
 
-/** Tell whether a link at output path `to` leads to a place in the same output (`outputs/<name>`). */
+/**
+ * Tell whether a link at output path `to` leads to a place in the same output (`outputs/<name>`).
+ *
+ * `..` is allowed at the beginning only: the link's own directories are real, so counting them is exact; after the name
+ * of another link it would count from wherever that leads. Export has the same rule (storage/unixfs_export.py).
+ */
 function staysInside(to, target) {
-  if (target.startsWith("/")) return false;
-  const at = to.split("/").slice(0, -1);
-  for (const part of target.split("/")) {
-    if (part === "..") at.pop();
-    else if (part !== "." && part !== "") at.push(part);
-    if (at.length < 2) return false;
-  }
-  return true;
+  const parts = target.split("/");
+  const down = parts.findIndex((part) => part !== "..");
+  const ups = down < 0 ? parts.length : down;
+  const isRelative = target !== "" && !target.startsWith("/");
+  return isRelative && ups <= to.split("/").length - 3 && !parts.slice(ups).includes("..");
 }
 
 function sendEntry(FS, parent, { kind, path, to, target }) {

@@ -70,6 +70,17 @@ test("links are kept if they stay inside, devices are left out", () => {
   assert.deepEqual(names, ["outputs/outputs/near", "outputs/outputs/deep", "outputs/outputs/deep/up"]);
 });
 
+test("a link counts upwards only where it is certain what it counts from", () => {
+  const { sent } = collect({
+    outputs: {
+      deep: { er: { up: { link: "../.." }, over: { link: "../../.." }, through: { link: "up/../.." }, bare: { link: "" } } },
+      within: { link: "deep/../deep" },
+    },
+  });
+  const links = Object.entries(sent).filter(([, what]) => what.startsWith("-> "));
+  assert.deepEqual(links, [["outputs/outputs/deep/er/up", "-> ../.."]]);
+});
+
 test("an output directory that is gone, or no directory any more, is an empty one", () => {
   for (const tree of [{}, { outputs: null }, { outputs: { link: "/tmp" } }]) {
     assert.equal(collect(tree).sent["outputs/outputs"], "directory");
