@@ -6,6 +6,8 @@
 import { installDevices } from "./devices.mjs";
 import { boundDisk, boundPipes } from "./disk.mjs";
 import { replaceImports } from "./imports.mjs";
+import { FuelMeter } from "./instrument/meter.mjs";
+import { FUEL_NAME } from "./instrument/section_writers.mjs";
 
 const WRITABLE = ["/work", "/tmp", "/outputs"];
 
@@ -29,7 +31,7 @@ const RUNTIME_ENVIRONMENT = Object.freeze({
  * @param {WebAssembly.Module} parts.wasm the compiled main module
  * @param {Uint8Array} parts.stdlib bytes of python_stdlib.zip
  * @param {Record<string, string>} parts.guest our Python modules, by file name
- * @param {object} parts.world {clock, entropy, gate, memoryLimit, stdout, stderr, outcome}
+ * @param {object} parts.world {clock, entropy, gate, memoryLimit, stdout, stderr, outcome}; gets {fuel}
  */
 export async function bootPython({ createModule, wasm, stdlib, guest, world }) {
   const errorMarker = Symbol("error marker");
@@ -62,7 +64,13 @@ export async function bootPython({ createModule, wasm, stdlib, guest, world }) {
       imports.env.JsvError_Check = (value) => (value === errorMarker ? 1 : 0);
       world.gate.guard(imports.env);
       replaceImports(imports.env, { Module, ...world });
-      WebAssembly.instantiate(wasm, imports).then((instance) => receive(instance, wasm));
+      WebAssembly.instantiate(wasm, imports).then((instance) => {
+        // Side modules import the counter from the table; the glue never sees it among the exports.
+        const { [FUEL_NAME]: counter, ...exports } = instance.exports;
+        imports.env[FUEL_NAME] = counter;
+        world.fuel = new FuelMeter(counter);
+        receive({ exports }, wasm);
+      });
       return {};
     },
   };

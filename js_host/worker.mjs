@@ -12,7 +12,9 @@ import { Parent } from "./frames.mjs";
 import { Gate } from "./gate.mjs";
 import { GuestExit } from "./imports.mjs";
 import { handedFs } from "./handed_fs.mjs";
-import { exitProcess, hostMilliseconds, processArguments, readExactly } from "./host.mjs";
+import { exitProcess, hostMilliseconds, processArguments, readExactly, sha256 } from "./host.mjs";
+import { admitOnly } from "./instrument/admission.mjs";
+import { FULL_TANK } from "./instrument/section_writers.mjs";
 import { lockDown } from "./lockdown.mjs";
 import { RemoteTree } from "./remote_tree.mjs";
 import { bootPython } from "./boot.mjs";
@@ -26,6 +28,9 @@ const WRITABLE = new Set(["/work", "/tmp"]);
 
 /** Exit code of a WebAssembly trap (out-of-bounds access and the like): the shell's code for SIGSEGV. */
 const TRAPPED = 139;
+
+/** Exit code of a task that has spent its fuel (function contract). */
+const OUT_OF_FUEL = 152;
 
 /** Exit code where not even our handlers survived what the function did to its interpreter: like any exception. */
 const BROKEN = 1;
@@ -49,6 +54,8 @@ function makeWorld(start) {
     outcome: new Outcome(meter),
     /** The first failure of the host while the guest ran: whatever the guest made of it, there is no outcome. */
     hostFailure: null,
+    /** The fuel meter, from when the main module is instantiated. */
+    fuel: null,
   };
 }
 
@@ -113,6 +120,8 @@ function runGuest(Module, world) {
     else if (error instanceof WebAssembly.RuntimeError) outcome.endWith(TRAPPED);
     else throw error;
   }
+  // The trap may have met JavaScript on its way out, which made something else of it; the counter knows.
+  if (world.fuel.isExhausted) outcome.endWith(OUT_OF_FUEL);
   if (world.hostFailure !== null) throw world.hostFailure;
 }
 
@@ -136,20 +145,23 @@ async function main() {
   phase("boot");
   const { guest } = start.runtime;
   const Module = await bootPython({ createModule, wasm, stdlib, guest, world });
+  admitOnly(WebAssembly, start.side_modules, (bytes) => sha256().update(bytes).digest("hex"));
   prepareGuest(Module, world);
   mountAll(Module, start, world);
 
   phase("run");
   world.clock.reset(start.epoch);
   world.entropy.reset(fromHex(start.entropy_key));
+  world.fuel.fill(start.limits.fuel ?? FULL_TANK);
   runGuest(Module, world);
+  const fuel = world.fuel.spent;
 
   phase("collect");
   const exitCode = collectOutputs(Module, { parent, world, outputs: start.outputs });
   const digest = stateDigest(Module.HEAPU8);
   timings.done = hostMilliseconds() - started;
   const memory = Module.HEAPU8.length;
-  parent.send({ type: "done", exit_code: exitCode, state_digest: digest, memory_bytes: memory, timings_ms: timings });
+  parent.send({ type: "done", exit_code: exitCode, fuel, state_digest: digest, memory_bytes: memory, timings_ms: timings });
 }
 
 try {

@@ -36,6 +36,10 @@ MIN_MEMORY = 64 << 20
 MAX_MEMORY = (4 << 30) - (64 << 10)
 """What 32-bit WebAssembly can address, less the page that stays unmapped."""
 
+DEFAULT_FUEL = 500_000_000_000
+"""Half a minute of Python on a machine of 2020, more or less; --fuel changes it."""
+MAX_FUEL = (1 << 53) - 1
+
 OUTPUT_LIMIT = 256 << 20
 """Bytes of all outputs of one execution."""
 
@@ -160,11 +164,10 @@ def _limits(request: Request) -> Limits:
     memory = parse_bytes(request.memory, where="--memory")
     if not MIN_MEMORY <= memory <= MAX_MEMORY:
         raise UserError(f"{request.memory} is out of range", where="--memory", fix="choose between 64Mb and 4095Mb")
-    if request.fuel is not None:
-        raise UserError(
-            "this runtime does not count fuel", where="--fuel", fix="leave it out; --timeout guards the host"
-        )
-    return Limits(fuel=None, memory=memory // 65536 * 65536, output=OUTPUT_LIMIT)
+    fuel = DEFAULT_FUEL if request.fuel is None else request.fuel
+    if not 0 < fuel <= MAX_FUEL:
+        raise UserError(f"{fuel} is out of range", where="--fuel", fix=f"choose between 1 and {MAX_FUEL}")
+    return Limits(fuel=fuel, memory=memory // 65536 * 65536, output=OUTPUT_LIMIT)
 
 
 def _wanted(request: Request, store: BlockStore) -> list[tuple[str, CID | Path]]:

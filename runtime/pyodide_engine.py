@@ -21,11 +21,13 @@ from runtime.engine import Execution, Plan, Progress, UndeterminedError, silent
 from runtime.engine_host import EngineHost, find_host
 from runtime.frames import Frame
 from runtime.input_server import InputServer
+from runtime.instrumentation_client import InstrumentedCache, Rewriter
 from runtime.jail import JailReport, Level, at_level, require_strict
 from runtime.jail_probe_client import probe, probe_layers
+from runtime.node_client import find_node
 from runtime.output_assembly import FRAME_TYPES, OutputAssembly
 from runtime.prepared_runtime import RuntimeDirectory, open_runtime
-from runtime.wheel_store import WheelCache, index_wheel
+from runtime.wheel_store import STORED, WheelCache, index_wheel
 from runtime.worker_transport import Worker, start_worker
 from storage.blocks import BlockStore
 from storage.errors import UnavailableError, UserError, VerificationError
@@ -65,7 +67,11 @@ class PyodideEngine:
         server = InputServer(reader)
         with ExitStack() as stack:
             opened = _Descriptors(stack)
-            start = _start_frame(plan, runtime, server, opened, self._wheel_members(plan, store, opened))
+            instrumented = InstrumentedCache(
+                self.wheels_dir / "instrumented", Rewriter(host_dir=runtime.path, node=find_node())
+            )
+            wheels = self._wheel_files(plan, store, opened, instrumented)
+            start = _start_frame(plan, runtime, server, opened, instrumented, wheels)
             worker = stack.enter_context(
                 start_worker(
                     self.host,
@@ -105,17 +111,40 @@ class PyodideEngine:
         """End the executions that are under way and refuse later ones; see `runtime.engine.Engine.stop`."""
         self._live.stop()
 
-    def _wheel_members(self, plan: Plan, store: BlockStore, opened: _Descriptors) -> list[list[Any]]:
-        """List the files of all wheels with where their bytes are: [path, descriptor, offset, packed, size, method]."""
+    def _wheel_files(
+        self, plan: Plan, store: BlockStore, opened: _Descriptors, instrumented: InstrumentedCache
+    ) -> _WheelFiles:
+        """List the files of all wheels with where their bytes are; compiled modules come instrumented."""
         cache = WheelCache(self.wheels_dir)
         members: dict[str, list[Any]] = {}
+        digests = set()
         for wheel in plan.lock.wheels:
             file = opened.keep(cache.open(wheel, store))
-            for member in index_wheel(file, where=wheel.file_name):
-                if not member.is_dir:
-                    place = [file.fileno(), member.offset, member.compressed_size, member.size, member.method]
-                    members.setdefault(member.path, [member.path, *place])
-        return [members[path] for path in sorted(members, key=str.encode)]
+            index = index_wheel(file, where=wheel.file_name)
+            pack = instrumented.open_wheel(file, wheel.sha256, index, where=wheel.file_name)
+            pack_fd = opened.keep(pack.file).fileno()
+            modules = {module.name: module for module in pack.modules}
+            for member in index:
+                if member.is_dir:
+                    continue
+                place = [file.fileno(), member.offset, member.compressed_size, member.size, member.method]
+                if (module := modules.get(member.path)) is not None:
+                    place = [pack_fd, module.offset, module.size, module.size, STORED]
+                    digests.add(module.sha256)
+                members.setdefault(member.path, [member.path, *place])
+        return _WheelFiles(
+            members=[members[path] for path in sorted(members, key=str.encode)], side_modules=sorted(digests)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WheelFiles:
+    """What the worker is told of the wheels."""
+
+    members: list[list[Any]]
+    """[path, descriptor, offset, packed size, size, zip method]."""
+    side_modules: list[str]
+    """sha-256 of the modules that may be loaded, hex."""
 
 
 class _LiveWorkers:
@@ -170,24 +199,32 @@ class _Descriptors:
 
 
 def _start_frame(
-    plan: Plan, runtime: RuntimeDirectory, server: InputServer, opened: _Descriptors, members: list[list[Any]]
+    plan: Plan,
+    runtime: RuntimeDirectory,
+    server: InputServer,
+    opened: _Descriptors,
+    instrumented: InstrumentedCache,
+    wheels: _WheelFiles,
 ) -> Frame:
     mounts = _mounts(plan, server)
+    main = instrumented.open_main(runtime.path / "pyodide.asm.wasm")
+    limits = plan.input.limits
     return Frame(
         header={
             "type": "start",
             "runtime": {
                 "glue": "./pyodide.asm.mjs",
-                "wasm": _file(opened, runtime.path / "pyodide.asm.wasm"),
+                "wasm": {"fd": opened.keep(main.file).fileno(), "size": main.modules[0].size},
                 "stdlib": _file(opened, runtime.path / "python_stdlib.zip"),
                 "guest": {name: (runtime.path / "guest" / name).read_text("utf-8") for name in runtime.guest_modules},
             },
-            "wheel_members": members,
+            "wheel_members": wheels.members,
+            "side_modules": wheels.side_modules,
             "mounts": mounts,
             "outputs": [{"name": output.name, "path": output.path} for output in plan.input.outputs],
             "epoch": plan.input.epoch,
             "entropy_key": entropy_key(plan),
-            "limits": {"memory": plan.input.limits.memory, "output": plan.input.limits.output},
+            "limits": {"fuel": limits.fuel, "memory": limits.memory, "output": limits.output},
             "guest": _guest_task(plan),
         }
     )
@@ -286,6 +323,7 @@ def _execution(plan: Plan, done: Frame, assembly: OutputAssembly, engine: Engine
     header = done.header
     try:
         exit_code, state_digest = _exit_code(header["exit_code"]), _state_digest(header["state_digest"])
+        fuel = _fuel(header["fuel"])
         timings = {str(name): _seconds(ms) for name, ms in header["timings_ms"].items()}
         output = assembly.finish(exit_code)
     except (KeyError, TypeError, ValueError, AttributeError, VerificationError) as error:
@@ -294,7 +332,7 @@ def _execution(plan: Plan, done: Frame, assembly: OutputAssembly, engine: Engine
         task=plan.task,
         output=output,
         exit_code=exit_code,
-        fuel=None,
+        fuel=fuel,
         state_digest=state_digest,
         engine=engine,
         timings_s=timings,
@@ -304,6 +342,12 @@ def _execution(plan: Plan, done: Frame, assembly: OutputAssembly, engine: Engine
 def _exit_code(value: object) -> int:
     if type(value) is not int or not 0 <= value <= 255:
         raise ValueError(f"exit code {value!r}")
+    return value
+
+
+def _fuel(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"fuel {value!r}")
     return value
 
 

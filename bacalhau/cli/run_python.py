@@ -30,7 +30,7 @@ from verifier.model import ModelError, Rule
 @click.option(
     "--epoch", type=int, default=DEFAULT_EPOCH, show_default=True, help="When the clock starts, Unix seconds."
 )
-@click.option("--fuel", type=int, metavar="N", help="Instructions to spend (not with this runtime).")
+@click.option("--fuel", type=int, metavar="N", help="Fuel to spend; about one unit for each instruction.")
 @click.option("--memory", default=DEFAULT_MEMORY, show_default=True, help="Memory of the function.")
 @click.option("--concurrency", type=int, default=DEFAULT_REPLICATION, show_default=True, help="Nodes that run it.")
 @click.option("--confidence", type=int, default=DEFAULT_CONFIDENCE, show_default=True, help="Nodes that must agree.")
@@ -79,10 +79,6 @@ def refuse_unbuilt(flags: dict[str, Any]) -> None:
         raise UserError("only deterministic runs exist", where="--no-deterministic", fix="leave it out")
     if not flags["wait"]:
         raise UserError("needs a node that goes on when this ends", where="--no-wait", fix="leave it out")
-    if flags["fuel"] is not None:
-        raise UserError(
-            "this runtime does not count fuel", where="--fuel", fix="leave it out; --timeout guards the host"
-        )
 
 
 def read_rule(concurrency: int, confidence: int, *, diverse: bool = False) -> Rule:

@@ -74,7 +74,7 @@ CALLS = {
     "--memory text": ({"memory": "much"}, "--memory: 'much' is not a size"),
     "--epoch": ({"epoch": -1}, "--epoch: -1 is out of range"),
     "--timeout": ({"timeout_s": float("nan")}, "--timeout: nan is out of range"),
-    "--fuel": ({"fuel": 1}, "this runtime does not count fuel"),
+    "--fuel": ({"fuel": 0}, "0 is out of range"),
     "--entry odd": ({"entry": "a b"}, "--entry: 'a b' is not the name of a function"),
     "--entry": ({"entry": "start"}, "has no entry point 'start' (it defines main)"),
     "-i path": ({"data": "no/such/file"}, "-i no/such/file: is neither a CID nor an existing path"),

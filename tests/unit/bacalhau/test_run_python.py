@@ -255,7 +255,7 @@ def test_an_interrupt_is_told_in_one_line(desk):
     [
         ([], "no function is given"),
         (["f.py", "-c", "1"], "both given"),
-        (["-c", "1", "--fuel", "5"], "does not count fuel"),
+        (["-c", "1", "--fuel", "much"], "'much' is not a valid integer"),
         (["-c", "1", "--no-wait"], "--no-wait"),
         (["-c", "1", "--no-deterministic"], "--no-deterministic"),
         (["-c", "1", "--isolation", "none"], "--isolation"),

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import js_host
 from runtime.engine import Plan
 from runtime.engine_host import EngineHost
 from runtime.plan import make_plan
@@ -10,6 +11,11 @@ from storage.blocks import BlockStore
 from storage.unixfs_import import Importer
 from storage.unixfs_tree import TreeBuilder
 from verifier.model import Function, Input, Limits, Lock, Runtime, RuntimeFile, store_node
+
+EMPTY_MODULE = b"\0asm\1\0\0\0"
+REWRITER = [
+    name for name in js_host.HOST_MODULES if name.startswith("instrument/") or name in ("frames.mjs", "host.mjs")
+]
 
 PRELUDE = """#!{python} -I
 import json, os, struct, sys, time, signal
@@ -33,7 +39,7 @@ def ask(**header):
     send(header)
     return receive()
 def done(**fields):
-    send(dict(dict(type="done", exit_code=0, state_digest="0" * 64, timings_ms=dict(boot=1)), **fields))
+    send(dict(dict(type="done", exit_code=0, fuel=1, state_digest="0" * 64, timings_ms=dict(boot=1)), **fields))
 start, _ = receive()
 """
 
@@ -47,14 +53,16 @@ def stand_in(folder: Path, script: str) -> EngineHost:
 
 
 def tiny_plan(store: BlockStore, *, data: bytes = b"", output_limit: int = 1 << 20, wall_clock_s: float = 20.0) -> Plan:
-    """Return a plan whose runtime is of two empty files."""
+    """Return a plan whose runtime has an empty main module and the real rewriter, and nothing else of substance."""
     importer = Importer(store)
     tree = TreeBuilder(importer)
     tree.add_file("function.py", b"def main(data): pass\n")
-    empty = importer.bytes(b"-")
+    contents = {"pyodide.asm.wasm": EMPTY_MODULE, "python_stdlib.zip": b"-", "worker.mjs": b"-"}
+    for name in REWRITER:
+        contents[name] = (js_host.HOST_DIR / name).read_bytes()
     files = tuple(
-        RuntimeFile(path=name, size=1, cid=empty.cid)
-        for name in ("pyodide.asm.wasm", "python_stdlib.zip", "worker.mjs")
+        RuntimeFile(path=name, size=len(contents[name]), cid=importer.bytes(contents[name]).cid)
+        for name in sorted(contents)
     )
     runtime = store_node(store, Runtime(profile="pyodide-1", pyodide="314.0.3", files=files))
     lock = Lock(python="3.14", platform="pyemscripten_2026_0_wasm32", wheels=())
