@@ -20,6 +20,12 @@ from bacalhau.terminal_text import clean, one_line, visible
 _GOOD: Final = "bold green"
 _BAD: Final = "bold red"
 _UNSURE: Final = "bold yellow"
+_LIMITS: Final = {
+    137: " (out of memory: --memory raises it)",
+    152: " (out of fuel: --fuel raises it)",
+    153: " (more output than a run may give)",
+}
+"""What the function contract means by some exit codes; a function may also return them by itself."""
 _WIDE: Final = 10_000
 """Columns where no terminal is: lines are for programs then, which do not want them wrapped."""
 
@@ -89,7 +95,8 @@ def _print_verdict(console: Console, report: Mapping[str, Any]) -> None:
         console.print(Text.assemble((f"not verified ({report['verdict']})", _BAD), f": {one_line(report['reason'])}"))
         return
     failed = report["exit_code"] != 0
-    said = f"the function failed with exit code {report['exit_code']}, " if failed else ""
+    limit = _LIMITS.get(report["exit_code"], "")
+    said = f"the function failed with exit code {report['exit_code']}{limit}, " if failed else ""
     word = ("verified", _UNSURE if failed else _GOOD)
     console.print(Text.assemble(word, f": {said}{agreeing} of {len(receipts)} nodes agree"))
 
