@@ -15,7 +15,7 @@ const WRITABLE = ["/work", "/tmp", "/outputs"];
 const ENVIRONMENT = {
   HOME: "/work", USER: "faas", LOGNAME: "faas", PATH: "/usr/bin", PWD: "/work", LANG: "C.UTF-8", LC_ALL: "C.UTF-8",
   TZ: "UTC", TMPDIR: "/tmp", _: "/usr/bin/python3", PYTHONHASHSEED: "0", PYTHONDONTWRITEBYTECODE: "1",
-  PYTHONINSPECT: "1", PYTHONNOUSERSITE: "1", MPLBACKEND: "agg",
+  PYTHONINSPECT: "1", PYTHONNOUSERSITE: "1", PYTHONUNBUFFERED: "1", MPLBACKEND: "agg",
 };
 
 const RUNTIME_ENVIRONMENT = Object.freeze({

@@ -33,26 +33,58 @@ export class OutputMeter {
   }
 }
 
-/** Collects one stream in pieces. */
+/** Small writes are gathered in blocks of this size: Python writes each part of each line on its own. */
+const BLOCK_BYTES = 65536;
+
+/** Collects one stream. */
 export class Collected {
-  pieces = [];
+  #full = [];
+  #block = null;
+  #used = 0;
 
   /** @param {OutputMeter} meter shared by all outputs of the task */
   constructor(meter) {
     this.meter = meter;
   }
 
+  /** What was written, in order. */
+  get pieces() {
+    return this.#used === 0 ? [...this.#full] : [...this.#full, this.#block.subarray(0, this.#used)];
+  }
+
   /** Keep what fits; throw at the first byte that does not. */
   write(bytes) {
     const fits = Math.min(bytes.length, this.meter.room);
-    if (fits > 0) this.pieces.push(bytes.slice(0, fits));
+    if (fits > 0) this.#keep(bytes.subarray(0, fits));
     this.meter.take(fits);
     if (fits < bytes.length) this.meter.take(bytes.length - fits);
+  }
+
+  /** Forget what was written; it still counts against the limit. */
+  clear() {
+    this.#full = [];
+    this.#used = 0;
   }
 
   /** The last piece as text, for reports of the host's own failures. */
   text() {
     return new TextDecoder().decode(this.pieces.at(-1));
+  }
+
+  #keep(bytes) {
+    if (bytes.length > BLOCK_BYTES - this.#used) this.#endBlock();
+    if (bytes.length > BLOCK_BYTES) {
+      this.#full.push(bytes.slice());
+      return;
+    }
+    this.#block ??= new Uint8Array(BLOCK_BYTES);
+    this.#block.set(bytes, this.#used);
+    this.#used += bytes.length;
+  }
+
+  #endBlock() {
+    if (this.#used > 0) this.#full.push(this.#block.slice(0, this.#used));
+    this.#used = 0;
   }
 }
 
@@ -76,7 +108,7 @@ export class Outcome {
   /** The run ended before the function returned: there is no result. */
   endWith(exitCode) {
     this.exitCode = exitCode;
-    this.result.pieces.length = 0;
+    this.result.clear();
   }
 }
 

@@ -3,30 +3,16 @@
 // Every sequence written here leaves the operand stack as it found it, and uses only locals that it added.
 
 import { ByteWriter } from "./bytes.mjs";
+import { CANONICAL } from "./canonical_nan.mjs";
 import { PAYS_BY_SIZE } from "./fuel_plan.mjs";
 import { VALUE } from "./module_reader.mjs";
 import { FLOAT, OP } from "./opcodes.mjs";
+import { STACK_LIMIT } from "./stack_plan.mjs";
 
 const EMPTY_TYPE = 0x40;
 
-/** The canonical NaN: positive, quiet, no payload (core specification 4.3.3). */
-const F32_NAN = [0x00, 0x00, 0xc0, 0x7f];
-const F64_NAN = [0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xf8, 0x7f];
-
-const [V128_CONST, F32X4_EQ, F64X2_EQ, V128_BITSELECT] = [[0xfd, 0x0c], [0xfd, 0x41], [0xfd, 0x47], [0xfd, 0x52]];
-
-/** Per FLOAT shape: type of the scratch local, the canonical NaN, the test for "not NaN", and the choice. */
-const CANONICAL = {
-  [FLOAT.F32]: { type: VALUE.F32, nan: [OP.F32_CONST, ...F32_NAN], equal: [OP.F32_EQ], choose: [OP.SELECT] },
-  [FLOAT.F64]: { type: VALUE.F64, nan: [OP.F64_CONST, ...F64_NAN], equal: [OP.F64_EQ], choose: [OP.SELECT] },
-  [FLOAT.F32X4]: {
-    type: VALUE.V128, nan: [...V128_CONST, ...F32_NAN, ...F32_NAN, ...F32_NAN, ...F32_NAN], equal: F32X4_EQ,
-    choose: V128_BITSELECT,
-  },
-  [FLOAT.F64X2]: {
-    type: VALUE.V128, nan: [...V128_CONST, ...F64_NAN, ...F64_NAN], equal: F64X2_EQ, choose: V128_BITSELECT,
-  },
-};
+/** Key of the scratch local that holds the stack pointer, besides those that hold a value for a moment. */
+const STACK_SAVED = "stack pointer";
 
 export class FunctionWriter {
   #code = new ByteWriter(1 << 16);
@@ -41,22 +27,28 @@ export class FunctionWriter {
 
   /**
    * @param {Uint8Array} bytes the module
-   * @param {object} where in the instrumented module: {fuel: index of the counter, globalIndex: of a global of `bytes`}
+   * @param {object} where in the instrumented module: {fuel, stackPointer: indices of these globals, globalIndex: of a
+   *   global of `bytes`, addedTypes: [{results, index}] of functions without parameters}
    */
-  constructor(bytes, { fuel, globalIndex }) {
+  constructor(bytes, { fuel, stackPointer, globalIndex, addedTypes }) {
     this.bytes = bytes;
     this.fuel = fuel;
+    this.stackPointer = stackPointer;
     this.globalIndex = globalIndex;
+    this.addedTypes = addedTypes;
   }
 
   /**
    * Return the new body, without its length, as a writer that is valid until the next call.
    *
    * @param {import("./function_reader.mjs").Instructions} body
-   * @param {import("./fuel_plan.mjs").FuelPlan | null} fuelPlan null to count no fuel
-   * @param {import("./nan_plan.mjs").NanPlan | null} nanPlan null to leave NaNs as they are
+   * @param {object} plans
+   * @param {import("./fuel_plan.mjs").FuelPlan | null} plans.fuelPlan null to count no fuel
+   * @param {import("./stack_plan.mjs").StackPlan | null} plans.stackPlan null to leave the stack as it is
+   * @param {import("./nan_plan.mjs").NanPlan | null} plans.nanPlan null to leave NaNs as they are
+   * @param {number[]} plans.results types of the function's results
    */
-  write(body, fuelPlan, nanPlan) {
+  write(body, { fuelPlan, stackPlan, nanPlan, results }) {
     this.#code.clear();
     this.#scratch.clear();
     this.#added = [];
@@ -65,15 +57,22 @@ export class FunctionWriter {
     this.#depth = 1;
     this.#closedAt = 0;
     if (fuelPlan) this.#pay(fuelPlan.entry, fuelPlan.calls);
+    const takes = stackPlan?.takes ?? 0;
+    if (takes > 0) this.#takeStack(stackPlan, results);
     const movesNan = nanPlan !== null && nanPlan.sites > 0;
     for (let i = 0; i < body.count; i++) {
       const code = body.code[i];
       if (fuelPlan) this.#beforeInstruction(i, code, fuelPlan);
       if (code === OP.GLOBAL_GET || code === OP.GLOBAL_SET) this.#moveGlobal(i, code);
+      else if (takes > 0 && code === OP.RETURN) this.#leaveByBranch(i);
+      else if (takes > 0 && code === OP.DELEGATE) this.#delegateOut(i);
       else if (movesNan && nanPlan.after[i] !== FLOAT.NONE) this.#makeCanonical(i, CANONICAL[nanPlan.after[i]]);
+      if (i === stackPlan?.framedAt) this.#checkFrame(i);
+      if (stackPlan?.catches && (code === OP.CATCH || code === OP.CATCH_ALL)) this.#putStackBack(i);
       if (fuelPlan && (code === OP.END || code === OP.DELEGATE)) this.#afterBlock(i);
     }
     this.#copyTo(body.count);
+    if (takes > 0) this.#giveStackBack(takes);
     return this.#withLocals(body.declarations);
   }
 
@@ -114,6 +113,61 @@ export class FunctionWriter {
     this.#indexed(OP.LOCAL_GET, value);
     this.#code.all(equal);
     this.#code.all(choose);
+  }
+
+  // Stack. The body becomes a block, so that there is one way out, behind which the stack pointer is put back. A
+  // function that catches keeps the pointer in a local: what threw from below has left it where it was there.
+
+  #takeStack({ takes, catches }, results) {
+    this.#indexed(OP.GLOBAL_GET, this.stackPointer);
+    this.#i32Constant(takes);
+    this.#code.u8(OP.I32_SUB);
+    if (catches) this.#indexed(OP.LOCAL_TEE, this.#scratchLocal(STACK_SAVED));
+    this.#indexed(OP.GLOBAL_SET, this.stackPointer);
+    this.#checkStack();
+    this.#code.u8(OP.BLOCK);
+    if (results.length > 1) this.#code.s64(this.addedTypes.find((type) => type.results === results).index);
+    else this.#code.u8(results[0] ?? EMPTY_TYPE);
+  }
+
+  #giveStackBack(takes) {
+    this.#indexed(OP.GLOBAL_GET, this.stackPointer);
+    this.#i32Constant(takes);
+    this.#code.u8(OP.I32_ADD);
+    this.#indexed(OP.GLOBAL_SET, this.stackPointer);
+    this.#code.u8(OP.END);
+  }
+
+  #leaveByBranch(i) {
+    this.#copyTo(i);
+    this.#indexed(OP.BR, this.#depth - 1);
+    this.#copied = this.#body.at[i + 1];
+  }
+
+  /** JavaScriptCore takes a `try` or the function itself to delegate to, and not the block that we have put between. */
+  #delegateOut(i) {
+    const toCaller = this.#depth - 2;
+    if (this.#body.argument[i] !== toCaller) return;
+    this.#copyTo(i);
+    this.#indexed(OP.DELEGATE, toCaller + 1);
+    this.#copied = this.#body.at[i + 1];
+  }
+
+  #checkFrame(i) {
+    this.#copyTo(i + 1);
+    this.#checkStack();
+  }
+
+  #putStackBack(i) {
+    this.#copyTo(i + 1);
+    this.#indexed(OP.LOCAL_GET, this.#scratchLocal(STACK_SAVED));
+    this.#indexed(OP.GLOBAL_SET, this.stackPointer);
+  }
+
+  #checkStack() {
+    this.#indexed(OP.GLOBAL_GET, this.stackPointer);
+    this.#i32Constant(STACK_LIMIT);
+    this.#code.all([OP.I32_LT_U, OP.IF, EMPTY_TYPE, OP.UNREACHABLE, OP.END]);
   }
 
   // Fuel. In a closed loop the count is kept in a local, and put back on every way out.
@@ -171,9 +225,11 @@ export class FunctionWriter {
     this.#indexed(OP.GLOBAL_GET, this.fuel);
     this.#constant(amount);
     this.#code.u8(OP.I64_SUB);
+    // By way of a local: engines do not see that the global is what they have just written.
+    if (check) this.#indexed(OP.LOCAL_TEE, this.#scratchLocal(VALUE.I64));
     this.#indexed(OP.GLOBAL_SET, this.fuel);
     if (!check) return;
-    this.#indexed(OP.GLOBAL_GET, this.fuel);
+    this.#indexed(OP.LOCAL_GET, this.#scratchLocal(VALUE.I64));
     this.#trapIfNegative(() => {});
   }
 
@@ -209,6 +265,11 @@ export class FunctionWriter {
     this.#code.all([OP.UNREACHABLE, OP.END]);
   }
 
+  #i32Constant(value) {
+    this.#code.u8(OP.I32_CONST);
+    this.#code.s64(value);
+  }
+
   #constant(value) {
     this.#code.u8(OP.I64_CONST);
     this.#code.s64(value);
@@ -219,10 +280,12 @@ export class FunctionWriter {
     this.#code.u32(index);
   }
 
-  #scratchLocal(type) {
-    if (!this.#scratch.has(type)) {
-      this.#scratch.set(type, this.#body.locals.length + this.#added.push(type) - 1);
+  /** Index of an added local: one for each type, and one for the stack pointer, which others must not overwrite. */
+  #scratchLocal(key) {
+    if (!this.#scratch.has(key)) {
+      const type = key === STACK_SAVED ? VALUE.I32 : key;
+      this.#scratch.set(key, this.#body.locals.length + this.#added.push(type) - 1);
     }
-    return this.#scratch.get(type);
+    return this.#scratch.get(key);
   }
 }

@@ -35,10 +35,13 @@ const MOST = 1_000_000;
  * @property {number} importedFunctions
  * @property {number} importedGlobals
  * @property {number} globals imported and own
+ * @property {Array<number | null>} globalConstants initial value of each own global that is one i32.const
  * @property {number[]} tagTypes type index of every tag, imported ones first
  * @property {Array<{name: string, kind: number, index: number}>} exports
  * @property {Array<{from: number, to: number}>} bodies of the module's own functions
  */
+
+const I32_CONST = 0x41;
 
 /** Read a module's outline; bodies are left to `function_reader.mjs`. Returns a Module. */
 export function readModule(bytes) {
@@ -48,7 +51,7 @@ export function readModule(bytes) {
   }
   const module = {
     bytes, sections: [], types: [], imports: [], functionTypes: [], importedFunctions: 0, importedGlobals: 0,
-    globals: 0, tagTypes: [], exports: [], bodies: [],
+    globals: 0, globalConstants: [], tagTypes: [], exports: [], bodies: [],
   };
   let last = -1;
   while (!reader.done) {
@@ -86,6 +89,12 @@ const READ = {
     bodies.push({ from: at, to: end });
   }),
 };
+
+/** What decoding and following a body need to know: of the module's own function i. */
+export function scopeOf({ bytes, types, functionTypes, tagTypes, globals, importedFunctions }, i) {
+  const { params, results } = types[functionTypes[importedFunctions + i]];
+  return { bytes, types, functionTypes, tagTypes, globals, params, results };
+}
 
 /** Read a count, then call `item` as often. */
 export function vector(reader, item) {
@@ -166,7 +175,11 @@ export function globalType(reader) {
 
 function readGlobal(reader, module) {
   globalType(reader);
+  const ahead = new ByteReader(reader.bytes, reader.at, reader.end);
+  const isConstant = ahead.u8() === I32_CONST;
+  const value = isConstant ? ahead.s32() : null;
   constantExpression(reader, () => {});
+  module.globalConstants.push(ahead.at === reader.at - 1 ? value : null);
   module.globals += 1;
 }
 
@@ -178,11 +191,12 @@ function readExport(reader) {
 }
 
 /**
- * Step over a constant expression; `onGlobal(from, to, index)` is told where each global's index stands.
+ * Step over a constant expression; `onGlobal(from, to, index)` is told where each global's index stands,
+ * `onFunction(index)` whose address is taken.
  *
  * Extended constants (integer add, sub, mul) are what Emscripten places side modules with.
  */
-export function constantExpression(reader, onGlobal) {
+export function constantExpression(reader, onGlobal, onFunction = () => {}) {
   for (;;) {
     const at = reader.at;
     const opcode = reader.u8();
@@ -191,12 +205,12 @@ export function constantExpression(reader, onGlobal) {
       const from = reader.at;
       const i = reader.u32();
       onGlobal(from, reader.at, i);
-    } else if (opcode === 0x41) reader.s32();
+    } else if (opcode === I32_CONST) reader.s32();
     else if (opcode === 0x42) reader.skipS64();
     else if (opcode === 0x43) reader.skip(4);
     else if (opcode === 0x44) reader.skip(8);
     else if (opcode === 0xd0) reader.skip(1);
-    else if (opcode === 0xd2) reader.u32();
+    else if (opcode === 0xd2) onFunction(reader.u32());
     else if (opcode === 0xfd && reader.u32() === 0x0c) reader.skip(16);
     else if (!CONSTANT_ARITHMETIC.has(opcode)) {
       throw new WasmError(`opcode 0x${opcode.toString(16)} is not a constant`, at);

@@ -1,5 +1,6 @@
 // Sections that change because the fuel counter is one more global: in the main module the last, exported; in a side
-// module an import, before the module's own globals, whose indices move up by one wherever they stand.
+// module an import, before the module's own globals, whose indices move up wherever they stand. A side module that does
+// not know the stack pointer gets that, too.
 //
 // Source: WebAssembly core specification 2.0, 5.5. Each writer gets a reader of the old content and writes the new.
 
@@ -14,14 +15,27 @@ export const FUEL_NAME = "__faas_fuel";
 export const FULL_TANK = Number.MAX_SAFE_INTEGER;
 
 const MUTABLE = 1;
+const FUNCTION_TYPE = 0x60;
 
-const importSection = (reader, out, { isSide }) => {
-  out.u32(reader.u32() + (isSide ? 1 : 0));
+/** Types are added for the blocks around functions with several results (`blockType`). */
+const typeSection = (reader, out, { blockTypes }) => {
+  out.u32(reader.u32() + blockTypes.length);
   out.copy(reader.bytes, reader.at, reader.end);
-  if (!isSide) return;
-  out.name("env");
-  out.name(FUEL_NAME);
-  out.all([KIND.GLOBAL, VALUE.I64, MUTABLE]);
+  for (const results of blockTypes) {
+    out.all([FUNCTION_TYPE, 0]);
+    out.u32(results.length);
+    out.all(results);
+  }
+};
+
+const importSection = (reader, out, { addedImports }) => {
+  out.u32(reader.u32() + addedImports.length);
+  out.copy(reader.bytes, reader.at, reader.end);
+  for (const { name, type } of addedImports) {
+    out.name("env");
+    out.name(name);
+    out.all([KIND.GLOBAL, type, MUTABLE]);
+  }
 };
 
 const globalSection = (reader, out, context) => {
@@ -75,6 +89,7 @@ const dataSection = (reader, out, context) => {
 
 /** By section id. */
 export const SECTION_WRITERS = {
+  [SECTION.TYPE]: typeSection,
   [SECTION.IMPORT]: importSection,
   [SECTION.GLOBAL]: globalSection,
   [SECTION.EXPORT]: exportSection,

@@ -34,6 +34,18 @@ test("what was written is kept as it was", () => {
   assert.equal(textOf(stream), "abc");
 });
 
+test("writes of all sizes come out in order, and small ones together", () => {
+  const stream = new Collected(new OutputMeter(1 << 22));
+  const sizes = [1, 2, 65535, 65536, 3, 200000, 0, 65537, 5, ...Array(5000).fill(40)];
+  const all = sizes.map((size, i) => new Uint8Array(size).fill(i % 251));
+  for (const part of all) stream.write(part);
+  assert.ok(Buffer.concat(all).equals(Buffer.concat(stream.pieces)));
+  assert.ok(stream.pieces.length < 20, `${stream.pieces.length} pieces`);
+  stream.clear();
+  stream.write(bytes("again"));
+  assert.equal(textOf(stream), "again");
+});
+
 test("an outcome has failed until it states otherwise, and states 0 to 255", () => {
   const outcome = new Outcome(new OutputMeter(9));
   assert.equal(outcome.exitCode, 1);

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { instrument } from "../../../js_host/instrument/instrument.mjs";
 import { FULL_TANK } from "../../../js_host/instrument/section_writers.mjs";
 import { randomModule } from "./random_wasm.mjs";
-import { run } from "./wasm_assembly.mjs";
+import { run, STACK_HIGH } from "./wasm_assembly.mjs";
 
 const SEEDS = 300;
 
@@ -18,7 +18,7 @@ function observe(bytes, seed) {
   const values = [exports.f0(seed % 7, seed / 3), exports.f0(3, NaN)].map(bits);
   const memory = Buffer.from(exports.memory.buffer).toString("latin1");
   const fuel = exports.__faas_fuel === undefined ? null : BigInt(FULL_TANK) - exports.__faas_fuel.value;
-  return { values, memory, fuel, weight: exports.weight?.value ?? null };
+  return { values, memory, fuel, weight: exports.weight?.value ?? null, pointer: exports.__stack_pointer?.value ?? null };
 }
 
 const seen = ({ values, memory }) => ({ values, memory });
@@ -56,6 +56,20 @@ test("fuel changes nothing that a program computes", () => {
     const withFuel = instrument(plain, { kind: "main" }).bytes;
     assert.deepEqual(seen(observe(withFuel, seed)), seen(observe(without, seed)), `seed ${seed}`);
   });
+});
+
+test("counting the stack changes nothing that a program computes, and the pointer comes back", () => {
+  let users = 0;
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const { plain } = randomModule(seed, { handlers: true, local: seed % 3 === 0, stack: true });
+    const without = instrument(plain, { kind: "main", stack: false });
+    const counting = instrument(plain, { kind: "main" });
+    const [before, after] = [without, counting].map(({ bytes }) => observe(bytes, seed));
+    assert.deepEqual(after, before, `seed ${seed}`);
+    assert.equal(after.pointer, STACK_HIGH, `seed ${seed}`);
+    users += counting.report.stack_users;
+  }
+  assert.ok(users > SEEDS, "few functions were counted");
 });
 
 test("programs that never look at a NaN's bits compute the same without instrumentation", () => {

@@ -4,7 +4,7 @@
 // every instruction it executes (`counting`): an account of fuel that knows nothing of paths and payments.
 
 import { weightOf } from "../../../js_host/instrument/opcodes.mjs";
-import { assemble, EMPTY, F32, F64, I32, I64, s64, u32 } from "./wasm_assembly.mjs";
+import { assemble, EMPTY, F32, F64, I32, I64, s64, STACK_EXPORTS, STACK_GLOBALS, u32 } from "./wasm_assembly.mjs";
 
 /** mulberry32. */
 export function random(seed) {
@@ -283,10 +283,10 @@ function content() {
 /**
  * @param {number} seed
  * @param {object} options handlers: with try, catch and throw; blind: without instructions that look at a
- *   NaN's bits; local: mostly moves between locals
+ *   NaN's bits; local: mostly moves between locals; stack: with a stack pointer, and functions in a table
  * @returns {{plain: Uint8Array, counting: Uint8Array}} the program, and the same keeping account in global "weight"
  */
-export function randomModule(seed, { handlers = false, blind = false, local = false } = {}) {
+export function randomModule(seed, { handlers = false, blind = false, local = false, stack = false } = {}) {
   const program = new Program(seed, { handlers, blind, local });
   const functions = [program.function(true), program.function(false)];
   const module = (write, globals, exports) => assemble({
@@ -294,8 +294,8 @@ export function randomModule(seed, { handlers = false, blind = false, local = fa
     functions: functions.map((pairs, i) => ({ locals: LOCALS, code: pairs.map(write), export: `f${i}` })),
     tags: [1],
     memory: 1,
-    globals,
-    exports,
+    globals: [...globals, ...(stack ? STACK_GLOBALS : [])],
+    exports: [...exports, ...(stack ? STACK_EXPORTS.map((name, i) => [name, "global", globals.length + i]) : [])],
     data: [[0, 0x41, 0, 0x0b, u32(2048), content()]],
   });
   const plain = ([code, bytes]) => [code, bytes];

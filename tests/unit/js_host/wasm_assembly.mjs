@@ -1,5 +1,7 @@
 // A small assembler for test modules: numbers are opcodes, helpers make immediates, arrays nest.
 
+import { STACK_LOW } from "../../../js_host/instrument/stack_plan.mjs";
+
 const flat = (parts) => parts.flat(Infinity);
 
 export const u32 = (n) => {
@@ -89,6 +91,12 @@ export const [ADD, SUB, LT_U, EQZ] = [0x6a, 0x6b, 0x49, 0x45];
 export const simd = (code) => [0xfd, u32(code)];
 /** Loads and stores with no offset, aligned as far as the format cares. */
 export const at = (opcode) => [opcode, 0, 0];
+
+/** Where the stack pointer of test modules begins. */
+export const STACK_HIGH = STACK_LOW + (1 << 15);
+/** A stack as the main module has it, for `globals` and `exports`. */
+export const STACK_GLOBALS = [[I32, 1, i32(STACK_HIGH)], [I32, 0, i32(STACK_LOW)]];
+export const STACK_EXPORTS = ["__stack_pointer", "__stack_low"];
 
 /** Instantiate; returns exports. */
 export const run = (bytes, imports = {}) => new WebAssembly.Instance(new WebAssembly.Module(bytes), imports).exports;
