@@ -117,7 +117,8 @@ function runGuest(Module, world) {
     if (runPython(Module, "__import__('_faas_main').run()") !== 0) outcome.endWith(BROKEN);
   } catch (error) {
     if (error instanceof LimitExceeded || error instanceof GuestExit) outcome.endWith(error.exitCode);
-    else if (error instanceof WebAssembly.RuntimeError) outcome.endWith(TRAPPED);
+    // A TypeError is the glue's, over numbers that ctypes or compiled code made up: as repeatable as a trap.
+    else if (error instanceof WebAssembly.RuntimeError || error instanceof TypeError) outcome.endWith(TRAPPED);
     else throw error;
   }
   // The trap may have met JavaScript on its way out, which made something else of it; the counter knows.
