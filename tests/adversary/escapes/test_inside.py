@@ -1,0 +1,67 @@
+"""What the sealed guest answers by itself, and what its own interpreter can be made to say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.adversary.escapes.attempt import Attempt, Ending, alone, met_by, together
+from tests.adversary.escapes.cases import host_files, interpreter, network, processes
+from tests.adversary.escapes.cases.interpreter import Sabotage
+
+pytestmark = pytest.mark.integration
+
+
+def expected(attempts: tuple[Attempt, ...]) -> dict[str, str]:
+    return {attempt.name: attempt.met for attempt in attempts}
+
+
+def test_files(house: Any, tmp_path: Path) -> None:
+    """Nothing of the host is there, an input's links are the guest's, and what is the runtime's cannot be changed."""
+    folder = tmp_path / "input"
+    folder.mkdir()
+    (folder / "out").symlink_to("/etc/passwd")
+    attempts = host_files.HOST + host_files.OWN
+    assert met_by(house.run(together(attempts), data=str(folder))) == expected(attempts)
+
+
+def test_sockets(house: Any) -> None:
+    assert met_by(house.run(together(network.SOCKETS))) == expected(network.SOCKETS)
+
+
+def test_programs_threads_signals(house: Any) -> None:
+    attempts = processes.PROGRAMS + processes.POWERS
+    assert met_by(house.run(together(attempts))) == expected(attempts)
+
+
+@pytest.mark.parametrize("case", processes.ENDINGS, ids=lambda case: case.name)
+def test_signals_that_end_the_run(house: Any, case: Ending) -> None:
+    outcome = house.run(alone(case.code))
+    assert (outcome.exit_code, outcome.stdout) == (case.exit_code, "begun\n")
+
+
+def test_without_the_refusal_of_sockets_the_realm_has_none(without: Any) -> None:
+    assert met_by(without("sockets").run(together(network.SOCKFS))) == expected(network.SOCKFS)
+
+
+def test_without_the_refusal_of_commands_the_glue_finds_no_node(without: Any) -> None:
+    """-52 is the glue's own answer where Node is not found, and the control: ours is -1."""
+    outcome = without("system").run(alone("return [LIB._emscripten_system(b'true'), os.system('true')]"))
+    assert outcome.result == "[-52,-1]"
+
+
+def test_with_unlocked_modes_only_the_guest_changes(without: Any) -> None:
+    """What was handed over has no way to be written, an output that became a link is an empty one."""
+    outcome = without("modes").run(together(host_files.UNLOCKED))
+    assert met_by(outcome) == expected(host_files.UNLOCKED)
+    assert outcome.names("outputs/outputs") == []
+
+
+@pytest.mark.parametrize("case", interpreter.CASES, ids=lambda case: case.name)
+def test_sabotage_is_an_outcome(house: Any, case: Sabotage) -> None:
+    outcome = house.run(alone(case.code))
+    assert (outcome.exit_code, outcome.stdout, outcome.result) == (case.exit_code, case.stdout, case.result)
+    assert outcome.stderr.endswith(case.stderr)
+    assert outcome.stderr or not case.stderr
