@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,40 @@ def test_files(house: Any, tmp_path: Path) -> None:
     (folder / "out").symlink_to("/etc/passwd")
     attempts = host_files.HOST + host_files.OWN
     assert met_by(house.run(together(attempts), data=str(folder))) == expected(attempts)
+
+
+NAMES = """
+import json, os
+def main(data, **args):
+    open("/constructor/f", "w").close()
+    met = {"args": args, "env": [os.environ[n] for n in ("__proto__", "constructor", "toString")]}
+    met["volume"] = [open("/__proto__").read(), os.path.exists("/polluted"), sorted(os.listdir("/inputs"))]
+    return met
+"""
+
+
+def test_names_that_every_object_of_javascript_has(house: Any, tmp_path: Path) -> None:
+    """As arguments, variables, mounts, members of inputs, outputs: they are names."""
+    folder = tmp_path / "input"
+    (folder / "__proto__").mkdir(parents=True)
+    for name in ("constructor", "hasOwnProperty", "__proto__/polluted"):
+        (folder / name).write_text("")
+    (tmp_path / "volume").write_text("a volume")
+    outcome = house.run(
+        NAMES,
+        args=('__proto__={"polluted":1}', "constructor=2"),
+        env=("__proto__=3", "constructor=4", "toString=5"),
+        volumes=(f"{tmp_path / 'volume'}:/__proto__",),
+        outputs=("__proto__:/constructor",),
+        data=str(folder),
+    )
+    assert json.loads(outcome.result) == {
+        "args": {"__proto__": {"polluted": 1}, "constructor": 2},
+        "env": ["3", "4", "5"],
+        "volume": ["a volume", False, ["__proto__", "constructor", "hasOwnProperty"]],
+    }
+    assert outcome.names("outputs") == ["__proto__", "outputs"]
+    assert outcome.names("outputs/__proto__") == ["f"]
 
 
 def test_sockets(house: Any) -> None:

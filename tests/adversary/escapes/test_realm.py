@@ -62,22 +62,39 @@ def attempts(secret: Path) -> dict[str, str]:
 
 
 SUCCEEDED: Final = {
-    **{"control": "string", "read": "a secret", "list": "true", "environment": "true", "write": "written"},
-    **{"change": "changed", "shell": "0", "itself": "0", "binding": "function", "addon": "threw ERR_DLOPEN_FAILED"},
-    **{"wasi": "object", "database": "undefined", "directory": "/tmp"},
+    "control": "string",
+    "read": "a secret",
+    "list": "true",
+    "environment": "true",
+    "write": "written",
+    "change": "changed",
+    "shell": "0",
+    "itself": "0",
+    "binding": "function",
+    "addon": "threw ERR_DLOPEN_FAILED",
+    "wasi": "object",
+    "database": "undefined",
+    "directory": "/tmp",
 }
 """Without permissions and jail. The addon fails because it is none; the module of databases is off by a flag."""
 
 NO_ACCESS: Final = "threw ERR_ACCESS_DENIED"
 PERMISSION: Final = {
     **dict.fromkeys(SUCCEEDED, NO_ACCESS),
-    **{"control": "string", "addon": "threw ERR_DLOPEN_DISABLED", "database": "undefined"},
+    "control": "string",
+    "addon": "threw ERR_DLOPEN_DISABLED",
+    "database": "undefined",
 }
 
 _JAILED: Final = {
     **SUCCEEDED,
-    **{"change": "threw EPERM", "shell": "threw EPERM", "itself": "threw EPERM", "wasi": "threw UVWASI_EACCES"},
-    **{"directory": "threw EPERM", "list": "threw EACCES", "write": "threw EROFS"},
+    "change": "threw EPERM",
+    "shell": "threw EPERM",
+    "itself": "threw EPERM",
+    "wasi": "threw UVWASI_EACCES",
+    "directory": "threw EPERM",
+    "list": "threw EACCES",
+    "write": "threw EROFS",
 }
 JAILED: Final = {
     Level.NAMESPACES: {**_JAILED, "read": "threw ENOENT", "environment": "threw ENOENT"},
@@ -125,7 +142,7 @@ def test_a_socket_is_made_without_a_jail_and_ends_a_worker_in_one(without: Any, 
     with listener() as port:
         assert javascript(without(*LOST, "permission", level=Level.NONE), connect(port)) == {"connect": "0"}
         need("jail", report.level is not Level.NONE, "no level")
-        with pytest.raises(UndeterminedError, match="died with status -31|died with status 159"):
+        with pytest.raises(UndeterminedError, match=r"died with status (-31|159)"):
             javascript(without(*LOST, "permission"), connect(port))
 
 
@@ -134,5 +151,5 @@ def test_a_worker_that_was_taken_over_cannot_leave_the_layout_of_outputs(without
     header = b'{"type":"symlink","path":"../../escaped","target":"/etc"}'
     frame = struct.pack("<II", len(header), 0) + header
     forged = f"{node('fs')}.writeSync(Number(door.argv[3]), new Uint8Array({list(frame)}))"
-    with pytest.raises(UndeterminedError, match="impossible output: '../../escaped'"):
+    with pytest.raises(UndeterminedError, match=r"impossible output: '../../escaped': .*outside"):
         javascript(without(*LOST), {"forged": forged})

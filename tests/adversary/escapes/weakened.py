@@ -45,7 +45,10 @@ PIECES: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
     "links": (("collect.mjs", "if (staysInside(to, target))", "if (true)"),),
     "entries": (("collect.mjs", "count >= MAX_ENTRIES ||", ""),),
     "depth": (("collect.mjs", "names.length > MAX_DEPTH ||", ""),),
-    "meter": (("devices.mjs", "if (n > this.room) throw", "if (false) throw"),),
+    "meter": (
+        ("devices.mjs", "if (n > this.room) throw", "if (false) throw"),
+        ("devices.mjs", "Math.min(bytes.length, this.meter.room)", "bytes.length"),
+    ),
     "disk": (("disk.mjs", "let used = 0;", "let used = 0;\n  limit = Infinity;"),),
     "pipes": (("disk.mjs", "if (length > 0 && held >= PIPE_BYTES) throw new FS.ErrnoError(EAGAIN);", ""),),
 }
