@@ -19,9 +19,9 @@ from storage.blocks import BlockStore
 from storage.unixfs_import import Importer
 from verifier.model import Lock, Wheel, store_node
 
-VOID, TO_INT, INT_TO_INT = range(3)
-"""Indices of the types that every module here has: () -> (), () -> i32, (i32) -> i32."""
-_TYPES: Final = b"\x03\x60\0\0\x60\0\1\x7f\x60\1\x7f\1\x7f"
+VOID, TO_INT, INT_TO_INT, FOUR_TO_INT = range(4)
+"""Indices of the types that every module here has: () -> (), and () -> i32, with one and four parameters i32."""
+_TYPES: Final = b"\x04\x60\0\0\x60\0\1\x7f\x60\1\x7f\1\x7f\x60\4" + b"\x7f" * 4 + b"\1\x7f"
 _MEMORY, _TABLE, _BASE = b"\2\0\0", b"\1\x70\0\0", b"\3\x7f\0"
 FUEL_IMPORT: Final = ("env", "__faas_fuel", b"\3\x7e\1")
 
@@ -31,6 +31,17 @@ CALL_FIRST: Final = b"\x10\0"
 """call of the first imported function."""
 RETURN_7: Final = b"\x41\7"
 ENDLESS: Final = b"\x03\x40\x0c\0\x0b"
+
+
+def caught(code: bytes) -> bytes:
+    """Return code that goes on behind `code`, whatever that throws."""
+    return b"\x06\x40" + code + b"\x19\x0b"
+
+
+def tell_refused(count: int) -> bytes:
+    """Return code that calls the first imported functions, and gives the address of one byte for each: 1 if it threw."""
+    calls = (b"\x10" + _u32(n) + b"\x19\x23\0\x41\1\x3a\0" + _u32(n) for n in range(count))
+    return b"".join(b"\x06\x40" + call + b"\x0b" for call in calls) + DATA_ADDRESS
 
 
 def _u32(number: int) -> bytes:

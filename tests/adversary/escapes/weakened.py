@@ -25,13 +25,14 @@ PIECES: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
     "scripts": (("imports.mjs", "for (const name of REFUSED_CALLS)", "for (const name of [])"),),
     "sockets": (("imports.mjs", "for (const name of REFUSED_SYSCALLS)", "for (const name of [])"),),
     "system": (("imports.mjs", "_emscripten_system: () => -1,", ""),),
-    "devices": (("imports.mjs", "[0, S_IFREG].includes(mode & S_IFMT)", "true"),),
     # Side modules: by place, by the bytes of the file, by digest, by what they hold.
     "places": (("imports.mjs", "return refuseModule(Module);", ";"),),
     "rereading": (("imports.mjs", "Module.HEAP32[bytes] = 0;", ""),),
     "admission": (("instrument/admission.mjs", "if (isThunk(bytes) || known.has(sha256Hex(bytes)))", "if (bytes)"),),
-    "script-refusals": (("instrument/instrument.mjs", "if (isSide) refuseScripts(module);", ""),),
-    "name-refusals": (("instrument/instrument.mjs", "refuseReservedNames(module);", ""),),
+    "refusals": (
+        ("instrument/instrument.mjs", "  refuseReservedNames(module);", ""),
+        ("instrument/instrument.mjs", "if (isSide) refuseScripts(module);", ""),
+    ),
     # The realm keeps a door to Node; the glue is evaluated as ever, because it looks for `process`.
     "realm": (
         (
@@ -46,11 +47,10 @@ PIECES: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
     "entries": (("collect.mjs", "count >= MAX_ENTRIES ||", ""),),
     "depth": (("collect.mjs", "names.length > MAX_DEPTH ||", ""),),
     "meter": (
-        ("devices.mjs", "if (n > this.room) throw", "if (false) throw"),
+        ("devices.mjs", "if (n > this.room) {", "if (false) {"),
         ("devices.mjs", "Math.min(bytes.length, this.meter.room)", "bytes.length"),
     ),
     "disk": (("disk.mjs", "let used = 0;", "let used = 0;\n  limit = Infinity;"),),
-    "pipes": (("disk.mjs", "if (length > 0 && held >= PIPE_BYTES) throw new FS.ErrnoError(EAGAIN);", ""),),
 }
 """Layer -> (file below js_host, text, what stands there instead)."""
 
