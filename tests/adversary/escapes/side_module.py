@@ -39,7 +39,7 @@ def caught(code: bytes) -> bytes:
 
 
 def tell_refused(count: int) -> bytes:
-    """Return code that calls the first imported functions, and gives the address of one byte for each: 1 if it threw."""
+    """Return code that calls the first imported functions and gives the address of a byte for each: 1 if it threw."""
     calls = (b"\x10" + _u32(n) + b"\x19\x23\0\x41\1\x3a\0" + _u32(n) for n in range(count))
     return b"".join(b"\x06\x40" + call + b"\x0b" for call in calls) + DATA_ADDRESS
 

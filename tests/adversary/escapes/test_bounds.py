@@ -28,9 +28,10 @@ reading, writing = os.pipe()
 met["a pipe"] = until_refused(lambda _: os.write(writing, bytes(4096)))
 met["many pipes"] = until_refused(lambda _: os.pipe())
 os.closerange(3, 5000)
+os.close(os.open("/tmp/own", os.O_CREAT | os.O_RDWR))
 met["directories"] = until_refused(lambda count: os.mkdir(f"/tmp/{count}"))
 met["links"] = until_refused(lambda count: os.symlink("x" * 60000, f"/tmp/link{count}"))
-met["a sparse file"] = until_refused(lambda _: os.truncate("/tmp", 1 << 40))
+met["a sparse file"] = until_refused(lambda _: os.truncate("/tmp/own", 1 << 29))
 return json.dumps(met)
 """
 
@@ -45,7 +46,7 @@ def test_descriptors_pipes_and_nodes_are_counted(house: Any) -> None:
         "many pipes": ["EMFILE", 2046],
         "directories": ["ENOSPC"],
         "links": ["ENOSPC", 0],
-        "a sparse file": ["EISDIR", 0],
+        "a sparse file": ["ENOSPC", 0],
     }
 
 
@@ -57,10 +58,6 @@ for number in range(8):
 return "filled"
 """
 """Eight files of half a gibibyte, which Node keeps outside of the guest's memory."""
-
-
-def test_the_disk_is_bounded(house: Any) -> None:
-    assert house.run(alone(FILL), memory="64Mb").result == "0 No space left on device"
 
 
 def test_without_the_bound_of_the_disk_the_process_s_memory_is(without: Any, report: JailReport) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from runtime.engine import UndeterminedError
 from tests.adversary.escapes.attempt import Attempt, Ending, alone, javascript, met_by, together
-from tests.adversary.escapes.cases.javascript import FOUND, GATED, IMPORTS
+from tests.adversary.escapes.cases.javascript import ENDINGS, FOUND, IMPORTS
 
 pytestmark = pytest.mark.integration
 
@@ -21,22 +21,24 @@ def test_nothing_in_python_leads_there(house: Any) -> None:
     assert met_by(house.run(together(attempts))) == {attempt.name: attempt.met for attempt in attempts}
 
 
-@pytest.mark.parametrize("case", GATED, ids=lambda case: case.name)
-def test_what_is_reached_by_name_or_number_ends_the_run(house: Any, case: Ending) -> None:
+@pytest.mark.parametrize("case", ENDINGS, ids=lambda case: case.name)
+def test_what_is_reached_all_the_same_ends_the_run(house: Any, case: Ending) -> None:
     outcome = house.run(alone(case.code))
     assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (case.exit_code, "begun\n", "")
 
 
-USE = "import js, pyodide.ffi; print('js' in sys.modules, flush=True); pyodide.ffi.to_js([1])"
+USE = "import pyodide.ffi; print('imported', flush=True); pyodide.ffi.to_js([1])"
 
 
 def test_without_the_seal_the_gate_refuses(without: Any) -> None:
-    """The modules are there, which is the control; the first use of one ends the run."""
+    """The bridge's modules can be imported, which is the control; the first use of one ends the run."""
     outcome = without("seal").run(alone(USE))
-    assert (outcome.exit_code, outcome.stdout) == (139, "begun\nTrue\n")
+    assert (outcome.exit_code, outcome.stdout) == (139, "begun\nimported\n")
 
 
+POLLUTED = "import pyodide.ffi; return hasattr(pyodide.ffi.to_js([]).concat, 'polluted')"
 BRIDGE = (
+    Attempt(name="polluted before", code=POLLUTED, met="returned False"),
     Attempt(name="control", code="import pyodide.ffi; return pyodide.ffi.to_js([1, 2]).length", met="returned 2"),
     Attempt(
         name="climb from an array",
@@ -78,35 +80,27 @@ BRIDGE = (
             """,
         met="JsException: TypeError: Cannot read properties of undefined (reading 'lstatSync')",
     ),
+    Attempt(
+        name="pollute",
+        code="import pyodide.ffi; pyodide.ffi.to_js([1]).constructor.constructor.prototype.polluted = 1",
+        met="returned None",
+    ),
+    Attempt(name="polluted now", code=POLLUTED, met="returned True"),
 )
 
 
 def test_without_seal_and_gate_no_code_is_made_and_the_realm_is_empty(without: Any) -> None:
-    assert met_by(without("seal", "gate").run(together(BRIDGE))) == {attempt.name: attempt.met for attempt in BRIDGE}
-
-
-def test_pollution_reaches_nobody_but_the_run_that_did_it(without: Any, house: Any) -> None:
-    """With seal and gate off, prototypes can be changed; behind that is the process, which has one execution."""
-    source = """
-        import pyodide.ffi
-        pyodide.ffi.to_js([1]).constructor.constructor.prototype.polluted = 1
-        return pyodide.ffi.to_js([]).concat.polluted
-        """
-    weak = without("seal", "gate")
-    assert weak.run(alone(source)).result == "1"
-    after = "import pyodide.ffi\nreturn str(hasattr(pyodide.ffi.to_js([]).concat, 'polluted'))"
-    assert weak.run(alone(after)).result == "False"
+    """Prototypes can be changed; behind that is the process, which has one execution: the next finds them clean."""
+    house = without("seal", "gate")
+    plan = house.plan(together(BRIDGE))
+    for _ in range(2):
+        assert met_by(house.execute(plan)) == {attempt.name: attempt.met for attempt in BRIDGE}
 
 
 def test_without_the_gate_the_script_calls_are_refused_by_themselves(without: Any) -> None:
     """The control is a call that only the gate refuses."""
     outcome = without("gate").run(alone("LIB.emscripten_console_log(b'x'); print('past', flush=True); evaluate('1')"))
     assert (outcome.exit_code, outcome.stdout) == (139, "begun\npast\n")
-
-
-def test_the_gate_refuses_what_only_it_refuses(house: Any) -> None:
-    outcome = house.run(alone("LIB.emscripten_console_log(b'x'); print('past', flush=True)"))
-    assert (outcome.exit_code, outcome.stdout) == (139, "begun\n")
 
 
 def test_without_gate_and_refusals_the_engine_makes_no_code(without: Any) -> None:

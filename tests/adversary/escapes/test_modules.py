@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
+import js_host
 from runtime.engine import UndeterminedError
 from storage.errors import UserError
 from tests.adversary.escapes.attempt import alone, met_by, together
@@ -18,16 +19,25 @@ from tests.adversary.escapes.cases.modules import (
     GOOD,
     LOAD_MADE,
     MADE,
+    OBJECTS,
     REFUSED,
+    REFUSING,
     RUN,
     SCRIPT,
+    TELL,
+    USE,
+    WRITE_TOO_MUCH,
+    WRITER,
     Admitted,
     Refused,
+    catching,
 )
 from tests.adversary.escapes.side_module import wheel, with_wheel
 from tests.integration.conftest import House, Outcome
 
 pytestmark = pytest.mark.integration
+
+GLUE: Final = js_host.npm_manifest_dir() / "node_modules" / "pyodide"
 
 
 def run(house: House, module: bytes, code: str = RUN, **request: Any) -> Outcome:
@@ -49,54 +59,59 @@ def test_what_is_admitted_calls_nothing_of_the_host(house: Any, case: Admitted) 
     assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (case.exit_code, case.stdout, "")
 
 
-def test_without_the_refusal_of_scripts_the_engine_makes_no_code(without: Any) -> None:
-    outcome = run(without("script-refusals"), EM_JS)
+def test_a_module_that_catches_refusals_is_refused_all_the_same(house: Any) -> None:
+    names = tuple(name for name in REFUSING if name in (GLUE / "pyodide.asm.mjs").read_text("utf-8"))
+    assert len(names) > 15
+    assert run(house, catching("env", names), TELL % len(names)).result == str([1] * len(names)).replace(" ", "")
+
+
+def test_without_the_gate_what_it_alone_refuses_can_be_called(without: Any) -> None:
+    """The scripts are refused by themselves then, and names of JavaScript's objects by the table."""
+    names = ("emscripten_console_log", "emscripten_run_script_int", *OBJECTS)
+    module = catching("wasi_snapshot_preview1", names)
+    assert run(without("gate"), module, TELL % len(names)).result == str([0] + [1] * (len(names) - 1)).replace(" ", "")
+
+
+def test_output_over_the_limit_is_so_for_a_module_that_catches(house: Any) -> None:
+    assert run(house, WRITER, WRITE_TOO_MUCH, memory="2Gb").exit_code == 153
+
+
+def test_with_code_allowed_a_module_s_script_runs(without: Any) -> None:
+    """The control of the refusals above."""
+    assert run(without("gate", "scripts", "code-generation"), SCRIPT).stdout == "begun\n42\n"
+
+
+def test_without_the_rewriter_s_refusals_the_engine_makes_no_code(without: Any) -> None:
+    outcome = run(without("refusals"), EM_JS)
     assert outcome.exit_code == 1
     assert outcome.stderr.endswith("EvalError: Code generation from strings disallowed for this context\n")
 
 
-def test_without_both_the_loader_makes_the_module_s_script(without: Any) -> None:
+def test_with_code_allowed_the_loader_makes_a_module_s_script(without: Any) -> None:
     """The control of the one before; the realm that it would run in is that of test_javascript."""
-    assert run(without("script-refusals", "code-generation"), EM_JS).stdout == "begun\n7\n"
+    assert run(without("refusals", "code-generation"), EM_JS).stdout == "begun\n7\n"
 
 
-def test_without_the_refusal_of_names_the_parent_refuses_what_was_spent(without: Any) -> None:
+def test_without_the_rewriter_s_refusals_the_parent_refuses_what_was_spent(without: Any) -> None:
     with pytest.raises(UndeterminedError, match="last frame is malformed: fuel -"):
-        run(without("name-refusals"), FUEL)
-
-
-def test_without_the_gate_a_module_s_script_call_is_refused_by_itself(without: Any) -> None:
-    assert run(without("gate"), SCRIPT).exit_code == 139
-
-
-def test_with_code_allowed_it_runs(without: Any) -> None:
-    """The control of the one before."""
-    assert run(without("gate", "scripts", "code-generation"), SCRIPT).stdout == "begun\n42\n"
+        run(without("refusals"), FUEL)
 
 
 def test_modules_that_the_function_makes_are_not_loaded(house: Any) -> None:
     assert met_by(house.run(together(MADE))) == {attempt.name: attempt.met for attempt in MADE}
 
 
-def test_without_the_rule_of_places_their_bytes_are_not_admitted(without: Any) -> None:
-    outcome = without("places").run(alone(LOAD_MADE))
-    assert outcome.exit_code == 1
+def test_a_module_changed_in_memory_is_read_from_its_file(house: Any) -> None:
+    assert run(house, GOOD, CHANGED + USE).stdout == "begun\n1\n7\n"
+
+
+def test_without_the_rule_of_places_and_without_reading_again_the_bytes_are_not_admitted(without: Any) -> None:
+    outcome = run(without("places", "rereading"), GOOD, CHANGED + LOAD_MADE)
+    assert outcome.stdout == "begun\n0\n"
     assert outcome.stderr.endswith("CompileError: side modules are loaded from the function's wheels only\n")
 
 
-def test_without_both_a_made_module_runs(without: Any) -> None:
-    """The control. What it could call is what one from a wheel can call."""
-    assert without("places", "admission").run(alone(LOAD_MADE)).stdout == "begun\n7\n"
-
-
-def test_a_module_changed_in_memory_is_read_from_its_file(house: Any) -> None:
-    assert run(house, GOOD, CHANGED).stdout == "begun\n1\n7\n"
-
-
-def test_without_reading_again_the_changed_bytes_are_not_admitted(without: Any) -> None:
-    assert run(without("rereading"), GOOD, CHANGED).stdout == "begun\n0\n"
-
-
-def test_without_both_the_changed_module_runs(without: Any) -> None:
-    """The control."""
-    assert run(without("rereading", "admission"), GOOD, CHANGED).stdout == "begun\n1\n8\n"
+def test_without_admission_they_run(without: Any) -> None:
+    """The control. What they could call is what a module from a wheel can call."""
+    outcome = run(without("places", "rereading", "admission"), GOOD, CHANGED + USE + LOAD_MADE)
+    assert outcome.stdout == "begun\n1\n8\n7\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.adversary.escapes.attempt import Attempt, Ending
+from tests.adversary.escapes.attempt import Attempt
 
 _ABSENT: Final = "OSError: [Errno 138] emscripten does not support processes."
 _NO: Final = "OSError: [Errno 52] Function not implemented"
@@ -98,4 +98,8 @@ POWERS: Final = (
     ),
 )
 
-ENDINGS: Final = (Ending(name="kill oneself", code="os.kill(os.getpid(), 9)", exit_code=137),)
+GLUE: Final = (
+    Attempt(name="command", code="return LIB._emscripten_system(b'true')", met="returned -52"),
+    Attempt(name="os.system", code="return os.system('true')", met="returned -1"),
+)
+"""With the glue's own call for commands back, which starts them only where it finds Node; -52 is its answer."""
