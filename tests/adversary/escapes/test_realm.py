@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,10 @@ from storage.errors import UnavailableError
 from tests.adversary.escapes.attempt import javascript
 from tests.requirements_gate import need
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(sys.platform != "linux", reason="paths and error numbers are those of Linux"),
+]
 
 LOST: Final = ("gate", "scripts", "code-generation", "realm")
 JAILS: Final = (Level.NAMESPACES, Level.LANDLOCK)
@@ -144,6 +148,18 @@ def test_a_socket_ends_a_worker_in_a_jail(without: Any, report: JailReport) -> N
     need("jail", report.level is not Level.NONE, "no level")
     with listener() as port, pytest.raises(UndeterminedError, match=r"died with status (-31|159)"):
         javascript(without(*LOST, "permission"), connect(port))
+
+
+@pytest.mark.parametrize("level", [Level.NONE, Level.NAMESPACES], ids=lambda level: level.value)
+def test_databases_that_permissions_forget_are_refused_by_the_jail(
+    without: Any, report: JailReport, tmp_path: Path, level: Level
+) -> None:
+    """The control says why the module is off by a flag: Node's permissions let it make files."""
+    have(level, report)
+    made = f"new ({node('sqlite')}.DatabaseSync)('{tmp_path / 'made.db'}').exec('create table t (a)') ?? 'made'"
+    met = javascript(without(*LOST, "databases", level=level), {"make": made})
+    assert met == {"make": "made" if level is Level.NONE else "threw ERR_SQLITE_ERROR"}
+    assert (tmp_path / "made.db").exists() == (level is Level.NONE)
 
 
 def test_a_worker_that_was_taken_over_cannot_leave_the_layout_of_outputs(without: Any) -> None:

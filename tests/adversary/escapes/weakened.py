@@ -57,6 +57,7 @@ PIECES: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
 FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "code-generation": ("--disallow-code-generation-from-strings",),
     "permission": ("--permission", "--allow-fs-read", "--no-addons"),
+    "databases": ("--no-experimental-sqlite",),
 }
 """Layer -> Node's flags that make it."""
 
