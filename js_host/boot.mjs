@@ -65,9 +65,10 @@ export async function bootPython({ createModule, wasm, stdlib, guest, world }) {
       world.gate.guard(imports.env);
       replaceImports(imports.env, { Module, ...world });
       WebAssembly.instantiate(wasm, imports).then((instance) => {
-        // Side modules import the counter from the table; the glue never sees it among the exports.
+        // Side modules import the counter from the table; the glue never sees it among the exports, nor does dlsym,
+        // which looks through the table's enumerable names.
         const { [FUEL_NAME]: counter, ...exports } = instance.exports;
-        imports.env[FUEL_NAME] = counter;
+        Object.defineProperty(imports.env, FUEL_NAME, { value: counter });
         world.fuel = new FuelMeter(counter);
         receive({ exports }, wasm);
       });

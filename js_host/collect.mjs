@@ -4,7 +4,7 @@
 // are in, and anything that is neither file, directory nor such a link is left out: it has no content. Whatever the
 // function did to its directories is an outcome; nothing that it can make may fail here.
 
-import { LimitExceeded } from "./devices.mjs";
+import { LimitExceeded, OUTPUT_EXCEEDED } from "./devices.mjs";
 
 const PIECE_BYTES = 1 << 20;
 
@@ -14,8 +14,6 @@ const MAX_ENTRIES = 100_000;
 /** Deepest path below y and longest name: what content-addressed directories of this project hold, with room to spare. */
 const MAX_DEPTH = 100;
 const MAX_NAME_BYTES = 255;
-
-const OUTPUT_EXCEEDED = 153;
 
 const encoder = new TextEncoder();
 

@@ -4,6 +4,9 @@
 
 const [EINVAL, ENODEV] = [28, 43];
 
+/** Exit code of a task that puts out more than it may (function contract). */
+export const OUTPUT_EXCEEDED = 153;
+
 /** A counted limit was exceeded: an outcome, with the exit code that the function contract gives it. */
 export class LimitExceeded extends Error {
   name = "LimitExceeded";
@@ -19,6 +22,8 @@ export class OutputMeter {
   constructor(limit) {
     this.limit = limit;
     this.used = 0;
+    /** Somebody wanted more than there was, whatever became of the exception: compiled code can catch it. */
+    this.isExceeded = false;
   }
 
   /** Room left, in bytes. */
@@ -28,7 +33,10 @@ export class OutputMeter {
 
   /** Take `n` bytes of the limit. */
   take(n) {
-    if (n > this.room) throw new LimitExceeded("output", 153);
+    if (n > this.room) {
+      this.isExceeded = true;
+      throw new LimitExceeded("output", OUTPUT_EXCEEDED);
+    }
     this.used += n;
   }
 }

@@ -24,6 +24,10 @@ const KEPT = new Set([
 
 const isKept = (name) => KEPT.has(name) || KEPT_PREFIXES.some((prefix) => name.startsWith(prefix));
 
+function refuse(name) {
+  throw new WebAssembly.RuntimeError(`${name} is refused`);
+}
+
 export class Gate {
   #open = true;
 
@@ -35,19 +39,23 @@ export class Gate {
   /**
    * Change the table in place, before it is used to instantiate anything.
    *
-   * It loses its prototype: a compiled module that imports `constructor` would otherwise be given `Object`.
+   * It loses its prototype: a compiled module that imports `constructor` would otherwise be given `Object`. What the
+   * table does not have, the loader of side modules looks up in an object of its own, which has one: so the table
+   * refuses those names itself.
    */
   guard(table) {
     for (const [name, entry] of Object.entries(table)) {
       if (typeof entry === "function" && !isKept(name)) table[name] = this.#guarded(name, entry);
     }
     Object.setPrototypeOf(table, null);
+    for (const name of Object.getOwnPropertyNames(Object.prototype)) {
+      Object.defineProperty(table, name, { value: () => refuse(name) });
+    }
   }
 
   #guarded(name, entry) {
     const guarded = (...parts) => {
-      if (!this.#open) throw new WebAssembly.RuntimeError(`${name} is refused`);
-      return entry(...parts);
+      return this.#open ? entry(...parts) : refuse(name);
     };
     return Object.assign(guarded, entry); // the loader of side modules reads `sig` and `stub`
   }

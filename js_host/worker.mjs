@@ -6,7 +6,7 @@
 
 import { Clock } from "./clock.mjs";
 import { collectOutputs } from "./collect.mjs";
-import { Collected, LimitExceeded, Outcome, OutputMeter } from "./devices.mjs";
+import { Collected, LimitExceeded, Outcome, OUTPUT_EXCEEDED, OutputMeter } from "./devices.mjs";
 import { EntropyStream } from "./entropy.mjs";
 import { Parent } from "./frames.mjs";
 import { Gate } from "./gate.mjs";
@@ -117,10 +117,13 @@ function runGuest(Module, world) {
     if (runPython(Module, "__import__('_faas_main').run()") !== 0) outcome.endWith(BROKEN);
   } catch (error) {
     if (error instanceof LimitExceeded || error instanceof GuestExit) outcome.endWith(error.exitCode);
-    else if (error instanceof WebAssembly.RuntimeError) outcome.endWith(TRAPPED);
+    // A TypeError is the glue's, over numbers that ctypes or compiled code made up: as repeatable as a trap.
+    else if (error instanceof WebAssembly.RuntimeError || error instanceof TypeError) outcome.endWith(TRAPPED);
     else throw error;
   }
-  // The trap may have met JavaScript on its way out, which made something else of it; the counter knows.
+  // Compiled code can catch what was thrown, and JavaScript on the way of a trap make something else of it; the meters
+  // know.
+  if (world.meter.isExceeded) outcome.endWith(OUTPUT_EXCEEDED);
   if (world.fuel.isExhausted) outcome.endWith(OUT_OF_FUEL);
   if (world.hostFailure !== null) throw world.hostFailure;
 }

@@ -25,6 +25,7 @@ _V8_STACK_SHARE: Final = 0.9
 _NODE_FLAGS: Final = (
     "--no-warnings",
     "--no-addons",
+    "--no-experimental-sqlite",  # opens and makes files that the permission model does not ask about
     "--no-deprecation",
     "--disable-proto=delete",
     "--disallow-code-generation-from-strings",

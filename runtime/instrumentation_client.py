@@ -33,6 +33,7 @@ _TOOL_S: Final = 600.0
 _NODE_FLAGS: Final = (
     "--no-warnings",
     "--no-addons",
+    "--no-experimental-sqlite",  # opens and makes files that the permission model does not ask about
     "--disable-proto=delete",
     "--disallow-code-generation-from-strings",
     "--permission",

@@ -95,7 +95,7 @@ def _directory(root: Path) -> Iterator[tuple[str, bytes]]:
         relative = path.relative_to(root)
         if _is_left_out(relative, ignored) or (path.is_dir() and not path.is_symlink()):
             continue
-        _check_file(path)
+        _check_file(path, root)
         room -= path.stat().st_size
         if room < 0:
             fix = f"give data with -i or -v, or name what does not belong to the function in {root / IGNORE_FILE}"
@@ -103,13 +103,19 @@ def _directory(root: Path) -> Iterator[tuple[str, bytes]]:
         yield relative.as_posix(), _read(path, "FUNCTION")
 
 
-def _check_file(path: Path) -> None:
-    """Refuse what has no content of its own, and names that no directory may hold."""
+def _check_file(path: Path, root: Path) -> None:
+    """Refuse what has no content of its own, links to files elsewhere, and names that no directory may hold.
+
+    A directory may come from a stranger: a link in it must not bring a file of whoever runs it into the function.
+    """
     fix = f"remove it or name it in {IGNORE_FILE}"
     if path.is_dir():
         raise UserError("is a link to a directory", where=str(path), fix=f"put the files themselves there, or {fix}")
     if not path.is_file():
         raise UserError("is neither a file nor a directory", where=str(path), fix=fix)
+    if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
+        problem = "is a link that leads out of the function's directory"
+        raise UserError(problem, where=str(path), fix=f"put the file itself there, or {fix}")
     try:
         path.name.encode("utf-8")
     except UnicodeEncodeError as error:

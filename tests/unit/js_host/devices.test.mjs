@@ -15,6 +15,7 @@ test("a stream keeps what fits and ends the run at the first byte that does not"
   assert.throws(() => stream.write(bytes("def")), (error) => error instanceof LimitExceeded && error.exitCode === 153);
   assert.equal(textOf(stream), "abcde");
   assert.equal(meter.room, 0);
+  assert.equal(meter.isExceeded, true, "whoever caught it");
 });
 
 test("streams share one limit", () => {

@@ -33,8 +33,11 @@ test("signatures stay, and what is no function stays as it is", () => {
   assert.deepEqual(table.memory, {});
 });
 
-test("the table gives nothing that is not in it", () => {
+test("the table gives nothing that is not in it, and refuses what every object of JavaScript has", () => {
   const { table } = guarded();
-  assert.equal("constructor" in table, false);
-  assert.equal("toString" in table, false);
+  assert.equal(Object.getPrototypeOf(table), null);
+  for (const name of ["constructor", "toString", "hasOwnProperty", "__defineGetter__"]) {
+    assert.throws(() => table[name](), new RegExp(`${name} is refused`));
+  }
+  assert.deepEqual(Object.keys(table).sort(), ["JsProxy_GetAttr_js", "__syscall_openat", "fd_read", "hiwire_of_tomorrow", "memory"]);
 });

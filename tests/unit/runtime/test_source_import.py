@@ -93,6 +93,15 @@ def test_what_has_no_content(folder, tmp_path):
     assert names(folder) == ["function.py", "pkg/mod.py"]
 
 
+def test_links_are_files_of_the_directory_or_refused(folder, tmp_path):
+    (folder / "near").symlink_to("pkg/mod.py")
+    assert names(folder) == ["function.py", "near", "pkg/mod.py"]
+    (tmp_path / "elsewhere").write_text("a secret")
+    (folder / "far").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="far: is a link that leads out of the function's directory; put the file"):
+        names(folder)
+
+
 def test_a_name_that_is_not_utf8(folder):
     (folder / os.fsdecode(b"\xff.txt")).write_text("")
     with pytest.raises(UserError, match=r"udcff\.txt.*name that is not UTF-8"):

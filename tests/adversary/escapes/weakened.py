@@ -1,0 +1,94 @@
+"""Runtimes and hosts with layers taken away, so that the layer behind can be seen to hold.
+
+Production code has no switch for this: a weakened runtime is a copy of `js_host` in which pieces of text are replaced,
+and so a runtime of its own, with a CID of its own. A piece that is no longer there is an error: the layer has moved,
+and the tests that take it away have to follow.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Final
+
+from runtime.engine_host import EngineHost
+
+ENTRY_OF_SEAL: Final = '"""Take the JavaScript bridge apart, and make waiting move the virtual clock."""\n'
+
+PIECES: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
+    # The whole of Python's seal: bridge, importers, sleeping.
+    "seal": (("guest/_faas_seal.py", ENTRY_OF_SEAL, f"{ENTRY_OF_SEAL}    return\n"),),
+    # After boot, everything in the import table can still be called.
+    "gate": (("gate.mjs", "this.#open = false;", ""),),
+    "scripts": (("imports.mjs", "for (const name of REFUSED_CALLS)", "for (const name of [])"),),
+    "sockets": (("imports.mjs", "for (const name of REFUSED_SYSCALLS)", "for (const name of [])"),),
+    "system": (("imports.mjs", "_emscripten_system: () => -1,", ""),),
+    # Side modules: by place, by the bytes of the file, by digest, by what they hold.
+    "places": (("imports.mjs", "return refuseModule(Module);", ";"),),
+    "rereading": (("imports.mjs", "Module.HEAP32[bytes] = 0;", ""),),
+    "admission": (("instrument/admission.mjs", "if (isThunk(bytes) || known.has(sha256Hex(bytes)))", "if (bytes)"),),
+    "refusals": (
+        ("instrument/instrument.mjs", "  refuseReservedNames(module);", ""),
+        ("instrument/instrument.mjs", "if (isSide) refuseScripts(module);", ""),
+    ),
+    # The realm keeps a door to Node; the glue is evaluated as ever, because it looks for `process`.
+    "realm": (
+        (
+            "lockdown.mjs",
+            "export function lockDown(clock, fillGlue, report) {",
+            "export function lockDown(clock, fillGlue, report) {\n  const door = process;",
+        ),
+        ("lockdown.mjs", "  Math.random = () => {", "  globalThis.door = door;\n  Math.random = () => {"),
+    ),
+    "modes": (("worker.mjs", "if (writable.has(path)) return;", "return;"),),
+    "links": (("collect.mjs", "if (staysInside(to, target))", "if (true)"),),
+    "entries": (("collect.mjs", "count >= MAX_ENTRIES ||", ""),),
+    "depth": (("collect.mjs", "names.length > MAX_DEPTH ||", ""),),
+    "meter": (
+        ("devices.mjs", "if (n > this.room) {", "if (false) {"),
+        ("devices.mjs", "Math.min(bytes.length, this.meter.room)", "bytes.length"),
+    ),
+    "disk": (("disk.mjs", "let used = 0;", "let used = 0;\n  limit = Infinity;"),),
+}
+"""Layer -> (file below js_host, text, what stands there instead)."""
+
+FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
+    "code-generation": ("--disallow-code-generation-from-strings",),
+    "permission": ("--permission", "--allow-fs-read", "--no-addons"),
+    "databases": ("--no-experimental-sqlite",),
+}
+"""Layer -> Node's flags that make it."""
+
+
+def weaken(source: Path, target: Path, without: Iterable[str]) -> Path:
+    """Copy `js_host` to `target` without the named layers and return the copy."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    for layer in without:
+        for name, there, instead in PIECES[layer]:
+            path = target / name
+            text = path.read_text("utf-8")
+            assert text.count(there) == 1, f"{layer}: {there!r} is not once in {name}"
+            path.write_text(text.replace(there, instead), "utf-8")
+    return target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeakHost(EngineHost):
+    """Node with fewer flags."""
+
+    without: tuple[str, ...]
+    """Beginnings of the flags that are left out."""
+
+    def command(self, runtime_dir: Path, stack_bytes: int) -> list[str]:
+        """Return the command that runs the worker, without those flags."""
+        words = EngineHost.command(self, runtime_dir, stack_bytes)
+        assert all(any(word.startswith(flag) for word in words) for flag in self.without)
+        return [word for word in words if not word.startswith(self.without)]
+
+
+def weak_host(host: EngineHost, without: Iterable[str]) -> WeakHost:
+    """Return the host without the flags of the named layers."""
+    dropped = tuple(flag for layer in without for flag in FLAGS[layer])
+    return WeakHost(**{field.name: getattr(host, field.name) for field in fields(host)}, without=dropped)
