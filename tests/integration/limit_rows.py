@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 OUT_OF_MEMORY: Final = 137
+TRAPPED: Final = 139
 OUT_OF_FUEL: Final = 152
 OUTPUT_EXCEEDED: Final = 153
 
@@ -97,6 +98,8 @@ _ENDLESS = {
 _BOMBS = {
     "list": _bomb("kept = []", "while True: kept.append(bytearray(10**6))"),
     "str": _bomb("text = 'x'", "while True: text = text * 2"),
+    # CPython itself traps where a string that is doubled in place finds no room.
+    "str in place": Row(source=_main("text = 'x'", "while True: text += text"), exit_code=TRAPPED),
     "dict": _bomb("d = {}", "while True: d.update(dict.fromkeys(range(len(d), 2 * len(d) + 1000)))"),
     "huge": _bomb(
         "for huge in (lambda: 1 << 2**33, lambda: 'x' * 2**30, lambda: [0] * 2**28, lambda: bytearray(2**30)):",
