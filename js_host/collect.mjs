@@ -68,7 +68,9 @@ function list(FS, path, to, meter, found) {
     found.push({ kind: "file", path, to });
   } else if (FS.isLink(mode)) {
     const target = FS.readlink(path);
-    if (staysInside(to, target)) found.push({ kind: "symlink", path, to, target });
+    if (!staysInside(to, target)) return;
+    meter.take(encoder.encode(target).length);
+    found.push({ kind: "symlink", path, to, target });
   }
 }
 

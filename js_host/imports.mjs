@@ -2,12 +2,17 @@
 //
 // The glue's table object is changed in place, so side modules (the .so files of wheels) see the same replacements.
 
+import { LimitExceeded } from "./devices.mjs";
+
 const [ENOSYS, EPERM] = [52, 63];
 const [CLOCK_REALTIME, CLOCK_LAST] = [0, 3];
 const EINVAL_WASI = 28;
 
-/** Offsets in `struct dso` of the C library: where the file's bytes are, and the file's path. */
-const [DSO_FILE_DATA, DSO_NAME] = [28, 36];
+/** Offsets in `struct dso` of the C library: flags of dlopen, where the file's bytes are, and the file's path. */
+const [DSO_FLAGS, DSO_FILE_DATA, DSO_NAME] = [4, 28, 36];
+
+/** Flags of dlopen. */
+const [RTLD_GLOBAL, RTLD_NODELETE] = [256, 4096];
 
 /** The kind of a file in its mode: mask, and regular. */
 const [S_IFMT, S_IFREG] = [0o170000, 0o100000];
@@ -47,7 +52,7 @@ const REFUSED_CALLS = [
 export function replaceImports(table, { Module, clock, entropy, memoryLimit }) {
   const nanoseconds = (id) => (id === CLOCK_REALTIME ? clock.readRealtimeNs() : clock.readMonotonicNs());
   const milliseconds = (ns) => Number(ns / 1000n) / 1000;
-  const { _gmtime_js: gmtime, _timegm_js: timegm, __syscall_poll: poll, _dlopen_js: dlopen } = table;
+  const { _gmtime_js: gmtime, _timegm_js: timegm, __syscall_poll: poll } = table;
   const { __syscall_mknodat: mknodat } = table;
   const bytesAt = (at, n) => Module.HEAPU8.subarray(at >>> 0, (at >>> 0) + (n >>> 0));
 
@@ -84,7 +89,7 @@ export function replaceImports(table, { Module, clock, entropy, memoryLimit }) {
       throw new GuestExit(ABORTED);
     },
     _setitimer_js: () => -ENOSYS,
-    _dlopen_js: (handle) => loadModuleOfWheel(Module, handle >>> 0, dlopen),
+    _dlopen_js: (handle) => loadModuleOfWheel(Module, handle >>> 0),
     _tzset_js(timezone, daylight, standardName, daylightName) {
       Module.HEAP32[(timezone >>> 0) / 4] = 0;
       Module.HEAP32[(daylight >>> 0) / 4] = 0;
@@ -129,16 +134,26 @@ export function replaceImports(table, { Module, clock, entropy, memoryLimit }) {
  * Load a dynamic library if it is a file of a wheel: those were checked, and cannot be written to.
  *
  * The C library has read the file into the guest's memory, where its bytes may have been changed since: the glue is made
- * to read the file itself.
+ * to read the file itself. Its own entry would quote the engine where a module does not load, so it is not used.
  */
-function loadModuleOfWheel(Module, dso, dlopen) {
-  if (!isOfWheel(Module, Module.UTF8ToString(dso + DSO_NAME))) return refuseModule(Module);
+function loadModuleOfWheel(Module, dso) {
+  const path = Module.UTF8ToString(dso + DSO_NAME);
+  if (!isOfWheel(Module, path)) return refuseModule(Module, "only modules of installed packages are loaded");
+  const flags = Module.HEAP32[(dso + DSO_FLAGS) >>> 2];
+  const global = Boolean(flags & RTLD_GLOBAL);
+  const options = { global, nodelete: Boolean(flags & RTLD_NODELETE), loadAsync: false };
   const bytes = (dso + DSO_FILE_DATA) >>> 2;
   const read = Module.HEAP32[bytes];
   Module.HEAP32[bytes] = 0;
-  const result = dlopen(dso);
-  Module.HEAP32[bytes] = read;
-  return result;
+  try {
+    return Number(Module.loadDynamicLibrary(path, options, global ? null : {}, dso));
+  } catch (error) {
+    if (endsTheRun(error)) throw error;
+    forgetModule(Module, path, dso);
+    return refuseModule(Module, `${path} is not a module that can be loaded`);
+  } finally {
+    Module.HEAP32[bytes] = read;
+  }
 }
 
 function isOfWheel({ API, FS }, path) {
@@ -146,10 +161,21 @@ function isOfWheel({ API, FS }, path) {
   return isBelow && FS.analyzePath(path).exists;
 }
 
+/** Whether what a module's own code met while it was loaded is more than a module that does not load. */
+function endsTheRun(error) {
+  return [WebAssembly.RuntimeError, RangeError, GuestExit, LimitExceeded].some((kind) => error instanceof kind);
+}
+
+/** Take a module that did not load off the loader's books, or the next attempt would find it there. */
+function forgetModule({ LDSO, PATH }, path, dso) {
+  delete LDSO.loadedLibsByName[PATH.normalize(path)];
+  delete LDSO.loadedLibsByHandle[dso];
+}
+
 /** Fail as dlopen does, with a message for dlerror. */
-function refuseModule(Module) {
+function refuseModule(Module, message) {
   const stack = Module.stackSave();
-  Module.___dl_seterr(Module.stringToUTF8OnStack("only modules of installed packages are loaded"), 0);
+  Module.___dl_seterr(Module.stringToUTF8OnStack(message), 0);
   Module.stackRestore(stack);
   return 0;
 }

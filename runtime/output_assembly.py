@@ -51,7 +51,9 @@ class OutputAssembly:
         elif frame.type == "directory":
             self._tree.add_directory(path)
         else:
-            self._tree.add_symlink(path, _text(frame, "target"))
+            target = _text(frame, "target")
+            self._spend(len(target.encode("utf-8", "surrogatepass")))
+            self._tree.add_symlink(path, target)
 
     def _spend(self, count: int) -> None:
         self._room -= count

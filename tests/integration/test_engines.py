@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from runtime.engine_host import EngineHost, describe_host
-from tests.integration.test_determinism import PROBE
+from tests.integration.probed_function import PROBE, PROBE_WITH_PACKAGES, WITH_PACKAGES
 from tests.requirements_gate import need
 
 ROOT = Path(__file__).parents[2]
@@ -48,14 +48,15 @@ def aarch64() -> EngineHost:
     return describe_host("node", AARCH64_NODE, launcher=launcher, arch="aarch64")
 
 
-def compare(house: Any, host: EngineHost, source: str | None = None, **request: Any) -> None:
-    """Run once on Node 24 and once on `host`; outputs and memories must be the same."""
+def compare(house: Any, host: EngineHost, source: Any = None, **request: Any) -> None:
+    """Run once on Node 24 and once on `host`; outputs, fuel and memories must be the same."""
     plan = house.plan(source, timeout_s=900.0, **request)
     here = house.execute(plan)
     house.engine = dataclasses.replace(house.engine, host=host)
     there = house.execute(plan)
     assert there.stderr == here.stderr
     assert there.execution.output == here.execution.output
+    assert there.execution.fuel == here.execution.fuel
     assert there.state_digest == here.state_digest
     assert there.execution.engine != here.execution.engine
 
@@ -75,6 +76,15 @@ def test_functions_leave_the_same_machine(house: Any, engine: str, name: str) ->
 @pytest.mark.parametrize("engine", sorted(BINARIES))
 def test_the_leak_probe_leaves_the_same_machine(house: Any, engine: str) -> None:
     compare(house, other_engine(engine), PROBE)
+
+
+@pytest.mark.parametrize("engine", sorted(BINARIES))
+def test_the_leak_probe_with_packages_leaves_the_same_machine(house: Any, engine: str) -> None:
+    compare(house, other_engine(engine), PROBE_WITH_PACKAGES, **WITH_PACKAGES)
+
+
+def test_the_leak_probe_leaves_the_same_machine_on_aarch64(house: Any) -> None:
+    compare(house, aarch64(), PROBE)
 
 
 @pytest.mark.parametrize("name", ["word_count", "svd"])

@@ -1,4 +1,4 @@
-"""Counted limits and canonical NaNs: an endless loop ends at the same instruction everywhere, as an outcome."""
+"""Fuel is told to the unit, and NaNs are canonical."""
 
 from __future__ import annotations
 
@@ -10,29 +10,6 @@ import pytest
 pytestmark = pytest.mark.integration
 
 OUT_OF_FUEL = 152
-FUEL = 3_000_000_000
-
-ENDLESS = {
-    "python": "while True: pass",
-    "with except": "while True:\n        try:\n            while True: pass\n        except BaseException: pass",
-    "sum": "sum(range(10**12))",
-    "regex": "import re; re.match(r'(a+)+$', 'a' * 60 + 'b')",
-    "power": "10 ** 10 ** 8 % 7",
-    "sort": "sorted(range(10**7), key=lambda n: -n)",
-    "copies": "block = bytearray(2**27)\n    while True: block[: 2**26] = block[2**26 :]",
-}
-
-
-@pytest.mark.parametrize("name", sorted(ENDLESS))
-def test_what_never_ends_runs_out_of_fuel_at_the_same_place(house: Any, name: str) -> None:
-    source = f"def main(data):\n    print('begun', flush=True)\n    {ENDLESS[name]}\n"
-    plan = house.plan(source, fuel=FUEL, timeout_s=300.0)
-    first, second = house.execute(plan), house.execute(plan)
-    assert (first.exit_code, first.stdout) == (OUT_OF_FUEL, "begun\n")
-    assert first.execution.fuel == second.execution.fuel
-    assert first.execution.fuel >= FUEL
-    assert first.execution.output == second.execution.output
-    assert first.state_digest == second.state_digest
 
 
 def test_a_run_tells_what_it_spent_to_the_unit(house: Any) -> None:

@@ -70,6 +70,12 @@ test("links are kept if they stay inside, devices are left out", () => {
   assert.deepEqual(names, ["outputs/outputs/near", "outputs/outputs/deep", "outputs/outputs/deep/up"]);
 });
 
+test("where a link leads counts against the limit", () => {
+  const tree = { outputs: { near: { link: "ä".repeat(10) } } };
+  assert.equal(collect(tree, { limit: 23 }).exitCode, 0);
+  assert.equal(collect(tree, { limit: 22 }).exitCode, 153);
+});
+
 test("a link counts upwards only where it is certain what it counts from", () => {
   const { sent } = collect({
     outputs: {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Clock } from "../../../js_host/clock.mjs";
+import { LimitExceeded } from "../../../js_host/devices.mjs";
 import { EntropyStream } from "../../../js_host/entropy.mjs";
 import { GuestExit, replaceImports } from "../../../js_host/imports.mjs";
 
@@ -23,6 +24,14 @@ function replaced() {
     stringToUTF8OnStack: (text) => text,
     ___dl_seterr: (text) => Module.errors.push(text),
     errors: [],
+    PATH: { normalize: (path) => path },
+    LDSO: { loadedLibsByName: {}, loadedLibsByHandle: {} },
+    loadDynamicLibrary(path, options, _scope, dso) {
+      Module.LDSO.loadedLibsByName[path] = Module.LDSO.loadedLibsByHandle[dso] = "loading";
+      touched.push([dso, Module.HEAP32[(dso + 28) / 4], options.global]);
+      if (Module.failure) throw Module.failure;
+      return true;
+    },
   };
   const touched = [];
   const original = Object.assign((...parts) => touched.push(parts), { sig: "iii" });
@@ -35,7 +44,7 @@ function replaced() {
   table._gmtime_js = (_time, at) => Module.HEAP32.fill(7, at / 4, at / 4 + 10);
   table._timegm_js = () => 42n;
   table.__syscall_poll = (_fds, count) => count;
-  table._dlopen_js = (dso) => touched.push([dso, Module.HEAP32[(dso + 28) / 4]]);
+  table._dlopen_js = () => assert.fail("the glue's own entry quotes the engine");
   const clock = new Clock();
   clock.reset(100);
   replaceImports(table, { Module, clock, entropy: new EntropyStream(new Uint8Array(32)), memoryLimit: 64 * MIB });
@@ -103,7 +112,7 @@ test("a module is loaded from a wheel's file, whatever bytes the guest has put i
   Module.HEAP32[DATA] = 4096;
   Module.path = "/lib/site-packages/numpy/core.so";
   assert.equal(table._dlopen_js(64), 1);
-  assert.deepEqual(touched, [[64, 0]]);
+  assert.deepEqual(touched, [[64, 0, false]]);
   assert.equal(Module.HEAP32[DATA], 4096);
 });
 
@@ -115,6 +124,30 @@ test("no other module is loaded", () => {
   }
   assert.equal(Module.errors.length, 4);
   assert.deepEqual(touched, []);
+});
+
+test("a module that does not load says so in our words, and can be tried again", () => {
+  const { table, Module, touched } = replaced();
+  Module.path = "/lib/site-packages/numpy/core.so";
+  Module.HEAP32[(64 + 4) / 4] = 256;
+  for (const kind of [WebAssembly.CompileError, WebAssembly.LinkError, TypeError, Error]) {
+    Module.failure = new kind("in the engine's words");
+    assert.equal(table._dlopen_js(64), 0);
+    assert.equal(Module.errors.pop(), "/lib/site-packages/numpy/core.so is not a module that can be loaded");
+    assert.deepEqual(Module.LDSO, { loadedLibsByName: {}, loadedLibsByHandle: {} });
+  }
+  assert.deepEqual(touched, Array(4).fill([64, 0, true]));
+});
+
+test("what ends a run ends it while a module is loaded, too", () => {
+  const { table, Module } = replaced();
+  Module.path = "/lib/site-packages/numpy/core.so";
+  const failures = [new WebAssembly.RuntimeError(), new RangeError(), new GuestExit(3), new LimitExceeded("output", 153)];
+  for (const failure of failures) {
+    Module.failure = failure;
+    assert.throws(() => table._dlopen_js(64), (error) => error === failure);
+  }
+  assert.deepEqual(Module.errors, []);
 });
 
 test("files are made, devices and pipes are not", () => {
