@@ -1,4 +1,4 @@
-"""Deep recursion ends where the guest's own stack does, on every engine: a result, a RecursionError, or exit code 139."""
+"""Deep recursion ends where the guest's own stack does, on every engine: result, RecursionError, or exit code 139."""
 
 from __future__ import annotations
 
