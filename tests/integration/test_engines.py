@@ -80,6 +80,23 @@ def test_the_leak_probe_leaves_the_same_machine(house: Any, engine: str) -> None
     compare(house, other_engine(engine), PROBE)
 
 
+DEEP = """
+import json
+
+def main(data):
+    json.loads("[" * 100_000 + "]" * 100_000)
+    nested = []
+    for _ in range(300_000):
+        nested = map(abs, [nested])
+    del nested
+"""
+
+
+@pytest.mark.parametrize("engine", sorted(BINARIES))
+def test_deep_recursion_leaves_the_same_machine(house: Any, engine: str) -> None:
+    compare(house, other_engine(engine), DEEP)
+
+
 @pytest.mark.parametrize("name", ["word_count", "svd"])
 def test_functions_leave_the_same_machine_on_aarch64(house: Any, name: str) -> None:
     compare(house, aarch64(), **sample(name))
