@@ -18,6 +18,7 @@ from typing import Any, Final
 import js_host
 from bacalhau.home import Home
 from network import key_store
+from runtime.engine_host import HOSTS, EngineHost, find_host
 from runtime.jail import require_strict
 from runtime.jail_probe_client import probe
 from runtime.node_client import find_node
@@ -151,24 +152,35 @@ def _keys(home: Home) -> Iterator[Finding]:
 def _sandbox() -> Iterator[Finding]:
     for name, what in LAYERS:
         yield Finding(name="sandbox", ok=True, detail=f"{name}: {what}")
-    yield from _jail()
+    for host in _installed_hosts():
+        yield from _jail(host)
 
 
-def _jail() -> Iterator[Finding]:
-    """What the operating system keeps: tried here, now."""
-    report = probe(find_node().binary)
+def _installed_hosts() -> Iterator[EngineHost]:
+    """Node is needed, any other engine is not."""
+    yield find_host(HOSTS[0])
+    for name in HOSTS[1:]:
+        try:
+            yield find_host(name)
+        except UnavailableError:
+            continue
+
+
+def _jail(host: EngineHost) -> Iterator[Finding]:
+    """What the operating system keeps: tried here, now, around this engine."""
+    report = probe(host.binary, host.name)
     is_strict, fix = True, ""
     try:
         require_strict(report)
     except UnavailableError as error:
         is_strict, fix = False, error.fix
-    what = f"jail: {report.level.value}{'' if is_strict else ', not strict'}"
+    what = f"jail of {host.name}: {report.level.value}{'' if is_strict else ', not strict'}"
     yield Finding(name="sandbox", ok=True if is_strict else None, detail=what, fix=fix)
     for layer in report.layers:
         state = "in force" if layer.in_force else layer.detail or "available, not part of this level"
-        yield Finding(name="sandbox", ok=True if layer.in_force else None, detail=f"{layer.name}: {state}")
+        yield Finding(name="sandbox", ok=True if layer.in_force else None, detail=f"{host.name}: {layer.name}: {state}")
     for problem in report.refused:
-        yield Finding(name="sandbox", ok=None, detail=f"refused {problem}")
+        yield Finding(name="sandbox", ok=None, detail=f"{host.name}: refused {problem}")
 
 
 def _offline() -> Iterator[Finding]:

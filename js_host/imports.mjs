@@ -47,9 +47,9 @@ const REFUSED_CALLS = [
 
 /**
  * @param {object} table the imports' `env` object (shared with `wasi_snapshot_preview1`)
- * @param {object} world {Module, clock, entropy, memoryLimit: bytes}
+ * @param {object} world {Module, clock, entropy, memoryLimit: bytes, onFailure: called with a failure of the host}
  */
-export function replaceImports(table, { Module, clock, entropy, memoryLimit }) {
+export function replaceImports(table, { Module, clock, entropy, memoryLimit, onFailure }) {
   const nanoseconds = (id) => (id === CLOCK_REALTIME ? clock.readRealtimeNs() : clock.readMonotonicNs());
   const milliseconds = (ns) => Number(ns / 1000n) / 1000;
   const { _gmtime_js: gmtime, _timegm_js: timegm, __syscall_poll: poll } = table;
@@ -75,7 +75,11 @@ export function replaceImports(table, { Module, clock, entropy, memoryLimit }) {
       return 0;
     },
     emscripten_resize_heap(size) {
-      return growWithin(Module, size >>> 0, memoryLimit);
+      if (size >>> 0 > memoryLimit) return false;
+      const isGrown = growWithin(Module, size >>> 0, memoryLimit);
+      // The guest will take it for the limit, which it is not: another host had the room.
+      if (!isGrown) onFailure(new Error("the host has no memory left for the task"));
+      return isGrown;
     },
     emscripten_get_heap_max: () => memoryLimit,
     _emscripten_system: () => -1,
@@ -180,9 +184,8 @@ function refuseModule(Module, message) {
   return 0;
 }
 
-/** Grow the linear memory by the glue's own rule, but never beyond the limit. Returns whether there is room. */
+/** Grow the linear memory by the glue's own rule, but never beyond the limit. Returns whether the host has room. */
 function growWithin(Module, requested, limit) {
-  if (requested > limit) return false;
   const pageAligned = (n) => Math.ceil(n / 65536) * 65536;
   const generous = Math.min(Module.HEAPU8.length * 1.2, requested + 100_663_296);
   return Boolean(Module.growMemory(Math.min(limit, pageAligned(Math.max(requested, generous)))));

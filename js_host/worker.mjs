@@ -42,7 +42,7 @@ const fromHex = (hex) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => parse
 /** Everything a task can read of, or write to, outside its memory. */
 function makeWorld(start) {
   const meter = new OutputMeter(start.limits.output);
-  return {
+  const world = {
     clock: new Clock(),
     meter,
     // The stream that Python boots on is the same for every task; the task's own begins with the task.
@@ -56,17 +56,18 @@ function makeWorld(start) {
     hostFailure: null,
     /** The fuel meter, from when the main module is instantiated. */
     fuel: null,
+    onFailure(error) {
+      world.hostFailure ??= error;
+    },
   };
+  return world;
 }
 
 function mountAll(Module, start, world) {
   const { FS } = Module;
-  const onFailure = (error) => {
-    world.hostFailure ??= error;
-  };
   const wheels = new WheelTree(start.wheel_members);
-  handedFs(Module, wheels, onFailure).mountDirectory(Module.API.sitePackages, wheels.root);
-  const remote = handedFs(Module, new RemoteTree(parent), onFailure);
+  handedFs(Module, wheels, world.onFailure).mountDirectory(Module.API.sitePackages, wheels.root);
+  const remote = handedFs(Module, new RemoteTree(parent), world.onFailure);
   for (const { path, handle, kind, size } of start.mounts) {
     if (kind === "directory") remote.mountDirectory(path, handle);
     else remote.attachFile(path, { kind, size, handle, target: null });

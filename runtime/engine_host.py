@@ -1,7 +1,6 @@
 """JavaScript engines that can host the runtime: Node by default, others for a diverse second opinion.
 
-A host only says how its process is started; what runs in it is the same files in the same order. Node's flags are
-defence in depth (docs/sandbox.md); Bun has none of them.
+A host only says how its process is started; what runs in it is the same files in the same order.
 """
 
 from __future__ import annotations
@@ -14,23 +13,11 @@ from pathlib import Path
 from typing import Final
 
 import js_host
+from runtime.engine_settings import engine_flags
 from runtime.node_client import find_node
 from storage.errors import UnavailableError, UserError
 
 HOSTS: Final = ("node", "bun")
-
-_V8_STACK_SHARE: Final = 0.9
-"""V8 may use this part of the host's stack; the rest is for the native code below."""
-
-_NODE_FLAGS: Final = (
-    "--no-warnings",
-    "--no-addons",
-    "--no-experimental-sqlite",  # opens and makes files that the permission model does not ask about
-    "--no-deprecation",
-    "--disable-proto=delete",
-    "--disallow-code-generation-from-strings",
-    "--permission",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +35,7 @@ class EngineHost:
 
     def command(self, runtime_dir: Path, stack_bytes: int) -> list[str]:
         """Return the command that runs the worker; the caller adds the worker's arguments."""
-        flags: list[str] = []
-        if self.name == "node":
-            stack = f"--stack-size={int(stack_bytes / 1024 * _V8_STACK_SHARE)}"
-            flags = [*_NODE_FLAGS, f"--allow-fs-read={runtime_dir}", stack]
+        flags = engine_flags(self.name, runtime_dir, stack_bytes)
         return [*self.launcher, str(self.binary), *flags, str(runtime_dir / "worker.mjs")]
 
     @property

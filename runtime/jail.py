@@ -85,7 +85,7 @@ class JailReport:
     level: Level
     layers: tuple[Layer, ...]
     refused: tuple[str, ...] = ()
-    """Better levels whose layers are available but which did not start Node, with the reason."""
+    """Better levels whose layers are available but which did not start the engine, with the reason."""
 
     @property
     def in_force(self) -> tuple[str, ...]:
@@ -99,6 +99,8 @@ class JailLimits:
 
     memory_bytes: int
     """Memory that can be written to, without the main stack."""
+    reserved_bytes: int = 0
+    """More of it, never used: only where what is reserved counts like what is used."""
     stack_bytes: int = 1 << 30
     """Main thread's stack."""
     cpu_s: int

@@ -6,19 +6,23 @@ Started once for each worker, so it imports almost nothing, parses by hand, and 
 that it was not told of, and fails closed: whatever cannot be done ends it with status 125 and one line on standard
 error, and the program never runs. `jail_transport` writes its command line.
 
-Two processes. The watcher stays outside of the program's process namespace, keeps no descriptor but the pipe it
-watches, and kills the program when nobody is left at the pipe's other end. The program is process 1 of its namespace.
+Two processes. The watcher stays outside of the program's namespaces, keeps no descriptor but the pipe it watches and no
+privilege, and kills the program when nobody is left at the pipe's other end. The program is process 1 of its
+namespace, and builds the rest of its jail itself: what its file system shows of /proc is about itself.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import select
+import struct
 
 from runtime import landlock_client
 from runtime.linux_client import (
     CLONE_NEWNS,
+    CLONE_NEWPID,
     CLONE_NEWUSER,
     CLONE_NEWUTS,
     NAMESPACES,
@@ -82,10 +86,16 @@ def main(arguments: list[str]) -> NoReturn:
     try:
         options = Options(arguments)
         _join_cgroup(options.words.get("--cgroup"))
-        enter_namespaces(options)
+        flags = leave_processes(options)
+        hearing, telling = os.pipe()
         child = os.fork()
         if child == 0:
-            _become_program(options)
+            os.close(hearing)
+            _become_program(options, flags, telling)
+        os.close(telling)
+        os.read(hearing, 1)  # until then the child may be an administrator's, whom nobody can kill
+        if flags & CLONE_NEWUSER and "--drop-user" in options.words:
+            become_nobody()
         _watch(child, options.number("--watch"))
     except (OSError, ValueError, KeyError) as error:
         fail(error)
@@ -106,24 +116,38 @@ def _join_cgroup(directory: str | None) -> None:
         os.close(descriptor)
 
 
-def enter_namespaces(options: Options) -> None:
-    """Leave the host's namespaces and file system; a child forked after this is in all of them.
+def leave_processes(options: Options) -> int:
+    """Leave the host's process namespace, which takes effect for children; return the flags of those that are left.
+
+    Whoever is no administrator needs a user namespace to be allowed it, and has that behind them too.
+    """
+    flags = sum(NAMESPACES[name] for name in options.layers if name in NAMESPACES)
+    if not flags & CLONE_NEWPID or _may_unshare(CLONE_NEWPID):
+        return flags & ~CLONE_NEWPID
+    if not flags & CLONE_NEWUSER:
+        raise PermissionError(errno.EPERM, "a process namespace is not allowed")
+    process = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
+    _enter_user_namespace(CLONE_NEWUSER | CLONE_NEWPID, process)
+    os.close(process)
+    return flags & ~(CLONE_NEWUSER | CLONE_NEWPID)
+
+
+def enter_namespaces(options: Options, flags: int) -> None:
+    """Leave the host's other namespaces and its file system.
 
     An administrator makes the root first, as the paths may be open to nobody else, and then becomes nobody. Anyone else
     makes a user namespace first and is allowed the rest in there.
     """
-    flags = sum(NAMESPACES[name] for name in options.layers if name in NAMESPACES)
     process = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY) if flags & CLONE_NEWUSER else -1
-    is_administrator = bool(flags & CLONE_NEWNS) and _may_unshare_mounts()
-    if is_administrator:
+    if flags & CLONE_NEWNS and _may_unshare(CLONE_NEWNS):
         enter_private_root(options.binds)
         flags &= ~CLONE_NEWNS
-    if flags and not flags & CLONE_NEWUSER:
-        call("unshare", flags)
-    if is_administrator and "--drop-user" in options.words:
-        _become_nobody()
+        if flags & CLONE_NEWUSER and "--drop-user" in options.words:
+            become_nobody()
     if flags & CLONE_NEWUSER:
         _enter_user_namespace(flags, process)
+    elif flags:
+        call("unshare", flags)
     if flags & CLONE_NEWNS:
         enter_private_root(options.binds)
     if flags & CLONE_NEWUTS:
@@ -132,15 +156,16 @@ def enter_namespaces(options: Options) -> None:
         os.close(process)
 
 
-def _may_unshare_mounts() -> bool:
+def _may_unshare(flag: int) -> bool:
     try:
-        call("unshare", CLONE_NEWNS)
+        call("unshare", flag)
     except OSError:
         return False
     return True
 
 
-def _become_nobody() -> None:
+def become_nobody() -> None:
+    """Give up the administrator's user and groups."""
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
@@ -157,10 +182,15 @@ def _enter_user_namespace(flags: int, process: int) -> None:
         os.close(descriptor)
 
 
-def _become_program(options: Options) -> NoReturn:
-    """Take on everything that binds one process, and execute. In the child."""
+def _become_program(options: Options, flags: int, telling: int) -> NoReturn:
+    """Build the jail, take on everything that binds one process, and execute. In the child.
+
+    telling: a pipe to the watcher, who is told when this process ends with them; if they are gone, it ends here.
+    """
     try:
+        enter_namespaces(options, flags)
         control(PR_SET_PDEATHSIG, _SIGKILL)
+        os.write(telling, b"!")
         for ignored in (_SIGPIPE, _SIGXFSZ):  # by Python; it would be inherited
             call("signal", ignored, 0)
         if "bubblewrap" in options.layers:
@@ -179,15 +209,25 @@ def bind_self(options: Options) -> None:
     control(PR_SET_NO_NEW_PRIVS, 1)
     if "landlock" in options.layers:
         inside = "mountns" in options.layers
-        landlock_client.restrict([target if inside else source for source, target in options.binds])
+        readable = [target if inside else source for source, target in options.binds]
+        landlock_client.restrict(readable, ["/"] if inside and "--list-root" in options.words else [])
     program = os.open(options.program[0], os.O_PATH | os.O_CLOEXEC)
     descriptor = options.number("--exec-descriptor")
     if descriptor is not None:
         program = _lift(program, descriptor)
     _limit(options.rlimits)
     if "seccomp" in options.layers:
-        install_filter(_read(int(options.words["--seccomp"])))
+        program_of_filter = _read(int(options.words["--seccomp"]))
+        install_filter(for_process(program_of_filter, int(options.words["--own-process"]), os.getpid()))
     execute_descriptor(program, options.program, options.environment)
+
+
+def for_process(program: bytes, placeholder: int, number: int) -> bytes:
+    """Return a filter in which a constant has become the number of a process."""
+    instructions = struct.iter_unpack("=HBBI", program)
+    return b"".join(
+        struct.pack("=HBBI", *head, number if constant == placeholder else constant) for *head, constant in instructions
+    )
 
 
 def _lift(program: int, descriptor: int) -> int:

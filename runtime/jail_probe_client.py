@@ -1,4 +1,4 @@
-"""Find out what jail this machine offers: by trying every layer, and then the best level around the real Node."""
+"""Find out what jail this machine offers: by trying every layer, and then the best level around a real engine."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from runtime import cgroup_client
+from runtime.engine_settings import engine_environment, reserved_bytes
 from runtime.jail import JailLimits, JailReport, Layer, Level, at_level, layers_of, levels
 from runtime.jail_transport import bubblewrap_program, filter_file, launcher_command, open_cell
 from storage.errors import UnavailableError
@@ -26,15 +28,17 @@ _ANSWER: Final = "65536"
 
 
 @functools.cache
-def probe(node: Path) -> JailReport:
+def probe(binary: Path, engine: str = "node") -> JailReport:
     """Return what protects workers of this process on this machine. Takes about a tenth of a second, once.
+
+    engine: what the binary is, one of `engine_host.HOSTS`.
 
     Raises nothing: a machine that offers nothing gets a report that says so.
     """
     layers = probe_layers()
     refused: list[str] = []
     for level in levels(layers):
-        problem = "" if level is Level.NONE else _start_node(level, layers_of(level, layers), node)
+        problem = "" if level is Level.NONE else _start(level, layers_of(level, layers), binary, engine)
         if not problem:
             return at_level(layers, level, tuple(refused))
         refused.append(f"{level.value}: {problem}")
@@ -93,12 +97,21 @@ def _cgroup_layer() -> Layer:
     return Layer(name="cgroup", available=True)
 
 
-def _start_node(level: Level, names: tuple[str, ...], node: Path) -> str:
-    """Run Node in a jail of this level; return what went wrong, or nothing."""
+def _start(level: Level, names: tuple[str, ...], binary: Path, engine: str) -> str:
+    """Run an engine in a jail of this level; return what went wrong, or nothing."""
     reading, writing = os.pipe()
     try:
         with tempfile.TemporaryDirectory() as empty, contextlib.ExitStack() as stack:
-            cell = open_cell(level, names, node=node, runtime_dir=Path(empty), limits=_LIMITS, watch=reading)
+            cell = open_cell(
+                level,
+                names,
+                binary=binary,
+                engine=engine,
+                runtime_dir=Path(empty),
+                limits=replace(_LIMITS, reserved_bytes=reserved_bytes(engine)),
+                watch=reading,
+                environment=engine_environment(engine, _LIMITS.stack_bytes),
+            )
             stack.callback(cell.close)
             done = subprocess.run(
                 cell.command(["-e", _SCRIPT]),
@@ -120,4 +133,4 @@ def _start_node(level: Level, names: tuple[str, ...], node: Path) -> str:
     if done.stdout.strip() == _ANSWER and done.returncode == 0:
         return ""
     lines = done.stderr.strip().splitlines() or ["no message"]
-    return f"Node ended with status {done.returncode}: {lines[0]}"
+    return f"{engine} ended with status {done.returncode}: {lines[0]}"

@@ -1,8 +1,8 @@
 """Jails for workers: the command that starts a worker in one, and what has to be kept and removed around it.
 
-A cell is for one worker. At every level the program is Node, the runtime lies at `Cell.runtime`, handed-over
-descriptors keep their numbers, and the process that the command starts ends as Node ends. That process is to lead a
-process group: killing the group leaves nothing.
+A cell is for one worker. At every level the program is a JavaScript engine, the runtime lies at `Cell.runtime`,
+handed-over descriptors keep their numbers, and the process that the command starts ends as the engine ends. That
+process is to lead a process group: killing the group leaves nothing.
 """
 
 from __future__ import annotations
@@ -21,21 +21,25 @@ from typing import IO, Final
 
 from runtime import cgroup_client
 from runtime.jail import JailLimits, Level
-from runtime.seccomp_policy import worker_filter
+from runtime.seccomp_policy import OWN_PROCESS, worker_filter
 from runtime.shared_libraries_client import shared_libraries
 from storage.errors import UnavailableError
 
 _PACKAGES: Final = Path(__file__).parent.parent
 """Where the package `runtime` lies; comes last on the path of the launcher's Python."""
-_NODE_INSIDE: Final = "/node"
 _RUNTIME_INSIDE: Final = "/runtime"
+_OWN_MAPS: Final = "/proc/self/maps"
+_NEEDS_OWN_MAPS: Final = frozenset({"bun"})
+"""Engines that ask the C library where the main stack is; it reads this file."""
+_NEEDS_ROOT_LISTED: Final = frozenset({"bun"})
+"""Engines that look for their settings in all directories above their program, and end if they cannot."""
 _BUBBLEWRAP: Final = (
     *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
     *("--uid", "65534", "--gid", "65534", "--hostname", "localhost", "--chdir", "/"),
     *("--die-with-parent", "--as-pid-1", "--cap-drop", "ALL"),
 )
 _SPARE_DESCRIPTORS: Final = 64
-"""Room for those that Node opens itself, about 25."""
+"""Room for those that an engine opens itself, about 25."""
 
 Bind = tuple[str, str]
 """Path on the host, path inside."""
@@ -46,8 +50,8 @@ class Cell:
     """A jail that is ready for one program. Close it when the program has ended."""
 
     prefix: tuple[str, ...]
-    node: tuple[str, ...]
-    """Node's path inside, and flags that it needs there."""
+    engine: tuple[str, ...]
+    """The engine's path inside, and flags that it needs there."""
     runtime: str
     """Path of the runtime's directory inside; the host's own where there is no private file system."""
     descriptors: tuple[int, ...] = ()
@@ -55,8 +59,8 @@ class Cell:
     release: Callable[[], None] = lambda: None
 
     def command(self, arguments: Sequence[str]) -> list[str]:
-        """Return the command that runs Node with these arguments in the jail."""
-        return [*self.prefix, *self.node, *arguments]
+        """Return the command that runs the engine with these arguments in the jail."""
+        return [*self.prefix, *self.engine, *arguments]
 
     def close(self) -> None:
         """Remove what was made for this cell, and what is left in it."""
@@ -67,35 +71,38 @@ def open_cell(
     level: Level,
     layers: Collection[str],
     *,
-    node: Path,
+    binary: Path,
     runtime_dir: Path,
     limits: JailLimits,
     watch: int,
+    engine: str = "node",
     handed: Sequence[int] = (),
     environment: Mapping[str, str] | None = None,
     emulator: Sequence[str] = (),
 ) -> Cell:
-    """Prepare a jail for Node.
+    """Prepare a jail for an engine.
 
     layers: names, as `jail.layers_of` gives them.
+    engine: one of `engine_host.HOSTS`: which rules its binary needs.
     runtime_dir: the one directory that the worker may read.
     watch: reading end of a pipe that this process writes to, inherited under its number; when no writer is left, the
         worker is killed. handed: the numbers of all other inherited descriptors.
     environment: of the worker; nothing if it is not given, except at the level NONE, where it is that of the command.
-    emulator: what stands before Node in the command; at the level NONE only.
+    emulator: what stands before the binary in the command; at the level NONE only.
 
     Raises:
-        UnavailableError: this cannot be built around this Node, or not here.
+        UnavailableError: this cannot be built around this binary, or not here.
     """
-    binary, directory = node.resolve(), runtime_dir.resolve()
+    binary, directory = binary.resolve(), runtime_dir.resolve()
     if level is Level.NONE:
-        return Cell(prefix=(*_shell(limits), *emulator), node=(os.fspath(binary),), runtime=os.fspath(directory))
+        return Cell(prefix=(*_shell(limits), *emulator), engine=(os.fspath(binary),), runtime=os.fspath(directory))
     is_private = level not in (Level.LANDLOCK, Level.SECCOMP)
-    inside = (_NODE_INSIDE, _RUNTIME_INSIDE) if is_private else (os.fspath(binary), os.fspath(directory))
+    inside = (f"/{engine}", _RUNTIME_INSIDE) if is_private else (os.fspath(binary), os.fspath(directory))
     binds = [(os.fspath(binary), inside[0]), (os.fspath(directory), inside[1]), *_library_binds(binary, is_private)]
+    binds += [(_OWN_MAPS, _OWN_MAPS)] if engine in _NEEDS_OWN_MAPS else []
     open_files = _open_files(limits, (watch, *handed))
     with ExitStack() as undo:
-        program = undo.enter_context(filter_file(None if level is Level.BUBBLEWRAP else open_files))
+        program = undo.enter_context(_level_filter(level, engine, open_files))
         group = _group(limits) if "cgroup" in layers else None
         if group:
             undo.callback(cgroup_client.end_group, group)
@@ -106,12 +113,13 @@ def open_cell(
         if level is Level.BUBBLEWRAP:
             words += ["--layers", "bubblewrap", "--", *_bubblewrap(binds, program.fileno())]
         else:
-            words += [*_by_hand(layers, binds, program.fileno(), open_files), "--"]
+            words += _by_hand(layers, binds, program.fileno(), open_files)
+            words += ["--list-root", "yes", "--"] if engine in _NEEDS_ROOT_LISTED else ["--"]
         # A configuration that is there and cannot be read is an error to OpenSSL; one that is not there is none.
-        flags = () if is_private else (f"--openssl-config={inside[1]}/none",)
+        flags = () if is_private or engine != "node" else (f"--openssl-config={inside[1]}/none",)
         return Cell(
             prefix=tuple(words),
-            node=(inside[0], *flags),
+            engine=(inside[0], *flags),
             runtime=inside[1],
             descriptors=(program.fileno(),),
             release=undo.pop_all().close,
@@ -130,14 +138,14 @@ def launcher_command(module: str) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", program, os.fspath(_PACKAGES)]
 
 
-def filter_file(exec_descriptor: int | None) -> IO[bytes]:
+def filter_file(exec_descriptor: int | None, engine: str = "node", process: int = OWN_PROCESS) -> IO[bytes]:
     """Return an open, anonymous file with the seccomp filter of this machine.
 
     Raises:
         UnavailableError: this architecture has no table of system calls.
     """
     try:
-        program = worker_filter(platform.machine(), exec_descriptor=exec_descriptor)
+        program = worker_filter(platform.machine(), exec_descriptor=exec_descriptor, engine=engine, process=process)
     except KeyError as error:
         raise UnavailableError(f"no system call filter for {error.args[0]}") from error
     file = tempfile.TemporaryFile()  # noqa: SIM115  closed by Cell.close
@@ -145,6 +153,13 @@ def filter_file(exec_descriptor: int | None) -> IO[bytes]:
     file.flush()
     file.seek(0)  # bubblewrap reads from where it stands
     return file
+
+
+def _level_filter(level: Level, engine: str, open_files: int) -> IO[bytes]:
+    """The launcher fills in the number of the process; bubblewrap does not, and makes it process 1."""
+    if level is Level.BUBBLEWRAP:
+        return filter_file(None, engine, process=1)
+    return filter_file(open_files, engine)
 
 
 def bubblewrap_program() -> str | None:
@@ -165,6 +180,8 @@ def _by_hand(layers: Collection[str], binds: list[Bind], filter_descriptor: int,
         ",".join(layers),
         "--seccomp",
         str(filter_descriptor),
+        "--own-process",
+        str(OWN_PROCESS),
         "--exec-descriptor",
         str(exec_descriptor),
     ]
@@ -205,7 +222,7 @@ def _rlimits(limits: JailLimits, open_files: int, *, counts_threads: bool) -> li
     values = {
         "CORE": 0,
         "STACK": limits.stack_bytes,
-        "DATA": limits.memory_bytes,
+        "DATA": limits.memory_bytes + limits.reserved_bytes,
         "CPU": limits.cpu_s,
         "FSIZE": limits.file_bytes,
         "NOFILE": open_files,

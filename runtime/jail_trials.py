@@ -11,7 +11,7 @@ import resource
 import sys
 
 from runtime import landlock_client
-from runtime.jail_launcher import Options, enter_namespaces
+from runtime.jail_launcher import Options, enter_namespaces, leave_processes
 from runtime.linux_client import NAMESPACES, PR_SET_NO_NEW_PRIVS, call, control, drop_capabilities, install_filter
 
 TYPE_CHECKING = False  # as type checkers know it; importing typing takes longer than building the jail
@@ -64,9 +64,9 @@ def _namespace(name: str) -> Callable[[], str]:
     def trial() -> str:
         before = "" if name in ("mountns", "pidns") else _identity(name)
         try:
-            enter_namespaces(Options(["--layers", name, "--"]))
+            _enter(name)
         except PermissionError:
-            enter_namespaces(Options(["--layers", f"userns,{name}", "--"]))
+            _enter(f"userns,{name}")
         if name == "mountns":
             return "" if os.listdir("/") == [] else "the new root is not empty"  # noqa: PTH208
         if name == "pidns":
@@ -74,6 +74,11 @@ def _namespace(name: str) -> Callable[[], str]:
         return "" if _identity(name) != before else "the process is where it was"
 
     return trial
+
+
+def _enter(layers: str) -> None:
+    options = Options(["--layers", layers, "--"])
+    enter_namespaces(options, leave_processes(options))
 
 
 def _identity(name: str) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import stat
 import struct
 
 from runtime.linux_client import system_call
@@ -43,8 +42,10 @@ def version() -> int:
     return system_call(_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)
 
 
-def restrict(readable: Iterable[str]) -> None:
+def restrict(readable: Iterable[str], listed: Iterable[str] = ()) -> None:
     """Leave this process nothing of the file system but reading and executing these files and directories.
+
+    listed: directories whose names can be listed, and those of all directories below.
 
     Raises:
         OSError: the kernel refuses, or a path is not there.
@@ -54,7 +55,9 @@ def restrict(readable: Iterable[str]) -> None:
     attributes = struct.pack("=QQQ", rights, _ALL_TCP, _ALL_SCOPES)[: _size(offered)]
     ruleset = system_call(_CREATE_RULESET, ctypes.create_string_buffer(attributes, len(attributes)), len(attributes), 0)
     for path in readable:
-        _allow(ruleset, path)
+        _allow(ruleset, path, _READ_FILE | (_READ_DIR if os.path.isdir(path) else _EXECUTE))  # noqa: PTH112
+    for path in listed:
+        _allow(ruleset, path, _READ_DIR)
     system_call(_RESTRICT_SELF, ruleset, 0)
     os.close(ruleset)
 
@@ -66,10 +69,8 @@ def _size(offered: int) -> int:
     return 16 if offered >= 4 else 8
 
 
-def _allow(ruleset: int, path: str) -> None:
+def _allow(ruleset: int, path: str, rights: int) -> None:
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    is_directory = stat.S_ISDIR(os.fstat(descriptor).st_mode)
-    rights = _READ_FILE | (_READ_DIR if is_directory else _EXECUTE)
     rule = struct.pack("=Qi", rights, descriptor)
     system_call(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.create_string_buffer(rule, len(rule)), 0)
     os.close(descriptor)

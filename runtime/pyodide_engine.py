@@ -97,7 +97,7 @@ class PyodideEngine:
         elif self.host.launcher:  # two programs, one of them for another machine
             report = at_level(probe_layers(), Level.NONE)
         else:
-            report = probe(self.host.binary)
+            report = probe(self.host.binary, self.host.name)
         if self.strict:
             require_strict(report)
         return report

@@ -1,6 +1,7 @@
-"""Which system calls a worker may make: Node 24 on Linux, x86-64 and aarch64, and no more.
+"""Which system calls a worker may make: Node or Bun on Linux, x86-64 and aarch64, and no more.
 
-Four answers. *Allowed*: found by tracing workers, and what they use on other kernels and C libraries. *Checked*:
+One table for all engines, and a few rules for each engine alone, so that none gets what only another needs. Four
+answers. *Allowed*: found by tracing workers, and what they use on other kernels and C libraries. *Checked*:
 allowed with some arguments. *Absent* and *refused*: an error number, for what honest programs try and can do without.
 Everything else that was known in Linux 6.1 *ends the process*: a worker that asks for a socket has been taken over.
 Calls younger than that are absent too, as on the kernels they were not in, so that a newer C library falls back.
@@ -23,7 +24,11 @@ _MAP_SHARED, _MAP_GROWSDOWN = 0x01, 0x100
 _CLONE_THREAD: Final = 0x00010000
 _CLONE_NAMESPACES: Final = 0x7E020080
 """NEWUSER, NEWPID, NEWNET, NEWIPC, NEWUTS, NEWCGROUP, NEWNS; the bit of NEWTIME is a signal number here."""
-_RLIMITS_BUT_STACK: Final = tuple(resource for resource in range(16) if resource != 3)
+_RLIMITS: Final = tuple(range(16))
+_RLIMITS_BUT_STACK: Final = tuple(resource for resource in _RLIMITS if resource != 3)
+_SIGPWR: Final = 30
+OWN_PROCESS: Final = 0x7FFFFFFF
+"""In a filter's constants: the process that installs it, whose number is filled in by then. No process has this one."""
 
 Numbers = tuple[int | None, int | None]
 """On x86-64 and on aarch64; None where the architecture has no such call."""
@@ -170,25 +175,6 @@ CHECKED: Final[dict[str, tuple[Numbers, Rule]]] = {
         (157, 167),
         Rule(action=ALLOW, tests=(Test(argument=0, values=(15, 16, 0x53564D41)),), otherwise=refusal(errno.EINVAL)),
     ),
-    # Reading limits. Not that of the stack: libuv and the C library give every thread that much address space, a
-    # gibibyte here, and fall back to 2 MiB when they cannot know it.
-    "prlimit64": (
-        (302, 261),
-        Rule(
-            action=ALLOW,
-            tests=(
-                Test(argument=0, values=(0,)),
-                Test(argument=1, values=_RLIMITS_BUT_STACK),
-                Test(argument=2, values=(0,)),
-                Test(argument=2, values=(0,), high=True),
-            ),
-            otherwise=refusal(errno.EPERM),
-        ),
-    ),
-    "getrlimit": (
-        (97, 163),
-        Rule(action=ALLOW, tests=(Test(argument=0, values=_RLIMITS_BUT_STACK),), otherwise=refusal(errno.EPERM)),
-    ),
 }
 
 ABSENT: Final[dict[str, Numbers]] = {
@@ -263,19 +249,60 @@ REFUSED: Final[dict[str, Numbers]] = {
     "inotify_add_watch": (254, 27),
     "mlock": (149, 228),
 }
-"""Answered with EPERM: what Node's own libraries offer to JavaScript, so that an attempt is an error there."""
+"""Answered with EPERM: what the engines' own libraries offer to JavaScript, so that an attempt is an error there."""
 
 
-def worker_filter(arch: str, *, exec_descriptor: int | None) -> bytes:
+def _reading_limits(resources: tuple[int, ...]) -> dict[str, tuple[Numbers, Rule]]:
+    """Rules for reading these limits of this process, and setting none."""
+    tests = (
+        Test(argument=0, values=(0,)),
+        Test(argument=1, values=resources),
+        Test(argument=2, values=(0,)),
+        Test(argument=2, values=(0,), high=True),
+    )
+    return {
+        "prlimit64": ((302, 261), Rule(action=ALLOW, tests=tests, otherwise=refusal(errno.EPERM))),
+        "getrlimit": (
+            (97, 163),
+            Rule(action=ALLOW, tests=(Test(argument=0, values=resources),), otherwise=refusal(errno.EPERM)),
+        ),
+    }
+
+
+def _suspending_threads(process: int) -> tuple[Numbers, Rule]:
+    """One signal, to threads of one process: JavaScriptCore stops its threads while it collects garbage."""
+    tests = (Test(argument=0, values=(process,)), Test(argument=2, values=(_SIGPWR,)))
+    return REFUSED["tgkill"], Rule(action=ALLOW, tests=tests, otherwise=refusal(errno.EPERM))
+
+
+def engine_rules(engine: str, process: int) -> dict[str, tuple[Numbers, Rule]]:
+    """Return the rules of one engine alone; they replace those of the tables.
+
+    Node may not read the stack's limit: libuv and the C library would give every thread that much address space, a
+    gibibyte here, and fall back to 2 MiB when they cannot know it. JavaScriptCore has to know where its stack ends, and
+    sets the size of its threads' stacks itself.
+
+    Raises:
+        KeyError: unknown engine.
+    """
+    return {
+        "node": _reading_limits(_RLIMITS_BUT_STACK),
+        "bun": {**_reading_limits(_RLIMITS), "tgkill": _suspending_threads(process)},
+    }[engine]
+
+
+def worker_filter(arch: str, *, exec_descriptor: int | None, engine: str = "node", process: int = OWN_PROCESS) -> bytes:
     """Return the filter of a worker.
 
     arch: as Python names it: x86_64 or aarch64.
+    engine: one of `engine_host.HOSTS`.
+    process: the worker's own number, as it sees it itself.
     exec_descriptor: execution is allowed of this descriptor only, which is to be closed by it and to lie above the
         limit of open files, so that nothing can be executed a second time. None allows execve, for a jail that
         another program builds.
 
     Raises:
-        KeyError: unknown architecture.
+        KeyError: unknown architecture or engine.
     """
     column = {"x86_64": 0, "aarch64": 1}[arch]
     rules: dict[int, Rule] = {}
@@ -289,7 +316,7 @@ def worker_filter(arch: str, *, exec_descriptor: int | None) -> bytes:
     add(ALLOWED, Rule(action=ALLOW))
     add(ABSENT, Rule(action=refusal(errno.ENOSYS)))
     add(REFUSED, Rule(action=refusal(errno.EPERM)))
-    for numbers, rule in CHECKED.values():
+    for numbers, rule in [*CHECKED.values(), *engine_rules(engine, process).values()]:
         add({"": numbers}, rule)
     add(*_first_execution(exec_descriptor))
     return assemble(arch, rules, last_known=LAST_KNOWN, default=KILL_PROCESS, newer=refusal(errno.ENOSYS))

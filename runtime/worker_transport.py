@@ -19,6 +19,7 @@ from typing import IO, BinaryIO, Self
 
 from runtime.engine import UndeterminedError
 from runtime.engine_host import EngineHost
+from runtime.engine_settings import engine_environment, reserved_bytes
 from runtime.frames import Frame, read_frame, write_frame
 from runtime.jail import JailLimits, JailReport, layers_of
 from runtime.jail_transport import Cell, open_cell
@@ -26,9 +27,6 @@ from storage.errors import UnavailableError, VerificationError
 
 HOST_STACK_BYTES = 1 << 30
 """Stack asked of the operating system: Python's own stack check, at 10 MB of guest stack, must come first."""
-
-_ENVIRONMENT = {"TZ": "UTC"}
-"""The engine reads it for its own dates; the guest has its own environment."""
 
 _ENGINE_MEMORY_BYTES = 2 << 30
 """For the engine, and for compiled code, beside the task's memory: 0.7 GiB with Python alone, 1.2 with pandas."""
@@ -46,7 +44,7 @@ class Worker:
     to_worker: BinaryIO
     from_worker: BinaryIO
     errors: IO[bytes]
-    """What Node itself printed on its standard error: diagnostics of host failures."""
+    """What the engine itself printed on its standard error: diagnostics of host failures."""
     guard: threading.Timer
     cell: Cell
     deadline_passed: threading.Event = field(default_factory=threading.Event)
@@ -136,17 +134,19 @@ def start_worker(
         for descriptor in (child_in, parent_out, parent_in, child_out):
             os.close(descriptor)
         raise UndeterminedError(f"no temporary file can be made: {error}") from error
+    environment = engine_environment(host.name, HOST_STACK_BYTES)
     cell: Cell | None = None
     try:
         cell = open_cell(
             jail.level,
             layers_of(jail.level, jail.layers),
-            node=host.binary,
+            binary=host.binary,
+            engine=host.name,
             runtime_dir=runtime_dir,
-            limits=_limits(memory_bytes, wall_clock_s),
+            limits=_limits(host.name, memory_bytes, wall_clock_s),
             watch=child_in,
             handed=[child_out, *descriptors],
-            environment=_ENVIRONMENT,
+            environment=environment,
             emulator=host.launcher,
         )
         arguments = host.command(Path(cell.runtime), HOST_STACK_BYTES)[len(host.launcher) + 1 :]
@@ -156,7 +156,7 @@ def start_worker(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            env=_ENVIRONMENT,
+            env=environment,
             cwd="/",
             start_new_session=True,
         )
@@ -190,10 +190,11 @@ def start_worker(
     )
 
 
-def _limits(memory_bytes: int, wall_clock_s: float) -> JailLimits:
+def _limits(engine: str, memory_bytes: int, wall_clock_s: float) -> JailLimits:
     """Return the bounds; the processor time ends a worker whose parent was killed and can guard it no more."""
     return JailLimits(
         memory_bytes=memory_bytes + _ENGINE_MEMORY_BYTES,
+        reserved_bytes=reserved_bytes(engine),
         stack_bytes=HOST_STACK_BYTES,
         cpu_s=int(wall_clock_s * _CPU_PER_WALL) + _CPU_SPARE_S,
     )

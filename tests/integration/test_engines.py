@@ -18,6 +18,9 @@ from typing import Any
 import pytest
 
 from runtime.engine_host import EngineHost, describe_host
+from runtime.jail import STRICT
+from runtime.jail_probe_client import probe
+from runtime.node_client import find_node
 from tests.integration.probed_function import PROBE, PROBE_WITH_PACKAGES, WITH_PACKAGES
 from tests.requirements_gate import need
 
@@ -103,7 +106,10 @@ def test_a_diverse_run_agrees_and_bun_can_audit(tmp_path: Path) -> None:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=True)
         return json.loads(done.stdout)
 
-    report = bacalhau("run", "python", "-c", "print(id(object()))", "--diverse")
+    is_strict = set(STRICT) <= set(probe(find_node().binary).in_force)
+    isolation = ["--isolation", "strict"] if is_strict else []
+    report = bacalhau("run", "python", "-c", "print(id(object()))", "--diverse", *isolation)
+    assert not is_strict or all(set(STRICT) < set(receipt["isolation"]) for receipt in report["receipts"])
     assert report["verdict"] == "agreed"
     assert {receipt["engine"] for receipt in report["receipts"]} == {"pyodide-node", "pyodide-bun"}
     assert len({receipt["state_digest"] for receipt in report["receipts"]}) == 1

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.engine_settings import engine_environment
 from runtime.jail import JailLimits, Level, layers_of
 from runtime.jail_probe_client import probe
 from runtime.jail_transport import Cell, open_cell
@@ -32,6 +33,7 @@ ROOMY = JailLimits(memory_bytes=1 << 36, cpu_s=60)
 JAILS = [Level.NAMESPACES, Level.BUBBLEWRAP, Level.LANDLOCK, Level.SECCOMP]
 PRIVATE = (Level.NAMESPACES, Level.BUBBLEWRAP)
 ROOT = Path(__file__).parent.parent.parent
+BUN = ROOT / "tests" / "engines" / "node_modules" / "@oven" / "bun-linux-x64" / "bin" / "bun"
 SECRET = "a secret of the host"
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="jails are made of Linux")
@@ -63,6 +65,12 @@ def level(request, report):
     return request.param
 
 
+@pytest.fixture(params=["node", "bun"])
+def engine(request):
+    need("engines", request.param == "node" or BUN.is_file(), "Bun is not installed: make engines")
+    return request.param
+
+
 @pytest.fixture
 def runtime_dir(tmp_path):
     """What a worker may read."""
@@ -84,9 +92,18 @@ class Prison:
     """Starts programs at one level."""
 
     def __init__(
-        self, level: Level, report, runtime_dir: Path, *, without: tuple[str, ...] = (), limits=LIMITS
+        self,
+        level: Level,
+        report,
+        runtime_dir: Path,
+        *,
+        engine: str = "node",
+        without: tuple[str, ...] = (),
+        limits=LIMITS,
     ) -> None:
         self.level = level
+        self.engine = engine
+        self.environment = engine_environment(engine, limits.stack_bytes) | {"TZ": "Asia/Kathmandu"}
         self.layers = [name for name in layers_of(level, report.layers) if name not in without]
         self.runtime_dir = runtime_dir
         self.limits = limits
@@ -95,12 +112,13 @@ class Prison:
         return open_cell(
             self.level,
             self.layers,
-            node=program,
+            binary=program,
+            engine=self.engine,
             runtime_dir=self.runtime_dir,
             limits=self.limits,
             watch=watch,
             handed=handed,
-            environment={"TZ": "Asia/Kathmandu"},
+            environment=self.environment,
         )
 
     @contextmanager
@@ -108,13 +126,13 @@ class Prison:
         """A running program, its cell, and the writing end that keeps it alive."""
         watch, alive = os.pipe()
         with ExitStack() as stack:
-            cell = self.cell(watch, program or find_node().binary, handed)
+            cell = self.cell(watch, program or (BUN if self.engine == "bun" else find_node().binary), handed)
             stack.callback(cell.close)
             process = subprocess.Popen(
                 cell.command([word.replace("RUNTIME", cell.runtime) for word in arguments]),
                 pass_fds=[watch, *cell.descriptors, *handed],
                 stdin=subprocess.DEVNULL,
-                env={},
+                env=self.environment if self.level is Level.NONE else {},
                 cwd="/",
                 start_new_session=True,
                 **options,
@@ -140,14 +158,14 @@ class Prison:
 
 
 @pytest.fixture
-def outside(report, runtime_dir):
+def outside(report, runtime_dir, engine):
     """No jail: the control."""
-    return Prison(Level.NONE, report, runtime_dir)
+    return Prison(Level.NONE, report, runtime_dir, engine=engine)
 
 
 @pytest.fixture
-def inside(level, report, runtime_dir):
-    return Prison(level, report, runtime_dir)
+def inside(level, report, runtime_dir, engine):
+    return Prison(level, report, runtime_dir, engine=engine)
 
 
 ATTEMPTS = """
@@ -227,10 +245,10 @@ def test_without_a_jail_every_attempt_succeeds(outside, secret):
 
 def test_what_node_may_not_do_is_an_error(inside, secret):
     got = attempts(inside, secret)
-    assert got["environment"].pop("TZ") == "Asia/Kathmandu"
     expected = REFUSED_EVERYWHERE if inside.level is Level.SECCOMP else [*REFUSED_EVERYWHERE, *REFUSED_WITH_FILES]
-    assert {name: got[name] for name in expected if got[name] == "done"} == {}
-    assert got["environment"] == ({"PWD": "/"} if inside.level is Level.BUBBLEWRAP else {})
+    allowed = {"read_own_maps": "done"} if inside.engine == "bun" and inside.level is not Level.SECCOMP else {}
+    assert {name: got[name] for name in expected if got[name] == "done"} == allowed
+    assert got["environment"] == inside.environment | ({"PWD": "/"} if inside.level is Level.BUBBLEWRAP else {})
     assert got["directory"] == "/"
     assert got["given"] == "given"
     assert sorted(file.name for file in inside.runtime_dir.iterdir()) == ["given.txt", "removable.txt"]
@@ -247,10 +265,11 @@ console.log(walk("").sort().join("\\n"));
 
 
 @pytest.mark.parametrize("level", PRIVATE, ids=lambda level: level.value, indirect=True)
-def test_the_private_root_holds_node_its_libraries_and_the_runtime(level, report, runtime_dir):
-    done = Prison(level, report, runtime_dir, without=("landlock",)).script(LISTING)  # which would hide directories
-    files = done.stdout.split()
-    assert [file for file in files if "/lib" not in file] == ["/node", "/runtime/given.txt", "/runtime/removable.txt"]
+def test_the_private_root_holds_an_engine_its_libraries_and_the_runtime(level, report, runtime_dir, engine):
+    prison = Prison(level, report, runtime_dir, engine=engine, without=("landlock",))  # which would hide directories
+    files = prison.script(LISTING).stdout.split()
+    own = ["/bun", "/proc/self/maps"] if engine == "bun" else ["/node"]
+    assert [file for file in files if "/lib" not in file] == [*own, "/runtime/given.txt", "/runtime/removable.txt"]
     assert all(".so" in file for file in files if "/lib" in file)
 
 
@@ -378,7 +397,7 @@ def statuses(process: int) -> list[dict[str, str]]:
 def test_node_has_no_privileges_left(inside):
     with idle(inside) as (process, _):
         *_, node = statuses(process.pid)
-    assert node["Name"] in ("node", "MainThread", "node-MainThread")
+    assert node["Name"] in ("node", "MainThread", "node-MainThread", str(LIMITS.open_files), "bun")
     assert {node[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0" * 16}
     assert (node["NoNewPrivs"], node["Seccomp"]) == ("1", "2")
     if inside.level is Level.NAMESPACES and os.geteuid() == 0:

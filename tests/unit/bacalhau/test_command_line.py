@@ -117,8 +117,8 @@ def test_doctor_is_content_with_what_is_there(desk, monkeypatch):
     states = {(check["name"], check["ok"]) for check in said.json["checks"]}
     assert {("python", True), ("node", True), ("uv", True), ("store", True), ("keys", True)} <= states
     sandbox = [check for check in said.json["checks"] if check["name"] == "sandbox"]
-    assert any(check["detail"].startswith("jail: ") for check in sandbox)
-    assert any(check["detail"].startswith("seccomp: ") for check in sandbox)
+    assert any(check["detail"].startswith("jail of node: ") for check in sandbox)
+    assert any(check["detail"].startswith("node: seccomp: ") for check in sandbox)
     assert ("online", None) in states
 
 

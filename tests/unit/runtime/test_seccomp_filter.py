@@ -8,8 +8,18 @@ from pathlib import Path
 import pytest
 
 from runtime import seccomp_policy
+from runtime.jail_launcher import for_process
 from runtime.seccomp_filter import ALLOW, AUDIT_ARCH, KILL_PROCESS, MAX_INSTRUCTIONS, Rule, Test, assemble, refusal
-from runtime.seccomp_policy import ABSENT, ALLOWED, CHECKED, LAST_KNOWN, REFUSED, worker_filter
+from runtime.seccomp_policy import (
+    ABSENT,
+    ALLOWED,
+    CHECKED,
+    LAST_KNOWN,
+    OWN_PROCESS,
+    REFUSED,
+    engine_rules,
+    worker_filter,
+)
 from tests.requirements_gate import need
 
 EXEC_DESCRIPTOR = 256
@@ -79,11 +89,25 @@ def arch(request):
     return request.param
 
 
+COMMON = ALLOWED | {name: numbers for name, (numbers, _) in CHECKED.items()} | ABSENT | REFUSED
+ENGINES = ("node", "bun")
+PROCESS = 4711
+
+
+def own_numbers(engine):
+    return {name: numbers for name, (numbers, _) in engine_rules(engine, PROCESS).items()}
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request):
+    return request.param
+
+
 @pytest.fixture
-def answer(arch):
+def answer(arch, engine):
     """What a worker's filter says to a call, by name."""
-    program = worker_filter(arch, exec_descriptor=EXEC_DESCRIPTOR)
-    tables = ALLOWED | {name: numbers for name, (numbers, _) in CHECKED.items()} | ABSENT | REFUSED | NEVER
+    program = worker_filter(arch, exec_descriptor=EXEC_DESCRIPTOR, engine=engine, process=PROCESS)
+    tables = COMMON | NEVER | own_numbers(engine)
 
     def ask(name: str, *arguments: int) -> int:
         number = tables[name][0 if arch == "x86_64" else 1]
@@ -111,11 +135,37 @@ def test_numbers_are_in_one_table_only():
         checked = {name: numbers for name, (numbers, _) in CHECKED.items()}
         numbers = [
             entry[column]
-            for table in (ALLOWED, checked, ABSENT, REFUSED, NEVER)
+            for table in (ALLOWED, checked, ABSENT, REFUSED, NEVER, own_numbers("node"))
             for entry in table.values()
             if entry[column] is not None
         ]
         assert len(numbers) == len(set(numbers))
+
+
+def test_an_engine_changes_no_other_engines_filter(arch):
+    node, bun = (worker_filter(arch, exec_descriptor=EXEC_DESCRIPTOR, engine=engine) for engine in ENGINES)
+    assert worker_filter(arch, exec_descriptor=EXEC_DESCRIPTOR) == node != bun
+    assert set(own_numbers("bun")) - set(own_numbers("node")) == {"tgkill"}
+
+
+def test_bun_suspends_its_own_threads_and_sends_no_other_signal(arch):
+    column = 0 if arch == "x86_64" else 1
+    marked = worker_filter(arch, exec_descriptor=EXEC_DESCRIPTOR, engine="bun")
+    filled = for_process(marked, OWN_PROCESS, PROCESS)
+    assert filled == worker_filter(arch, exec_descriptor=EXEC_DESCRIPTOR, engine="bun", process=PROCESS)
+
+    def ask(name: str, *arguments: int, program: bytes = filled) -> int:
+        return run(program, REFUSED[name][column], *arguments, arch=AUDIT_ARCH[arch])
+
+    power, kill = 30, 9
+    assert ask("tgkill", PROCESS, 1, power) == ALLOW
+    assert ask("tgkill", PROCESS, 1, power, program=marked) == EPERM
+    assert ask("tgkill", PROCESS + 1, 1, power) == EPERM
+    assert ask("tgkill", PROCESS, 1, kill) == EPERM
+    assert ask("tkill", 1, power) == EPERM
+    assert ask("kill", PROCESS, power) == EPERM
+    node = worker_filter(arch, exec_descriptor=EXEC_DESCRIPTOR, process=PROCESS)
+    assert ask("tgkill", PROCESS, 1, power, program=node) == EPERM
 
 
 @pytest.mark.parametrize("flags", [0o1, 0o2, 0o100, 0o1000, 0o20200002])
@@ -151,15 +201,15 @@ def test_memory_that_no_limit_counts_is_refused(answer):
     assert answer("mmap", 0, 4096, 3, private | anonymous | 0x100) == EPERM
 
 
-def test_limits_are_read_and_never_set(answer):
+def test_limits_are_read_and_never_set(answer, engine):
     nofile, stack = 7, 3
     assert answer("prlimit64", 0, nofile, 0, 1) == ALLOW
-    assert answer("prlimit64", 0, stack, 0, 1) == EPERM
+    assert answer("prlimit64", 0, stack, 0, 1) == (ALLOW if engine == "bun" else EPERM)
     assert answer("prlimit64", 1, nofile, 0, 1) == EPERM
     assert answer("prlimit64", 0, nofile, 0x1000, 1) == EPERM
     assert answer("prlimit64", 0, nofile, 1 << 40, 1) == EPERM  # a pointer whose lower half is 0
     assert answer("getrlimit", nofile, 1) == ALLOW
-    assert answer("getrlimit", stack, 1) == EPERM
+    assert answer("getrlimit", stack, 1) == (ALLOW if engine == "bun" else EPERM)
 
 
 def test_arguments_of_the_multiplexed_calls(answer):
@@ -195,8 +245,7 @@ def test_numbers_are_those_of_the_kernel_headers(column):
     text = header.read_text()
     known = {name: int(value) for name, value in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", text)}
     known.setdefault("newfstatat", known.get("fstatat"))
-    tables = ALLOWED | {name: numbers for name, (numbers, _) in CHECKED.items()} | ABSENT | REFUSED | NEVER
-    for name, numbers in tables.items():
+    for name, numbers in (COMMON | NEVER | own_numbers("node") | own_numbers("bun")).items():
         if numbers[column] is not None:
             assert known[name] == numbers[column], name
         else:
@@ -229,5 +278,6 @@ def test_programs_that_the_kernel_would_not_take_are_not_made():
 
 
 def test_the_policy_names_no_call_twice():
-    names = [*seccomp_policy.ALLOWED, *seccomp_policy.CHECKED, *seccomp_policy.ABSENT, *seccomp_policy.REFUSED]
+    tables = (seccomp_policy.ALLOWED, seccomp_policy.CHECKED, seccomp_policy.ABSENT, seccomp_policy.REFUSED)
+    names = [name for table in (*tables, own_numbers("node")) for name in table]
     assert len(names) == len(set(names))
