@@ -37,6 +37,9 @@ from tests.integration.conftest import House, Outcome
 
 pytestmark = pytest.mark.integration
 
+NOT_LOADED: Final = " is not a module that can be loaded\n"
+"""All that Python is told; which layer refused is what the next control shows, where that one is gone."""
+
 GLUE: Final = js_host.npm_manifest_dir() / "node_modules" / "pyodide"
 
 
@@ -84,7 +87,7 @@ def test_with_code_allowed_a_module_s_script_runs(without: Any) -> None:
 def test_without_the_rewriter_s_refusals_the_engine_makes_no_code(without: Any) -> None:
     outcome = run(without("refusals"), EM_JS)
     assert outcome.exit_code == 1
-    assert outcome.stderr.endswith("EvalError: Code generation from strings disallowed for this context\n")
+    assert outcome.stderr.endswith(NOT_LOADED)
 
 
 def test_with_code_allowed_the_loader_makes_a_module_s_script(without: Any) -> None:
@@ -108,7 +111,7 @@ def test_a_module_changed_in_memory_is_read_from_its_file(house: Any) -> None:
 def test_without_the_rule_of_places_and_without_reading_again_the_bytes_are_not_admitted(without: Any) -> None:
     outcome = run(without("places", "rereading"), GOOD, CHANGED + LOAD_MADE)
     assert outcome.stdout == "begun\n0\n"
-    assert outcome.stderr.endswith("CompileError: side modules are loaded from the function's wheels only\n")
+    assert outcome.stderr.endswith(NOT_LOADED)
 
 
 def test_without_admission_they_run(without: Any) -> None:

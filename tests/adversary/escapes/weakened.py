@@ -26,7 +26,7 @@ PIECES: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
     "sockets": (("imports.mjs", "for (const name of REFUSED_SYSCALLS)", "for (const name of [])"),),
     "system": (("imports.mjs", "_emscripten_system: () => -1,", ""),),
     # Side modules: by place, by the bytes of the file, by digest, by what they hold.
-    "places": (("imports.mjs", "return refuseModule(Module);", ";"),),
+    "places": (("imports.mjs", 'return refuseModule(Module, "only modules of installed packages are loaded");', ";"),),
     "rereading": (("imports.mjs", "Module.HEAP32[bytes] = 0;", ""),),
     "admission": (("instrument/admission.mjs", "if (isThunk(bytes) || known.has(sha256Hex(bytes)))", "if (bytes)"),),
     "refusals": (
@@ -43,7 +43,7 @@ PIECES: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
         ("lockdown.mjs", "  Math.random = () => {", "  globalThis.door = door;\n  Math.random = () => {"),
     ),
     "modes": (("worker.mjs", "if (writable.has(path)) return;", "return;"),),
-    "links": (("collect.mjs", "if (staysInside(to, target))", "if (true)"),),
+    "links": (("collect.mjs", "if (!staysInside(to, target)) return;", ""),),
     "entries": (("collect.mjs", "count >= MAX_ENTRIES ||", ""),),
     "depth": (("collect.mjs", "names.length > MAX_DEPTH ||", ""),),
     "meter": (
