@@ -1,12 +1,13 @@
-// What instrumentation costs: the same kernels without it, with each half, and with both, in turns.
-// Usage: node --stack-size=900000 instrumentation.mjs PYODIDE_DIR [SITE_PACKAGES_WITH_NUMPY] [ROUNDS]
+// What instrumentation costs: the same kernels without it, with its parts, and with all of it, in turns.
+// Usage: node instrumentation.mjs PYODIDE_DIR [SITE_PACKAGES_WITH_NUMPY] [ROUNDS]
 //
 // Times are the best CPU time over all rounds; what the machine does besides mostly cancels out in the ratios.
 
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const VARIANTS = ["none", "nan", "fuel", "both"];
+const TITLES = { none: "none, ms", nan: "NaNs", fuel: "fuel", stack: "fuel, stack", all: "all" };
+const VARIANTS = Object.keys(TITLES);
 const REPEATS = "8";
 const [pyodideDir, sitePackages = "-", rounds = "3"] = process.argv.slice(2);
 const worker = fileURLToPath(new URL("instrumentation_worker.mjs", import.meta.url));
@@ -28,18 +29,19 @@ const ratios = (variant, chosen) => chosen.map((name) => best(variant, name) / b
 const mean = (list) => Math.exp(list.reduce((sum, x) => sum + Math.log(x), 0) / list.length);
 const row = (...cells) => console.log(`| ${cells.join(" | ")} |`);
 
-row("kernel", "none, ms", ...VARIANTS.slice(1).map((variant) => `${variant}, ratio`), "fuel");
-row("---", "---", "---", "---", "---", "---");
+row("kernel", ...Object.values(TITLES), "units of fuel");
+row(...Array(VARIANTS.length + 2).fill("---"));
 for (const name of names) {
-  const fuels = new Set(of("both").map((run) => run.kernels[name].fuel));
-  const [nan, fuel, both] = VARIANTS.slice(1).map((variant) => ratios(variant, [name])[0].toFixed(2));
-  row(name, best("none", name).toFixed(1), nan, fuel, both, [...fuels].join(" or "));
+  const fuels = new Set(of("all").map((run) => run.kernels[name].fuel));
+  const measured = VARIANTS.slice(1).map((variant) => ratios(variant, [name])[0].toFixed(2));
+  row(name, best("none", name).toFixed(1), ...measured, [...fuels].join(" or "));
 }
 for (const [title, chosen] of [["Python", names.filter((name) => !name.startsWith("np"))], ["numpy", names.filter((name) => name.startsWith("np"))], ["all", names]]) {
   if (chosen.length > 0) row(`**${title}, geometric mean**`, "", ...VARIANTS.slice(1).map((variant) => mean(ratios(variant, chosen)).toFixed(3)), "");
 }
+console.log("");
 for (const variant of VARIANTS.slice(1)) {
   const { modules, bytes_in, bytes_out, instrument_ms } = of(variant).reduce((one, other) => (one.instrument_ms < other.instrument_ms ? one : other));
-  console.log(`${variant}: ${modules} modules, ${bytes_in} -> ${bytes_out} bytes (x${(bytes_out / bytes_in).toFixed(3)}) in ${instrument_ms.toFixed(0)} ms`);
+  console.log(`- ${TITLES[variant]}: ${modules} modules, ${bytes_in} -> ${bytes_out} bytes (x${(bytes_out / bytes_in).toFixed(3)}) in ${instrument_ms.toFixed(0)} ms`);
 }
-console.log(`memory after all kernels: ${new Set(runs.map((run) => run.state)).size === 1 ? "the same in all variants" : "differs"}`);
+console.log(`- memory after all kernels: ${new Set(runs.map((run) => run.state)).size === 1 ? "the same in all variants" : "differs"}`);

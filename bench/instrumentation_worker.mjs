@@ -20,8 +20,9 @@ import { KERNELS } from "./instrumentation_kernels.mjs";
 const VARIANTS = {
   none: null,
   nan: { nan: true, fuel: false },
-  fuel: { nan: false, fuel: true },
-  both: { nan: true, fuel: true },
+  fuel: { nan: false, fuel: true, stack: false },
+  stack: { nan: false, fuel: true, stack: true },
+  all: { nan: true, fuel: true, stack: true },
 };
 
 const [pyodideDir, sitePackages, variant, repeats] = process.argv.slice(2);

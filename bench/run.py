@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -153,6 +154,18 @@ class Bench:
             other_s=tuple(theirs),
         )
 
+    def instrumentation(self, rounds: int) -> str:
+        """The table of what instrumentation costs, by kernel of Python and of numpy."""
+        plan = self.plan("import numpy", "numpy==2.4.3")
+        site_packages = self.home / "site-packages"
+        cache = WheelCache(self.home / "wheels")
+        for wheel in plan.lock.wheels:
+            with cache.open(wheel, self.store) as file, zipfile.ZipFile(file) as archive:
+                archive.extractall(site_packages)
+        script = [str(HERE / "instrumentation.mjs"), str(self.package), str(site_packages), str(rounds)]
+        done = subprocess.run([str(find_node().binary), *script], check=True, capture_output=True, text=True)
+        return done.stdout
+
 
 def main() -> None:
     """Run all rows and write the table."""
@@ -167,6 +180,7 @@ def main() -> None:
             bench.verified(rounds),
             bench.importing(rounds),
         ]
+        instrumentation = bench.instrumentation(rounds)
         bench.store.close()
     table = "\n".join(["| what | ours | compared with | ratio |", "|---|---|---|---|", *(row.line() for row in rows)])
     machine = (
@@ -174,7 +188,9 @@ def main() -> None:
     )
     text = (
         f"# Benchmark\n\n`make bench`; {machine}, Pyodide {PYODIDE_VERSION}; medians of {rounds} "
-        f"alternating rounds, range in brackets. Only ratios mean something: the machine is shared.\n\n{table}\n"
+        f"alternating rounds, range in brackets. Only ratios mean something: the machine is shared.\n\n{table}\n\n"
+        f"## Instrumentation\n\nProcessor time of kernels, as ratios to what is not instrumented; the best of {rounds} "
+        f"rounds in turns.\n\n{instrumentation}"
     )
     (HERE / "RESULTS.md").write_text(text)
     print(text)

@@ -149,10 +149,12 @@ function loadModuleOfWheel(Module, dso) {
   const bytes = (dso + DSO_FILE_DATA) >>> 2;
   const read = Module.HEAP32[bytes];
   Module.HEAP32[bytes] = 0;
+  const stack = Module.stackSave();
   try {
     return Number(Module.loadDynamicLibrary(path, options, global ? null : {}, dso));
   } catch (error) {
     if (endsTheRun(error)) throw error;
+    Module.stackRestore(stack); // a constructor that throws has left it where it was
     forgetModule(Module, path, dso);
     return refuseModule(Module, `${path} is not a module that can be loaded`);
   } finally {

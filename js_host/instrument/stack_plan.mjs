@@ -14,8 +14,11 @@ export const STACK_POINTER = "__stack_pointer";
 /** Where the pinned main module's stack ends, in bytes of linear memory; below it lie its data. */
 export const STACK_LOW = 4_052_560;
 
-/** Room below the last frame for functions that are not counted. CPython keeps away from the end by twice this. */
+/** Room below the last frame for functions that are not checked. CPython keeps away from the end by twice this. */
 const RESERVE = 4096;
+
+/** Largest frame of a function that is not checked: a chain of them fits into the reserve. */
+const SMALL_FRAME = 256;
 
 /** Least stack pointer of a counted function. */
 export const STACK_LIMIT = STACK_LOW + RESERVE;
@@ -23,7 +26,7 @@ export const STACK_LIMIT = STACK_LOW + RESERVE;
 /** What a frame of the host takes at most, in bytes: some registers, and 16 for each local (JavaScriptCore's interpreter). */
 const hostFrame = (locals) => 256 + 16 * locals;
 
-/** Host bytes that one byte of the guest's stack stands for: 10 MiB of it for less than the 1 GiB that the host has. */
+/** Host bytes that one byte of the guest's stack stands for, of the 100 that there are: 1 GiB for 10 MiB. */
 const HOST_SHARE = 64;
 
 /** Alignment of the C ABI. */
@@ -57,9 +60,9 @@ export class StackPlan {
     this.takes = 0;
     this.framedAt = -1;
     this.catches = false;
-    if (!this.counted[i]) return;
-    this.framedAt = this.#findFrame(body);
-    if (this.framedAt >= 0) return;
+    const frame = this.#findFrame(body);
+    if (this.counted[i] || frameSize(body, frame) > SMALL_FRAME) this.framedAt = frame;
+    if (!this.counted[i] || frame >= 0) return;
     const needed = hostFrame(body.locals.length) / HOST_SHARE;
     this.takes = ALIGNMENT * Math.ceil(needed / ALIGNMENT);
     for (let at = 0; at < body.count; at++) this.catches ||= body.code[at] === OP.CATCH || body.code[at] === OP.CATCH_ALL;
@@ -72,6 +75,13 @@ export class StackPlan {
     }
     return -1;
   }
+}
+
+/** Bytes of the frame that the stack pointer is set for at `at`: after `pointer - size`, or `pointer + -size`. */
+function frameSize(body, at) {
+  const known = at >= 3 && body.code[at - 3] === OP.I32_CONST && [OP.I32_SUB, OP.I32_ADD].includes(body.code[at - 2]);
+  if (at < 0) return 0;
+  return known ? Math.abs(body.argument[at - 3]) : Infinity;
 }
 
 /**

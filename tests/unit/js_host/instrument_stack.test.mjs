@@ -62,6 +62,17 @@ test("a function with a frame of its own is checked, and takes no more", () => {
   assert.equal(depthOf(make([{ locals: [I32], code, export: "f" }])), (STACK_HIGH - STACK_LIMIT) / 64 - 1);
 });
 
+test("a large frame is checked wherever it stands, a small one only where recursion passes", () => {
+  for (const [size, traps] of [[256, false], [272, true]]) {
+    const leaf = [pointer(), i32(-size), ADD, tee(1), setPointer, get(1), i32(size), ADD, setPointer];
+    const exports = make([{ locals: [I32], code: leaf, export: "f" }]);
+    exports.f(0);
+    exports.__stack_pointer.value = STACK_LIMIT + 64;
+    if (traps) assert.throws(() => exports.f(0), WebAssembly.RuntimeError);
+    else exports.f(0);
+  }
+});
+
 test("functions that recursion cannot pass take nothing", () => {
   const callee = { type: 0, code: spy };
   const { f, spy: seen } = make([{ code: [get(0), call(1)], export: "f" }, callee], SPY);
