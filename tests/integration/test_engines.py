@@ -51,10 +51,21 @@ def aarch64() -> EngineHost:
     return describe_host("node", AARCH64_NODE, launcher=launcher, arch="aarch64")
 
 
+_ON_NODE_24: dict[bytes, Any] = {}
+"""What a task left there, by its CID: tests of one function share a process, so that it runs there once."""
+
+
+def grouped(names: list[str]) -> list[Any]:
+    """Parameters whose tests share a test process."""
+    return [pytest.param(name, marks=pytest.mark.xdist_group(f"engines {name}")) for name in names]
+
+
 def compare(house: Any, host: EngineHost, source: Any = None, **request: Any) -> None:
     """Run once on Node 24 and once on `host`; outputs, fuel and memories must be the same."""
     plan = house.plan(source, timeout_s=900.0, **request)
-    here = house.execute(plan)
+    if plan.task not in _ON_NODE_24:
+        _ON_NODE_24[plan.task] = house.execute(plan)
+    here = _ON_NODE_24[plan.task]
     house.engine = dataclasses.replace(house.engine, host=host)
     there = house.execute(plan)
     assert there.stderr == here.stderr
@@ -71,26 +82,29 @@ def sample(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("engine", sorted(BINARIES))
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", grouped(FUNCTIONS))
 def test_functions_leave_the_same_machine(house: Any, engine: str, name: str) -> None:
     compare(house, other_engine(engine), **sample(name))
 
 
 @pytest.mark.parametrize("engine", sorted(BINARIES))
+@pytest.mark.xdist_group("engines probe")
 def test_the_leak_probe_leaves_the_same_machine(house: Any, engine: str) -> None:
     compare(house, other_engine(engine), PROBE)
 
 
 @pytest.mark.parametrize("engine", sorted(BINARIES))
+@pytest.mark.xdist_group("engines packages")
 def test_the_leak_probe_with_packages_leaves_the_same_machine(house: Any, engine: str) -> None:
     compare(house, other_engine(engine), PROBE_WITH_PACKAGES, **WITH_PACKAGES)
 
 
+@pytest.mark.xdist_group("engines probe")
 def test_the_leak_probe_leaves_the_same_machine_on_aarch64(house: Any) -> None:
     compare(house, aarch64(), PROBE)
 
 
-@pytest.mark.parametrize("name", ["word_count", "svd"])
+@pytest.mark.parametrize("name", grouped(["word_count", "svd"]))
 def test_functions_leave_the_same_machine_on_aarch64(house: Any, name: str) -> None:
     compare(house, aarch64(), **sample(name))
 
