@@ -44,4 +44,9 @@ for (const variant of VARIANTS.slice(1)) {
   const { modules, bytes_in, bytes_out, instrument_ms } = of(variant).reduce((one, other) => (one.instrument_ms < other.instrument_ms ? one : other));
   console.log(`- ${TITLES[variant]}: ${modules} modules, ${bytes_in} -> ${bytes_out} bytes (x${(bytes_out / bytes_in).toFixed(3)}) in ${instrument_ms.toFixed(0)} ms`);
 }
-console.log(`- memory after all kernels: ${new Set(runs.map((run) => run.state)).size === 1 ? "the same in all variants" : "differs"}`);
+// What counts the stack leaves other traces on it than what does not.
+for (const variants of [["none", "nan", "fuel"], ["stack", "all"]]) {
+  const states = new Set(runs.filter(({ variant }) => variants.includes(variant)).map(({ state }) => state));
+  const titles = variants.map((variant) => (variant === "none" ? variant : TITLES[variant]));
+  console.log(`- memory after all kernels (${titles.join("; ")}): ${states.size === 1 ? "the same" : "differs"}`);
+}

@@ -171,7 +171,9 @@ def main() -> None:
     """Run all rows and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round each")
-    rounds = 1 if parser.parse_args().quick else 5
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    rounds = 1 if arguments.quick else arguments.rounds
     with tempfile.TemporaryDirectory(prefix="bacalhau-bench-") as name:
         bench = Bench(Path(name))
         rows = [
