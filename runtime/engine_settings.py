@@ -12,7 +12,7 @@ from typing import Final
 _STACK_SHARE: Final = 0.9
 """The engine may use this part of the host's stack; the rest is for the native code below."""
 
-_NODE_FLAGS: Final = (
+NODE_FLAGS: Final = (
     "--no-warnings",
     "--no-addons",
     "--no-experimental-sqlite",  # opens and makes files that the permission model does not ask about
@@ -21,6 +21,8 @@ _NODE_FLAGS: Final = (
     "--disallow-code-generation-from-strings",
     "--permission",
 )
+"""What every Node of ours is started with, workers and the rewriter."""
+
 _BUN_FLAGS: Final = ("--no-install", "--no-addons", "--no-env-file")
 
 _BUN_ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -45,7 +47,7 @@ def engine_flags(name: str, runtime_dir: Path, stack_bytes: int) -> list[str]:
     if name == "bun":
         return [*_BUN_FLAGS]
     stack = f"--stack-size={int(stack_bytes / 1024 * _STACK_SHARE)}"
-    return [*_NODE_FLAGS, f"--allow-fs-read={runtime_dir}", stack]
+    return [*NODE_FLAGS, f"--allow-fs-read={runtime_dir}", stack]
 
 
 def engine_environment(name: str, stack_bytes: int) -> dict[str, str]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
 
+from runtime.engine_settings import NODE_FLAGS
 from runtime.frames import Frame, read_frame, write_frame
 from runtime.instrumented_pack import InstrumentedPack, open_pack, seal_pack
 from runtime.node_client import Node
@@ -29,15 +30,6 @@ SIDE_MODULE_SUFFIX: Final = ".so"
 
 _TOOL_S: Final = 600.0
 """Guard against a machine that stands still; the largest wheel takes some seconds."""
-
-_NODE_FLAGS: Final = (
-    "--no-warnings",
-    "--no-addons",
-    "--no-experimental-sqlite",  # opens and makes files that the permission model does not ask about
-    "--disable-proto=delete",
-    "--disallow-code-generation-from-strings",
-    "--permission",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +181,7 @@ def _ask(rewriter: Rewriter, request: Frame, descriptors: list[int], *, where: s
     from_tool, tool_out = os.pipe()
     command = [
         str(rewriter.node.binary),
-        *_NODE_FLAGS,
+        *NODE_FLAGS,
         f"--allow-fs-read={rewriter.host_dir}",
         str(rewriter.host_dir / "instrument" / "tool.mjs"),
         str(tool_in),

@@ -53,6 +53,15 @@ class Outcome:
         return [name for name, _ in self.reader.entries(self.reader.resolve(self.execution.output, path))]
 
 
+def assert_same_machine(there: Outcome, here: Outcome) -> None:
+    """Two executions of a task left the same: what they said first, for a failure that can be read."""
+    assert there.stderr == here.stderr
+    assert there.exit_code == here.exit_code
+    assert there.execution.output == here.execution.output
+    assert there.execution.fuel == here.execution.fuel
+    assert there.state_digest == here.state_digest
+
+
 class House:
     """A store, an engine and the folders they keep; files of functions go to a folder that one test owns."""
 

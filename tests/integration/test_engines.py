@@ -21,6 +21,7 @@ from runtime.engine_host import EngineHost, describe_host
 from runtime.jail import STRICT
 from runtime.jail_probe_client import probe
 from runtime.node_client import find_node
+from tests.integration.conftest import assert_same_machine
 from tests.integration.probed_function import PROBE, PROBE_WITH_PACKAGES, WITH_PACKAGES
 from tests.requirements_gate import need
 
@@ -68,10 +69,7 @@ def compare(house: Any, host: EngineHost, source: Any = None, **request: Any) ->
     here = _ON_NODE_24[plan.task]
     house.engine = dataclasses.replace(house.engine, host=host)
     there = house.execute(plan)
-    assert there.stderr == here.stderr
-    assert there.execution.output == here.execution.output
-    assert there.execution.fuel == here.execution.fuel
-    assert there.state_digest == here.state_digest
+    assert_same_machine(there, here)
     assert there.execution.engine != here.execution.engine
 
 

@@ -15,7 +15,7 @@ import pytest
 from runtime.engine import Plan
 from runtime.engine_host import EngineHost, find_host
 from runtime.plan import make_plan
-from tests.integration.conftest import House, Outcome
+from tests.integration.conftest import House, Outcome, assert_same_machine
 from tests.integration.limit_rows import OUT_OF_FUEL, OUTPUT_EXCEEDED, ROWS, Row
 from tests.integration.test_engines import BINARIES, aarch64, other_engine
 
@@ -77,19 +77,12 @@ def test_it_is_an_outcome(bench: Bench, name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_the_same_outcome(bench: Bench, name: str, engine: str) -> None:
     host = find_host("node") if engine == "node-24" else other_engine(engine)
-    compare_outcomes(bench.again(name, host), bench.first(name))
+    assert_same_machine(bench.again(name, host), bench.first(name))
 
 
 @pytest.mark.parametrize("name", [parameter for parameter in NAMES if parameter.values[0] == "loop"])
 def test_it_is_the_same_outcome_on_aarch64(bench: Bench, name: str) -> None:
-    compare_outcomes(bench.again(name, aarch64()), bench.first(name))
-
-
-def compare_outcomes(there: Outcome, here: Outcome) -> None:
-    assert there.exit_code == here.exit_code
-    assert there.execution.output == here.execution.output
-    assert there.execution.fuel == here.execution.fuel
-    assert there.state_digest == here.state_digest
+    assert_same_machine(bench.again(name, aarch64()), bench.first(name))
 
 
 def test_fuel_is_an_option_and_running_out_is_agreed(tmp_path: Path) -> None:

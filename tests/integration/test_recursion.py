@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import House
+from tests.integration.conftest import House, assert_same_machine
 from tests.integration.test_engines import BINARIES, other_engine
 
 pytestmark = pytest.mark.integration
@@ -121,11 +121,6 @@ TRAPS = ("trap: next of map", "trap: next of zip", "trap: next of chain")
 MEMORY = "1Gb"
 
 
-def seen(outcome: Any) -> tuple[Any, ...]:
-    execution = outcome.execution
-    return execution.output, execution.exit_code, execution.fuel, execution.state_digest
-
-
 @pytest.fixture(scope="module")
 def here(session_store: Any, session_home: Any, tmp_path_factory: Any) -> Any:
     house = House(session_store, session_home, tmp_path_factory.mktemp("scratch"))
@@ -149,5 +144,5 @@ def test_every_engine_ends_recursion_at_the_same_place(house: Any, here: Any, en
     trap = house.plan(SOURCE, args=(f"only={TRAPS[0]}",), memory=MEMORY, timeout_s=300.0)
     trapped_here = house.execute(trap)
     house.engine = dataclasses.replace(house.engine, host=host)
-    assert seen(house.execute(here.plan)) == seen(here)
-    assert seen(house.execute(trap)) == seen(trapped_here)
+    assert_same_machine(house.execute(here.plan), here)
+    assert_same_machine(house.execute(trap), trapped_here)
