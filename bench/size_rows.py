@@ -108,7 +108,7 @@ def _measure(workplace: Workplace, plan: Plan) -> dict[str, float]:
     return {"time": seconds, "memory of the worker": float(peaks.descendant), "memory of the parent": float(peaks.own)}
 
 
-class _Repeated:
+class Repeated:
     """A stream of some bytes again and again, up to a size."""
 
     def __init__(self, piece: bytes, size: int) -> None:
@@ -124,5 +124,5 @@ class _Repeated:
 
 
 def _with_stream(workplace: Workplace, function: Plan, size: int) -> Plan:
-    data = Importer(workplace.store).file(_Repeated(os.urandom(_REPEATED_BYTES), size)).cid
+    data = Importer(workplace.store).file(Repeated(os.urandom(_REPEATED_BYTES), size)).cid
     return workplace.with_data(function, data)
