@@ -1,11 +1,18 @@
-// What the 2022 proof of concept did, as a yardstick: load Pyodide as it comes, install the wheels, run the code.
-// Usage: node plain_pyodide.mjs PYODIDE_DIR CODE_FILE [WHEEL…]
+// What the proof of concept of 2022 did for each job, as a yardstick: load Pyodide as it comes, install, run.
+// Usage: node plain_pyodide.mjs PYODIDE_DIR WHEELS_DIR PACKAGES CODE_FILE [ARGUMENTS [DATA_FILE]]
+//
+// PACKAGES: names with commas between, or "". With ARGUMENTS (JSON) the code is a function, whose result is printed.
 
 import { readFileSync } from "node:fs";
-import { pathToFileURL } from "node:url";
 
-const [packageDir, codeFile, ...wheels] = process.argv.slice(2);
-const { loadPyodide } = await import(pathToFileURL(`${packageDir}/pyodide.mjs`).href);
-const python = await loadPyodide({ indexURL: packageDir });
-for (const wheel of wheels) python.unpackArchive(new Uint8Array(readFileSync(wheel)), "wheel");
-python.runPython(readFileSync(codeFile, "utf8"));
+import { defineFunction, loadPlainPyodide } from "./plain_pyodide_load.mjs";
+
+const [packageDir, wheelsDir, packages, codeFile, args, dataFile] = process.argv.slice(2);
+const python = await loadPlainPyodide(packageDir, wheelsDir, packages.split(",").filter(Boolean));
+const code = readFileSync(codeFile, "utf8");
+if (args === undefined) {
+  python.runPython(code);
+} else {
+  const data = dataFile === undefined ? new Uint8Array() : new Uint8Array(readFileSync(dataFile));
+  console.log(defineFunction(python, code)(args, data));
+}

@@ -26,6 +26,8 @@ SHA2_256: Final = 0x12
 IDENTITY: Final = 0x00
 
 _V0_PREFIX: Final = b"\x12\x20"
+_SHA2_256_HEAD: Final = _V0_PREFIX
+"""sha2-256, 32 bytes: a CIDv0 begins with it, a CIDv1 has it behind its version and codec."""
 MAX_DIGEST_BYTES: Final = 128
 """Longest multihash digest accepted, the bound that other implementations use; ours are 32."""
 
@@ -61,7 +63,12 @@ def split_cid(data: bytes | memoryview, start: int = 0) -> CidParts:
     Raises:
         VerificationError: not a CID.
     """
-    if bytes(data[start : start + 2]) == _V0_PREFIX:
+    head = bytes(data[start : start + 4])
+    if head[2:] == _SHA2_256_HEAD and head[0] == 1 and head[1] < 0x80 and len(data) >= start + 36:
+        # What nearly every CID looks like; the rules below read it as the same.
+        digest = bytes(data[start + 4 : start + 36])
+        return CidParts(version=1, codec=head[1], hash_code=SHA2_256, digest=digest, end=start + 36)
+    if head[:2] == _V0_PREFIX:
         if len(data) < start + 34:
             raise VerificationError("CIDv0 is truncated")
         digest = bytes(data[start + 2 : start + 34])

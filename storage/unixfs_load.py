@@ -44,10 +44,17 @@ class NodeLoader:
         self._store = store
         self._recent: OrderedDict[CID, tuple[DagNode, int]] = OrderedDict()
         self._recent_bytes = 0
+        self._last_leaf: tuple[CID, bytes] | None = None
 
     def leaf(self, cid: CID) -> bytes:
-        """Return the bytes of a raw leaf."""
-        return self._store.get(cid)
+        """Return the bytes of a raw leaf.
+
+        The last one is kept: a file of one block is asked for its size before it is read.
+        """
+        if self._last_leaf is None or self._last_leaf[0] != cid:
+            self._last_leaf = None  # before the next is here, so that there are never two
+            self._last_leaf = (cid, self._store.get(cid))
+        return self._last_leaf[1]
 
     def node(self, cid: CID) -> DagNode:
         """Return the node that `cid` names.

@@ -5,6 +5,7 @@ from storage.cid import (
     DAG_PB,
     IDENTITY,
     RAW,
+    SHA2_256,
     check_cid,
     cid_of_digest,
     cid_text,
@@ -64,6 +65,19 @@ def test_what_is_no_cid_is_the_users_fault(text):
 def test_malformed_binary_cids_are_refused(data):
     with pytest.raises(VerificationError):
         check_cid(data)
+
+
+def test_a_cid_is_taken_apart_the_same_at_the_end_of_bytes_and_inside_them():
+    short, long = cid_of_digest(RAW, bytes(range(32))), cid_of_digest(0x0129, bytes(range(32)))
+    for cid in (short, long):
+        alone, inside = split_cid(cid), split_cid(b"before" + cid + b"after", 6)
+        assert (alone.version, alone.hash_code, alone.digest) == (1, SHA2_256, bytes(range(32)))
+        assert (inside.codec, inside.digest, inside.end - 6) == (alone.codec, alone.digest, alone.end)
+        assert alone.end == len(cid)
+        for size in range(len(cid)):
+            with pytest.raises(VerificationError):
+                split_cid(cid[:size])
+    assert (split_cid(short).codec, split_cid(long).codec) == (RAW, 0x0129)
 
 
 def test_identity_cids_hold_their_block():

@@ -367,6 +367,17 @@ def test_what_is_not_unixfs_is_refused(reader, store):
             reader.stat(cid)
 
 
+def test_a_file_of_one_block_is_loaded_once(reader, store):
+    one, other = raw(store, b"one"), raw(store, b"other")
+    assert reader.stat(one).size == 3
+    with reader.open(one) as file:
+        assert file.read() == b"one"
+    assert store.reads == 1
+    with reader.open(other) as file:
+        assert file.read() == b"other"
+    assert store.reads == 2
+
+
 def test_a_symlink_target_that_is_not_text_is_refused(reader, store):
     with pytest.raises(VerificationError, match="UTF-8"):
         reader.read_link(pb(store, [], UnixfsNode(type=NodeType.SYMLINK, data=b"\xff")))
