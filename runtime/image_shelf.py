@@ -117,7 +117,8 @@ def sweep(directory: Path) -> None:
     for name in _names_in(directory):
         if name.startswith(_TRASH):
             _destroy(directory / name)
-        elif _NAME.fullmatch(key := name.removeprefix(_PARTIAL).removesuffix(_LOCK)) and key != name:
+        # Not for lock files alone: their makers may be about to lock them, and would be told to wait for nobody.
+        elif name.startswith(_PARTIAL) and _NAME.fullmatch(key := name.removeprefix(_PARTIAL)):
             _sweep_partial(directory, key)
 
 
