@@ -75,7 +75,7 @@ format: setup  ## format the Python code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: setup  ## measure, as ratios in one run, into bench/RESULTS.md
+bench: setup  ## measure, as ratios in one run, into bench/RESULTS.md; fails if a goal of bench/goals.py is missed
 	@$(BIN)/python -m bench.run
 
 wheel: setup  ## build dist/*.whl

@@ -22,9 +22,13 @@ class Setting:
 
 
 def results_text(
-    setting: Setting, rows: Sequence[Row], outcomes: Sequence[Outcome], sections: Sequence[str] = ()
+    setting: Setting,
+    rows: Sequence[Row],
+    outcomes: Sequence[Outcome],
+    sections: Sequence[str] = (),
+    failures: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """Return the whole file, in Markdown."""
+    """Return the whole file, in Markdown; failures: measurements that broke off, each with the reason."""
     rounds = (
         "one round" if setting.rounds == 1 else f"medians of {setting.rounds} alternating rounds, range in brackets"
     )
@@ -34,7 +38,10 @@ def results_text(
         f" ratios are ours over the other, taken round by round.{size} Only ratios mean something:"
         " the machine is shared."
     )
-    parts = ["# Benchmark", about, "## Goals", goals_text(outcomes), "## Rows", table(rows), *sections]
+    parts = ["# Benchmark", about, "## Goals", goals_text(outcomes), "## Rows", table(rows)]
+    if failures:
+        parts += ["## Broken off", "\n".join(f"- {name}: {reason}" for name, reason in failures)]
+    parts += sections
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 

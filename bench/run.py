@@ -1,6 +1,7 @@
 """`make bench`: ratios measured side by side in one run, written to bench/RESULTS.md, and judged by the goals.
 
-Exit code 1 says that a goal was missed or not measured. Linux only: peaks of memory are read from /proc.
+Exit code 1 says that a goal was missed or not measured, or that a measurement broke off. Linux only: peaks of memory
+are read from /proc.
 """
 
 from __future__ import annotations
@@ -8,11 +9,14 @@ from __future__ import annotations
 import argparse
 import platform
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,6 +28,7 @@ from bench.scale import full, quick
 from bench.workplace import CORES, Workplace
 from runtime.node_client import find_node
 from runtime.release import PYODIDE_VERSION
+from storage.errors import BacalhauError
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
@@ -38,17 +43,17 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="bacalhau-bench-") as name,
         closing(Workplace(Path(name), scale)) as workplace,
     ):
-        rows, sections = _measure(workplace, chosen)
+        measured = _measure(workplace, chosen)
         versions = _versions(workplace)
     names = {row for measurement in chosen for row in measurement.rows}
-    outcomes = judge_all([goal for goal in GOALS if goal.row in names], rows, CORES)
+    outcomes = judge_all([goal for goal in GOALS if goal.row in names], measured.rows, CORES)
     setting = Setting(machine=_machine(), versions=versions, rounds=scale.rounds, is_reduced=scale.is_reduced)
-    text = results_text(setting, rows, outcomes, sections)
+    text = results_text(setting, measured.rows, outcomes, measured.sections, measured.failures)
     print(text)
     if chosen == MEASUREMENTS:
         RESULTS.write_text(text)
     print(summary(outcomes))
-    return 1 if any(outcome.fails for outcome in outcomes) else 0
+    return 1 if measured.failures or any(outcome.fails for outcome in outcomes) else 0
 
 
 def _arguments() -> argparse.Namespace:
@@ -75,20 +80,35 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _measure(workplace: Workplace, chosen: Sequence[Measurement]) -> tuple[list[Row], list[str]]:
-    rows: list[Row] = []
-    sections: list[str] = []
+@dataclass(slots=True)
+class _Measured:
+    """What has been measured so far."""
+
+    rows: list[Row] = field(default_factory=list)
+    sections: list[str] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    """Measurements that broke off, each with the reason."""
+
+
+def _measure(workplace: Workplace, chosen: Sequence[Measurement]) -> _Measured:
+    """Measure one thing after the other; what breaks off is told, and the others go on."""
+    measured = _Measured()
     for measurement in chosen:
         begin = time.perf_counter()
-        result = measurement.measure(workplace)
+        try:
+            result = measurement.measure(workplace)
+        except (RuntimeError, OSError, ValueError, subprocess.SubprocessError, BacalhauError) as error:
+            traceback.print_exc()
+            measured.failures.append((measurement.name, " ".join(str(error).split())))
+            continue
         if isinstance(result, str):
-            sections.append(result)
+            measured.sections.append(result)
         new = result if isinstance(result, tuple) else [result] if isinstance(result, Row) else []
-        rows += new
+        measured.rows += new
         _say(f"{measurement.name} ({time.perf_counter() - begin:.0f} s)")
         for row in new:
             _say("\n".join(row_lines(row)))
-    return rows, sections
+    return measured
 
 
 def _machine() -> str:

@@ -5,8 +5,22 @@ from __future__ import annotations
 import pytest
 
 from bench.comparison import Row, Side, Unit
-from bench.goals import GOALS, Goal, Measure, Outcome, Verdict, judge, judge_all
+from bench.goals import (
+    GOALS,
+    HUNDRED_SHARDS,
+    LARGEST_INPUT,
+    MOST_SHARDS,
+    SMALL_INPUT,
+    Goal,
+    Measure,
+    Outcome,
+    Verdict,
+    judge,
+    judge_all,
+)
 from bench.registry import MEASUREMENTS
+from bench.scale import full
+from bench.size_rows import of_input, of_shards
 
 AT_MOST = Goal(row="row", text="at most 2", measure=Measure.RATIO, against="other", at_most=2)
 PER_CORE = Goal(row="row", text="at least 100", measure=Measure.PER_CORE, at_least=100)
@@ -50,6 +64,25 @@ def test_ours_is_not_compared_with_itself() -> None:
 def test_a_miss_at_a_reduced_size_fails_nothing() -> None:
     outcome = judge(AT_MOST, [_row(3.0, is_reduced=True)], cores=1)
     assert (outcome.verdict, outcome.is_reduced, outcome.fails) == (Verdict.MISSED, True, False)
+
+
+def test_a_goal_about_a_size_is_not_met_by_another() -> None:
+    goal = Goal(row="row", text="at most 2", measure=Measure.RATIO, against="other", size="of 10,000", at_most=2)
+    assert judge(goal, [_row(1.0)], cores=1).verdict is Verdict.NOT_MEASURED
+    reduced = judge(goal, [_row(1.0, is_reduced=True)], cores=1)
+    assert (reduced.verdict, reduced.is_reduced) == (Verdict.MET, True)
+
+
+def test_what_cannot_be_measured_at_a_reduced_size_fails_nothing() -> None:
+    row = Row(name="row", unit=Unit.SECONDS, sides=(Side(name="ours", values=(1.0,)),), is_reduced=True)
+    assert not judge(AT_MOST, [row], cores=1).fails
+
+
+def test_the_sizes_of_goals_are_those_of_a_full_run() -> None:
+    scale = full(rounds=1)
+    assert (of_shards(100), of_shards(scale.shards[-1])) == (HUNDRED_SHARDS, MOST_SHARDS)
+    sizes = [of_input(size) for size in scale.stream_bytes]
+    assert (sizes[0], sizes[-1]) == (SMALL_INPUT, LARGEST_INPUT)
 
 
 def test_a_goal_for_information_fails_nothing() -> None:

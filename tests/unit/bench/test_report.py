@@ -66,9 +66,10 @@ def test_the_summary_names_what_failed() -> None:
 def test_the_file_has_setting_goals_rows_and_sections() -> None:
     setting = Setting(machine="a machine", versions="Python 3", rounds=3, is_reduced=False)
     met = Outcome(goal=GOAL, verdict=Verdict.MET, value=0.25)
-    text = results_text(setting, [ROW], [met], ["## More\n\ntext\n"])
+    text = results_text(setting, [ROW], [met], ["## More\n\ntext\n"], [("stream", "no room")])
     headings = [line for line in text.splitlines() if line.startswith("#")]
-    assert headings == ["# Benchmark", "## Goals", "## Rows", "## More"]
+    assert headings == ["# Benchmark", "## Goals", "## Rows", "## Broken off", "## More"]
     assert "a machine; Python 3; medians of 3 alternating rounds" in text
     assert "- met: cold hello" in text
+    assert "- stream: no room" in text
     assert text.endswith("text\n")

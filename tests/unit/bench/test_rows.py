@@ -19,6 +19,7 @@ def test_inputs_differ_by_number_and_have_their_size() -> None:
     for program, size in ((JSON, 10_000), (PANDAS, CSV_BYTES)):
         one, other = program.data(1), program.data(2)
         assert one != other
+        assert (program.args(1), one) != (program.args(17), program.data(17))
         assert one == program.data(1)
         assert abs(len(one) - size) < size // 50
     assert HELLO.args(1) != HELLO.args(2)
