@@ -1,15 +1,15 @@
-// Phase 3: bring up CPython inside the locked-down realm.
+// Phase 3: bring up CPython inside the locked-down realm, or only the engine below it, ready for an image.
 //
 // This is our own loader for Pyodide's Emscripten module; `pyodide.mjs` would bring child_process, ws and fetch along.
 // It follows the steps of that file for the pinned release: settings, module, bootstrap, streams.
 
 import { installDevices } from "./devices.mjs";
-import { boundDisk, boundPipes } from "./disk.mjs";
+import { layRuntimeFiles, tameFileSystem } from "./file_system.mjs";
 import { replaceImports } from "./imports.mjs";
 import { FuelMeter } from "./instrument/meter.mjs";
+import { HIDDEN_GLOBAL, HIDDEN_TABLE } from "./instrument/hidden_state.mjs";
 import { FUEL_NAME } from "./instrument/section_writers.mjs";
-
-const WRITABLE = ["/work", "/tmp", "/outputs"];
+import { TableWatch } from "./table_watch.mjs";
 
 /** Environment that Python boots in, the same for every task; the task's own variables are added before it runs. */
 const ENVIRONMENT = {
@@ -24,21 +24,35 @@ const RUNTIME_ENVIRONMENT = Object.freeze({
 });
 
 /**
- * Boot Python and return the Emscripten module.
+ * @typedef {object} Instance
+ * @property {object} Module the Emscripten module
+ * @property {object} imports the import table `env`, which side modules share
+ * @property {object} exports of the main module, without what is for the host alone
+ * @property {Record<string, WebAssembly.Global>} globals what can change in the main module, by name
+ * @property {Record<string, WebAssembly.Table>} tables the main module's own tables, by name
+ * @property {Record<string, unknown[]>} references what those tables held when the image was restored
+ * @property {TableWatch} table the shared table of functions
+ */
+
+/**
+ * Instantiate the main module; with `startsPython` boot Python, too.
  *
  * @param {object} parts
  * @param {Function} parts.createModule the glue's factory
  * @param {WebAssembly.Module} parts.wasm the compiled main module
- * @param {Uint8Array} parts.stdlib bytes of python_stdlib.zip
- * @param {Record<string, string>} parts.guest our Python modules, by file name
- * @param {object} parts.world {clock, entropy, gate, memoryLimit, stdout, stderr, outcome}; gets {fuel}
+ * @param {import("./runtime_files.mjs").RuntimeFiles} parts.files
+ * @param {import("./world.mjs").World} parts.world
+ * @param {boolean} parts.startsPython
+ * @returns {Promise<Instance>}
  */
-export async function bootPython({ createModule, wasm, stdlib, guest, world }) {
+export async function bootInstance({ createModule, wasm, files, world, startsPython }) {
   const errorMarker = Symbol("error marker");
+  const instance = {};
   const Module = {
     noImageDecoding: true,
     noAudioDecoding: true,
     noWasmDecoding: true,
+    noInitialRun: !startsPython,
     thisProgram: "/usr/bin/python3",
     arguments: [],
     print: console.log,
@@ -54,50 +68,55 @@ export async function bootPython({ createModule, wasm, stdlib, guest, world }) {
         info: { abi_version: "2026_0", arch: "wasm32", platform: "emscripten_5_0_3", python: "3.14.2" },
         packages: {},
       }),
+      pyVersionTuple: [3, 14, 2],
+      sitePackages: "/lib/python3.14/site-packages",
     },
     preRun: [
-      (module) => prepareFileSystem(module, stdlib, guest, world.memoryLimit),
+      (module) => {
+        tameFileSystem(module, world);
+        layRuntimeFiles(module, files);
+      },
       (module) => Object.assign(module.ENV, ENVIRONMENT),
     ],
+    // Up to here every process goes the same way; what comes after is what an image holds.
+    onRuntimeInitialized: () => instance.table.begin(),
     instantiateWasm(imports, receive) {
       imports.env.Jsv_GetError_import = () => errorMarker;
       imports.env.JsvError_Check = (value) => (value === errorMarker ? 1 : 0);
       world.gate.guard(imports.env);
-      replaceImports(imports.env, { Module, ...world });
-      WebAssembly.instantiate(wasm, imports).then((instance) => {
+      replaceImports(imports.env, { Module, world });
+      WebAssembly.instantiate(wasm, imports).then((made) => {
+        const { counter, ...parts } = separate(made.exports);
         // Side modules import the counter from the table; the glue never sees it among the exports, nor does dlsym,
         // which looks through the table's enumerable names.
-        const { [FUEL_NAME]: counter, ...exports } = instance.exports;
         Object.defineProperty(imports.env, FUEL_NAME, { value: counter });
         world.fuel = new FuelMeter(counter);
-        receive({ exports }, wasm);
+        const table = new TableWatch(parts.exports.__indirect_function_table);
+        Object.assign(instance, { Module, imports: imports.env, table, ...parts });
+        receive({ exports: parts.exports }, wasm);
       });
       return {};
     },
   };
   await createModule(Module);
+  if (startsPython) await bootstrap(Module);
+  installDevices(Module, world);
+  return instance;
+}
+
+/** Part the exports of the main module in those that the glue and the guest may see, and those for the host. */
+function separate(all) {
+  const parts = { counter: all[FUEL_NAME], exports: {}, globals: { __stack_pointer: all.__stack_pointer }, tables: {} };
+  for (const [name, value] of Object.entries(all)) {
+    if (name.startsWith(HIDDEN_GLOBAL)) parts.globals[name] = value;
+    else if (name.startsWith(HIDDEN_TABLE)) parts.tables[name] = value;
+    else if (name !== FUEL_NAME) parts.exports[name] = value;
+  }
+  return parts;
+}
+
+async function bootstrap(Module) {
   if (Module.exitCode !== undefined) throw new Error(`Python ended with ${Module.exitCode} while it started`);
   Module.API.finalizeBootstrap();
   await Module.API.packageIndexReady;
-  installDevices(Module, world);
-  return Module;
-}
-
-function prepareFileSystem(Module, stdlib, guest, diskLimit) {
-  const { FS } = Module;
-  boundDisk(Module, diskLimit);
-  boundPipes(Module);
-  Module.API.pyVersionTuple = [3, 14, 2];
-  Module.API.sitePackages = "/lib/python3.14/site-packages";
-  FS.mkdirTree(Module.API.sitePackages);
-  const place = (path, content) => {
-    FS.writeFile(path, content);
-    FS.chmod(path, 0o444);
-  };
-  place("/lib/python314.zip", stdlib);
-  for (const [name, text] of Object.entries(guest)) place(`/lib/python3.14/${name}`, text);
-  for (const path of WRITABLE) FS.analyzePath(path, true).exists || FS.mkdir(path);
-  for (const path of ["/function", "/inputs", "/run", "/usr", "/usr/bin"]) FS.mkdir(path);
-  if (FS.analyzePath("/home/web_user", true).exists) FS.rmdir("/home/web_user");
-  FS.chdir("/work");
 }

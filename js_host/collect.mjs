@@ -99,7 +99,13 @@ function staysInside(to, target) {
 function sendEntry(FS, parent, { kind, path, to, target }) {
   if (kind === "directory") parent.send({ type: "directory", path: to });
   else if (kind === "symlink") parent.send({ type: "symlink", path: to, target });
-  else sendPieces(parent, to, [FS.readFile(path)]);
+  else sendPieces(parent, to, [contentOf(FS, path)]);
+}
+
+/** A file's bytes where they are, without a copy if it is the guest's own. */
+function contentOf(FS, path) {
+  const { node } = FS.lookupPath(path);
+  return node.contents instanceof Uint8Array ? node.contents.subarray(0, node.usedBytes) : FS.readFile(path);
 }
 
 function sendPieces(parent, path, pieces) {

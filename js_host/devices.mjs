@@ -120,8 +120,9 @@ export class Outcome {
   }
 }
 
-/** Replace the glue's devices by ours and reopen the standard streams on them. */
-export function installDevices(Module, { stdout, stderr, outcome, entropy, clock }) {
+/** Replace the glue's devices by ours, which serve the world's current task, and reopen the standard streams on them. */
+export function installDevices(Module, world) {
+  const { entropy, clock } = world;
   const { FS } = Module;
   const major = 200;
   const ops = (read, write) => ({
@@ -154,17 +155,17 @@ export function installDevices(Module, { stdout, stderr, outcome, entropy, clock
     clock.advanceNs(BigInt(text));
   };
   const exitCode = (bytes) => {
-    if (!outcome.state(bytes)) throw new FS.ErrnoError(EINVAL);
+    if (!world.outcome.state(bytes)) throw new FS.ErrnoError(EINVAL);
   };
   const devices = [
     ["stdin", ops(endOfFile, null)],
-    ["stdout", ops(null, (bytes) => stdout.write(bytes))],
-    ["stderr", ops(null, (bytes) => stderr.write(bytes))],
+    ["stdout", ops(null, (bytes) => world.stdout.write(bytes))],
+    ["stderr", ops(null, (bytes) => world.stderr.write(bytes))],
     ["random", ops(random, () => {})],
     ["urandom", ops(random, () => {})],
     // The guest's time.sleep writes the nanoseconds to sleep, in decimal.
     ["sleep", ops(null, sleep)],
-    ["result", ops(null, (bytes) => outcome.result.write(bytes))],
+    ["result", ops(null, (bytes) => world.outcome.result.write(bytes))],
     ["exit_code", ops(null, exitCode)],
   ];
   for (const fd of [0, 1, 2]) FS.closeStream(fd);

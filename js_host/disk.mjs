@@ -20,17 +20,16 @@ const BYTES_PER_CHARACTER = 2;
  * Change the operations of Emscripten's memory file system in place.
  *
  * @param {object} Module the Emscripten module, before any file of a task is made
- * @param {number} limit bytes of all files together
+ * @param {object} world {memoryLimit: bytes of all files together, diskUsed: bytes}
  */
-export function boundDisk(Module, limit) {
+export function boundDisk(Module, world) {
   const { FS, MEMFS } = Module;
   const { dir, file } = MEMFS.ops_table;
-  let used = 0;
 
   function charge(node, bytes) {
     const growth = bytes - (node.charged ?? 0);
-    if (growth > 0 && used + growth > limit) throw new FS.ErrnoError(ENOSPC);
-    used += growth;
+    if (growth > 0 && world.diskUsed + growth > world.memoryLimit) throw new FS.ErrnoError(ENOSPC);
+    world.diskUsed += growth;
     node.charged = bytes;
   }
 
@@ -44,14 +43,14 @@ export function boundDisk(Module, limit) {
 
   const { mknod, rename, unlink, rmdir, symlink } = dir.node;
   dir.node.mknod = (parent, name, mode, device) => {
-    if (used + NODE_BYTES > limit) throw new FS.ErrnoError(ENOSPC);
+    if (world.diskUsed + NODE_BYTES > world.memoryLimit) throw new FS.ErrnoError(ENOSPC);
     const node = mknod(parent, name, mode, device);
     charge(node, NODE_BYTES);
     return node;
   };
   dir.node.symlink = (parent, name, target) => {
     const bytes = NODE_BYTES + target.length * BYTES_PER_CHARACTER;
-    if (used + bytes > limit) throw new FS.ErrnoError(ENOSPC);
+    if (world.diskUsed + bytes > world.memoryLimit) throw new FS.ErrnoError(ENOSPC);
     const node = symlink(parent, name, target);
     charge(node, bytes);
     return node;

@@ -40,6 +40,8 @@ export class EntropyStream {
   #state = new Int32Array(16);
   #block = new Uint8Array(64);
   #used = 64;
+  /** Bytes taken since the stream began. */
+  drawn = 0;
 
   /** @param {Uint8Array} key 32 bytes */
   constructor(key) {
@@ -54,10 +56,12 @@ export class EntropyStream {
     this.#state.set(CONSTANTS);
     for (let i = 0; i < 8; i++) this.#state[4 + i] = words.getInt32(4 * i, true);
     this.#used = 64;
+    this.drawn = 0;
   }
 
   /** Overwrite `bytes` with the next bytes of the stream. */
   fill(bytes) {
+    this.drawn += bytes.length;
     for (let at = 0; at < bytes.length; ) {
       if (this.#used === 64) this.#refill();
       const n = Math.min(64 - this.#used, bytes.length - at);

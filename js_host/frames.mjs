@@ -31,18 +31,18 @@ export class Parent {
     writeAll(this.#writeFd, payload);
   }
 
-  /** Wait for one frame. */
-  receive() {
+  /** Wait for one frame. `room`: memory for its payload, which is taken if it is large enough. */
+  receive(room = null) {
     const lengths = new DataView(readExactly(this.#readFd, 8).buffer);
     const [head, body] = [lengths.getUint32(0, true), lengths.getUint32(4, true)];
     if (head > MAX_HEADER_BYTES || body > MAX_PAYLOAD_BYTES) throw new RangeError("frame is too large");
     const header = JSON.parse(decoder.decode(readExactly(this.#readFd, head)));
-    return { header, payload: readExactly(this.#readFd, body) };
+    return { header, payload: readExactly(this.#readFd, body, null, room) };
   }
 
   /** Ask and wait for the answer. A parent that cannot answer ends this process instead. */
-  ask(header) {
+  ask(header, room = null) {
     this.send(header);
-    return this.receive();
+    return this.receive(room);
   }
 }

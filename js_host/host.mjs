@@ -3,15 +3,21 @@
 // Every use of the outside world goes through this file: reading and writing the handed-over descriptors, hashing,
 // inflating and exiting. Nothing else in js_host imports a Node module.
 
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { readSync, writeSync } from "node:fs";
 import { inflateRawSync } from "node:zlib";
 
 const { exit, argv, hrtime } = process;
+const { compare } = Buffer;
 
-/** Read exactly `length` bytes from a descriptor; at `position` if it is a file, null if it is a pipe. */
-export function readExactly(fd, length, position = null) {
-  const bytes = new Uint8Array(length);
+/**
+ * Read exactly `length` bytes from a descriptor; at `position` if it is a file, null if it is a pipe.
+ *
+ * `room`: where they go, at the front, if it is large enough; new memory otherwise.
+ */
+export function readExactly(fd, length, position = null, room = null) {
+  const bytes = room?.length >= length ? room.subarray(0, length) : new Uint8Array(length);
   for (let at = 0; at < length; ) {
     const n = readSync(fd, bytes, at, length - at, position === null ? null : position + at);
     if (n === 0) throw new Error(`descriptor ${fd} ended after ${at} of ${length} bytes`);
@@ -19,6 +25,12 @@ export function readExactly(fd, length, position = null) {
   }
   return bytes;
 }
+
+/** Whether two byte arrays of the same length are equal. */
+export const sameBytes = (one, other) => compare(one, other) === 0;
+
+/** sha-256 of bytes, as bytes. */
+export const sha256Of = (bytes) => createHash("sha256").update(bytes).digest();
 
 /** Write all bytes to a pipe. */
 export function writeAll(fd, bytes) {

@@ -47,13 +47,14 @@ const REFUSED_CALLS = [
 
 /**
  * @param {object} table the imports' `env` object (shared with `wasi_snapshot_preview1`)
- * @param {object} world {Module, clock, entropy, memoryLimit: bytes, onFailure: called with a failure of the host}
+ * @param {object} parts {Module, world: see world.mjs}
  */
-export function replaceImports(table, { Module, clock, entropy, memoryLimit, onFailure }) {
+export function replaceImports(table, { Module, world }) {
+  const { clock, entropy, onFailure } = world;
   const nanoseconds = (id) => (id === CLOCK_REALTIME ? clock.readRealtimeNs() : clock.readMonotonicNs());
   const milliseconds = (ns) => Number(ns / 1000n) / 1000;
   const { _gmtime_js: gmtime, _timegm_js: timegm, __syscall_poll: poll } = table;
-  const { __syscall_mknodat: mknodat } = table;
+  const { __syscall_mknodat: mknodat, _dlsym_js: dlsym } = table;
   const bytesAt = (at, n) => Module.HEAPU8.subarray(at >>> 0, (at >>> 0) + (n >>> 0));
 
   const replacements = {
@@ -75,13 +76,13 @@ export function replaceImports(table, { Module, clock, entropy, memoryLimit, onF
       return 0;
     },
     emscripten_resize_heap(size) {
-      if (size >>> 0 > memoryLimit) return false;
-      const isGrown = growWithin(Module, size >>> 0, memoryLimit);
+      if (size >>> 0 > world.memoryLimit) return false;
+      const isGrown = growWithin(Module, size >>> 0, world.memoryLimit);
       // The guest will take it for the limit, which it is not: another host had the room.
       if (!isGrown) onFailure(new Error("the host has no memory left for the task"));
       return isGrown;
     },
-    emscripten_get_heap_max: () => memoryLimit,
+    emscripten_get_heap_max: () => world.memoryLimit,
     _emscripten_system: () => -1,
     proc_exit(code) {
       throw new GuestExit(code & 0xff);
@@ -93,7 +94,15 @@ export function replaceImports(table, { Module, clock, entropy, memoryLimit, onF
       throw new GuestExit(ABORTED);
     },
     _setitimer_js: () => -ENOSYS,
-    _dlopen_js: (handle) => loadModuleOfWheel(Module, handle >>> 0),
+    _dlopen_js: (handle) => loadModuleOfWheel(Module, world, handle >>> 0),
+    // A symbol that nobody has asked for before gets a slot in the table for good.
+    _dlsym_js(handle, symbol, at) {
+      const slots = Module.wasmTable.length;
+      const free = Module.freeTableIndexes.length;
+      const address = dlsym(handle, symbol, at);
+      if (Module.wasmTable.length !== slots || Module.freeTableIndexes.length !== free) world.hasLinked = true;
+      return address;
+    },
     _tzset_js(timezone, daylight, standardName, daylightName) {
       Module.HEAP32[(timezone >>> 0) / 4] = 0;
       Module.HEAP32[(daylight >>> 0) / 4] = 0;
@@ -140,7 +149,8 @@ export function replaceImports(table, { Module, clock, entropy, memoryLimit, onF
  * The C library has read the file into the guest's memory, where its bytes may have been changed since: the glue is made
  * to read the file itself. Its own entry would quote the engine where a module does not load, so it is not used.
  */
-function loadModuleOfWheel(Module, dso) {
+function loadModuleOfWheel(Module, world, dso) {
+  world.hasLinked = true;
   const path = Module.UTF8ToString(dso + DSO_NAME);
   if (!isOfWheel(Module, path)) return refuseModule(Module, "only modules of installed packages are loaded");
   const flags = Module.HEAP32[(dso + DSO_FLAGS) >>> 2];
@@ -151,6 +161,7 @@ function loadModuleOfWheel(Module, dso) {
   Module.HEAP32[bytes] = 0;
   const stack = Module.stackSave();
   try {
+    world.group = path;
     return Number(Module.loadDynamicLibrary(path, options, global ? null : {}, dso));
   } catch (error) {
     if (endsTheRun(error)) throw error;

@@ -33,13 +33,20 @@ export class RemoteTree {
     return this.#piece(handle, index).subarray(within, within + length);
   }
 
+  /** Memory for one more piece: the oldest one's, since engines are slow to collect what lies outside their heap. */
+  #room() {
+    if (this.#pieces.size < CACHED_PIECES) return null;
+    const [key, piece] = this.#pieces.entries().next().value;
+    this.#pieces.delete(key);
+    return new Uint8Array(piece.buffer);
+  }
+
   #piece(handle, index) {
     const key = `${handle}/${index}`;
     let piece = this.#pieces.get(key);
     if (piece === undefined) {
       const request = { type: "read", handle, position: index * PIECE_BYTES, length: PIECE_BYTES };
-      piece = this.#parent.ask(request).payload;
-      if (this.#pieces.size >= CACHED_PIECES) this.#pieces.delete(this.#pieces.keys().next().value);
+      piece = this.#parent.ask(request, this.#room()).payload;
       this.#pieces.set(key, piece);
     }
     return piece;

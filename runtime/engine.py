@@ -35,6 +35,8 @@ class Plan:
     lock: Lock
     wall_clock_s: float
     """Host guard only: an execution that takes longer is undetermined, never an output."""
+    submitter: str = ""
+    """Who asked, as this node knows them; not part of the task. A worker serves one submitter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,9 @@ class Engine(Protocol):
     """Executes tasks."""
 
     def execute(self, plan: Plan, store: BlockStore, progress: Progress = silent) -> Execution:
-        """Run the task once in a fresh worker and import its output into `store`. Blocks; thread-safe.
+        """Run the task once in a worker that nobody can tell from a fresh one, and import its output into `store`.
+
+        Blocks; thread-safe.
 
         Raises:
             UndeterminedError: the host, not the function, failed.

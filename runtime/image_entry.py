@@ -1,7 +1,7 @@
 """One image as a directory: written once, checked whenever it is opened.
 
     memory      the linear memory
-    pages       sha-256 of each of its pages, one after the other
+    pages       sha-256 of each of its pages of 4 KiB, one after the other
     state.json  canonical JSON
     manifest    DAG-CBOR (`ImageManifest`): the image's node, and digests of the other files
 
@@ -23,7 +23,6 @@ from typing import Any, BinaryIO, Final, Self, TypeAlias
 from runtime import file_lock
 from runtime.image_model import (
     MAX_STATE_BYTES,
-    PAGE_BYTES,
     Image,
     ImageKey,
     ImageManifest,
@@ -31,7 +30,7 @@ from runtime.image_model import (
     encode_state,
     memory_problem,
 )
-from runtime.image_pages import HASH_BYTES, hash_pages
+from runtime.image_pages import BLOCK_BYTES, HASH_BYTES, STATE_PAGE_BYTES, hash_parts
 from storage import dag_cbor
 from storage.blocks import MemoryBlockStore
 from storage.cid import CID
@@ -58,11 +57,13 @@ class OpenImage:
     cid: CID
     image: Image
     state: Mapping[str, Any]
+    state_text: bytes
+    """The state as it is written."""
     memory: BinaryIO
     """At position 0; its descriptor can be handed to a worker, which then holds the image too."""
     memory_bytes: int
     page_hashes: bytes
-    """sha-256 of each page of 64 KiB, one after the other."""
+    """sha-256 of each page of 4 KiB, one after the other."""
 
     def close(self) -> None:
         """Let it go."""
@@ -89,7 +90,7 @@ def finish_entry(place: Path, key: ImageKey, state: Mapping[str, Any], checked: 
         size = os.fstat(memory.fileno()).st_size
         if problem := memory_problem(size):
             raise ValueError(problem)
-        hashes = hash_pages(memory.fileno(), size)
+        hashes = hash_parts(memory.fileno(), size, STATE_PAGE_BYTES)
         importer = Importer(_Forgetful())
         image = Image(
             runtime=key.runtime,
@@ -102,6 +103,7 @@ def finish_entry(place: Path, key: ImageKey, state: Mapping[str, Any], checked: 
             cid=image.cid,
             image=image,
             memory_bytes=size,
+            blocks_sha256=_digest_of_blocks(memory, size),
             pages_sha256=hashlib.sha256(hashes).hexdigest(),
             state_sha256=hashlib.sha256(data).hexdigest(),
         )
@@ -109,7 +111,7 @@ def finish_entry(place: Path, key: ImageKey, state: Mapping[str, Any], checked: 
         _write(place / STATE, data)
         _write(place / MANIFEST, dag_cbor.encode(manifest.to_node()))
         os.fchmod(memory.fileno(), 0o444)
-        checked[key.name] = _stamp(memory), manifest.pages_sha256
+        checked[key.name] = _stamp(memory), manifest.blocks_sha256
     return image.cid
 
 
@@ -175,19 +177,24 @@ def _check(place: Path, name: str, memory: BinaryIO, checked: CheckedFiles) -> O
     _demand(hashlib.sha256(data).hexdigest() == manifest.state_sha256, place / STATE)
     stamp = _stamp(memory)
     _demand(stamp[2] == manifest.memory_bytes and not memory_problem(stamp[2]), place / MEMORY)
-    hashes = _read(place / PAGES, manifest.memory_bytes // PAGE_BYTES * HASH_BYTES)
+    hashes = _read(place / PAGES, manifest.memory_bytes // STATE_PAGE_BYTES * HASH_BYTES)
     _demand(hashlib.sha256(hashes).hexdigest() == manifest.pages_sha256, place / PAGES)
-    if checked.get(name) != (stamp, manifest.pages_sha256):
-        _demand(hash_pages(memory.fileno(), manifest.memory_bytes) == hashes, place / MEMORY)
-        checked[name] = stamp, manifest.pages_sha256
+    if checked.get(name) != (stamp, manifest.blocks_sha256):
+        _demand(_digest_of_blocks(memory, manifest.memory_bytes) == manifest.blocks_sha256, place / MEMORY)
+        checked[name] = stamp, manifest.blocks_sha256
     return OpenImage(
         cid=manifest.cid,
         image=image,
         state=decode_state(data),
+        state_text=data,
         memory=memory,
         memory_bytes=manifest.memory_bytes,
         page_hashes=hashes,
     )
+
+
+def _digest_of_blocks(memory: BinaryIO, size: int) -> str:
+    return hashlib.sha256(hash_parts(memory.fileno(), size, BLOCK_BYTES)).hexdigest()
 
 
 def _demand(holds: bool, path: Path) -> None:

@@ -115,6 +115,8 @@ class ImageManifest(Schema):
     cid: Link
     image: Image
     memory_bytes: Amount
+    blocks_sha256: Hex32
+    """Of the sha-256 of each MiB of the memory, one after the other."""
     pages_sha256: Hex32
     """Of the file that holds the sha-256 of each page."""
     state_sha256: Hex32

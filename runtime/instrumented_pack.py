@@ -31,6 +31,8 @@ class InstrumentedModule:
     size: int
     sha256: str
     """Hex; a worker loads no side module whose digest it was not told."""
+    keeps_state: bool
+    """Whether it can keep state outside its memory; a worker that has loaded such a module is used once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

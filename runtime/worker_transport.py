@@ -1,4 +1,4 @@
-"""A worker process: a JavaScript engine with one task, two pipes and a wall-clock guard.
+"""A worker process: a JavaScript engine with two pipes, and a wall-clock guard for whatever it is asked to do.
 
 Knows how to start, talk to and end the process; what the frames mean is `pyodide_engine`'s business. The process gets
 no environment, no standard input, a working directory of `/` and only the descriptors named here.
@@ -11,8 +11,9 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, BinaryIO, Self
@@ -31,9 +32,14 @@ HOST_STACK_BYTES = 1 << 30
 _ENGINE_MEMORY_BYTES = 2 << 30
 """For the engine, and for compiled code, beside the task's memory: 0.7 GiB with Python alone, 1.2 with pandas."""
 
-_CPU_PER_WALL = 4
-_CPU_SPARE_S = 60
+_USUAL_ENGINE_BYTES = 512 << 20
+"""Of which so much is really used, with an image beside the instance."""
+
+CPU_PER_WALL = 4
 """Far above what one thread and a compiler beside it can use before the wall-clock guard comes."""
+
+CPU_SPARE_S = 3600
+"""Processor time for starting, and for tasks that a warm worker runs beside its first."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,9 +51,9 @@ class Worker:
     from_worker: BinaryIO
     errors: IO[bytes]
     """What the engine itself printed on its standard error: diagnostics of host failures."""
-    guard: threading.Timer
     cell: Cell
-    deadline_passed: threading.Event = field(default_factory=threading.Event)
+    _passed_s: float | None = None
+    """The wall-clock guard that ended it, seconds."""
 
     def send(self, frame: Frame) -> None:
         """Send a frame.
@@ -57,7 +63,7 @@ class Worker:
         """
         try:
             write_frame(self.to_worker, frame)
-        except BrokenPipeError as error:
+        except (BrokenPipeError, ValueError) as error:  # a pipe that another thread has closed is a ValueError
             raise self._gone() from error
 
     def receive(self) -> Frame:
@@ -68,18 +74,42 @@ class Worker:
         """
         try:
             return read_frame(self.from_worker)
-        except EOFError as error:
+        except (EOFError, ValueError) as error:
             raise self._gone() from error
         except VerificationError as error:
             raise UndeterminedError(error.problem) from error
 
+    @contextmanager
+    def within(self, wall_clock_s: float) -> Iterator[None]:
+        """Guard what is done inside: after so many seconds the worker is ended."""
+
+        def end() -> None:
+            self._passed_s = wall_clock_s
+            self.end()
+
+        guard = threading.Timer(wall_clock_s, end)
+        guard.daemon = True
+        guard.start()
+        try:
+            yield
+        finally:
+            guard.cancel()
+            guard.join()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process still runs."""
+        return self.process.poll() is None
+
     def _gone(self) -> UndeterminedError:
         self.process.wait()
-        if self.deadline_passed.is_set():
+        if self._passed_s is not None:
             return UndeterminedError(
-                f"the wall-clock guard of {self.guard.interval:g} s ended the worker",
+                f"the wall-clock guard of {self._passed_s:g} s ended the worker",
                 fix="raise it with --timeout, or make the function do less",
             )
+        if self.errors.closed:
+            return UndeterminedError("the engine was stopped")
         self.errors.seek(0)
         lines = self.errors.read(65536).decode("utf-8", "replace").strip().splitlines()
         reason = next((line for line in lines if "rror" in line), lines[0] if lines else "it left no message")
@@ -97,11 +127,13 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the process and everything it may have started."""
-        self.guard.cancel()
+        self.close()
+
+    def close(self) -> None:
+        """End the process and everything it may have started; twice is once."""
         if self.process.poll() is None:
             self.end()
         self.process.wait()
-        self.guard.join()
         for stream in (self.to_worker, self.from_worker, self.errors):
             try:
                 stream.close()
@@ -117,11 +149,12 @@ def start_worker(
     jail: JailReport,
     descriptors: Sequence[int],
     memory_bytes: int,
-    wall_clock_s: float,
+    cpu_s: int,
 ) -> Worker:
     """Start `worker.mjs` of a laid-out runtime in a jail, the given descriptors open under their own numbers.
 
-    memory_bytes: what the task may use; the engine and compiled code come on top of it.
+    memory_bytes: what tasks may use; the engine and compiled code come on top of it.
+    cpu_s: processor time after which the system ends it: it ends a worker whose parent can guard it no more.
 
     Raises:
         UndeterminedError: it could not be started.
@@ -143,7 +176,7 @@ def start_worker(
             binary=host.binary,
             engine=host.name,
             runtime_dir=runtime_dir,
-            limits=_limits(host.name, memory_bytes, wall_clock_s),
+            limits=_limits(host.name, memory_bytes, cpu_s),
             watch=child_in,
             handed=[child_out, *descriptors],
             environment=environment,
@@ -170,33 +203,26 @@ def start_worker(
     finally:
         os.close(child_in)
         os.close(child_out)
-    passed = threading.Event()
-
-    def end() -> None:
-        passed.set()
-        _kill_group(process)
-
-    guard = threading.Timer(wall_clock_s, end)
-    guard.daemon = True
-    guard.start()
     return Worker(
         process=process,
         to_worker=os.fdopen(parent_out, "wb"),
         from_worker=os.fdopen(parent_in, "rb"),
         errors=errors,
-        guard=guard,
         cell=cell,
-        deadline_passed=passed,
     )
 
 
-def _limits(engine: str, memory_bytes: int, wall_clock_s: float) -> JailLimits:
-    """Return the bounds; the processor time ends a worker whose parent was killed and can guard it no more."""
+def worker_memory(memory_bytes: int) -> int:
+    """Return what a worker counts for, bytes, when its tasks may use `memory_bytes`: what is usual, not its bound."""
+    return memory_bytes + _USUAL_ENGINE_BYTES
+
+
+def _limits(engine: str, memory_bytes: int, cpu_s: int) -> JailLimits:
     return JailLimits(
         memory_bytes=memory_bytes + _ENGINE_MEMORY_BYTES,
         reserved_bytes=reserved_bytes(engine),
         stack_bytes=HOST_STACK_BYTES,
-        cpu_s=int(wall_clock_s * _CPU_PER_WALL) + _CPU_SPARE_S,
+        cpu_s=cpu_s,
     )
 
 

@@ -11,9 +11,11 @@ import contextlib
 import importlib.util
 import inspect
 import json
+import logging
 import os
 import random
 import sys
+import time
 import types
 
 import _faas_loop
@@ -45,16 +47,25 @@ def prepare():
         delattr(__main__, name)
 
 
-def run():
-    """Run the task described by /run/task.json."""
-    with open("/run/task.json", encoding="utf-8") as file:
+def run(description="/run/task.json"):
+    """Run the task that a file describes."""
+    with open(description, encoding="utf-8") as file:
         task = json.load(file)
     os.environ.update(task["env"])
-    random.seed()
+    _begin()
     result, code = _outcome(task)
     if code == 0:
         _put("/dev/result", result)
     _put("/dev/exit_code", b"%d" % code)
+
+
+def _begin():
+    """Seed anew, and start anew, what was seeded and started before the task began: by Python, and with the image."""
+    random.seed()
+    logging._startTime = time.time_ns()
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
 
 
 def _outcome(task):

@@ -8,6 +8,7 @@ import { countedFunctions } from "./call_graph.mjs";
 import { FuelPlan } from "./fuel_plan.mjs";
 import { Instructions } from "./function_reader.mjs";
 import { FunctionWriter } from "./function_writer.mjs";
+import { keepsState } from "./hidden_state.mjs";
 import { readModule, scopeOf, SECTION, SECTION_ORDER, VALUE } from "./module_reader.mjs";
 import { NanEverywherePlan, NanPlan } from "./nan_plan.mjs";
 import { refuseReservedNames, refuseScripts } from "./refusals.mjs";
@@ -24,6 +25,7 @@ const DYLINK = "dylink.0";
  * @property {number} payments places where fuel is paid
  * @property {number} nan_makers instructions that may make a NaN
  * @property {number} nan_sites places where a NaN is made canonical
+ * @property {boolean} keeps_state whether a side module can keep state outside its memory (hidden_state.mjs)
  * @property {number} stack_users functions that take of the guest's stack, by their own frame or ours
  */
 
@@ -46,7 +48,8 @@ export function instrument(bytes, { kind, nan = true, fuel = true, stack = fuel 
   refuseReservedNames(module);
   if (isSide) refuseScripts(module);
   if (isSide && module.sections[0]?.name !== DYLINK) throw new WasmError(`a side module begins with section ${DYLINK}`);
-  const report = { functions: module.bodies.length, instructions: 0, payments: 0, nan_makers: 0, nan_sites: 0, stack_users: 0 };
+  const report = { functions: module.bodies.length, instructions: 0, payments: 0, nan_makers: 0, nan_sites: 0, stack_users: 0,
+    keeps_state: isSide && keepsState(module) };
   const globals = placeGlobals(module, { isSide, fuel, stack: fuel && stack });
   return { bytes: writeModule({ module, isSide, nan, countsFuel: fuel, ...globals, report }), report };
 }

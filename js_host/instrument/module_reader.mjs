@@ -36,6 +36,9 @@ const MOST = 1_000_000;
  * @property {number} importedGlobals
  * @property {number} globals imported and own
  * @property {Array<number | null>} globalConstants initial value of each own global that is one i32.const
+ * @property {number[]} mutableGlobals indices of the own globals that can change
+ * @property {number} tables imported and own
+ * @property {number} start index of the start function, -1 without
  * @property {number[]} tagTypes type index of every tag, imported ones first
  * @property {Array<{name: string, kind: number, index: number}>} exports
  * @property {Array<{from: number, to: number}>} bodies of the module's own functions
@@ -51,7 +54,7 @@ export function readModule(bytes) {
   }
   const module = {
     bytes, sections: [], types: [], imports: [], functionTypes: [], importedFunctions: 0, importedGlobals: 0,
-    globals: 0, globalConstants: [], tagTypes: [], exports: [], bodies: [],
+    globals: 0, globalConstants: [], mutableGlobals: [], tables: 0, start: -1, tagTypes: [], exports: [], bodies: [],
   };
   let last = -1;
   while (!reader.done) {
@@ -79,11 +82,12 @@ const READ = {
   [TYPE]: (reader, { types }) => vector(reader, () => types.push(functionType(reader))),
   [IMPORT]: (reader, module) => vector(reader, () => readImport(reader, module)),
   [FUNCTION]: (reader, { functionTypes, types }) => vector(reader, () => functionTypes.push(index(reader, types))),
-  [TABLE]: (reader) => vector(reader, () => tableType(reader)),
+  [TABLE]: (reader, module) => vector(reader, () => readTable(reader, module)),
   [MEMORY]: (reader) => vector(reader, () => memoryType(reader)),
   [TAG]: (reader, module) => vector(reader, () => module.tagTypes.push(tagType(reader, module))),
   [GLOBAL]: (reader, module) => vector(reader, () => readGlobal(reader, module)),
   [EXPORT]: (reader, { exports }) => vector(reader, () => exports.push(readExport(reader))),
+  [START]: (reader, module) => (module.start = index(reader, module.functionTypes)),
   [CODE]: (reader, { bodies }) => vector(reader, () => {
     const { at, end } = reader.part(reader.u32());
     bodies.push({ from: at, to: end });
@@ -141,6 +145,11 @@ function limits(reader) {
 
 const memoryType = limits;
 
+function readTable(reader, module) {
+  tableType(reader);
+  module.tables += 1;
+}
+
 function tableType(reader) {
   const at = reader.at;
   const type = reader.u8();
@@ -157,7 +166,7 @@ function tagType(reader, { types }) {
 function readImport(reader, module) {
   const entry = { module: reader.name(), name: reader.name(), kind: reader.u8(), type: -1 };
   if (entry.kind === KIND.FUNCTION) module.functionTypes.push((entry.type = index(reader, module.types)));
-  else if (entry.kind === KIND.TABLE) tableType(reader);
+  else if (entry.kind === KIND.TABLE) readTable(reader, module);
   else if (entry.kind === KIND.MEMORY) memoryType(reader);
   else if (entry.kind === KIND.GLOBAL) globalType(reader);
   else if (entry.kind === KIND.TAG) module.tagTypes.push((entry.type = tagType(reader, module)));
@@ -167,14 +176,17 @@ function readImport(reader, module) {
   module.imports.push(entry);
 }
 
+/** Step over a global's type; tells whether it can change. */
 export function globalType(reader) {
   valueType(reader);
   const at = reader.at;
-  if (reader.u8() > 1) throw new WasmError("global is neither constant nor mutable", at);
+  const mutability = reader.u8();
+  if (mutability > 1) throw new WasmError("global is neither constant nor mutable", at);
+  return mutability === 1;
 }
 
 function readGlobal(reader, module) {
-  globalType(reader);
+  if (globalType(reader)) module.mutableGlobals.push(module.globals);
   const ahead = new ByteReader(reader.bytes, reader.at, reader.end);
   const isConstant = ahead.u8() === I32_CONST;
   const value = isConstant ? ahead.s32() : null;

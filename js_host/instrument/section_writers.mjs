@@ -1,10 +1,12 @@
-// Sections that change because the fuel counter is one more global: in the main module the last, exported; in a side
+// Sections that change because the fuel counter is one more global: in the main module the last, exported with all else
+// that the module keeps outside its memory; in a side
 // module an import, before the module's own globals, whose indices move up wherever they stand. A side module that does
 // not know the stack pointer gets that, too.
 //
 // Source: WebAssembly core specification 2.0, 5.5. Each writer gets a reader of the old content and writes the new.
 
 import { WasmError } from "./bytes.mjs";
+import { hiddenExports } from "./hidden_state.mjs";
 import { constantExpression, globalType, KIND, SECTION, VALUE } from "./module_reader.mjs";
 import { OP } from "./opcodes.mjs";
 
@@ -54,8 +56,9 @@ const globalSection = (reader, out, context) => {
 };
 
 const exportSection = (_reader, out, { module, isSide, fuel, globalIndex }) => {
-  out.u32(module.exports.length + (isSide ? 0 : 1));
-  for (const { name, kind, index } of module.exports) {
+  const entries = [...module.exports, ...(isSide ? [] : hiddenExports(module))];
+  out.u32(entries.length + (isSide ? 0 : 1));
+  for (const { name, kind, index } of entries) {
     out.name(name);
     out.u8(kind);
     out.u32(kind === KIND.GLOBAL ? globalIndex(index) : index);

@@ -2,7 +2,7 @@
 //
 // Speaks frames (../frames.mjs) over the two descriptors named by its arguments (in, out):
 //   parent: instrument {output: fd, modules: [{name, kind, fd, offset, packed, size, method}]}
-//   tool:   done {modules: [{name, offset, size, sha256, report}], skipped: [name]} | refused {name, problem}
+//   tool:   done {modules: [{name, offset, size, sha256, keeps_state, report}], skipped: [name]} | refused {name, problem}
 // Reads and writes nothing but those descriptors. The instrumented modules follow each other in the output. What does
 // not begin like a module (a library for another system in a wheel) is skipped: it cannot be loaded anyway.
 
@@ -42,7 +42,7 @@ function run({ output, modules }) {
       const made = makeValid(bytes, source.kind);
       writeAll(output, made.bytes);
       const digest = sha256().update(made.bytes).digest("hex");
-      done.modules.push({ name: source.name, offset, size: made.bytes.length, sha256: digest, report: made.report });
+      done.modules.push({ name: source.name, offset, size: made.bytes.length, sha256: digest, keeps_state: made.report.keeps_state, report: made.report });
       offset += made.bytes.length;
     } catch (error) {
       if (!(error instanceof WasmError)) throw error;

@@ -20,7 +20,7 @@ function fakeModule(tree) {
     isLink: (mode) => mode === "link",
     readdir: (path) => [".", "..", ...Object.keys(at(path))],
     readlink: (path) => at(path).link,
-    readFile: (path) => bytes(at(path)),
+    lookupPath: (path) => ({ node: { contents: bytes(`${at(path)}and room to grow`), usedBytes: at(path).length } }),
   };
   return { FS };
 }

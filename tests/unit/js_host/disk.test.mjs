@@ -34,7 +34,7 @@ beforeEach(() => {
       },
     },
   };
-  boundDisk({ FS: { ErrnoError, streams }, MEMFS }, LIMIT);
+  boundDisk({ FS: { ErrnoError, streams }, MEMFS }, { memoryLimit: LIMIT, diskUsed: 0 });
   ({ dir, file } = { dir: MEMFS.ops_table.dir.node, file: MEMFS.ops_table.file });
 });
 

@@ -47,8 +47,9 @@ function replaced() {
   table._dlopen_js = () => assert.fail("the glue's own entry quotes the engine");
   const clock = new Clock();
   clock.reset(100);
-  replaceImports(table, { Module, clock, entropy: new EntropyStream(new Uint8Array(32)), memoryLimit: 64 * MIB });
-  return { table, Module, clock, touched };
+  const world = { clock, entropy: new EntropyStream(new Uint8Array(32)), memoryLimit: 64 * MIB, hasLinked: false };
+  replaceImports(table, { Module, world });
+  return { table, Module, clock, touched, world };
 }
 
 test("clocks are the guest's; an unknown one is an error", () => {

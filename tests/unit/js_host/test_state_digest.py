@@ -9,12 +9,12 @@ import pytest
 import js_host
 from runtime.node_client import find_node
 
-PAGE = 65536
+PAGE = 4096
 
 PROGRAM = """
 import { stateDigest } from %s;
 const pages = %d;
-const memory = new Uint8Array(pages * 65536);
+const memory = new Uint8Array(pages * 4096);
 for (let i = 0; i < memory.length; i += 4093) memory[i] = (i * 7 + pages) %% 251;
 process.stdout.write(stateDigest(memory));
 """
@@ -23,7 +23,7 @@ process.stdout.write(stateDigest(memory));
 def digest(memory: bytes) -> str:
     pages = [memory[at : at + PAGE] for at in range(0, len(memory), PAGE)]
     hashes = b"".join(hashlib.sha256(page).digest() for page in pages)
-    return hashlib.sha256(b"bacalhau-state/1\0" + len(pages).to_bytes(4, "little") + hashes).hexdigest()
+    return hashlib.sha256(b"bacalhau-state/2\0" + len(pages).to_bytes(4, "little") + hashes).hexdigest()
 
 
 @pytest.mark.parametrize("pages", [0, 1, 2, 300])

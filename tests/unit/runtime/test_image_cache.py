@@ -15,7 +15,7 @@ from runtime import image_entry
 from runtime.image_cache import ImageCache, Make
 from runtime.image_entry import OpenImage
 from runtime.image_model import PAGE_BYTES, ImageKey
-from runtime.image_pages import hash_pages
+from runtime.image_pages import BLOCK_BYTES, STATE_PAGE_BYTES, hash_parts
 from storage.cid import DAG_CBOR, cid_text, make_cid
 from storage.errors import UnavailableError
 
@@ -57,7 +57,7 @@ def contents(opened: OpenImage) -> tuple[str, Mapping[str, Any], bytes]:
         assert opened.memory.tell() == 0
         memory = opened.memory.read()
     assert len(memory) == opened.memory_bytes
-    pages = [memory[at : at + PAGE_BYTES] for at in range(0, len(memory), PAGE_BYTES)]
+    pages = [memory[at : at + STATE_PAGE_BYTES] for at in range(0, len(memory), STATE_PAGE_BYTES)]
     assert opened.page_hashes == b"".join(hashlib.sha256(page).digest() for page in pages)
     return cid_text(opened.cid), opened.state, memory
 
@@ -165,11 +165,12 @@ def test_a_memory_is_hashed_once_as_long_as_it_is_as_it_was(
 ) -> None:
     hashed: list[int] = []
 
-    def counted(descriptor: int, size: int) -> bytes:
-        hashed.append(size)
-        return hash_pages(descriptor, size)
+    def counted(descriptor: int, size: int, part_bytes: int) -> bytes:
+        if part_bytes == BLOCK_BYTES:
+            hashed.append(size)
+        return hash_parts(descriptor, size, part_bytes)
 
-    monkeypatch.setattr(image_entry, "hash_pages", counted)
+    monkeypatch.setattr(image_entry, "hash_parts", counted)
     put(cache, 1)
     put(cache, 1)
     assert len(hashed) == 1

@@ -18,7 +18,7 @@ from runtime.image_model import (
     is_canonical,
     memory_problem,
 )
-from runtime.image_pages import hash_pages
+from runtime.image_pages import BLOCK_BYTES, STATE_PAGE_BYTES, hash_parts
 from storage import dag_cbor
 from storage.cid import CID, DAG_CBOR, RAW, cid_text, make_cid
 from storage.errors import VerificationError
@@ -135,13 +135,14 @@ def test_sizes_that_a_memory_has(size: int) -> None:
 
 @pytest.mark.parametrize("pages", [1, 2, 16, 17, 64, 65, 97])
 @pytest.mark.parametrize("missing", [0, 1, PAGE_BYTES])
-def test_pages_are_hashed_one_by_one(pages: int, missing: int) -> None:
+@pytest.mark.parametrize("part_bytes", [STATE_PAGE_BYTES, BLOCK_BYTES])
+def test_parts_are_hashed_one_by_one(pages: int, missing: int, part_bytes: int) -> None:
     memory = b"".join(page.to_bytes(2, "big") * (PAGE_BYTES // 2) for page in range(pages))
-    parts = [memory[at : at + PAGE_BYTES] for at in range(0, len(memory), PAGE_BYTES)]
+    parts = [memory[at : at + part_bytes] for at in range(0, len(memory), part_bytes)]
     expected = b"".join(hashlib.sha256(part).digest() for part in parts)
     with tempfile.TemporaryFile() as file:
         file.write(memory[: len(memory) - missing])
         file.flush()
-        hashes = hash_pages(file.fileno(), len(memory))
+        hashes = hash_parts(file.fileno(), len(memory), part_bytes)
         assert (hashes == expected) == (missing == 0)
         assert file.tell() == len(memory) - missing

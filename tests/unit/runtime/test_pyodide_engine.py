@@ -1,5 +1,6 @@
 """The engine against workers that die, hang, lie and pry: never an output, nothing left behind."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from runtime.engine import UndeterminedError
-from runtime.pyodide_engine import PyodideEngine, entropy_key
+from runtime.pyodide_engine import PyodideEngine
+from runtime.task_frames import entropy_key
 from storage.blocks import MemoryBlockStore
 from storage.cid import RAW, make_cid
 from storage.errors import VerificationError
@@ -28,19 +30,26 @@ def children():
     return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
 
 
+@pytest.fixture(scope="session")
+def caches(tmp_path_factory):
+    """Wheels and images of all tests with a stand-in that makes images as it should."""
+    return tmp_path_factory.mktemp("caches")
+
+
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, caches):
     """Execute a tiny plan with a stand-in; checks that nothing is left."""
 
     def execute(script, *, store=None, **plan):
         store = store or MemoryBlockStore()
         host = stand_in(tmp_path, script)
-        engine = PyodideEngine(runtimes_dir=tmp_path / "runtimes", wheels_dir=tmp_path / "wheels", host=host)
+        engine = PyodideEngine(runtimes_dir=tmp_path / "runtimes", wheels_dir=caches / "wheels", host=host)
         made = tiny_plan(store, **plan)
         before = open_descriptors(), threading.active_count(), children()
         try:
             return engine.execute(made, store), UnixfsReader(store)
         finally:
+            engine.stop()
             assert (open_descriptors(), threading.active_count(), children()) == before
 
     return execute
@@ -224,3 +233,94 @@ def test_the_entropy_key_is_as_defined():
     store = MemoryBlockStore()
     plan = tiny_plan(store)
     assert entropy_key(plan) == hashlib.sha256(b"bacalhau-entropy/1\0task\0" + plan.task).hexdigest()
+
+
+TWICE = """
+while True:
+    send(dict(type="file", path="stdout")); send(dict(type="piece"), b"%d" % os.getpid()); send(dict(type="end"))
+    done()
+    {after}
+    start, _ = receive()
+"""
+
+
+@pytest.mark.parametrize(
+    ("after", "workers"),
+    [
+        ('send(dict(type="pristine", reset_ms=1, pages=3))', 1),
+        ('send(dict(type="spent", reason="memory has grown"))', 2),
+        ('raw(struct.pack("<II", 50, 0) + b"{"); sys.exit(0)', 2),
+        ('send(dict(type="done"))', 2),
+    ],
+)
+def test_a_worker_serves_again_only_if_it_says_that_it_is_pristine(tmp_path, after, workers):
+    store = MemoryBlockStore()
+    host = stand_in(tmp_path, TWICE.format(after=after))
+    engine = PyodideEngine(runtimes_dir=tmp_path / "runtimes", wheels_dir=tmp_path / "wheels", host=host)
+    outputs = {engine.execute(tiny_plan(store), store).output for _ in range(2)}
+    engine.stop()
+    assert len(outputs) == workers
+
+
+def test_a_worker_serves_one_submitter(tmp_path):
+    store = MemoryBlockStore()
+    host = stand_in(tmp_path, TWICE.format(after='send(dict(type="pristine", reset_ms=1, pages=3))'))
+    engine = PyodideEngine(runtimes_dir=tmp_path / "runtimes", wheels_dir=tmp_path / "wheels", host=host)
+    plans = [dataclasses.replace(tiny_plan(store), submitter=who) for who in ("one", "other", "one")]
+    outputs = [engine.execute(plan, store).output for plan in plans]
+    engine.stop()
+    assert outputs[0] == outputs[2] != outputs[1]
+
+
+HOSTILE_BUILDERS = {
+    "silence": ("sys.exit(0)", "died with status 0"),
+    "failed": ('send(dict(type="failed", message="Error: x"))', "^Error: x$"),
+    "statement": ('send(dict(type="unfit", statement=10**9, reason=""))', "named statement"),
+    "truth as statement": ('send(dict(type="unfit", statement=True, reason=""))', "named statement True"),
+    "sizes": ('give_image(memory_bytes="1")', "described an image wrongly"),
+    "part of a page": ("give_image(memory_bytes=65535)", "impossible size"),
+    "empty": ("give_image(memory_bytes=0)", "impossible size"),
+    "huge": ("give_image(memory_bytes=1 << 40)", "impossible size"),
+    "modules": ('give_image(modules="sys")', "described an image wrongly"),
+    "short": ("give_image(memory_bytes=1 << 17); sys.exit(0)", "died with status 0"),
+    "long": ("give_image(state_bytes=3)", "less of an image"),
+    "not JSON": (
+        'send(dict(type="image", modules=[], state_bytes=1, memory_bytes=65536))\n'
+        'send(dict(type="piece"), b"{"); send(dict(type="piece"), bytes(65536))',
+        "not JSON",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE_BUILDERS)
+def test_a_hostile_builder_leaves_no_image(tmp_path, case):
+    script, said = HOSTILE_BUILDERS[case]
+    store = MemoryBlockStore()
+    host = stand_in(tmp_path, "", makes=script)
+    engine = PyodideEngine(runtimes_dir=tmp_path / "runtimes", wheels_dir=tmp_path / "wheels", host=host)
+    with pytest.raises(UndeterminedError, match=said):
+        engine.execute(tiny_plan(store), store)
+    engine.stop()
+    kept = [path for path in (tmp_path / "images").glob("*/*") if path.is_dir() and path.name != "locks"]
+    assert kept == []
+
+
+def test_statements_that_are_unfit_are_left_out_one_by_one(tmp_path):
+    makes = """
+if opened["preload"] is not None:
+    fit = [name for name, _ in opened["preload"] if name < "g"]
+    unfit = [number for number, (name, _) in enumerate(opened["preload"]) if name.startswith("c")]
+    if unfit: send(dict(type="unfit", statement=unfit[0], reason="it prints"))
+    else: give_image(modules=["sys"] + [name for name, _ in opened["preload"]])
+    sys.exit(0)
+start, _ = receive()
+"""
+    store = MemoryBlockStore()
+    host = stand_in(tmp_path, "done()", makes=makes)
+    engine = PyodideEngine(runtimes_dir=tmp_path / "runtimes", wheels_dir=tmp_path / "wheels", host=host)
+    engine.execute(tiny_plan(store), store)
+    engine.stop()
+    states = [json.loads(path.read_text()) for path in (tmp_path / "images").glob("*/*/state.json")]
+    modules = max((state["modules"] for state in states), key=len)
+    assert "math" in modules
+    assert not [name for name in modules if name.startswith("c")]

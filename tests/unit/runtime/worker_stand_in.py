@@ -40,14 +40,24 @@ def ask(**header):
     return receive()
 def done(**fields):
     send(dict(dict(type="done", exit_code=0, fuel=1, state_digest="0" * 64, timings_ms=dict(boot=1)), **fields))
+def give_image(**fields):
+    state, memory = json.dumps({"is": "a stand-in"}).encode(), bytes(65536)
+    send(dict(dict(type="image", modules=["sys"], state_bytes=len(state), memory_bytes=len(memory)), **fields))
+    for data in (state, memory): send(dict(type="piece"), data)
+opened, _ = receive()
+"""
+MAKES_IMAGES = """
+if opened["preload"] is not None:
+    give_image()
+    sys.exit(0)
 start, _ = receive()
 """
 
 
-def stand_in(folder: Path, script: str) -> EngineHost:
-    """Return a host that runs `script` (Python, after the prelude above) instead."""
+def stand_in(folder: Path, script: str, *, makes: str = MAKES_IMAGES) -> EngineHost:
+    """Return a host that runs `script` (Python, after the prelude above) on a task, and `makes` before it."""
     binary = folder / "node"
-    binary.write_text(PRELUDE.format(python=sys.executable) + script)
+    binary.write_text(PRELUDE.replace("{python}", sys.executable) + makes + script)
     binary.chmod(0o755)
     return EngineHost(name="node", binary=binary, version="24.0.0", arch="none")
 

@@ -1,0 +1,97 @@
+// The image beside the instance: what changed in a run, its digest, and the way back, with proof.
+//
+// After the last instruction of a run every page of memory is compared with the image. Pages that differ are hashed for
+// the digest, copied back, and compared again; pages that were equal have not been touched since. So when `reset` is
+// done, the whole memory has been compared equal, byte by byte, at the price of little more than one pass.
+
+import { sameBytes, sha256Of } from "./host.mjs";
+import { digestOfPages, HASH_BYTES, PAGE_BYTES } from "./state_digest.mjs";
+
+/** Compared at once, since most of memory has not changed; 64 KiB, what memory grows by. */
+const BLOCK_BYTES = 65536;
+const PAGES_OF_BLOCK = BLOCK_BYTES / PAGE_BYTES;
+
+const page = (memory, number) => memory.subarray(number * PAGE_BYTES, (number + 1) * PAGE_BYTES);
+
+const blocksOf = (memory) => Array.from({ length: memory.length / BLOCK_BYTES }, (_, block) =>
+  memory.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES));
+
+export class PristineMemory {
+  #memory;
+  #blocks;
+  #hashes;
+  /** The instance's blocks; made again when its buffer is another one, which it is after growing. */
+  #seen = { buffer: null, blocks: [] };
+
+  /**
+   * @param {Uint8Array} memory the image's; kept
+   * @param {Uint8Array} hashes its page hashes; kept
+   */
+  constructor(memory, hashes) {
+    this.#memory = memory;
+    this.#blocks = blocksOf(memory);
+    this.#hashes = hashes;
+  }
+
+  /** Numbers of the pages in which an instance's memory is not the image's, those that it has grown by included. */
+  compare(memory) {
+    const changed = [];
+    this.#view(memory).forEach((block, i) => {
+      const before = this.#blocks[i];
+      if (before !== undefined && sameBytes(block, before)) return;
+      for (let at = 0; at < BLOCK_BYTES; at += PAGE_BYTES) {
+        const isSame = before !== undefined && sameBytes(block.subarray(at, at + PAGE_BYTES), before.subarray(at, at + PAGE_BYTES));
+        if (!isSame) changed.push(i * PAGES_OF_BLOCK + at / PAGE_BYTES);
+      }
+    });
+    return changed;
+  }
+
+  /** State digest of an instance's memory, in which the pages `changed` are not the image's. */
+  digest(memory, changed) {
+    const hashes = new Uint8Array((memory.length / PAGE_BYTES) * HASH_BYTES);
+    hashes.set(this.#hashes);
+    for (const number of changed) hashes.set(sha256Of(page(memory, number)), number * HASH_BYTES);
+    return digestOfPages(hashes);
+  }
+
+  /** Put the image back in the pages `changed`; tells whether it is there now. */
+  reset(memory, changed) {
+    if (memory.length !== this.#memory.length) return false;
+    for (const number of changed) memory.set(page(this.#memory, number), number * PAGE_BYTES);
+    return changed.every((number) => sameBytes(page(memory, number), page(this.#memory, number)));
+  }
+
+  #view(memory) {
+    if (this.#seen.buffer !== memory.buffer) this.#seen = { buffer: memory.buffer, blocks: blocksOf(memory) };
+    return this.#seen.blocks;
+  }
+}
+
+/**
+ * Put back what an instance keeps outside its memory, and look whether it is as the image has it.
+ *
+ * The guest's files need no look: the tree is made anew for every task. Timers do not exist.
+ *
+ * @param {import("./boot.mjs").Instance} instance
+ * @param {object} state of the image
+ * @param {import("./world.mjs").World} world
+ * @returns {string | null} why the instance cannot be used again, null if it can
+ */
+export function resetInstance({ Module, globals, tables, table, references }, state, world) {
+  if (world.hasLinked) return "a module was loaded or a symbol looked up";
+  if (table.hasGrown) return "the table of functions has grown";
+  for (const slot of table.changed) Module.setWasmTableEntry(slot, table.before(slot));
+  const isBack = table.changed.every((slot) => table.get(slot) === table.before(slot));
+  if (!isBack) return "the table of functions is another";
+  table.begin();
+  const { freeTableIndexes: free } = Module;
+  free.splice(0, free.length, ...state.table.free);
+  for (const [name, value] of Object.entries(state.globals)) globals[name].value = value;
+  for (const [name, held] of Object.entries(references)) {
+    if (tables[name].length !== held.length) return "a table of references has grown";
+    if (!held.every((value, i) => tables[name].get(i) === value)) return "a table of references is another";
+  }
+  if (Object.keys(Module.LDSO.loadedLibsByName).length !== state.libraries.length + 1) return "another module is loaded";
+  return null;
+}

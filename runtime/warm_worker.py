@@ -1,0 +1,146 @@
+"""A worker that holds an image and runs one task after another in it, each as if it were the first.
+
+After a task the worker puts its instance back to the image and proves it (js_host/pristine.mjs); one that cannot is
+spent. Whatever goes wrong on the host's side is `UndeterminedError`; whatever the function does is an output.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from runtime.engine import Execution, Plan, Progress, UndeterminedError
+from runtime.frames import Frame
+from runtime.input_server import InputServer
+from runtime.output_assembly import FRAME_TYPES, OutputAssembly
+from runtime.task_frames import Done, read_done, seconds, task_frame
+from runtime.worker_transport import CPU_PER_WALL, CPU_SPARE_S, Worker
+from storage.blocks import BlockStore
+from storage.errors import UnavailableError, UserError, VerificationError
+from storage.unixfs_read import UnixfsReader
+from verifier.model import EngineInfo
+
+PHASES: Final = {
+    "boot": "starting Python",
+    "restore": "starting Python",
+    "run": "running the function",
+    "collect": "collecting outputs",
+}
+_RESET_S: Final = 60.0
+"""Wall-clock guard of the way back to the image."""
+
+
+@dataclass(slots=True, kw_only=True)
+class WarmWorker:
+    """One worker process, for one task at a time."""
+
+    worker: Worker
+    engine: EngineInfo
+    memory_bytes: int
+    """What it may take of the host's memory."""
+    files: ExitStack
+    """Closed with the worker: what it was handed."""
+    _busy_s: float = 0.0
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process still runs."""
+        return self.worker.is_alive
+
+    def close(self) -> None:
+        """End the process and close what it was handed."""
+        self.worker.close()
+        self.files.close()
+
+    def run(self, plan: Plan, store: BlockStore, progress: Progress, *, is_last: bool) -> Execution:
+        """Run a task and import its output. is_last: the worker need not be fit for another.
+
+        Raises:
+            UndeterminedError: the host, not the function, failed.
+        """
+        server = InputServer(UnixfsReader(store))
+        assembly = OutputAssembly(store, plan.input.limits.output)
+        began = time.monotonic()
+        with self.worker.within(plan.wall_clock_s):
+            self.worker.send(task_frame(plan, server, is_last=is_last))
+            frame = self._converse(server, assembly, progress)
+        self._busy_s += time.monotonic() - began
+        return _execution(plan, frame, assembly, self.engine)
+
+    def put_back(self) -> float | None:
+        """Wait until the worker has put itself back to its image, and return the seconds that this has taken it.
+
+        None if it could not, or should not be used longer.
+        """
+        with self.worker.within(_RESET_S):
+            try:
+                frame = self.worker.receive()
+                took_s = seconds(frame.header.get("reset_ms"))
+            except (UndeterminedError, ValueError):
+                return None
+        return took_s if frame.type == "pristine" and self._busy_s * CPU_PER_WALL < CPU_SPARE_S else None
+
+    def _converse(self, server: InputServer, assembly: OutputAssembly, progress: Progress) -> Frame:
+        """Answer the worker until it is done, and return its last frame."""
+        frames = _frames(self.worker)
+        for frame in frames:
+            if frame.type in ("lookup", "list", "read"):
+                self.worker.send(_answer(server, frame))
+            elif frame.type in FRAME_TYPES:
+                _take(assembly, frame, frames)
+            elif frame.type == "phase":
+                progress(PHASES.get(str(frame.header.get("name")), "working"))
+            elif frame.type == "done":
+                return frame
+            elif frame.type == "failed":
+                raise failure(frame)
+        raise UndeterminedError("the worker stopped talking")
+
+
+def failure(frame: Frame) -> UndeterminedError:
+    """Return the error for a frame `failed`."""
+    text = str(frame.header.get("message")).strip()
+    return UndeterminedError(text.splitlines()[0] if text else "the worker failed without a message")
+
+
+def _answer(server: InputServer, question: Frame) -> Frame:
+    try:
+        return server.answer(question)
+    except UndeterminedError:
+        raise
+    except UnavailableError as error:
+        raise UndeterminedError(error.problem, where=error.where, fix=error.fix) from error
+    except UserError as error:  # a file listed, a directory read: the glue never asks so
+        raise UndeterminedError(f"the worker asked wrongly: {error.problem}") from error
+
+
+def _take(assembly: OutputAssembly, frame: Frame, following: Iterator[Frame]) -> None:
+    try:
+        assembly.take(frame, following)
+    except VerificationError as error:
+        raise UndeterminedError(f"the worker sent an impossible output: {error}") from error
+
+
+def _frames(worker: Worker) -> Iterator[Frame]:
+    while True:
+        yield worker.receive()
+
+
+def _execution(plan: Plan, frame: Frame, assembly: OutputAssembly, engine: EngineInfo) -> Execution:
+    try:
+        done: Done = read_done(frame)
+        output = assembly.finish(done.exit_code)
+    except (KeyError, TypeError, ValueError, AttributeError, VerificationError) as error:
+        raise UndeterminedError(f"the worker's last frame is malformed: {error}") from error
+    return Execution(
+        task=plan.task,
+        output=output,
+        exit_code=done.exit_code,
+        fuel=done.fuel,
+        state_digest=done.state_digest,
+        engine=engine,
+        timings_s=done.timings_s,
+    )
