@@ -31,7 +31,7 @@ from storage.cid import cid_text
 from storage.errors import BacalhauError, UnavailableError
 
 LAYERS: Final = (
-    ("process", "each execution is a process of its own, without environment or arguments of yours"),
+    ("process", "a function has processes of its own, which end unless they prove that a task left no trace"),
     ("node permissions", "Node may not open files, start processes, load addons or generate code"),
     ("sealed Python", "no JavaScript, sockets or host files are reachable from Python"),
 )
@@ -63,6 +63,7 @@ def check_up(home: Home, *, online: bool) -> list[Finding]:
         ("pyodide", lambda: _pyodide(home)),
         ("uv", _uv),
         ("store", lambda: _store(home)),
+        ("images", lambda: _images(home)),
         ("keys", lambda: _keys(home)),
         ("sandbox", _sandbox),
         ("online", _online if online else _offline),
@@ -139,6 +140,17 @@ def _database(name: str, path: Path) -> Finding:
     size = path.stat().st_size / (1 << 20)
     fix = "move it away and add or get the content again"
     return Finding(name=name, ok=answer == "ok", detail=f"{path}: {size:.1f} MiB, integrity {answer}", fix=fix)
+
+
+def _images(home: Home) -> Iterator[Finding]:
+    from runtime.image_cache import ImageCache
+
+    found = [image for place in sorted(home.images_dir.glob("*/")) for image in ImageCache(place).entries()]
+    size = sum(image.size_bytes for image in found) / (1 << 20)
+    detail = (
+        f"{len(found)} interpreters to start from, {size:.0f} MiB" if found else "none yet, they are made on first use"
+    )
+    yield Finding(name="images", ok=True if found else None, detail=detail)
 
 
 def _keys(home: Home) -> Iterator[Finding]:

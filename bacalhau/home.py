@@ -47,6 +47,11 @@ class Home:
         return self.root / "wheels"
 
     @property
+    def images_dir(self) -> Path:
+        """Interpreters written down, for workers to start from; may be deleted at any time."""
+        return self.root / "images"
+
+    @property
     def cache_dir(self) -> Path:
         """What may be deleted at any time and is fetched or computed again."""
         return self.root / "cache"

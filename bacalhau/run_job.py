@@ -6,6 +6,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,9 +53,11 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
         UserError, UnavailableError, VerificationError: as `runtime.prepare.prepare` and `run_embedded`; no job is kept.
     """
     created_at, started = time.time(), time.perf_counter()
-    with services.open_store() as store, services.open_jobs() as jobs:
+    with ExitStack() as stack, services.open_store() as store, services.open_jobs() as jobs:
         engine = services.make_engine(strict=order.strict)
         others = (services.make_engine("bun", strict=order.strict),) if order.rule.diverse else ()
+        for each in (engine, *others):
+            stack.callback(each.stop)
         plan = _plan(order, services, store, engine, display)
         prepared = time.perf_counter()
         parents = parent_records(order.request, plan, store, jobs)

@@ -83,7 +83,11 @@ def default_services() -> Services:
         from runtime.pyodide_engine import PyodideEngine
 
         return PyodideEngine(
-            runtimes_dir=home.runtimes_dir, wheels_dir=home.wheels_dir, host=find_host(host), strict=strict
+            runtimes_dir=home.runtimes_dir,
+            wheels_dir=home.wheels_dir,
+            images_dir=home.images_dir,
+            host=find_host(host),
+            strict=strict,
         )
 
     def plan(request: Request, *, store: BlockStore, engine: Engine, progress: Progress, report: Report) -> Plan:

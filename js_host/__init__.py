@@ -50,6 +50,7 @@ HOST_MODULES: Final = (
     "pristine.mjs",
     "remote_tree.mjs",
     "runtime_files.mjs",
+    "source_tree.mjs",
     "state_digest.mjs",
     "table_watch.mjs",
     "task.mjs",

@@ -42,7 +42,7 @@ export function preload(instance, { world, files, wheels }, statements, begins) 
   const { Module } = instance;
   world.begin(BUILD_LIMITS);
   const nothing = { mounts: [], outputs: [], guest: "{}" };
-  layOut(instance, { files, wheels, world, task: nothing, remote: null, placed: [] });
+  layOut(instance, { files, wheels, source: null, world, task: nothing, remote: null, placed: [] });
   const { FS } = Module;
   FS.ignorePermissions = true;
   FS.writeFile("/run/preload.json", JSON.stringify(statements));

@@ -62,6 +62,11 @@ export function makeTree(Module, files, world) {
   installDevices(Module, world);
 }
 
+/** Mount the function's own directory, where the worker keeps it. */
+export function mountSource(Module, source, world) {
+  handedFs(Module, source, world.onFailure).mountDirectory("/function", source.root);
+}
+
 /** Mount the installed packages. */
 export function mountWheels(Module, wheels, world) {
   handedFs(Module, wheels, world.onFailure).mountDirectory(Module.API.sitePackages, wheels.root);

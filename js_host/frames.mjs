@@ -7,6 +7,9 @@ import { readExactly, writeAll } from "./host.mjs";
 
 const MAX_HEADER_BYTES = 64 << 20;
 const MAX_PAYLOAD_BYTES = 16 << 20;
+/** Payloads up to this size are written together with their header: one call of the system instead of two. */
+const SMALL_BYTES = 4096;
+
 const NOTHING = new Uint8Array(0);
 const [encoder, decoder] = [new TextEncoder(), new TextDecoder("utf-8", { fatal: true })];
 
@@ -23,12 +26,15 @@ export class Parent {
   /** Send one frame. */
   send(header, payload = NOTHING) {
     const head = encoder.encode(JSON.stringify(header));
-    const lengths = new DataView(new ArrayBuffer(8));
+    const isSmall = payload.length <= SMALL_BYTES;
+    const frame = new Uint8Array(8 + head.length + (isSmall ? payload.length : 0));
+    const lengths = new DataView(frame.buffer);
     lengths.setUint32(0, head.length, true);
     lengths.setUint32(4, payload.length, true);
-    writeAll(this.#writeFd, new Uint8Array(lengths.buffer));
-    writeAll(this.#writeFd, head);
-    writeAll(this.#writeFd, payload);
+    frame.set(head, 8);
+    if (isSmall) frame.set(payload, 8 + head.length);
+    writeAll(this.#writeFd, frame);
+    if (!isSmall) writeAll(this.#writeFd, payload);
   }
 
   /** Wait for one frame. `room`: memory for its payload, which is taken if it is large enough. */

@@ -13,6 +13,8 @@ const PAGES_OF_BLOCK = BLOCK_BYTES / PAGE_BYTES;
 
 const page = (memory, number) => memory.subarray(number * PAGE_BYTES, (number + 1) * PAGE_BYTES);
 
+const NO_BLOCK = new Uint8Array(BLOCK_BYTES);
+
 const blocksOf = (memory) => Array.from({ length: memory.length / BLOCK_BYTES }, (_, block) =>
   memory.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES));
 
@@ -29,7 +31,8 @@ export class PristineMemory {
    */
   constructor(memory, hashes) {
     this.#memory = memory;
-    this.#blocks = blocksOf(memory);
+    // What is empty is compared with one empty block, which stays in the processor's cache.
+    this.#blocks = blocksOf(memory).map((block) => (sameBytes(block, NO_BLOCK) ? NO_BLOCK : block));
     this.#hashes = hashes;
   }
 

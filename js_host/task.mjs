@@ -2,7 +2,7 @@
 
 import { collectOutputs } from "./collect.mjs";
 import { LimitExceeded, OUTPUT_EXCEEDED } from "./devices.mjs";
-import { makeTree, mountTask, mountWheels, placeFiles, sealTree } from "./file_system.mjs";
+import { makeTree, mountSource, mountTask, mountWheels, placeFiles, sealTree } from "./file_system.mjs";
 import { fromHex } from "./hex.mjs";
 import { GuestExit } from "./imports.mjs";
 import { FULL_TANK } from "./instrument/section_writers.mjs";
@@ -23,10 +23,11 @@ export function runPython(Module, code) {
 }
 
 /** Lay out everything that the guest can reach, as at the beginning of every run. */
-export function layOut(instance, { files, wheels, world, task, remote, placed }) {
+export function layOut(instance, { files, wheels, source, world, task, remote, placed }) {
   const { Module } = instance;
   makeTree(Module, files, world);
   mountWheels(Module, wheels, world);
+  if (source !== null) mountSource(Module, source, world);
   mountTask(Module, task, remote, world);
   placeFiles(Module, placed);
   sealTree(Module, task.outputs);
@@ -36,14 +37,14 @@ export function layOut(instance, { files, wheels, world, task, remote, placed })
  * Run a task and send what it leaves behind.
  *
  * @param {import("./boot.mjs").Instance} instance
- * @param {object} parts {parent, world, files, wheels, task: the frame, placed: files of the image, phase: told names}
+ * @param {object} parts {parent, world, files, wheels, source: null if a mount, task: the frame, placed: files of the image, phase: told names}
  * @returns {{exitCode: number, fuel: number, isWhole: boolean}} isWhole: Python returned, whatever the outcome
  */
-export function runTask(instance, { parent, world, files, wheels, task, placed, phase }) {
+export function runTask(instance, { parent, world, files, wheels, source, task, placed, phase }) {
   const { Module } = instance;
   const key = fromHex(task.entropy_key);
   world.begin({ epoch: task.epoch, memory: task.limits.memory, output: task.limits.output, key });
-  layOut(instance, { files, wheels, world, task, remote: new RemoteTree(parent), placed });
+  layOut(instance, { files, wheels, source, world, task, remote: new RemoteTree(parent), placed });
 
   phase("run");
   // The clock has not moved and no entropy was drawn: the tree is made of neither.

@@ -19,6 +19,7 @@ import { lockDown } from "./lockdown.mjs";
 import { makeTree, mountWheels } from "./file_system.mjs";
 import { PristineMemory, resetInstance } from "./pristine.mjs";
 import { RuntimeFiles } from "./runtime_files.mjs";
+import { SourceTree } from "./source_tree.mjs";
 import { runTask } from "./task.mjs";
 import { WheelTree } from "./wheel_tree.mjs";
 import { World } from "./world.mjs";
@@ -36,6 +37,7 @@ async function open({ header: start, payload }) {
   const library = readExactly(start.runtime.stdlib.fd, start.runtime.stdlib.size, 0);
   const files = new RuntimeFiles(library, start.runtime.guest);
   const wheels = new WheelTree(start.wheel_members);
+  const source = start.source === null ? null : new SourceTree(start.source);
   lockDown(world.clock, (bytes) => world.glueEntropy.fill(bytes), (text) => parent.send({ type: "log", text }));
 
   parent.send({ type: "phase", name: start.image === null ? "boot" : "restore" });
@@ -50,7 +52,7 @@ async function open({ header: start, payload }) {
   let pristine = null;
   if (start.image === null) prepareGuest(instance, world);
   else pristine = restore(instance, { files, wheels, world }, start.image, payload);
-  return { start, world, files, wheels, instance, log, ...pristine };
+  return { start, world, files, wheels, source, instance, log, ...pristine };
 }
 
 /** payload: page hashes of the image, then its state. */
@@ -90,7 +92,7 @@ function sendPieces(bytes) {
 }
 
 /** Run one task; tells whether there can be another. */
-function serve({ world, files, wheels, instance, state, pristine }, task, opened) {
+function serve({ world, files, wheels, source, instance, state, pristine }, task, opened) {
   const { Module } = instance;
   const timings = { start: opened - began };
   const received = hostMilliseconds();
@@ -98,7 +100,9 @@ function serve({ world, files, wheels, instance, state, pristine }, task, opened
     timings[name] = hostMilliseconds() - received;
     parent.send({ type: "phase", name });
   };
-  const { exitCode, fuel, isWhole } = runTask(instance, { parent, world, files, wheels, task, placed: state.files, phase });
+  const { exitCode, fuel, isWhole } = runTask(instance, {
+    parent, world, files, wheels, source, task, placed: state.files, phase,
+  });
   const [comparing, changed] = timed(() => pristine.compare(Module.HEAPU8));
   const digest = pristine.digest(Module.HEAPU8, changed);
   timings.done = hostMilliseconds() - received;

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from runtime.frames import Frame
-from storage.blocks import BlockStore
+from storage.blocks import BatchingBlockStore, BlockStore
 from storage.cid import CID
 from storage.errors import VerificationError
 from storage.unixfs_import import Importer
@@ -26,7 +26,8 @@ class OutputAssembly:
     """Collects one output."""
 
     def __init__(self, store: BlockStore, max_bytes: int) -> None:
-        self._tree = TreeBuilder(Importer(store))
+        self._store = BatchingBlockStore(store)
+        self._tree = TreeBuilder(Importer(self._store))
         self._seen: set[str] = set()
         self._entries = 0
         self._room = max_bytes
@@ -61,12 +62,14 @@ class OutputAssembly:
             raise VerificationError("the worker sent more than the task's output limit")
 
     def finish(self, exit_code: int) -> CID:
-        """Add what is missing and return the directory's CID."""
+        """Add what is missing, and return the directory's CID when all of it is in the store."""
         for path in _STREAMS:
             if path not in self._seen:
                 self._tree.add_file(path, b"")
         self._tree.add_file("exit_code", str(exit_code).encode("ascii"))
-        return self._tree.finish().cid
+        cid = self._tree.finish().cid
+        self._store.flush()
+        return cid
 
 
 def _text(frame: Frame, key: str) -> str:

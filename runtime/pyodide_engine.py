@@ -21,12 +21,14 @@ from runtime.jail_probe_client import probe, probe_layers
 from runtime.pool_capacity import PoolCapacity
 from runtime.preload import Statement
 from runtime.prepared_runtime import RuntimeDirectory, open_runtime
+from runtime.source_files import Entry, small_source
 from runtime.warm_worker import WarmWorker
 from runtime.worker_files import Descriptors, place, runtime_files, wheel_files
 from runtime.worker_pool import WorkerPool
 from runtime.worker_transport import CPU_PER_WALL, CPU_SPARE_S, Worker, start_worker, worker_memory
 from storage.blocks import BlockStore
 from storage.cid import CID
+from storage.unixfs_read import UnixfsReader
 from verifier.model import EngineInfo, Lock
 
 ENGINE_NAME = "pyodide"
@@ -121,9 +123,14 @@ class PyodideEngine:
         with ExitStack() as stack:
             stack.callback(image.close)
             cpu_s = int(plan.wall_clock_s * CPU_PER_WALL) + CPU_SPARE_S
-            worker = self._process(stack, runtime, plan.lock, store, jail, image, None, memory, cpu_s)
+            source = small_source(UnixfsReader(store), plan.function.source)
+            worker = self._process(stack, runtime, plan.lock, store, jail, image, None, memory, cpu_s, source)
             return WarmWorker(
-                worker=worker, engine=self._info(jail), memory_bytes=worker_memory(memory), files=stack.pop_all()
+                worker=worker,
+                engine=self._info(jail),
+                memory_bytes=worker_memory(memory),
+                has_source=source is not None,
+                files=stack.pop_all(),
             )
 
     def _start_builder(
@@ -152,6 +159,7 @@ class PyodideEngine:
         statements: tuple[Statement, ...] | None,
         memory_bytes: int,
         cpu_s: int,
+        source: list[Entry] | None = None,
     ) -> Worker:
         """Start a process and open it; its files are closed with the stack."""
         opened = Descriptors(stack)
@@ -165,6 +173,7 @@ class PyodideEngine:
             "state_keepers": wheels.state_keepers,
             "image": described,
             "preload": statements,
+            "source": source,
         }
         worker = start_worker(
             self.host, runtime.path, jail=jail, descriptors=opened.numbers, memory_bytes=memory_bytes, cpu_s=cpu_s

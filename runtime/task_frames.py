@@ -20,13 +20,16 @@ DATA_STREAM = "/run/data"
 """What `data` reads: the file, or the tar stream of the directory; empty where there is no input."""
 
 
-def task_frame(plan: Plan, server: InputServer, *, is_last: bool) -> Frame:
-    """Describe a task; its inputs become handles of `server`. is_last: the worker ends when it is done."""
+def task_frame(plan: Plan, server: InputServer, *, has_source: bool, is_last: bool) -> Frame:
+    """Describe a task; its inputs become handles of `server`.
+
+    has_source: the worker keeps the function's directory. is_last: the worker ends when it is done.
+    """
     limits = plan.input.limits
     return Frame(
         header={
             "type": "task",
-            "mounts": _mounts(plan, server),
+            "mounts": _mounts(plan, server, has_source=has_source),
             "outputs": [{"name": output.name, "path": output.path} for output in plan.input.outputs],
             "epoch": plan.input.epoch,
             "entropy_key": entropy_key(plan),
@@ -59,14 +62,15 @@ def _guest_task(plan: Plan) -> str:
     return json.dumps(task, sort_keys=True, ensure_ascii=True)
 
 
-def _mounts(plan: Plan, server: InputServer) -> list[dict[str, Any]]:
+def _mounts(plan: Plan, server: InputServer, *, has_source: bool) -> list[dict[str, Any]]:
     mounts = []
 
     def mount(path: str, content: Any) -> None:
         handle, stat = server.hand_over(content)
         mounts.append({"path": path, "handle": handle, "kind": stat.kind, "size": stat.size})
 
-    mount(SOURCE_MOUNT, plan.function.source)
+    if not has_source:
+        mount(SOURCE_MOUNT, plan.function.source)
     if plan.input.data is not None:
         handle, stat = server.hand_over(plan.input.data)
         is_directory = stat.kind == "directory"

@@ -41,6 +41,8 @@ class WarmWorker:
     engine: EngineInfo
     memory_bytes: int
     """What it may take of the host's memory."""
+    has_source: bool
+    """It keeps the function's directory."""
     files: ExitStack
     """Closed with the worker: what it was handed."""
     _busy_s: float = 0.0
@@ -65,7 +67,7 @@ class WarmWorker:
         assembly = OutputAssembly(store, plan.input.limits.output)
         began = time.monotonic()
         with self.worker.within(plan.wall_clock_s):
-            self.worker.send(task_frame(plan, server, is_last=is_last))
+            self.worker.send(task_frame(plan, server, has_source=self.has_source, is_last=is_last))
             frame = self._converse(server, assembly, progress)
         self._busy_s += time.monotonic() - began
         return _execution(plan, frame, assembly, self.engine)

@@ -10,14 +10,14 @@ import os
 import signal
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, BinaryIO, Self
 
+from runtime.deadline import Deadline
 from runtime.engine import UndeterminedError
 from runtime.engine_host import EngineHost
 from runtime.engine_settings import engine_environment, reserved_bytes
@@ -54,6 +54,11 @@ class Worker:
     cell: Cell
     _passed_s: float | None = None
     """The wall-clock guard that ended it, seconds."""
+    _deadline: Deadline = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the guard."""
+        self._deadline = Deadline(self._expire)
 
     def send(self, frame: Frame) -> None:
         """Send a frame.
@@ -82,19 +87,12 @@ class Worker:
     @contextmanager
     def within(self, wall_clock_s: float) -> Iterator[None]:
         """Guard what is done inside: after so many seconds the worker is ended."""
-
-        def end() -> None:
-            self._passed_s = wall_clock_s
-            self.end()
-
-        guard = threading.Timer(wall_clock_s, end)
-        guard.daemon = True
-        guard.start()
-        try:
+        with self._deadline.within(wall_clock_s):
             yield
-        finally:
-            guard.cancel()
-            guard.join()
+
+    def _expire(self, passed_s: float) -> None:
+        self._passed_s = passed_s
+        self.end()
 
     @property
     def is_alive(self) -> bool:
@@ -134,6 +132,7 @@ class Worker:
         if self.process.poll() is None:
             self.end()
         self.process.wait()
+        self._deadline.close()
         for stream in (self.to_worker, self.from_worker, self.errors):
             try:
                 stream.close()

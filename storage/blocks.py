@@ -106,6 +106,47 @@ class OverlayBlockStore:
         return self._own.has(cid) or self._below.has(cid)
 
 
+class BatchingBlockStore:
+    """Holds what is put back until there is a lot of it, or until `flush`: one transaction instead of many."""
+
+    def __init__(self, below: BlockStore, max_bytes: int = 4 << 20) -> None:
+        """Make an empty batch. max_bytes: of blocks held back, about."""
+        self._below = below
+        self._max_bytes = max_bytes
+        self._held: dict[CID, bytes] = {}
+        self._held_bytes = 0
+
+    def put(self, cid: CID, data: bytes) -> None:
+        """Keep one block, soon."""
+        self.put_many([(cid, data)])
+
+    def put_many(self, blocks: Iterable[tuple[CID, bytes]]) -> None:
+        """Keep many blocks, soon."""
+        for cid, data in blocks:
+            self._held[cid] = data
+            self._held_bytes += len(data)
+        if self._held_bytes > self._max_bytes:
+            self.flush()
+
+    def get(self, cid: CID) -> bytes:
+        """Return the block, checked."""
+        data = self._held.get(cid)
+        if data is None:
+            return self._below.get(cid)
+        verify_block(cid, data)
+        return data
+
+    def has(self, cid: CID) -> bool:
+        """Tell whether the block is held or below."""
+        return cid in self._held or self._below.has(cid)
+
+    def flush(self) -> None:
+        """Put everything into the store below."""
+        if self._held:
+            self._below.put_many(self._held.items())
+        self._held, self._held_bytes = {}, 0
+
+
 def block_missing(cid: CID) -> UnavailableError:
     """Return the error for a block that is not here."""
     return UnavailableError(

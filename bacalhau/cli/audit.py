@@ -48,7 +48,11 @@ def command(
                 wall_clock_s=timeout,
                 progress=display.step,
             )
-        found = _audit(target, car, services, replay).to_json()
+        try:
+            found = _audit(target, car, services, replay).to_json()
+        finally:
+            if replay is not None:
+                replay.engine.stop()
     print_json(found) if as_json else print_audit(found)
     return of_audit(found["verdict"])
 

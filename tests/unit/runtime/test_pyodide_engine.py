@@ -174,7 +174,7 @@ send(dict(type="file", path="stdout")); send(dict(type="piece"), said.encode());
 """
     execution, reader = run(script, data=b"input")
     said = json.loads(reader.read_bytes(reader.resolve(execution.output, "stdout"), 1000))
-    assert said == [["function.py"], ["file", "absent", "absent"], 21, "main(data): pass\n", 0]
+    assert said == [["function.py", "large"], ["file", "absent", "absent"], 21, "main(data): pass\n", 0]
 
 
 class Harmed(MemoryBlockStore):
@@ -324,3 +324,14 @@ start, _ = receive()
     modules = max((state["modules"] for state in states), key=len)
     assert "math" in modules
     assert not [name for name in modules if name.startswith("c")]
+
+
+def test_a_small_source_is_given_to_the_worker_when_it_starts(run):
+    script = """
+said = json.dumps([opened["source"], [mount["path"] for mount in start["mounts"]]])
+send(dict(type="file", path="stdout")); send(dict(type="piece"), said.encode()); send(dict(type="end")); done()
+"""
+    execution, reader = run(script, data=b"input", has_large_source=False)
+    source, mounts = json.loads(reader.read_bytes(reader.resolve(execution.output, "stdout"), 1000))
+    assert source == [["function.py", "file", b"def main(data): pass\n".hex()]]
+    assert mounts == ["/inputs/data", "/run/data"]

@@ -7,6 +7,7 @@ import js_host
 from runtime.engine import Plan
 from runtime.engine_host import EngineHost
 from runtime.plan import make_plan
+from runtime.source_files import MOST_BYTES
 from storage.blocks import BlockStore
 from storage.unixfs_import import Importer
 from storage.unixfs_tree import TreeBuilder
@@ -62,11 +63,20 @@ def stand_in(folder: Path, script: str, *, makes: str = MAKES_IMAGES) -> EngineH
     return EngineHost(name="node", binary=binary, version="24.0.0", arch="none")
 
 
-def tiny_plan(store: BlockStore, *, data: bytes = b"", output_limit: int = 1 << 20, wall_clock_s: float = 20.0) -> Plan:
+def tiny_plan(
+    store: BlockStore,
+    *,
+    data: bytes = b"",
+    output_limit: int = 1 << 20,
+    wall_clock_s: float = 20.0,
+    has_large_source: bool = True,
+) -> Plan:
     """Return a plan whose runtime has an empty main module and the real rewriter, and nothing else of substance."""
     importer = Importer(store)
     tree = TreeBuilder(importer)
     tree.add_file("function.py", b"def main(data): pass\n")
+    if has_large_source:  # too large for a worker to keep, so it asks for it
+        tree.add_file("large", bytes(MOST_BYTES))
     contents = {"pyodide.asm.wasm": EMPTY_MODULE, "python_stdlib.zip": b"-", "worker.mjs": b"-"}
     for name in REWRITER:
         contents[name] = (js_host.HOST_DIR / name).read_bytes()
