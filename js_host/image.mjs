@@ -87,21 +87,24 @@ function nameSlots({ Module, imports, exports, table }) {
  *
  * @param {import("./boot.mjs").Instance} instance
  * @param {object} state
- * @param {Uint8Array} memory the image's
+ * @param {import("./pristine.mjs").PristineMemory} pristine the image's memory
  */
-export function restoreImage(instance, state, memory) {
+export function restoreImage(instance, state, pristine) {
   const { Module, globals, tables, table } = instance;
   if (table.start !== state.table.start) throw new Error(`the table begins with ${table.start} slots, not ${state.table.start}`);
+  if (pristine.length !== state.memory_bytes) throw new Error("the image's memory is not as large as its state says");
+  const booted = Module.HEAPU8.length;
   if (!Module.growMemory(state.memory_bytes)) throw new Error("the host has no memory left for the image");
   restoreSymbols(Module, state.symbols);
-  loadLibraries(instance, state.libraries);
+  const endOfData = loadLibraries(instance, state.libraries);
   table.growTo(state.table.length);
   for (const [slot, path, symbol] of state.table.slots) {
     Module.setWasmTableEntry(slot, functionOf(instance, path, symbol));
     Module.updateTableMap(slot, 1);
   }
   Module.freeTableIndexes.splice(0, Infinity, ...state.table.free);
-  Module.HEAPU8.set(memory);
+  // Modules have written their data where the image may have nothing by now.
+  pristine.layOver(Module.HEAPU8, Math.max(booted, endOfData));
   for (const [name, length] of Object.entries(state.tables)) tables[name].grow(length - tables[name].length, null);
   for (const [name, value] of Object.entries(state.globals)) globals[name].value = value;
   instance.references = Object.fromEntries(Object.entries(tables).map(([name, held]) => [name, contentOf(held)]));

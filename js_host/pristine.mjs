@@ -4,7 +4,7 @@
 // the digest, copied back, and compared again; pages that were equal have not been touched since. So when `reset` is
 // done, the whole memory has been compared equal, byte by byte, at the price of little more than one pass.
 
-import { sameBytes, sha256Of } from "./host.mjs";
+import { readExactly, sameBytes, sha256Of } from "./host.mjs";
 import { digestOfPages, HASH_BYTES, PAGE_BYTES } from "./state_digest.mjs";
 
 /** Compared at once, since most of memory has not changed; 64 KiB, what memory grows by. */
@@ -15,25 +15,58 @@ const page = (memory, number) => memory.subarray(number * PAGE_BYTES, (number + 
 
 const NO_BLOCK = new Uint8Array(BLOCK_BYTES);
 
+/**
+ * Read an image's memory in blocks. Those that are empty, as their page hashes say, are not read; all of them are one
+ * block, which stays in the processor's cache when memory is compared with it.
+ *
+ * @param {number} fd of the memory's file
+ * @param {Uint8Array} hashes page hashes
+ */
+export function readBlocks(fd, hashes) {
+  const empty = new Uint8Array(HASH_BYTES * PAGES_OF_BLOCK);
+  const emptyHash = sha256Of(NO_BLOCK.subarray(0, PAGE_BYTES));
+  for (let at = 0; at < empty.length; at += HASH_BYTES) empty.set(emptyHash, at);
+  const count = hashes.length / empty.length;
+  const isEmpty = (i) => sameBytes(hashes.subarray(i * empty.length, (i + 1) * empty.length), empty);
+  const blocks = [];
+  while (blocks.length < count) {
+    const from = blocks.length;
+    let to = from;
+    while (to < count && !isEmpty(to)) to++;
+    if (to > from) blocks.push(...blocksOf(readExactly(fd, (to - from) * BLOCK_BYTES, from * BLOCK_BYTES)));
+    else blocks.push(NO_BLOCK);
+  }
+  return blocks;
+}
+
 const blocksOf = (memory) => Array.from({ length: memory.length / BLOCK_BYTES }, (_, block) =>
   memory.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES));
 
 export class PristineMemory {
-  #memory;
   #blocks;
   #hashes;
   /** The instance's blocks; made again when its buffer is another one, which it is after growing. */
   #seen = { buffer: null, blocks: [] };
 
   /**
-   * @param {Uint8Array} memory the image's; kept
+   * @param {Uint8Array[]} blocks the image's memory, see `readBlocks`; kept
    * @param {Uint8Array} hashes its page hashes; kept
    */
-  constructor(memory, hashes) {
-    this.#memory = memory;
-    // What is empty is compared with one empty block, which stays in the processor's cache.
-    this.#blocks = blocksOf(memory).map((block) => (sameBytes(block, NO_BLOCK) ? NO_BLOCK : block));
+  constructor(blocks, hashes) {
+    this.#blocks = blocks;
     this.#hashes = hashes;
+  }
+
+  /** Bytes of the image. */
+  get length() {
+    return this.#blocks.length * BLOCK_BYTES;
+  }
+
+  /** Lay the image over a memory of its size that is empty from `dirty` on. */
+  layOver(memory, dirty) {
+    this.#blocks.forEach((block, i) => {
+      if (block !== NO_BLOCK || i * BLOCK_BYTES < dirty) memory.set(block, i * BLOCK_BYTES);
+    });
   }
 
   /** Numbers of the pages in which an instance's memory is not the image's, those that it has grown by included. */
@@ -60,9 +93,14 @@ export class PristineMemory {
 
   /** Put the image back in the pages `changed`; tells whether it is there now. */
   reset(memory, changed) {
-    if (memory.length !== this.#memory.length) return false;
-    for (const number of changed) memory.set(page(this.#memory, number), number * PAGE_BYTES);
-    return changed.every((number) => sameBytes(page(memory, number), page(this.#memory, number)));
+    if (memory.length !== this.length) return false;
+    for (const number of changed) memory.set(this.#page(number), number * PAGE_BYTES);
+    return changed.every((number) => sameBytes(page(memory, number), this.#page(number)));
+  }
+
+  #page(number) {
+    const at = (number % PAGES_OF_BLOCK) * PAGE_BYTES;
+    return this.#blocks[Math.floor(number / PAGES_OF_BLOCK)].subarray(at, at + PAGE_BYTES);
   }
 
   #view(memory) {

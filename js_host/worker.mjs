@@ -17,7 +17,7 @@ import { admitOnly } from "./instrument/admission.mjs";
 import { LibraryLog } from "./libraries.mjs";
 import { lockDown } from "./lockdown.mjs";
 import { makeTree, mountWheels } from "./file_system.mjs";
-import { PristineMemory, resetInstance } from "./pristine.mjs";
+import { PristineMemory, readBlocks, resetInstance } from "./pristine.mjs";
 import { RuntimeFiles } from "./runtime_files.mjs";
 import { SourceTree } from "./source_tree.mjs";
 import { runTask } from "./task.mjs";
@@ -59,12 +59,12 @@ async function open({ header: start, payload }) {
 function restore(instance, { files, wheels, world }, image, payload) {
   const hashes = payload.slice(0, image.pages_bytes);
   const { instance: state } = JSON.parse(new TextDecoder().decode(payload.subarray(image.pages_bytes)));
-  const memory = readExactly(image.memory.fd, image.memory.size, 0);
+  const pristine = new PristineMemory(readBlocks(image.memory.fd, hashes), hashes);
   makeTree(instance.Module, files, world);
   mountWheels(instance.Module, wheels, world);
-  restoreImage(instance, state, memory);
+  restoreImage(instance, state, pristine);
   world.gate.close();
-  return { state, pristine: new PristineMemory(memory, hashes) };
+  return { state, pristine };
 }
 
 /** Make an image and send it. */
@@ -99,6 +99,7 @@ function serve({ world, files, wheels, source, instance, state, pristine }, task
   const phase = (name) => {
     timings[name] = hostMilliseconds() - received;
     parent.send({ type: "phase", name });
+    if (name === "collect") parent.hold();
   };
   const { exitCode, fuel, isWhole } = runTask(instance, {
     parent, world, files, wheels, source, task, placed: state.files, phase,
@@ -109,6 +110,7 @@ function serve({ world, files, wheels, source, instance, state, pristine }, task
   parent.send({
     type: "done", exit_code: exitCode, fuel, state_digest: digest, memory_bytes: Module.HEAPU8.length, timings_ms: timings,
   });
+  parent.release();
   if (task.is_last) return false;
 
   const [resetting, spent] = timed(() => (isWhole ? reset(instance, { state, world, pristine, changed }) : "Python did not return"));

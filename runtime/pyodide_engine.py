@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Lock as Mutex
-from typing import Any, Final
+from typing import Final
 
 from runtime.engine import Execution, Plan, Progress, silent
 from runtime.engine_host import EngineHost, find_host
@@ -23,13 +24,13 @@ from runtime.preload import Statement
 from runtime.prepared_runtime import RuntimeDirectory, open_runtime
 from runtime.source_files import Entry, small_source
 from runtime.warm_worker import WarmWorker
-from runtime.worker_files import Descriptors, place, runtime_files, wheel_files
+from runtime.worker_files import WorkerFiles, open_files, place
 from runtime.worker_pool import WorkerPool
 from runtime.worker_transport import CPU_PER_WALL, CPU_SPARE_S, Worker, start_worker, worker_memory
 from storage.blocks import BlockStore
 from storage.cid import CID
 from storage.unixfs_read import UnixfsReader
-from verifier.model import EngineInfo, Lock
+from verifier.model import EngineInfo
 
 ENGINE_NAME = "pyodide"
 """With the host's name behind it in receipts: pyodide-node, pyodide-bun."""
@@ -69,12 +70,14 @@ class PyodideEngine:
         choice = self._known.choice(plan, store)
         start = partial(self._start, plan, store, jail, choice, progress)
         memory = worker_memory(plan.input.limits.memory)
-        with self.pool.lease(self._pool_key(plan, choice), memory, start) as lease:
-            execution = lease.worker.run(plan, store, progress, is_last=not self.keeps_workers)
-            if self.keeps_workers and (took_s := lease.worker.put_back()) is not None:
-                execution.timings_s["reset"] = took_s
-                lease.keep()
-            return execution
+        while True:
+            with self.pool.lease(self._pool_key(plan, choice), memory, start) as lease:
+                if not lease.worker.is_ready():  # spent: the pool ends it, and gives another one
+                    continue
+                execution = lease.worker.run(plan, store, progress, is_last=not self.keeps_workers)
+                if self.keeps_workers:
+                    lease.keep()
+                return execution
 
     def stop(self) -> None:
         """End the executions that are under way and refuse later ones; see `runtime.engine.Engine.stop`."""
@@ -119,12 +122,16 @@ class PyodideEngine:
         runtime = open_runtime(plan.function.runtime, store, self.runtimes_dir)
         memory = plan.input.limits.memory
         builder = partial(self._start_builder, plan, store, jail, runtime)
-        image = self._source().open(choice, memory, builder, progress)
         with ExitStack() as stack:
+            # Both are mostly hashing, for which Python lets another thread run.
+            with ThreadPoolExecutor(1, thread_name_prefix="image") as pool:
+                opening = pool.submit(self._source().open, choice, memory, builder, progress)
+                opened = open_files(stack, runtime, plan.lock, store, self.wheels_dir)
+                image = opening.result()
             stack.callback(image.close)
-            cpu_s = int(plan.wall_clock_s * CPU_PER_WALL) + CPU_SPARE_S
             source = small_source(UnixfsReader(store), plan.function.source)
-            worker = self._process(stack, runtime, plan.lock, store, jail, image, None, memory, cpu_s, source)
+            cpu_s = int(plan.wall_clock_s * CPU_PER_WALL) + CPU_SPARE_S
+            worker = self._process(stack, opened, image, jail, memory_bytes=memory, cpu_s=cpu_s, source=source)
             return WarmWorker(
                 worker=worker,
                 engine=self._info(jail),
@@ -146,49 +153,42 @@ class PyodideEngine:
     ) -> Worker:
         """Start a worker that makes an image. One that is for all locks sees nothing of this task's."""
         lock = None if key.lock is None else plan.lock
-        return self._process(stack, runtime, lock, store, jail, base, statements, _BUILD_MEMORY, CPU_SPARE_S)
+        opened = open_files(stack, runtime, lock, store, self.wheels_dir)
+        return self._process(
+            stack, opened, base, jail, memory_bytes=_BUILD_MEMORY, cpu_s=CPU_SPARE_S, preload=statements
+        )
 
     def _process(
         self,
         stack: ExitStack,
-        runtime: RuntimeDirectory,
-        lock: Lock | None,
-        store: BlockStore,
-        jail: JailReport,
+        opened: WorkerFiles,
         image: OpenImage | None,
-        statements: tuple[Statement, ...] | None,
+        jail: JailReport,
+        *,
         memory_bytes: int,
         cpu_s: int,
         source: list[Entry] | None = None,
+        preload: tuple[Statement, ...] | None = None,
     ) -> Worker:
-        """Start a process and open it; its files are closed with the stack."""
-        opened = Descriptors(stack)
-        wheels = wheel_files(lock, store, self.wheels_dir, runtime, opened)
-        described, payload = (None, b"") if image is None else _image_files(image, opened)
-        header: dict[str, Any] = {
-            "type": "open",
-            "runtime": runtime_files(runtime, self.wheels_dir, opened),
-            "wheel_members": wheels.members,
-            "side_modules": wheels.side_modules,
-            "state_keepers": wheels.state_keepers,
-            "image": described,
-            "preload": statements,
-            "source": source,
-        }
+        """Start a process and open it; it is ended with the stack."""
+        described, payload, descriptors = None, b"", opened.descriptors.numbers
+        if image is not None:
+            sizes = {"pages_bytes": len(image.page_hashes), "state_bytes": len(image.state_text)}
+            described = {"memory": place(image.memory, image.memory_bytes), **sizes}
+            payload = image.page_hashes + image.state_text
+            descriptors = [*descriptors, image.memory.fileno()]
+        header = {"type": "open", **opened.described, "image": described, "preload": preload, "source": source}
         worker = start_worker(
-            self.host, runtime.path, jail=jail, descriptors=opened.numbers, memory_bytes=memory_bytes, cpu_s=cpu_s
+            self.host,
+            opened.runtime.path,
+            jail=jail,
+            descriptors=descriptors,
+            memory_bytes=memory_bytes,
+            cpu_s=cpu_s,
         )
         stack.callback(worker.close)
         worker.send(Frame(header=header, payload=payload))
         return worker
-
-
-def _image_files(image: OpenImage, opened: Descriptors) -> tuple[dict[str, Any], bytes]:
-    """Describe an image to a worker: what its frame says, and the frame's payload."""
-    memory = place(image.memory, image.memory_bytes)
-    opened.numbers.append(image.memory.fileno())
-    sizes = {"pages_bytes": len(image.page_hashes), "state_bytes": len(image.state_text)}
-    return {"memory": memory, **sizes}, image.page_hashes + image.state_text
 
 
 class _Known:

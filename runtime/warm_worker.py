@@ -46,6 +46,9 @@ class WarmWorker:
     files: ExitStack
     """Closed with the worker: what it was handed."""
     _busy_s: float = 0.0
+    _is_used: bool = False
+    _reset_s: float = 0.0
+    """What its last way back to the image has taken."""
 
     @property
     def is_alive(self) -> bool:
@@ -63,6 +66,7 @@ class WarmWorker:
         Raises:
             UndeterminedError: the host, not the function, failed.
         """
+        reset_s = None if not self._is_used else self._reset_s
         server = InputServer(UnixfsReader(store))
         assembly = OutputAssembly(store, plan.input.limits.output)
         began = time.monotonic()
@@ -70,20 +74,26 @@ class WarmWorker:
             self.worker.send(task_frame(plan, server, has_source=self.has_source, is_last=is_last))
             frame = self._converse(server, assembly, progress)
         self._busy_s += time.monotonic() - began
-        return _execution(plan, frame, assembly, self.engine)
+        execution = _execution(plan, frame, assembly, self.engine)
+        if reset_s is not None:
+            execution.timings_s["reset"] = reset_s
+        self._is_used = True
+        return execution
 
-    def put_back(self) -> float | None:
-        """Wait until the worker has put itself back to its image, and return the seconds that this has taken it.
+    def is_ready(self) -> bool:
+        """Whether it can run a task: it is new, or says that it has put itself back to its image after the last one.
 
-        None if it could not, or should not be used longer.
+        Waits for that, so it is asked when there is another task and not when the last one is done.
         """
+        if not self._is_used:
+            return True
         with self.worker.within(_RESET_S):
             try:
                 frame = self.worker.receive()
-                took_s = seconds(frame.header.get("reset_ms"))
+                self._reset_s = seconds(frame.header.get("reset_ms"))
             except (UndeterminedError, ValueError):
-                return None
-        return took_s if frame.type == "pristine" and self._busy_s * CPU_PER_WALL < CPU_SPARE_S else None
+                return False
+        return frame.type == "pristine" and self._busy_s * CPU_PER_WALL < CPU_SPARE_S
 
     def _converse(self, server: InputServer, assembly: OutputAssembly, progress: Progress) -> Frame:
         """Answer the worker until it is done, and return its last frame."""

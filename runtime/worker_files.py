@@ -50,6 +50,31 @@ class WheelFiles:
     """sha-256 of those that can keep state outside their memory."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFiles:
+    """Everything but an image."""
+
+    runtime: RuntimeDirectory
+    descriptors: Descriptors
+    described: dict[str, Any]
+    """Fields of the frame that opens a worker."""
+
+
+def open_files(
+    stack: ExitStack, runtime: RuntimeDirectory, lock: Lock | None, store: BlockStore, wheels_dir: Path
+) -> WorkerFiles:
+    """Open and check the files of a runtime and of the wheels of a lock; they are closed with the stack."""
+    opened = Descriptors(stack)
+    wheels = wheel_files(lock, store, wheels_dir, runtime, opened)
+    described = {
+        "runtime": runtime_files(runtime, wheels_dir, opened),
+        "wheel_members": wheels.members,
+        "side_modules": wheels.side_modules,
+        "state_keepers": wheels.state_keepers,
+    }
+    return WorkerFiles(runtime=runtime, descriptors=opened, described=described)
+
+
 def runtime_files(runtime: RuntimeDirectory, wheels_dir: Path, opened: Descriptors) -> dict[str, Any]:
     """Open the files of a runtime, its main module instrumented, and describe them to a worker."""
     main = instrumented_cache(runtime, wheels_dir).open_main(runtime.path / "pyodide.asm.wasm")

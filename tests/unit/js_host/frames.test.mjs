@@ -49,3 +49,23 @@ test("a pipe that ends early, a frame too large and text that is not UTF-8 are r
   assert.throws(() => speak(lengths(2, 1 << 25), (parent) => parent.receive()), RangeError);
   assert.throws(() => speak(Buffer.concat([lengths(1, 0), Buffer.from([255])]), (parent) => parent.receive()), TypeError);
 });
+
+test("frames that are held back come out in order, large ones between them", () => {
+  const payloads = [10, 70_000, 65_000, 1000, 0].map((size, i) => new Uint8Array(size).fill(i + 1));
+  const { written, value } = speak("", (parent) => {
+    parent.hold();
+    parent.send({ type: "piece", i: 0 }, payloads[0]);
+    const early = readFileSync(join(folder, "out")).length;
+    payloads.slice(1).forEach((payload, i) => parent.send({ type: "piece", i: i + 1 }, payload));
+    parent.release();
+    parent.send({ type: "end" });
+    return early;
+  });
+  assert.equal(value, 0);
+  speak(written, (parent) => {
+    for (const [i, payload] of payloads.entries()) {
+      assert.deepEqual(parent.receive(), { header: { type: "piece", i }, payload });
+    }
+    assert.deepEqual(parent.receive().header, { type: "end" });
+  });
+});

@@ -1,13 +1,17 @@
 import assert from "node:assert/strict";
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 
-import { PristineMemory, resetInstance } from "../../../js_host/pristine.mjs";
+import { PristineMemory, readBlocks, resetInstance } from "../../../js_host/pristine.mjs";
 import { pageHashes, stateDigest } from "../../../js_host/state_digest.mjs";
 import { TableWatch } from "../../../js_host/table_watch.mjs";
 
 const BLOCK = 65536;
 const IMAGE = Uint8Array.from({ length: 3 * BLOCK }, (_, i) => (i * 7) % 251);
-const pristine = () => new PristineMemory(IMAGE.slice(), pageHashes(IMAGE));
+const blocks = () => [0, 1, 2].map((i) => IMAGE.slice(i * BLOCK, (i + 1) * BLOCK));
+const pristine = () => new PristineMemory(blocks(), pageHashes(IMAGE));
 
 test("what is compared as changed is what was changed, to the page", () => {
   const memory = IMAGE.slice();
@@ -32,6 +36,26 @@ test("reset leaves the image, byte for byte, and says so", () => {
   assert.equal(image.reset(memory, image.compare(memory)), true);
   assert.deepEqual(memory, IMAGE);
   assert.deepEqual(image.compare(memory), []);
+});
+
+test("an image is read in blocks, empty ones unread, and laid over whatever is there", () => {
+  const folder = mkdtempSync(join(tmpdir(), "image-"));
+  const image = new Uint8Array(7 * BLOCK);
+  for (const i of [1, 2, 5]) image.set(IMAGE.subarray(0, BLOCK), i * BLOCK);
+  writeFileSync(join(folder, "memory"), image);
+  const fd = openSync(join(folder, "memory"), "r");
+  try {
+    const whole = new PristineMemory(readBlocks(fd, pageHashes(image)), pageHashes(image));
+    assert.equal(whole.length, image.length);
+    const memory = new Uint8Array(image.length);
+    memory.fill(9, 0, 4 * BLOCK + 1);
+    whole.layOver(memory, 4 * BLOCK + 1);
+    assert.deepEqual(memory, image);
+    assert.deepEqual(whole.compare(memory), []);
+  } finally {
+    closeSync(fd);
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("a memory that has grown is not reset", () => {
