@@ -31,7 +31,7 @@ from network.session_events import (
 )
 from network.session_state import Session
 from runtime.engine import Engine, Execution, Plan, Progress, UndeterminedError, silent
-from storage.blocks import BlockStore
+from storage.blocks import BatchingBlockStore, BlockStore
 from storage.cid import CID
 from verifier.commitment import list_cid
 from verifier.compare import Decision
@@ -171,12 +171,16 @@ def run_embedded(
 
 def _conclude(driver: _Driver, session: Session, decision: Decision, parents: tuple[CID, ...]) -> SessionResult:
     receipts = tuple(sorted((*decision.agreeing, *decision.dissenting), key=lambda one: one.node.encode()))
+    # In one transaction: a record that is in the store has its evidence there too.
+    batch = BatchingBlockStore(driver.store)
     for receipt in receipts:
-        store_node(driver.store, receipt)
+        store_node(batch, receipt)
+    record = _keep_record(driver, session, decision, parents, batch)
+    batch.flush()
     return SessionResult(
         verdict=decision.verdict,
         output=decision.claim[0] if decision.claim else None,
-        record=_keep_record(driver, session, decision, parents),
+        record=record,
         receipts=receipts,
         dissent=decision.dissenting,
         same_state=decision.same_state,
@@ -186,8 +190,10 @@ def _conclude(driver: _Driver, session: Session, decision: Decision, parents: tu
     )
 
 
-def _keep_record(driver: _Driver, session: Session, decision: Decision, parents: tuple[CID, ...]) -> CID | None:
-    """Store the record last, so that one that is in the store has its evidence there too."""
+def _keep_record(
+    driver: _Driver, session: Session, decision: Decision, parents: tuple[CID, ...], store: BlockStore
+) -> CID | None:
+    """Store the record, if there is one, and return its CID."""
     if decision.verdict is not Verdict.AGREED or session.published is None:
         return None
     parts = Task(function=driver.plan.function_cid, input=driver.plan.input_cid)
@@ -199,4 +205,4 @@ def _keep_record(driver: _Driver, session: Session, decision: Decision, parents:
         commitments=list_cid(session.published),
         parents=parents,
     )
-    return store_node(driver.store, record)
+    return store_node(store, record)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Self
 
 from cryptography.exceptions import InvalidSignature
@@ -57,8 +58,15 @@ def check_signature(node: Mapping[str, Any], peer: PeerId) -> None:
     Raises:
         VerificationError: it did not.
     """
-    public_key = Ed25519PublicKey.from_public_bytes(public_key_of(peer))
+    if not _is_by(public_key_of(peer), signature_bytes(node["signature"]), signing_preimage(node)):
+        raise VerificationError("signature is not by this node", where=f"{node['v']} of {peer}")
+
+
+@lru_cache(maxsize=4096)
+def _is_by(public_key: bytes, signature: bytes, preimage: bytes) -> bool:
+    """Tell whether a signature verifies. Remembered, since a commitment is looked at in each step of its session."""
     try:
-        public_key.verify(signature_bytes(node["signature"]), signing_preimage(node))
-    except InvalidSignature as error:
-        raise VerificationError("signature is not by this node", where=f"{node['v']} of {peer}") from error
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, preimage)
+    except InvalidSignature:
+        return False
+    return True
