@@ -112,7 +112,7 @@ class InstrumentedCache:
     def _open(
         self, kind: Kind, file: BinaryIO, identity: str, sources: tuple[ModuleSource, ...], *, where: str
     ) -> InstrumentedPack:
-        path = self._directory / f"{_key(self._version, kind, identity, sources)}.pack"
+        path = self._path(kind, identity)
         pack = open_pack(path)
         if pack is None:
             self._make(kind, file, sources, path, where=where)
@@ -120,6 +120,17 @@ class InstrumentedCache:
         if pack is None:
             raise UnavailableError("the file was harmed while it was written", where=str(path), fix="check the disk")
         return pack
+
+    def find(self, kind: Kind, identity: str) -> BinaryIO | None:
+        """Open the pack of a module or wheel with this sha-256 (hex), unchecked; None if it is not here."""
+        try:
+            return self._path(kind, identity).open("rb")
+        except FileNotFoundError:
+            return None
+
+    def _path(self, kind: Kind, identity: str) -> Path:
+        text = json.dumps([self._version, kind, identity], separators=(",", ":"))
+        return self._directory / f"{hashlib.sha256(text.encode()).hexdigest()}.pack"
 
     def _make(self, kind: Kind, file: BinaryIO, sources: tuple[ModuleSource, ...], path: Path, *, where: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,11 +143,6 @@ class InstrumentedCache:
             Path(name).replace(path)
         finally:
             Path(name).unlink(missing_ok=True)
-
-
-def _key(version: str, kind: Kind, identity: str, sources: tuple[ModuleSource, ...]) -> str:
-    text = json.dumps([version, kind, identity, [source.name for source in sources]], separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _instrument(

@@ -64,15 +64,20 @@ def open_pack(path: Path) -> InstrumentedPack | None:
     except FileNotFoundError:
         return None
     try:
-        modules = _read_index(file)
+        pack = check_pack(file)
     except BaseException:
         file.close()
         raise
-    if modules is None:
+    if pack is None:
         file.close()
-        return None
+    return pack
+
+
+def check_pack(file: BinaryIO) -> InstrumentedPack | None:
+    """Return the pack that an open file is, or None if it was harmed."""
+    modules = _read_index(file)
     file.seek(0)
-    return InstrumentedPack(file=file, modules=modules)
+    return None if modules is None else InstrumentedPack(file=file, modules=modules)
 
 
 def _read_index(file: BinaryIO) -> tuple[InstrumentedModule, ...] | None:

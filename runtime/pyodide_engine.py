@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,11 +23,12 @@ from runtime.preload import Statement
 from runtime.prepared_runtime import RuntimeDirectory, open_runtime
 from runtime.source_files import Entry, small_source
 from runtime.warm_worker import WarmWorker
-from runtime.worker_files import WorkerFiles, open_files, place
+from runtime.worker_files import WorkerFiles, open_files, place, repair_files
 from runtime.worker_pool import WorkerPool
 from runtime.worker_transport import CPU_PER_WALL, CPU_SPARE_S, Worker, start_worker, worker_memory
 from storage.blocks import BlockStore
 from storage.cid import CID
+from storage.errors import VerificationError
 from storage.unixfs_read import UnixfsReader
 from verifier.model import EngineInfo
 
@@ -119,16 +119,24 @@ class PyodideEngine:
         self, plan: Plan, store: BlockStore, jail: JailReport, choice: ImageChoice, progress: Progress
     ) -> WarmWorker:
         """Start a worker for a task's function: from its image, which is made if it is not there."""
+        try:
+            return self._start_once(plan, store, jail, choice, progress)
+        except VerificationError:
+            progress("repairing files that were harmed on the disk")
+            runtime = open_runtime(plan.function.runtime, store, self.runtimes_dir)
+            repair_files(runtime, plan.lock, store, self.wheels_dir)
+            return self._start_once(plan, store, jail, choice, progress)
+
+    def _start_once(
+        self, plan: Plan, store: BlockStore, jail: JailReport, choice: ImageChoice, progress: Progress
+    ) -> WarmWorker:
         runtime = open_runtime(plan.function.runtime, store, self.runtimes_dir)
         memory = plan.input.limits.memory
         builder = partial(self._start_builder, plan, store, jail, runtime)
         with ExitStack() as stack:
-            # Both are mostly hashing, for which Python lets another thread run.
-            with ThreadPoolExecutor(1, thread_name_prefix="image") as pool:
-                opening = pool.submit(self._source().open, choice, memory, builder, progress)
-                opened = open_files(stack, runtime, plan.lock, store, self.wheels_dir)
-                image = opening.result()
+            image = self._source().open(choice, memory, builder, progress)
             stack.callback(image.close)
+            opened = open_files(stack, runtime, plan.lock, store, self.wheels_dir)
             source = small_source(UnixfsReader(store), plan.function.source)
             cpu_s = int(plan.wall_clock_s * CPU_PER_WALL) + CPU_SPARE_S
             worker = self._process(stack, opened, image, jail, memory_bytes=memory, cpu_s=cpu_s, source=source)
@@ -177,7 +185,6 @@ class PyodideEngine:
             described = {"memory": place(image.memory, image.memory_bytes), **sizes}
             payload = image.page_hashes + image.state_text
             descriptors = [*descriptors, image.memory.fileno()]
-        header = {"type": "open", **opened.described, "image": described, "preload": preload, "source": source}
         worker = start_worker(
             self.host,
             opened.runtime.path,
@@ -187,6 +194,8 @@ class PyodideEngine:
             cpu_s=cpu_s,
         )
         stack.callback(worker.close)
+        checked = opened.describe()  # while the process starts
+        header = {"type": "open", **checked, "image": described, "preload": preload, "source": source}
         worker.send(Frame(header=header, payload=payload))
         return worker
 

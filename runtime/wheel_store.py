@@ -64,7 +64,7 @@ class WheelCache:
             UnavailableError: blocks of the wheel are not in the store.
             VerificationError: the blocks are not the wheel that the lock names.
         """
-        path = self._directory / f"{wheel.sha256}.whl"
+        path = self._path(wheel)
         file = _open_if_whole(path, wheel.sha256)
         if file is None:
             self._materialise(wheel, store, path)
@@ -72,6 +72,16 @@ class WheelCache:
         if file is None:
             raise UnavailableError("the file was harmed while it was written", where=str(path), fix="check the disk")
         return file
+
+    def find(self, wheel: Wheel) -> BinaryIO | None:
+        """Open a wheel's file unchecked; None if it is not here."""
+        try:
+            return self._path(wheel).open("rb")
+        except FileNotFoundError:
+            return None
+
+    def _path(self, wheel: Wheel) -> Path:
+        return self._directory / f"{wheel.sha256}.whl"
 
     def _materialise(self, wheel: Wheel, store: BlockStore, path: Path) -> None:
         """Write the file beside its place, check it, then move it there: complete or not at all."""

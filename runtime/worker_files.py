@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from runtime.instrumentation_client import InstrumentedCache, Rewriter
+from runtime.instrumented_pack import check_pack
 from runtime.node_client import find_node
 from runtime.prepared_runtime import RuntimeDirectory
+from runtime.wheel_sources import sha256_of
 from runtime.wheel_store import STORED, WheelCache, index_wheel
 from storage.blocks import BlockStore
-from verifier.model import Lock
+from storage.errors import VerificationError
+from verifier.model import Lock, Wheel
 
 
 class Descriptors:
@@ -39,84 +43,105 @@ def place(file: BinaryIO, size: int) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WheelFiles:
-    """What the worker is told of the wheels."""
-
-    members: list[list[Any]]
-    """[path, descriptor, offset, packed size, size, zip method]."""
-    side_modules: list[str]
-    """sha-256 of the modules that may be loaded, hex."""
-    state_keepers: list[str]
-    """sha-256 of those that can keep state outside their memory."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerFiles:
-    """Everything but an image."""
+    """What a worker is handed beside an image, its descriptors open and not yet checked."""
 
     runtime: RuntimeDirectory
     descriptors: Descriptors
-    described: dict[str, Any]
-    """Fields of the frame that opens a worker."""
+    main: BinaryIO
+    """Pack of the instrumented main module."""
+    stdlib: dict[str, int]
+    wheels: tuple[tuple[Wheel, BinaryIO, BinaryIO], ...]
+    """Each with its file and the pack of its instrumented modules."""
+
+    def describe(self) -> dict[str, Any]:
+        """Check everything, and return the fields of the frame that opens a worker.
+
+        Raises:
+            VerificationError: a file was harmed, or a wheel is not what its lock says.
+        """
+        members: dict[str, list[Any]] = {}
+        digests: set[str] = set()
+        keepers: set[str] = set()
+        for wheel, file, pack_file in self.wheels:
+            pack = check_pack(pack_file)
+            if pack is None or sha256_of(file) != wheel.sha256:
+                raise _harmed(wheel.file_name)
+            modules = {module.name: module for module in pack.modules}
+            for member in index_wheel(file, where=wheel.file_name):
+                if member.is_dir:
+                    continue
+                where = [file.fileno(), member.offset, member.compressed_size, member.size, member.method]
+                if (module := modules.get(member.path)) is not None:
+                    where = [pack_file.fileno(), module.offset, module.size, module.size, STORED]
+                    digests.add(module.sha256)
+                    if module.keeps_state:
+                        keepers.add(module.sha256)
+                members.setdefault(member.path, [member.path, *where])
+        main = check_pack(self.main)
+        if main is None:
+            raise _harmed("the runtime's main module")
+        modules_dir = self.runtime.path / "guest"
+        return {
+            "runtime": {
+                "glue": "./pyodide.asm.mjs",
+                "wasm": place(self.main, main.modules[0].size),
+                "stdlib": self.stdlib,
+                "guest": {name: (modules_dir / name).read_text("utf-8") for name in self.runtime.guest_modules},
+            },
+            "wheel_members": [members[path] for path in sorted(members, key=str.encode)],
+            "side_modules": sorted(digests),
+            "state_keepers": sorted(keepers),
+        }
 
 
 def open_files(
     stack: ExitStack, runtime: RuntimeDirectory, lock: Lock | None, store: BlockStore, wheels_dir: Path
 ) -> WorkerFiles:
-    """Open and check the files of a runtime and of the wheels of a lock; they are closed with the stack."""
+    """Open the files of a runtime and of the wheels of a lock, made where they are not there; closed with the stack.
+
+    They are checked by `describe`, while the worker that was given their descriptors starts.
+    """
     opened = Descriptors(stack)
-    wheels = wheel_files(lock, store, wheels_dir, runtime, opened)
-    described = {
-        "runtime": runtime_files(runtime, wheels_dir, opened),
-        "wheel_members": wheels.members,
-        "side_modules": wheels.side_modules,
-        "state_keepers": wheels.state_keepers,
-    }
-    return WorkerFiles(runtime=runtime, descriptors=opened, described=described)
-
-
-def runtime_files(runtime: RuntimeDirectory, wheels_dir: Path, opened: Descriptors) -> dict[str, Any]:
-    """Open the files of a runtime, its main module instrumented, and describe them to a worker."""
-    main = instrumented_cache(runtime, wheels_dir).open_main(runtime.path / "pyodide.asm.wasm")
-    return {
-        "glue": "./pyodide.asm.mjs",
-        "wasm": place(opened.keep(main.file), main.modules[0].size),
-        "stdlib": opened.open(runtime.path / "python_stdlib.zip"),
-        "guest": {name: (runtime.path / "guest" / name).read_text("utf-8") for name in runtime.guest_modules},
-    }
-
-
-def wheel_files(
-    lock: Lock | None, store: BlockStore, wheels_dir: Path, runtime: RuntimeDirectory, opened: Descriptors
-) -> WheelFiles:
-    """Open the wheels of a lock and list their files; compiled modules come instrumented."""
-    cache, instrumented = WheelCache(wheels_dir), instrumented_cache(runtime, wheels_dir)
-    members: dict[str, list[Any]] = {}
-    digests: set[str] = set()
-    keepers: set[str] = set()
+    instrumented = InstrumentedCache(wheels_dir / "instrumented", Rewriter(host_dir=runtime.path, node=find_node()))
+    wasm = runtime.path / "pyodide.asm.wasm"
+    with wasm.open("rb") as module:
+        main = instrumented.find("main", hashlib.file_digest(module, "sha256").hexdigest())
+    cache, wheels = WheelCache(wheels_dir), []
     for wheel in lock.wheels if lock is not None else ():
-        file = opened.keep(cache.open(wheel, store))
-        index = index_wheel(file, where=wheel.file_name)
-        pack = instrumented.open_wheel(file, wheel.sha256, index, where=wheel.file_name)
-        pack_fd = opened.keep(pack.file).fileno()
-        modules = {module.name: module for module in pack.modules}
-        for member in index:
-            if member.is_dir:
-                continue
-            where = [file.fileno(), member.offset, member.compressed_size, member.size, member.method]
-            if (module := modules.get(member.path)) is not None:
-                where = [pack_fd, module.offset, module.size, module.size, STORED]
-                digests.add(module.sha256)
-                if module.keeps_state:
-                    keepers.add(module.sha256)
-            members.setdefault(member.path, [member.path, *where])
-    return WheelFiles(
-        members=[members[path] for path in sorted(members, key=str.encode)],
-        side_modules=sorted(digests),
-        state_keepers=sorted(keepers),
+        file, pack = cache.find(wheel), instrumented.find("side", wheel.sha256)
+        if file is None or pack is None:
+            file, pack = _make_wheel(wheel, store, cache, instrumented)
+        wheels.append((wheel, opened.keep(file), opened.keep(pack)))
+    return WorkerFiles(
+        runtime=runtime,
+        descriptors=opened,
+        main=opened.keep(main if main is not None else instrumented.open_main(wasm).file),
+        stdlib=opened.open(runtime.path / "python_stdlib.zip"),
+        wheels=tuple(wheels),
     )
 
 
-def instrumented_cache(runtime: RuntimeDirectory, wheels_dir: Path) -> InstrumentedCache:
-    """Return the cache of modules instrumented by a runtime's own rewriter."""
-    return InstrumentedCache(wheels_dir / "instrumented", Rewriter(host_dir=runtime.path, node=find_node()))
+def repair_files(runtime: RuntimeDirectory, lock: Lock | None, store: BlockStore, wheels_dir: Path) -> None:
+    """Check the files of a runtime and of the wheels of a lock one by one, and make anew what was harmed."""
+    instrumented = InstrumentedCache(wheels_dir / "instrumented", Rewriter(host_dir=runtime.path, node=find_node()))
+    instrumented.open_main(runtime.path / "pyodide.asm.wasm").file.close()
+    for wheel in lock.wheels if lock is not None else ():
+        for file in _make_wheel(wheel, store, WheelCache(wheels_dir), instrumented):
+            file.close()
+
+
+def _make_wheel(
+    wheel: Wheel, store: BlockStore, cache: WheelCache, instrumented: InstrumentedCache
+) -> tuple[BinaryIO, BinaryIO]:
+    file = cache.open(wheel, store)
+    try:
+        index = index_wheel(file, where=wheel.file_name)
+        return file, instrumented.open_wheel(file, wheel.sha256, index, where=wheel.file_name).file
+    except BaseException:
+        file.close()
+        raise
+
+
+def _harmed(what: str) -> VerificationError:
+    return VerificationError("was harmed on the disk", where=what)

@@ -335,3 +335,17 @@ send(dict(type="file", path="stdout")); send(dict(type="piece"), said.encode());
     source, mounts = json.loads(reader.read_bytes(reader.resolve(execution.output, "stdout"), 1000))
     assert source == [["function.py", "file", b"def main(data): pass\n".hex()]]
     assert mounts == ["/inputs/data", "/run/data"]
+
+
+def test_files_that_were_harmed_on_the_disk_are_made_anew(tmp_path):
+    store = MemoryBlockStore()
+    host = stand_in(tmp_path, "done()")
+    phrases = []
+    for _ in range(2):
+        engine = PyodideEngine(runtimes_dir=tmp_path / "runtimes", wheels_dir=tmp_path / "wheels", host=host)
+        assert engine.execute(tiny_plan(store), store, phrases.append).exit_code == 0
+        engine.stop()
+        for pack in (tmp_path / "wheels" / "instrumented").iterdir():
+            pack.chmod(0o644)
+            pack.write_bytes(b"harmed" + pack.read_bytes()[6:])
+    assert "repairing files that were harmed on the disk" in phrases
