@@ -32,6 +32,8 @@ const RUNTIME_ENVIRONMENT = Object.freeze({
  * @property {Record<string, WebAssembly.Table>} tables the main module's own tables, by name
  * @property {Record<string, unknown[]>} references what those tables held when the image was restored
  * @property {TableWatch} table the shared table of functions
+ * @property {number} firstSlots its length in every process that has come as far as this
+ * @property {Array<[number, string, string]>} slots those that an image has set, see `nameSlots`; empty without
  */
 
 /**
@@ -47,7 +49,7 @@ const RUNTIME_ENVIRONMENT = Object.freeze({
  */
 export async function bootInstance({ createModule, wasm, files, world, startsPython }) {
   const errorMarker = Symbol("error marker");
-  const instance = {};
+  const instance = { slots: [] };
   const Module = {
     noImageDecoding: true,
     noAudioDecoding: true,
@@ -79,7 +81,10 @@ export async function bootInstance({ createModule, wasm, files, world, startsPyt
       (module) => Object.assign(module.ENV, ENVIRONMENT),
     ],
     // Up to here every process goes the same way; what comes after is what an image holds.
-    onRuntimeInitialized: () => instance.table.begin(),
+    onRuntimeInitialized() {
+      instance.table.begin();
+      instance.firstSlots = instance.table.length;
+    },
     instantiateWasm(imports, receive) {
       imports.env.Jsv_GetError_import = () => errorMarker;
       imports.env.JsvError_Check = (value) => (value === errorMarker ? 1 : 0);

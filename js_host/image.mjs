@@ -13,6 +13,9 @@ const PAGE_BYTES = 65536;
 /** Free memory that an image has beyond what is used: a quarter of that, within bounds. Growing ends a worker's reuse. */
 const [LEAST_ROOM, MOST_ROOM] = [8 << 20, 64 << 20];
 
+/** Free slots of the shared table in an image. */
+const SPARE_SLOTS = 64;
+
 /** What cannot be written down: a reason, not a failure. */
 export class NotImageable extends Error {
   name = "NotImageable";
@@ -31,12 +34,15 @@ export function captureState(instance, log) {
   const open = FS.streams.filter(Boolean).map(({ fd }) => fd);
   if (open.join() !== "0,1,2") throw new NotImageable("leaves files open");
   makeRoom(instance);
+  makeSpareSlots(instance);
   const libraries = log.describe(Module);
   return {
     memory_bytes: Module.HEAPU8.length,
     globals: Object.fromEntries(Object.entries(globals).map(([name, { value }]) => [name, Number(value)])),
     tables: Object.fromEntries(Object.entries(tables).map(([name, { length }]) => [name, length])),
-    table: { start: table.start, length: table.length, free: [...Module.freeTableIndexes], slots: nameSlots(instance) },
+    table: {
+      start: instance.firstSlots, length: table.length, free: [...Module.freeTableIndexes], slots: nameSlots(instance),
+    },
     symbols: Object.entries(GOT).map(([name, { value, required }]) => [name, value, required === true]),
     libraries,
     files: writtenFiles(Module),
@@ -51,6 +57,14 @@ function makeRoom({ Module, exports }) {
   if (wanted > Module.HEAPU8.length && !Module.growMemory(wanted)) throw new Error("the host has no memory left");
 }
 
+/** See to it that callbacks of ctypes find a free slot in the table, which otherwise would grow for good. */
+function makeSpareSlots({ Module, table }) {
+  const { freeTableIndexes: free } = Module;
+  const first = table.length;
+  table.growTo(first + Math.max(0, SPARE_SLOTS - free.length));
+  for (let slot = table.length - 1; slot >= first; slot--) free.push(slot);
+}
+
 /** [path, content in hex, or null for a directory] below the writable directories: every task's tree begins with them. */
 function writtenFiles(Module) {
   return listWritten(Module).map(({ path, kind, content = null }) => {
@@ -60,7 +74,7 @@ function writtenFiles(Module) {
 }
 
 /** Name the functions in slots that the loader has set: [slot, path of the module, name of its export]. */
-function nameSlots({ Module, imports, exports, table }) {
+function nameSlots({ Module, imports, exports, table, slots }) {
   const names = new Map();
   const name = (path, all) => {
     for (const [symbol, value] of Object.entries(all)) {
@@ -74,12 +88,14 @@ function nameSlots({ Module, imports, exports, table }) {
   const free = new Set(Module.freeTableIndexes);
   const imported = new Map(Object.entries(Module.GOT).filter(([symbol]) => typeof imports[symbol] === "function" && imports[symbol].sig)
     .map(([symbol, { value }]) => [value, symbol]));
-  return table.changed.filter((slot) => !free.has(slot)).map((slot) => {
+  const changed = table.changed;
+  const kept = slots.filter(([slot]) => !free.has(slot) && !changed.includes(slot));
+  return [...kept, ...changed.filter((slot) => !free.has(slot)).map((slot) => {
     const known = names.get(table.get(slot));
     if (known !== undefined) return [slot, ...known];
     if (imported.has(slot)) return [slot, "import", imported.get(slot)];
     throw new NotImageable("keeps a function of JavaScript in the table");
-  });
+  })].sort(([one], [other]) => one - other);
 }
 
 /**
@@ -91,7 +107,9 @@ function nameSlots({ Module, imports, exports, table }) {
  */
 export function restoreImage(instance, state, pristine) {
   const { Module, globals, tables, table } = instance;
-  if (table.start !== state.table.start) throw new Error(`the table begins with ${table.start} slots, not ${state.table.start}`);
+  if (instance.firstSlots !== state.table.start) {
+    throw new Error(`the table begins with ${instance.firstSlots} slots, not ${state.table.start}`);
+  }
   if (pristine.length !== state.memory_bytes) throw new Error("the image's memory is not as large as its state says");
   const booted = Module.HEAPU8.length;
   if (!Module.growMemory(state.memory_bytes)) throw new Error("the host has no memory left for the image");
@@ -107,6 +125,7 @@ export function restoreImage(instance, state, pristine) {
   pristine.layOver(Module.HEAPU8, Math.max(booted, endOfData));
   for (const [name, length] of Object.entries(state.tables)) tables[name].grow(length - tables[name].length, null);
   for (const [name, value] of Object.entries(state.globals)) globals[name].value = value;
+  instance.slots = state.table.slots;
   instance.references = Object.fromEntries(Object.entries(tables).map(([name, held]) => [name, contentOf(held)]));
   table.begin();
 }
