@@ -107,16 +107,20 @@ def open_files(
     wasm = runtime.path / "pyodide.asm.wasm"
     with wasm.open("rb") as module:
         main = instrumented.find("main", hashlib.file_digest(module, "sha256").hexdigest())
+    kept = opened.keep(main if main is not None else instrumented.open_main(wasm).file)
     cache, wheels = WheelCache(wheels_dir), []
     for wheel in lock.wheels if lock is not None else ():
         file, pack = cache.find(wheel), instrumented.find("side", wheel.sha256)
         if file is None or pack is None:
+            for found in (file, pack):
+                if found is not None:
+                    found.close()
             file, pack = _make_wheel(wheel, store, cache, instrumented)
         wheels.append((wheel, opened.keep(file), opened.keep(pack)))
     return WorkerFiles(
         runtime=runtime,
         descriptors=opened,
-        main=opened.keep(main if main is not None else instrumented.open_main(wasm).file),
+        main=kept,
         stdlib=opened.open(runtime.path / "python_stdlib.zip"),
         wheels=tuple(wheels),
     )

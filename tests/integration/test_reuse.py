@@ -1,4 +1,4 @@
-"""A run in a used worker cannot be told from a run in a fresh one; a worker that cannot prove that it can serve is ended."""
+"""A run in a used worker cannot be told from one in a fresh one; a worker that cannot prove that it can serve ends."""
 
 import pytest
 

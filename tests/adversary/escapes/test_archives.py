@@ -61,7 +61,7 @@ return json.dumps(met)
 def test_without_the_checks_a_member_is_bytes_behind_a_name(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker opens no path that a wheel names: it reads from one descriptor, and names are keys of a map."""
     plan = with_wheel(house.plan(alone(LOOK)), STRANGE, house.store)
-    monkeypatch.setattr("runtime.pyodide_engine.index_wheel", unchecked())
+    monkeypatch.setattr("runtime.worker_files.index_wheel", unchecked())
     met = json.loads(house.execute(plan).result)
     assert met.pop("listed") == ["", "__proto__", "evil", "evil-1.dist-info"]
     assert (met.pop("link"), met.pop("clean")) == ("/etc/passwd", True)
@@ -72,7 +72,7 @@ def test_without_the_checks_a_member_inflates_to_its_size_or_not_at_all(
     house: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = with_wheel(house.plan(alone("open('/lib/python3.14/site-packages/evil/bomb').read()")), LIAR, house.store)
-    monkeypatch.setattr("runtime.pyodide_engine.index_wheel", unchecked(lambda _: 10))
+    monkeypatch.setattr("runtime.worker_files.index_wheel", unchecked(lambda _: 10))
     with pytest.raises(UndeterminedError, match="Cannot create a Buffer larger than 10 bytes"):
         house.execute(plan)
 

@@ -36,41 +36,27 @@ def test_without_the_seal_the_gate_refuses(without: Any) -> None:
     assert (outcome.exit_code, outcome.stdout) == (139, "begun\nimported\n")
 
 
-POLLUTED = "import pyodide.ffi; return hasattr(pyodide.ffi.to_js([]).concat, 'polluted')"
+TO_JS = "SystemError: <built-in function to_js> returned a result with an exception set"
+NOT_THERE = "JsException: TypeError: Cannot read properties of null (reading '{}')"
 BRIDGE = (
-    Attempt(name="polluted before", code=POLLUTED, met="returned False"),
-    Attempt(name="control", code="import pyodide.ffi; return pyodide.ffi.to_js([1, 2]).length", met="returned 2"),
+    Attempt(name="to an object", code="import pyodide.ffi; return pyodide.ffi.to_js([1, 2]).length", met=TO_JS),
     Attempt(
         name="climb from an array",
         code="import pyodide.ffi; pyodide.ffi.to_js([1]).constructor.constructor('return process')()",
-        met=f"JsException: {NO_CODE}",
+        met=TO_JS,
     ),
     Attempt(
         name="climb from the module",
         code="import pyodide_js; pyodide_js.constructor.constructor('return process')()",
-        met=f"JsException: {NO_CODE}",
-    ),
-    Attempt(
-        name="climb from a method",
-        code="import pyodide.ffi; pyodide.ffi.to_js([1]).push.constructor('return 1')()",
-        met=f"JsException: {NO_CODE}",
-    ),
-    Attempt(
-        name="climb from an exception",
-        code="""
-            import pyodide.ffi
-            try: pyodide.ffi.to_js([1]).reduce(1)
-            except pyodide.ffi.JsException as error: error.constructor.constructor("return process")()
-            """,
-        met=f"JsException: {NO_CODE}",
+        met="AttributeError: 'NoneType' object has no attribute 'constructor'",
     ),
     Attempt(
         name="run_js",
         code="from pyodide.code import run_js; run_js('1')",
-        met="ImportError: cannot import name 'eval' from 'js' (unknown location)",
+        met=NOT_THERE.format("__name__"),
     ),
-    Attempt(name="process", code="import js; js.process", met="AttributeError: process"),
-    Attempt(name="globalThis", code="import js; js.globalThis", met="AttributeError: globalThis"),
+    Attempt(name="globalThis", code="import js; js.globalThis", met=NOT_THERE.format("__package__")),
+    Attempt(name="process", code="import js; js.process", met=NOT_THERE.format("__loader__")),
     Attempt(
         name="Node's files",
         code="""
@@ -78,19 +64,13 @@ BRIDGE = (
             root = pyodide.ffi.to_js({"root": "/"}, dict_converter=pyodide_js.constructor.fromEntries)
             pyodide_js.FS.mount(pyodide_js.FS.filesystems.NODEFS, root, "/tmp")
             """,
-        met="JsException: TypeError: Cannot read properties of undefined (reading 'lstatSync')",
+        met="AttributeError: 'NoneType' object has no attribute 'fromEntries'",
     ),
-    Attempt(
-        name="pollute",
-        code="import pyodide.ffi; pyodide.ffi.to_js([1]).constructor.constructor.prototype.polluted = 1",
-        met="returned None",
-    ),
-    Attempt(name="polluted now", code=POLLUTED, met="returned True"),
 )
 
 
-def test_without_seal_and_gate_no_code_is_made_and_the_realm_is_empty(without: Any) -> None:
-    """Prototypes can be changed; behind that is the process, which has one execution: the next finds them clean."""
+def test_without_seal_and_gate_an_image_holds_nothing_that_the_bridge_could_lead_to(without: Any) -> None:
+    """The bridge's modules are there and their calls pass, which is the control; objects of JavaScript are in no image."""
     house = without("seal", "gate")
     plan = house.plan(together(BRIDGE))
     for _ in range(2):

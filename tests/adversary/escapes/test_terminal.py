@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +47,20 @@ HARMFUL: Final = re.compile(
 )
 
 
+@dataclass(frozen=True)
+class Lasting:
+    """An engine for several commands, each of which ends its own."""
+
+    engine: Any
+
+    def execute(self, *request: Any) -> Any:
+        """Execute as the engine does."""
+        return self.engine.execute(*request)
+
+    def stop(self) -> None:
+        """Go on."""
+
+
 @pytest.fixture
 def desk(house: Any, tmp_path: Path, capsysbinary: Any, monkeypatch: Any) -> Desk:
     """The command line with the real engine; what is shown is what comes out of it."""
@@ -53,7 +68,7 @@ def desk(house: Any, tmp_path: Path, capsysbinary: Any, monkeypatch: Any) -> Des
     monkeypatch.delenv("BACALHAU_DEBUG", raising=False)
     planned = partial(prepare, cache_dir=house.home / "cache")
     home = Home(tmp_path / "home")
-    return Desk(home=home, engine=house.engine, read_output=capsysbinary.readouterr, prepare=planned)
+    return Desk(home=home, engine=Lasting(house.engine), read_output=capsysbinary.readouterr, prepare=planned)
 
 
 def test_what_is_shown_has_no_effect_and_what_is_kept_is_exact(desk: Desk, tmp_path: Path, monkeypatch: Any) -> None:

@@ -42,7 +42,7 @@ PIECES: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
         ),
         ("lockdown.mjs", "  Math.random = () => {", "  globalThis.door = door;\n  Math.random = () => {"),
     ),
-    "modes": (("worker.mjs", "if (writable.has(path)) return;", "return;"),),
+    "modes": (("file_system.mjs", "if (writable.has(path)) return;", "return;"),),
     "links": (("collect.mjs", "if (!staysInside(to, target)) return;", ""),),
     "entries": (("collect.mjs", "count >= MAX_ENTRIES ||", ""),),
     "depth": (("collect.mjs", "names.length > MAX_DEPTH ||", ""),),
@@ -50,7 +50,7 @@ PIECES: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
         ("devices.mjs", "if (n > this.room) {", "if (false) {"),
         ("devices.mjs", "Math.min(bytes.length, this.meter.room)", "bytes.length"),
     ),
-    "disk": (("disk.mjs", "let used = 0;", "let used = 0;\n  limit = Infinity;"),),
+    "disk": (("disk.mjs", "if (growth > 0 && world.diskUsed + growth > world.memoryLimit)", "if (false)"),),
 }
 """Layer -> (file below js_host, text, what stands there instead)."""
 
