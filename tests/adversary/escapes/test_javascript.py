@@ -70,7 +70,7 @@ BRIDGE = (
 
 
 def test_without_seal_and_gate_an_image_holds_nothing_that_the_bridge_could_lead_to(without: Any) -> None:
-    """The bridge's modules are there and their calls pass, which is the control; objects of JavaScript are in no image."""
+    """Its modules are there and their calls pass, which is the control; objects of JavaScript are in no image."""
     house = without("seal", "gate")
     plan = house.plan(together(BRIDGE))
     for _ in range(2):
