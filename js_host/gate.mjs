@@ -30,10 +30,13 @@ function refuse(name) {
 
 export class Gate {
   #open = true;
+  /** Whether a refused entry was called since the gate was closed; what that may have changed in the realm is unknown. */
+  wasTried = false;
 
   /** Refuse from now on what a sealed guest does not need. There is no way back. */
   close() {
     this.#open = false;
+    this.wasTried = false;
   }
 
   /**
@@ -55,6 +58,7 @@ export class Gate {
 
   #guarded(name, entry) {
     const guarded = (...parts) => {
+      this.wasTried = true;
       return this.#open ? entry(...parts) : refuse(name);
     };
     return Object.assign(guarded, entry); // the loader of side modules reads `sig` and `stub`

@@ -54,7 +54,7 @@ export function replaceImports(table, { Module, world }) {
   const nanoseconds = (id) => (id === CLOCK_REALTIME ? clock.readRealtimeNs() : clock.readMonotonicNs());
   const milliseconds = (ns) => Number(ns / 1000n) / 1000;
   const { _gmtime_js: gmtime, _timegm_js: timegm, __syscall_poll: poll } = table;
-  const { __syscall_mknodat: mknodat, _dlsym_js: dlsym } = table;
+  const { __syscall_mknodat: mknodat, _dlsym_js: dlsym, _dlsym_catchup_js: dlsymCatchup } = table;
   const bytesAt = (at, n) => Module.HEAPU8.subarray(at >>> 0, (at >>> 0) + (n >>> 0));
 
   const replacements = {
@@ -95,14 +95,8 @@ export function replaceImports(table, { Module, world }) {
     },
     _setitimer_js: () => -ENOSYS,
     _dlopen_js: (handle) => loadModuleOfWheel(Module, world, handle >>> 0),
-    // A symbol that nobody has asked for before gets a slot in the table for good.
-    _dlsym_js(handle, symbol, at) {
-      const slots = Module.wasmTable.length;
-      const free = Module.freeTableIndexes.length;
-      const address = dlsym(handle, symbol, at);
-      if (Module.wasmTable.length !== slots || Module.freeTableIndexes.length !== free) world.hasLinked = true;
-      return address;
-    },
+    _dlsym_js: notingSlots(Module, world, dlsym),
+    _dlsym_catchup_js: notingSlots(Module, world, dlsymCatchup),
     _tzset_js(timezone, daylight, standardName, daylightName) {
       Module.HEAP32[(timezone >>> 0) / 4] = 0;
       Module.HEAP32[(daylight >>> 0) / 4] = 0;
@@ -141,6 +135,17 @@ export function replaceImports(table, { Module, world }) {
     table[name] = replacement;
     if (sig) replacement.sig = sig;
   }
+}
+
+/** A symbol that nobody has asked for before gets a slot in the table, and the glue remembers which, for good. */
+function notingSlots(Module, world, lookUp) {
+  return (...parts) => {
+    const slots = Module.wasmTable.length;
+    const free = Module.freeTableIndexes.length;
+    const given = lookUp(...parts);
+    if (Module.wasmTable.length !== slots || Module.freeTableIndexes.length !== free) world.hasLinked = true;
+    return given;
+  };
 }
 
 /**

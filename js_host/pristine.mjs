@@ -120,6 +120,7 @@ export class PristineMemory {
  * @returns {string | null} why the instance cannot be used again, null if it can
  */
 export function resetInstance({ Module, globals, tables, table, references }, state, world) {
+  if (world.gate.wasTried) return "JavaScript was asked for";
   if (world.hasLinked) return "a module was loaded or a symbol looked up";
   if (table.hasGrown) return "the table of functions has grown";
   for (const slot of table.changed) Module.setWasmTableEntry(slot, table.before(slot));

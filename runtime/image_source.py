@@ -74,15 +74,16 @@ class ImageSource:
 
         memory_bytes: the task's limit.
         """
-        boot = self._open(choice.keys[-1], (), start, progress)
-        for place, key in enumerate(choice.keys[:-1]):
-            image = self._open(key, choice.keys[place + 1 :], start, progress)
-            added = _modules(image) - _modules(boot)
-            if not added & choice.local and image.memory_bytes <= memory_bytes:
-                boot.close()
-                return image
-            image.close()
-        return boot
+        with ExitStack() as stack:
+            boot = stack.enter_context(self._open(choice.keys[-1], (), start, progress))
+            for place, key in enumerate(choice.keys[:-1]):
+                image = self._open(key, choice.keys[place + 1 :], start, progress)
+                added = _modules(image) - _modules(boot)
+                if not added & choice.local and image.memory_bytes <= memory_bytes:
+                    return image
+                image.close()
+            stack.pop_all()
+            return boot
 
     def _open(self, key: ImageKey, below: tuple[ImageKey, ...], start: StartBuilder, progress: Progress) -> OpenImage:
         """Open an image, made from the images below it where it is not there."""

@@ -53,7 +53,7 @@ function readCalls(module) {
 }
 
 /** Own functions in element segments. */
-function addressesInTables({ bytes, sections, importedFunctions }) {
+export function addressesInTables({ bytes, sections, importedFunctions }) {
   const taken = new Set();
   const take = (index) => index >= importedFunctions && taken.add(index - importedFunctions);
   const section = sections.find(({ id }) => id === SECTION.ELEMENT);

@@ -5,9 +5,11 @@
 // never after, so a started instance is like any other. A module that changes them later keeps state of which nobody can
 // prove that it is gone.
 
+import { addressesInTables } from "./call_graph.mjs";
 import { Instructions } from "./function_reader.mjs";
 import { KIND, scopeOf } from "./module_reader.mjs";
 import { OP } from "./opcodes.mjs";
+import { findStackPointer } from "./stack_plan.mjs";
 
 /** Names of the main module's own globals and tables, with the index behind them. */
 export const HIDDEN_GLOBAL = "__faas_global_";
@@ -32,22 +34,35 @@ export function hiddenExports(module) {
 }
 
 /**
- * Whether a side module can change, once it has started, what no image holds.
+ * Whether a side module can change, once it has started, what no image holds: a global, its own or one that it shares
+ * with the loader, other than the stack pointer; a table; a segment.
  *
  * @param {import("./module_reader.mjs").Module} module before it is instrumented
  */
 export function keepsState(module) {
-  const { bytes, bodies, start, importedFunctions, mutableGlobals } = module;
-  const own = new Set(mutableGlobals);
+  const { bytes, bodies, start, importedFunctions } = module;
+  const pointer = findStackPointer(module, true);
+  let startChanges = false;
+  let startRunsAgain = canBeNamed(module, start);
   const body = new Instructions();
-  return bodies.some((range, i) => {
-    if (i + importedFunctions === start) return false;
+  const others = bodies.some((range, i) => {
     body.read(bytes, range, scopeOf(module, i));
+    let changes = false;
     for (let at = 0; at < body.count; at++) {
       const code = body.code[at];
-      if (CHANGES_TABLES_OR_SEGMENTS.has(code)) return true;
-      if (code === OP.GLOBAL_SET && own.has(body.argument[at])) return true;
+      const argument = body.argument[at];
+      if (CHANGES_TABLES_OR_SEGMENTS.has(code) || (code === OP.GLOBAL_SET && argument !== pointer)) changes = true;
+      if ((code === OP.CALL || code === OP.REF_FUNC) && argument === start) startRunsAgain = true;
     }
+    if (i + importedFunctions !== start) return changes;
+    startChanges = changes;
     return false;
   });
+  return others || (startChanges && startRunsAgain);
+}
+
+/** Whether a function is exported or in a table, so that somebody else can call it. */
+function canBeNamed(module, index) {
+  const isExported = module.exports.some((entry) => entry.kind === KIND.FUNCTION && entry.index === index);
+  return isExported || addressesInTables(module).has(index - module.importedFunctions);
 }

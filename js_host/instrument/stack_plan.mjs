@@ -91,7 +91,11 @@ function frameSize(body, at) {
  * @throws {WasmError} the main module's stack is not where the limit says
  */
 export function findStackPointer({ imports, exports, globalConstants, importedGlobals }, isSide) {
-  if (isSide) return imports.filter(({ kind }) => kind === KIND.GLOBAL).findIndex(({ name }) => name === STACK_POINTER);
+  if (isSide) {
+    // The loader has a global of its own for every name that a module asks of `GOT.mem`.
+    const isPointer = ({ module, name }) => module === "env" && name === STACK_POINTER;
+    return imports.filter(({ kind }) => kind === KIND.GLOBAL).findIndex(isPointer);
+  }
   const exported = (title) => exports.find(({ name, kind }) => name === title && kind === KIND.GLOBAL)?.index ?? -1;
   const pointer = exported(STACK_POINTER);
   const low = globalConstants[exported("__stack_low") - importedGlobals];

@@ -27,6 +27,16 @@ test("closed, it lets through what is listed and nothing else, known or not", ()
   assert.equal(table.__syscall_openat(1), 1);
 });
 
+test("it knows whether something was refused since it was closed, caught or not", () => {
+  const { gate, table } = guarded();
+  table.hiwire_of_tomorrow();
+  gate.close();
+  table.fd_read(1);
+  assert.equal(gate.wasTried, false);
+  assert.throws(() => table.hiwire_of_tomorrow());
+  assert.equal(gate.wasTried, true);
+});
+
 test("signatures stay, and what is no function stays as it is", () => {
   const { table } = guarded();
   assert.deepEqual({ ...table.JsProxy_GetAttr_js }, { sig: "ee", stub: false });

@@ -43,6 +43,7 @@ function replaced() {
   const table = Object.fromEntries(names.map((name) => [name, original]));
   table._gmtime_js = (_time, at) => Module.HEAP32.fill(7, at / 4, at / 4 + 10);
   table._timegm_js = () => 42n;
+  table._dlsym_js = table._dlsym_catchup_js = () => (Module.willTake && Module.wasmTable.push(null), 5);
   table.__syscall_poll = (_fds, count) => count;
   table._dlopen_js = () => assert.fail("the glue's own entry quotes the engine");
   const clock = new Clock();
@@ -159,4 +160,14 @@ test("files are made, devices and pipes are not", () => {
     assert.equal(table.__syscall_mknodat(-100, 8, kind | 0o644, 0x501), -63);
   }
   assert.equal(touched.length, 2);
+});
+
+test("a symbol that takes a slot is noted, by either way to look one up", () => {
+  for (const name of ["_dlsym_js", "_dlsym_catchup_js"]) {
+    const { table, Module, world } = replaced();
+    Object.assign(Module, { wasmTable: [null], freeTableIndexes: [7] });
+    assert.deepEqual([table[name](1, 2), world.hasLinked], [5, false]);
+    Module.willTake = true;
+    assert.deepEqual([table[name](1, 2), world.hasLinked], [5, true]);
+  }
 });

@@ -86,7 +86,7 @@ function restored() {
   const globals = { pointer: new WebAssembly.Global({ value: "i32", mutable: true }, 7) };
   const state = { globals: { pointer: 7 }, table: { free: [2] }, libraries: [{}] };
   const instance = { Module, globals, table, tables: { held: references }, references: { held: [null, null] } };
-  return { instance, state, wasm, references, world: { hasLinked: false } };
+  return { instance, state, wasm, references, world: { hasLinked: false, gate: { wasTried: false } } };
 }
 
 const exported = () => {
@@ -106,6 +106,7 @@ test("globals, slots and the list of free slots go back", () => {
 
 test("what cannot be put back, or not be proven, ends the reuse", () => {
   const reasons = [
+    [({ world }) => (world.gate.wasTried = true), /JavaScript was asked for/],
     [({ world }) => (world.hasLinked = true), /module was loaded/],
     [({ wasm }) => wasm.grow(1), /table of functions has grown/],
     [({ wasm, instance }) => {
