@@ -55,8 +55,8 @@ BRIDGE = (
         code="from pyodide.code import run_js; run_js('1')",
         met=NOT_THERE.format("__name__"),
     ),
-    Attempt(name="globalThis", code="import js; js.globalThis", met=NOT_THERE.format("__package__")),
-    Attempt(name="process", code="import js; js.process", met=NOT_THERE.format("__loader__")),
+    Attempt(name="globalThis", code="import js; js.globalThis", met=NOT_THERE.format("__loader__")),
+    Attempt(name="process", code="import js; js.process", met=NOT_THERE.format("__package__")),
     Attempt(
         name="Node's files",
         code="""
