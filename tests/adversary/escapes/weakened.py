@@ -50,7 +50,11 @@ PIECES: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
         ("devices.mjs", "if (n > this.room) {", "if (false) {"),
         ("devices.mjs", "Math.min(bytes.length, this.meter.room)", "bytes.length"),
     ),
-    "disk": (("disk.mjs", "world.diskUsed += growth;", ""),),
+    "disk": (
+        ("disk.mjs", "if (growth > 0 && world.diskUsed + growth > world.memoryLimit)", "if (false)"),
+        ("disk.mjs", "if (world.diskUsed + NODE_BYTES > world.memoryLimit)", "if (false)"),
+        ("disk.mjs", "if (world.diskUsed + bytes > world.memoryLimit)", "if (false)"),
+    ),
 }
 """Layer -> (file below js_host, text, what stands there instead)."""
 
