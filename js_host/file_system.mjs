@@ -42,16 +42,19 @@ export function layRuntimeFiles(Module, files) {
 /**
  * Throw the tree away, with all open files, and make a new one: the steps of the glue when it starts, then ours.
  *
- * The clock must stand where the tree's files are to be dated. Inodes count from 1 again.
+ * What else the glue has noted for the guest goes with it: names of hosts, and where in the guest's memory it has put the
+ * names of protocols. The clock must stand where the tree's files are to be dated. Inodes count from 1 again.
  */
 export function makeTree(Module, files, world) {
-  const { FS, SOCKFS, PIPEFS, DNS } = Module;
+  const { FS, SOCKFS, PIPEFS, DNS, Protocols } = Module;
   Object.assign(FS, {
     root: null, mounts: [], devices: {}, streams: [], nextInode: 1, nameTable: null, currentPath: "/",
     initialized: false, ignorePermissions: true,
   });
   SOCKFS.nextname.current = PIPEFS.nextname.current = 0;
+  FS.createDevice.major = undefined; // the glue begins to count where it did
   DNS.address_map = { id: 1, addrs: {}, names: {} };
+  Object.assign(Protocols, { list: [], map: {} });
   world.diskUsed = 0;
   FS.staticInit();
   layRuntimeFiles(Module, files);

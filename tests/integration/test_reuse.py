@@ -27,6 +27,7 @@ def trace(what):
         atexit.register(lambda: os.write(2, b"at exit")); signal.signal(signal.SIGINT, signal.SIG_IGN)
     elif what == "names":
         import socket
+        held.append(socket.getprotobyname("tcp"))
         for name in ("a.example", "b.example"):
             try: socket.getaddrinfo(name, 80)
             except OSError: pass
@@ -74,6 +75,8 @@ def main(data, what=None):
         "signal": str(signal.getsignal(signal.SIGINT)), "inode": os.stat("/tmp").st_ino, "pipe": os.pipe(),
         "urandom": os.urandom(8).hex(), "text": json.dumps({"a": 1}), "next": os.open("/tmp", os.O_RDONLY),
     }
+    try: seen["protocol"] = socket.getprotobyname("udp")
+    except OSError as error: seen["protocol"] = str(error)
     try: seen["name"] = str(socket.getaddrinfo("c.example", 80))
     except OSError as error: seen["name"] = str(error)
     print(seen["random"])
