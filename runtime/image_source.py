@@ -134,7 +134,10 @@ def _try(
                 frame = worker.receive()
                 if frame.type == "phase" and "statement" in frame.header:
                     module, _ = statements[_number(frame.header["statement"], len(statements))]
-                    progress(f"making an image: importing {module}")
+                    if statements[: len(STANDARD)] != STANDARD:
+                        progress(f"making an image: importing {module}")
+                    elif module == STANDARD[0][0]:
+                        progress("making an image: importing the standard library")
                 elif frame.type == "phase":
                     progress("making an image: starting Python")
                 if frame.type == "unfit":
