@@ -80,6 +80,11 @@ def met_by(outcome: Outcome) -> dict[str, str]:
     return met
 
 
+def same_worker(first: Outcome, second: Outcome) -> bool:
+    """Tell whether a worker ran both: how long it took to start, to the microsecond, is said with every task of it."""
+    return first.execution.timings_s["start"] == second.execution.timings_s["start"]
+
+
 def javascript(house: House, expressions: Mapping[str, str]) -> dict[str, str]:
     """Evaluate JavaScript in the realm of a house whose layers let it through; what is thrown is its text."""
     source = PRELUDE + textwrap.dedent("""

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from runtime.engine import UndeterminedError
-from tests.adversary.escapes.attempt import Attempt, Ending, alone, javascript, met_by, together
+from tests.adversary.escapes.attempt import Attempt, Ending, alone, javascript, met_by, same_worker, together
 from tests.adversary.escapes.cases.javascript import ENDINGS, FOUND, IMPORTS
 
 pytestmark = pytest.mark.integration
 
 NO_CODE = "EvalError: Code generation from strings disallowed for this context"
+NO_OBJECT = "JsException: TypeError: Cannot read properties of null (reading '__name__')"
 
 
 def test_nothing_in_python_leads_there(house: Any) -> None:
@@ -36,27 +37,41 @@ def test_without_the_seal_the_gate_refuses(without: Any) -> None:
     assert (outcome.exit_code, outcome.stdout) == (139, "begun\nimported\n")
 
 
-TO_JS = "SystemError: <built-in function to_js> returned a result with an exception set"
-NOT_THERE = "JsException: TypeError: Cannot read properties of null (reading '{}')"
+POLLUTED = "import pyodide.ffi; return hasattr(pyodide.ffi.to_js([]).concat, 'polluted')"
 BRIDGE = (
-    Attempt(name="to an object", code="import pyodide.ffi; return pyodide.ffi.to_js([1, 2]).length", met=TO_JS),
+    Attempt(name="polluted before", code=POLLUTED, met="returned False"),
+    Attempt(name="control", code="import pyodide.ffi; return pyodide.ffi.to_js([1, 2]).length", met="returned 2"),
     Attempt(
         name="climb from an array",
         code="import pyodide.ffi; pyodide.ffi.to_js([1]).constructor.constructor('return process')()",
-        met=TO_JS,
+        met=f"JsException: {NO_CODE}",
     ),
     Attempt(
         name="climb from the module",
         code="import pyodide_js; pyodide_js.constructor.constructor('return process')()",
-        met="AttributeError: 'NoneType' object has no attribute 'constructor'",
+        met=f"JsException: {NO_CODE}",
+    ),
+    Attempt(
+        name="climb from a method",
+        code="import pyodide.ffi; pyodide.ffi.to_js([1]).push.constructor('return 1')()",
+        met=f"JsException: {NO_CODE}",
+    ),
+    Attempt(
+        name="climb from an exception",
+        code="""
+            import pyodide.ffi
+            try: pyodide.ffi.to_js([1]).reduce(1)
+            except pyodide.ffi.JsException as error: error.constructor.constructor("return process")()
+            """,
+        met=f"JsException: {NO_CODE}",
     ),
     Attempt(
         name="run_js",
         code="from pyodide.code import run_js; run_js('1')",
-        met=NOT_THERE.format("__name__"),
+        met="ImportError: cannot import name 'eval' from 'js' (unknown location)",
     ),
-    Attempt(name="globalThis", code="import js; js.globalThis", met=NOT_THERE.format("__loader__")),
-    Attempt(name="process", code="import js; js.process", met=NOT_THERE.format("__package__")),
+    Attempt(name="process", code="import js; js.process", met="AttributeError: process"),
+    Attempt(name="globalThis", code="import js; js.globalThis", met="AttributeError: globalThis"),
     Attempt(
         name="Node's files",
         code="""
@@ -64,17 +79,70 @@ BRIDGE = (
             root = pyodide.ffi.to_js({"root": "/"}, dict_converter=pyodide_js.constructor.fromEntries)
             pyodide_js.FS.mount(pyodide_js.FS.filesystems.NODEFS, root, "/tmp")
             """,
-        met="AttributeError: 'NoneType' object has no attribute 'fromEntries'",
+        met="JsException: TypeError: Cannot read properties of undefined (reading 'lstatSync')",
     ),
+    Attempt(
+        name="pollute",
+        code="import pyodide.ffi; pyodide.ffi.to_js([1]).constructor.constructor.prototype.polluted = 1",
+        met="returned None",
+    ),
+    Attempt(name="polluted now", code=POLLUTED, met="returned True"),
 )
 
 
-def test_without_seal_and_gate_an_image_holds_nothing_that_the_bridge_could_lead_to(without: Any) -> None:
-    """Its modules are there and their calls pass, which is the control; objects of JavaScript are in no image."""
-    house = without("seal", "gate")
-    plan = house.plan(together(BRIDGE))
+_PROXY = "import pyodide.ffi; proxy = pyodide.ffi.create_proxy(len)\n"
+RESTORED = (
+    Attempt(name="control", code=f"{_PROXY}return proxy.constructor.constructor.name", met="returned 'Function'"),
+    Attempt(
+        name="climb from a proxy",
+        code="""
+            import pyodide.ffi
+            proxy = pyodide.ffi.create_proxy(len)
+            try: proxy.constructor.constructor("return process")()
+            except SystemError as error: return str(error.__cause__)
+            """,
+        met=f"returned '{NO_CODE}'",
+    ),
+    Attempt(name="a module of the bridge", code="import js", met=NO_OBJECT),
+)
+"""What is left of the bridge in an instance that was restored: no image holds its objects of JavaScript."""
+
+BRIDGES = ((), RESTORED), (("restoring",), BRIDGE)
+
+
+@pytest.mark.parametrize(("lost", "attempts"), BRIDGES, ids=["restored", "booted"])
+def test_without_seal_and_gate_no_code_is_made_and_the_realm_is_empty(without: Any, lost: Any, attempts: Any) -> None:
+    """Prototypes can be changed; behind that is the process, which then ends: the next finds them clean."""
+    house = without("seal", "gate", *lost)
+    plan = house.plan(together(attempts))
     for _ in range(2):
-        assert met_by(house.execute(plan)) == {attempt.name: attempt.met for attempt in BRIDGE}
+        assert met_by(house.execute(plan)) == {attempt.name: attempt.met for attempt in attempts}
+
+
+POLLUTE = """
+import pyodide.ffi
+def main(data):
+    changed = pyodide.ffi.create_proxy(len).constructor
+    found, changed.polluted = changed.polluted, 7
+    return found
+"""
+
+
+@pytest.mark.parametrize("lost", ["asking", "references"])
+def test_a_worker_in_which_javascript_was_changed_is_not_used_again(without: Any, lost: str) -> None:
+    """One look is enough: whether something was asked for, or what the bridge's tables hold."""
+    house = without("seal", "gate", lost)
+    plan = house.plan(POLLUTE)
+    first, second = house.execute(plan), house.execute(plan)
+    assert (first.exit_code, first.result, second.result) == (0, "", "")
+    assert not same_worker(first, second)
+
+
+def test_without_both_looks_the_change_is_found(without: Any) -> None:
+    """The control of the one before."""
+    house = without("seal", "gate", "asking", "references")
+    plan = house.plan(POLLUTE)
+    assert [house.execute(plan).result for _ in range(2)] == ["", "7"]
 
 
 def test_without_the_gate_the_script_calls_are_refused_by_themselves(without: Any) -> None:

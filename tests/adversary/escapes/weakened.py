@@ -55,6 +55,44 @@ PIECES: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
         ("disk.mjs", "if (world.diskUsed + NODE_BYTES > world.memoryLimit)", "if (false)"),
         ("disk.mjs", "if (world.diskUsed + bytes > world.memoryLimit)", "if (false)"),
     ),
+    # The guest runs where Python has booted, and the bridge's objects of JavaScript are alive.
+    "restoring": (
+        ("worker.mjs", "startsPython: start.image === null });", "startsPython: true });"),
+        (
+            "worker.mjs",
+            "else pristine = restore(instance, { files, wheels, world }, start.image, payload);",
+            """else {
+    prepareGuest(instance, world);
+    const { state } = finish(instance, { world, log }, []);
+    const memory = instance.Module.HEAPU8.slice();
+    instance.references = Object.fromEntries(Object.entries(instance.tables).map(([name, held]) =>
+      [name, Array.from({ length: held.length }, (_, i) => held.get(i))]));
+    instance.table.begin();
+    const blocks = Array.from({ length: memory.length / 65536 }, (_, i) => memory.subarray(i * 65536, (i + 1) * 65536));
+    pristine = { state, pristine: new PristineMemory(blocks, pageHashes(memory)) };
+  }""",
+        ),
+        (
+            "worker.mjs",
+            'import { World } from "./world.mjs";',
+            'import { pageHashes } from "./state_digest.mjs";\nimport { World } from "./world.mjs";',
+        ),
+    ),
+    # An image holds modules whatever they keep outside of memory.
+    "keepers": (("instrument/hidden_state.mjs", "(code === OP.GLOBAL_SET && argument !== pointer)", "false"),),
+    # A worker is used again whatever its guest has asked for.
+    "asking": (("pristine.mjs", 'if (world.gate.wasTried) return "JavaScript was asked for";', ""),),
+    # Nor is it asked which objects of JavaScript the bridge holds.
+    "references": (
+        ("pristine.mjs", 'if (tables[name].length !== held.length) return "a table of references has grown";', ""),
+        (
+            "pristine.mjs",
+            'if (!held.every((value, i) => tables[name].get(i) === value)) return "a table of references is another";',
+            "",
+        ),
+    ),
+    # Its memory stays as the last task has left it.
+    "reset": (("worker.mjs", '(pristine.reset(memory, changed) ? null : "memory is another")', "null"),),
 }
 """Layer -> (file below js_host, text, what stands there instead)."""
 
