@@ -151,6 +151,7 @@ try {
   exitProcess(0);
 } catch (error) {
   parent.send({ type: "failed", message: describe(error).slice(0, 4000) });
+  parent.release(); // what was held back when it failed, and this
   exitProcess(70);
 }
 
