@@ -111,18 +111,16 @@ export function restoreImage(instance, state, pristine) {
     throw new Error(`the table begins with ${instance.firstSlots} slots, not ${state.table.start}`);
   }
   if (pristine.length !== state.memory_bytes) throw new Error("the image's memory is not as large as its state says");
-  const booted = Module.HEAPU8.length;
   if (!Module.growMemory(state.memory_bytes)) throw new Error("the host has no memory left for the image");
   restoreSymbols(Module, state.symbols);
-  const endOfData = loadLibraries(instance, state.libraries);
+  loadLibraries(instance, state.libraries);
   table.growTo(state.table.length);
   for (const [slot, path, symbol] of state.table.slots) {
     Module.setWasmTableEntry(slot, functionOf(instance, path, symbol));
     Module.updateTableMap(slot, 1);
   }
   Module.freeTableIndexes.splice(0, Infinity, ...state.table.free);
-  // Modules have written their data where the image may have nothing by now.
-  pristine.layOver(Module.HEAPU8, Math.max(booted, endOfData));
+  pristine.layOver(Module.HEAPU8);
   for (const [name, length] of Object.entries(state.tables)) tables[name].grow(length - tables[name].length, null);
   for (const [name, value] of Object.entries(state.globals)) globals[name].value = value;
   instance.slots = state.table.slots;

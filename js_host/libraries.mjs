@@ -59,10 +59,9 @@ const countOf = (text) => (text === "never unloaded" ? Infinity : text);
 export function loadLibraries({ Module, imports, table }, libraries) {
   const { FS, LDSO, GOT } = Module;
   const scopes = new Map();
-  let end = 0;
   for (const { path, group, memoryBase, tableBase, handles, global, refcount } of libraries) {
     const module = new WebAssembly.Module(FS.readFile(path));
-    const { tableSize, memorySize, neededDynlibs } = Module.getDylinkMetadata(module);
+    const { tableSize, neededDynlibs } = Module.getDylinkMetadata(module);
     if (tableSize) table.growTo(tableBase + tableSize);
     if (!scopes.has(group)) scopes.set(group, Object.create(null));
     const scope = scopes.get(group);
@@ -73,7 +72,6 @@ export function loadLibraries({ Module, imports, table }, libraries) {
     const instance = new WebAssembly.Instance(module, {
       "GOT.mem": GOT, "GOT.func": GOT, env, wasi_snapshot_preview1: env,
     });
-    end = Math.max(end, memoryBase + (memorySize ?? 0));
     if (tableSize) Module.updateTableMap(tableBase, tableSize);
     exports = Module.relocateExports(instance.exports, memoryBase);
     const dso = Module.newDSO(path, undefined, exports);
@@ -82,7 +80,6 @@ export function loadLibraries({ Module, imports, table }, libraries) {
     if (global) Module.mergeLibSymbols(exports, path);
     else Object.assign(scope, exports);
   }
-  return end;
 }
 
 /** The loader looks for needed libraries in several directories; here they are loaded already, whichever it was. */

@@ -62,10 +62,14 @@ export class PristineMemory {
     return this.#blocks.length * BLOCK_BYTES;
   }
 
-  /** Lay the image over a memory of its size that is empty from `dirty` on. */
-  layOver(memory, dirty) {
-    this.#blocks.forEach((block, i) => {
-      if (block !== NO_BLOCK || i * BLOCK_BYTES < dirty) memory.set(block, i * BLOCK_BYTES);
+  /**
+   * Lay the image over a memory of its size. Most of its empty blocks are empty there too, and are not written to; but
+   * all are looked at, since a module that is loaded may write anywhere.
+   */
+  layOver(memory) {
+    this.#view(memory).forEach((block, i) => {
+      const wanted = this.#blocks[i];
+      if (wanted !== NO_BLOCK || !sameBytes(block, NO_BLOCK)) block.set(wanted);
     });
   }
 

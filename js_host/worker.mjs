@@ -62,8 +62,9 @@ function restore(instance, { files, wheels, world }, image, payload) {
   const pristine = new PristineMemory(readBlocks(image.memory.fd, hashes), hashes);
   makeTree(instance.Module, files, world);
   mountWheels(instance.Module, wheels, world);
-  restoreImage(instance, state, pristine);
+  // Python is sealed already, and the modules of the image run code when they are loaded.
   world.gate.close();
+  restoreImage(instance, state, pristine);
   return { state, pristine };
 }
 

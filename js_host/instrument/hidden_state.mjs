@@ -2,8 +2,8 @@
 //
 // Memory is laid over, and what the main module keeps in globals and tables of its own is exported under reserved names,
 // for the host alone. A side module may have such globals too; compiled C and C++ set them while the module starts and
-// never after, so a started instance is like any other. A module that changes them later keeps state of which nobody can
-// prove that it is gone.
+// never after, so a started instance is like any other. A module that changes them later, or has a memory of its own,
+// keeps state of which nobody can prove that it is gone.
 
 import { addressesInTables } from "./call_graph.mjs";
 import { Instructions } from "./function_reader.mjs";
@@ -35,12 +35,13 @@ export function hiddenExports(module) {
 
 /**
  * Whether a side module can change, once it has started, what no image holds: a global, its own or one that it shares
- * with the loader, other than the stack pointer; a table; a segment.
+ * with the loader, other than the stack pointer; a table; a segment; a memory of its own.
  *
  * @param {import("./module_reader.mjs").Module} module before it is instrumented
  */
 export function keepsState(module) {
-  const { bytes, bodies, start, importedFunctions } = module;
+  const { bytes, bodies, start, importedFunctions, memories } = module;
+  if (memories > 0) return true;
   const pointer = findStackPointer(module, true);
   let startChanges = false;
   let startRunsAgain = canBeNamed(module, start);

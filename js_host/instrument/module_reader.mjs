@@ -38,6 +38,7 @@ const MOST = 1_000_000;
  * @property {Array<number | null>} globalConstants initial value of each own global that is one i32.const
  * @property {number[]} mutableGlobals indices of the own globals that can change
  * @property {number} tables imported and own
+ * @property {number} memories own ones
  * @property {number} start index of the start function, -1 without
  * @property {number[]} tagTypes type index of every tag, imported ones first
  * @property {Array<{name: string, kind: number, index: number}>} exports
@@ -54,7 +55,7 @@ export function readModule(bytes) {
   }
   const module = {
     bytes, sections: [], types: [], imports: [], functionTypes: [], importedFunctions: 0, importedGlobals: 0,
-    globals: 0, globalConstants: [], mutableGlobals: [], tables: 0, start: -1, tagTypes: [], exports: [], bodies: [],
+    globals: 0, globalConstants: [], mutableGlobals: [], tables: 0, memories: 0, start: -1, tagTypes: [], exports: [], bodies: [],
   };
   let last = -1;
   while (!reader.done) {
@@ -83,7 +84,10 @@ const READ = {
   [IMPORT]: (reader, module) => vector(reader, () => readImport(reader, module)),
   [FUNCTION]: (reader, { functionTypes, types }) => vector(reader, () => functionTypes.push(index(reader, types))),
   [TABLE]: (reader, module) => vector(reader, () => readTable(reader, module)),
-  [MEMORY]: (reader) => vector(reader, () => memoryType(reader)),
+  [MEMORY]: (reader, module) => vector(reader, () => {
+    memoryType(reader);
+    module.memories += 1;
+  }),
   [TAG]: (reader, module) => vector(reader, () => module.tagTypes.push(tagType(reader, module))),
   [GLOBAL]: (reader, module) => vector(reader, () => readGlobal(reader, module)),
   [EXPORT]: (reader, { exports }) => vector(reader, () => exports.push(readExport(reader))),

@@ -33,3 +33,9 @@ test("what the start function sets stays, unless it can run again", () => {
   const inTable = { tables: [[0x70, 0, 1]], elements: [[0, CONST, 0, 0x0b, 1, 0]] };
   assert.equal(keeps({ ...OWN, ...inTable, functions: [setting(0), nothing], start: 0 }), true);
 });
+
+test("a memory of its own is compared with nothing", () => {
+  const nothing = { type: 0, code: [] };
+  assert.equal(keeps({ memory: 1, functions: [nothing] }), true);
+  assert.equal(keeps({ imports: [["env", "memory", "memory", [0, 1]]], functions: [nothing] }), false);
+});
