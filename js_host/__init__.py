@@ -47,6 +47,7 @@ HOST_MODULES: Final = (
     "instrument/webs.mjs",
     "libraries.mjs",
     "lockdown.mjs",
+    "path_tree.mjs",
     "pristine.mjs",
     "remote_tree.mjs",
     "runtime_files.mjs",

@@ -1,13 +1,12 @@
 // Phase 4: make an image. The base image is Python, booted and sealed; others are the base with packages imported.
 
-import { LimitExceeded } from "./devices.mjs";
+import { writeAsHost } from "./file_system.mjs";
 import { captureState, NotImageable } from "./image.mjs";
-import { GuestExit } from "./imports.mjs";
-import { layOut, runPython } from "./task.mjs";
+import { exitCodeOf, layOut, runPython } from "./task.mjs";
+import { BOOT_LIMITS } from "./world.mjs";
 
 /** Where the clock stands while packages are imported: 2000-01-01T00:00:00Z. */
 const BUILD_EPOCH = 946_684_800;
-const BUILD_LIMITS = { epoch: BUILD_EPOCH, memory: 1 << 30, output: 1 << 20, key: new Uint8Array(32) };
 
 /** Fuel for one import statement: an hour and more, and the same for everybody. */
 const STATEMENT_FUEL = 4_000_000_000_000;
@@ -40,13 +39,10 @@ export function prepareGuest({ Module }, world) {
  */
 export function preload(instance, { world, files, wheels }, statements, begins) {
   const { Module } = instance;
-  world.begin(BUILD_LIMITS);
+  world.begin({ ...BOOT_LIMITS, epoch: BUILD_EPOCH });
   const nothing = { mounts: [], outputs: [], guest: "{}" };
   layOut(instance, { files, wheels, source: null, world, task: nothing, remote: null, placed: [] });
-  const { FS } = Module;
-  FS.ignorePermissions = true;
-  FS.writeFile("/run/preload.json", JSON.stringify(statements));
-  FS.ignorePermissions = false;
+  writeAsHost(Module, { "/run/preload.json": JSON.stringify(statements) });
   statements.forEach((_, number) => {
     begins(number);
     load(Module, world, number);
@@ -62,8 +58,7 @@ function load(Module, world, number) {
   try {
     if (runPython(Module, `__import__('_faas_preload').load(${number})`) !== 0) unfit("it breaks the interpreter");
   } catch (error) {
-    const isGuests = [LimitExceeded, GuestExit, WebAssembly.RuntimeError, TypeError].some((kind) => error instanceof kind);
-    if (isGuests && world.hostFailure === null) unfit("it ends the interpreter");
+    if (exitCodeOf(error) !== null && world.hostFailure === null) unfit("it ends the interpreter");
     throw world.hostFailure ?? error;
   }
   if (world.hostFailure !== null) throw world.hostFailure;
@@ -81,15 +76,12 @@ const WARM_UPS = {
 };
 
 function warmUp(Module, world) {
-  const { FS } = Module;
-  FS.ignorePermissions = true;
-  if (!FS.analyzePath("/run/data").exists) FS.writeFile("/run/data", "");
+  if (!Module.FS.analyzePath("/run/data").exists) writeAsHost(Module, { "/run/data": "" });
   const descriptions = Object.entries(WARM_UPS).map(([kind, { entry, source }]) => {
-    FS.writeFile(`/run/${kind}.py`, source);
-    FS.writeFile(`/run/${kind}.json`, JSON.stringify({ entry, args: {}, env: {}, source: `/run/${kind}.py` }));
-    return `/run/${kind}.json`;
+    const [place, description] = [`/run/${kind}.py`, `/run/${kind}.json`];
+    writeAsHost(Module, { [place]: source, [description]: JSON.stringify({ entry, args: {}, env: {}, source: place }) });
+    return description;
   });
-  FS.ignorePermissions = false;
   const failed = runPython(Module, `__import__('_faas_preload').warm_up(${JSON.stringify(descriptions)})`) !== 0;
   if (failed || world.outcome.exitCode !== 0) throw new Error(`tasks that do nothing fail: ${world.stderr.text()}`);
   world.outcome.result.clear();

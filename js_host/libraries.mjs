@@ -54,7 +54,6 @@ const countOf = (text) => (text === "never unloaded" ? Infinity : text);
  *
  * @param {import("./boot.mjs").Instance} instance
  * @param {object[]} libraries as `LibraryLog.describe` gives them
- * @returns {number} the address behind the last of their data
  */
 export function loadLibraries({ Module, imports, table }, libraries) {
   const { FS, LDSO, GOT } = Module;

@@ -5,13 +5,11 @@
 // done, the whole memory has been compared equal, byte by byte, at the price of little more than one pass.
 
 import { readExactly, sameBytes, sha256Of } from "./host.mjs";
-import { digestOfPages, HASH_BYTES, PAGE_BYTES } from "./state_digest.mjs";
+import { digestOfPages, HASH_BYTES, PAGE_BYTES, pageOf } from "./state_digest.mjs";
 
 /** Compared at once, since most of memory has not changed; 64 KiB, what memory grows by. */
 const BLOCK_BYTES = 65536;
 const PAGES_OF_BLOCK = BLOCK_BYTES / PAGE_BYTES;
-
-const page = (memory, number) => memory.subarray(number * PAGE_BYTES, (number + 1) * PAGE_BYTES);
 
 const NO_BLOCK = new Uint8Array(BLOCK_BYTES);
 
@@ -24,7 +22,7 @@ const NO_BLOCK = new Uint8Array(BLOCK_BYTES);
  */
 export function readBlocks(fd, hashes) {
   const empty = new Uint8Array(HASH_BYTES * PAGES_OF_BLOCK);
-  const emptyHash = sha256Of(NO_BLOCK.subarray(0, PAGE_BYTES));
+  const emptyHash = sha256Of(pageOf(NO_BLOCK, 0));
   for (let at = 0; at < empty.length; at += HASH_BYTES) empty.set(emptyHash, at);
   const count = hashes.length / empty.length;
   const isEmpty = (i) => sameBytes(hashes.subarray(i * empty.length, (i + 1) * empty.length), empty);
@@ -79,9 +77,9 @@ export class PristineMemory {
     this.#view(memory).forEach((block, i) => {
       const before = this.#blocks[i];
       if (before !== undefined && sameBytes(block, before)) return;
-      for (let at = 0; at < BLOCK_BYTES; at += PAGE_BYTES) {
-        const isSame = before !== undefined && sameBytes(block.subarray(at, at + PAGE_BYTES), before.subarray(at, at + PAGE_BYTES));
-        if (!isSame) changed.push(i * PAGES_OF_BLOCK + at / PAGE_BYTES);
+      for (let page = 0; page < PAGES_OF_BLOCK; page++) {
+        const isSame = before !== undefined && sameBytes(pageOf(block, page), pageOf(before, page));
+        if (!isSame) changed.push(i * PAGES_OF_BLOCK + page);
       }
     });
     return changed;
@@ -91,7 +89,7 @@ export class PristineMemory {
   digest(memory, changed) {
     const hashes = new Uint8Array((memory.length / PAGE_BYTES) * HASH_BYTES);
     hashes.set(this.#hashes);
-    for (const number of changed) hashes.set(sha256Of(page(memory, number)), number * HASH_BYTES);
+    for (const number of changed) hashes.set(sha256Of(pageOf(memory, number)), number * HASH_BYTES);
     return digestOfPages(hashes);
   }
 
@@ -99,12 +97,11 @@ export class PristineMemory {
   reset(memory, changed) {
     if (memory.length !== this.length) return false;
     for (const number of changed) memory.set(this.#page(number), number * PAGE_BYTES);
-    return changed.every((number) => sameBytes(page(memory, number), this.#page(number)));
+    return changed.every((number) => sameBytes(pageOf(memory, number), this.#page(number)));
   }
 
   #page(number) {
-    const at = (number % PAGES_OF_BLOCK) * PAGE_BYTES;
-    return this.#blocks[Math.floor(number / PAGES_OF_BLOCK)].subarray(at, at + PAGE_BYTES);
+    return pageOf(this.#blocks[Math.floor(number / PAGES_OF_BLOCK)], number % PAGES_OF_BLOCK);
   }
 
   #view(memory) {

@@ -13,12 +13,15 @@ export const HASH_BYTES = 32;
 
 const PREFIX = new TextEncoder().encode("bacalhau-state/2\0");
 
+/** One page of a memory, not copied. */
+export const pageOf = (memory, number) => memory.subarray(number * PAGE_BYTES, (number + 1) * PAGE_BYTES);
+
 /** Hashes of all pages of a memory (length a multiple of 4,096), one after the other. */
 export function pageHashes(memory) {
   const pages = memory.length / PAGE_BYTES;
   const hashes = new Uint8Array(pages * HASH_BYTES);
   for (let page = 0; page < pages; page++) {
-    hashes.set(sha256Of(memory.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES)), page * HASH_BYTES);
+    hashes.set(sha256Of(pageOf(memory, page)), page * HASH_BYTES);
   }
   return hashes;
 }

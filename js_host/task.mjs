@@ -57,6 +57,13 @@ export function runTask(instance, { parent, world, files, wheels, source, task, 
   return { exitCode, fuel, isWhole };
 }
 
+/** The exit code that an exception which ended the guest's run stands for; null if the host has failed. */
+export function exitCodeOf(error) {
+  if (error instanceof LimitExceeded || error instanceof GuestExit) return error.exitCode;
+  // A TypeError is the glue's, over numbers that ctypes or compiled code made up: as repeatable as a trap.
+  return error instanceof WebAssembly.RuntimeError || error instanceof TypeError ? TRAPPED : null;
+}
+
 /** Run the guest's main. Whatever the function does is an outcome; host trouble is thrown. */
 function runGuest(Module, world) {
   const { outcome } = world;
@@ -65,10 +72,9 @@ function runGuest(Module, world) {
     if (runPython(Module, "__import__('_faas_main').run()") !== 0) outcome.endWith(BROKEN);
     isWhole = true;
   } catch (error) {
-    if (error instanceof LimitExceeded || error instanceof GuestExit) outcome.endWith(error.exitCode);
-    // A TypeError is the glue's, over numbers that ctypes or compiled code made up: as repeatable as a trap.
-    else if (error instanceof WebAssembly.RuntimeError || error instanceof TypeError) outcome.endWith(TRAPPED);
-    else throw error;
+    const code = exitCodeOf(error);
+    if (code === null) throw error;
+    outcome.endWith(code);
   }
   // Compiled code can catch what was thrown, and JavaScript on the way of a trap make something else of it; the meters
   // know.

@@ -4,42 +4,24 @@
 // members with offsets. Later wheels never overwrite earlier members: a clash is refused by the parent.
 
 import { inflate, readExactly } from "./host.mjs";
-import { sortedByUtf8 } from "./utf8_order.mjs";
+import { PathTree } from "./path_tree.mjs";
 
 const [STORED, DEFLATED] = [0, 8];
 
 /** Inflated bytes kept for files that are read again: enough for the largest side module. */
 const CACHE_BYTES = 64 << 20;
 
-export class WheelTree {
-  root = { children: new Map() };
+export class WheelTree extends PathTree {
   #cache = new Map();
   #cached = 0;
 
   /** @param {Array<[path, fd, offset, compressedSize, size, method]>} members paths relative to site-packages */
   constructor(members) {
+    super();
     for (const [path, fd, offset, compressedSize, size, method] of members) {
-      const parts = path.split("/");
-      const name = parts.pop();
-      let directory = this.root;
-      for (const part of parts) {
-        if (!directory.children.has(part)) directory.children.set(part, { children: new Map() });
-        directory = directory.children.get(part);
-      }
-      directory.children.set(name, { fd, offset, compressedSize, size, method });
+      this.add(path, { kind: "file", size, target: null, fd, offset, compressedSize, method });
     }
-    sortChildren(this.root);
-  }
-
-  lookup(directory, name) {
-    const handle = directory.children.get(name);
-    if (handle === undefined) return null;
-    if (handle.children) return { kind: "directory", size: 0, handle, target: null };
-    return { kind: "file", size: handle.size, handle, target: null };
-  }
-
-  list(directory) {
-    return [...directory.children.keys()];
+    this.sort();
   }
 
   read(file, position, length) {
@@ -67,11 +49,4 @@ function load({ fd, offset, compressedSize, size, method }) {
   if (method === STORED) return bytes;
   if (method === DEFLATED) return inflate(bytes, size);
   throw new Error(`zip method ${method} is not supported`);
-}
-
-/** Give every directory its listing order once. */
-function sortChildren(directory) {
-  const { children } = directory;
-  directory.children = new Map(sortedByUtf8([...children.keys()]).map((name) => [name, children.get(name)]));
-  for (const child of directory.children.values()) if (child.children) sortChildren(child);
 }

@@ -8,9 +8,8 @@ import { Gate } from "./gate.mjs";
 /** The stream that Python boots on, and every image is made with, is the same everywhere. */
 const BOOT_KEY = new Uint8Array(32);
 
-/** What booting, and importing packages for an image, may use. */
-const BOOT_MEMORY = 1 << 30;
-const BOOT_OUTPUT = 1 << 20;
+/** What booting, and importing packages for an image, may use; see `begin`. */
+export const BOOT_LIMITS = Object.freeze({ memory: 1 << 30, output: 1 << 20, key: BOOT_KEY });
 
 export class World {
   clock = new Clock();
@@ -30,7 +29,7 @@ export class World {
   group = null;
 
   constructor() {
-    this.begin({ epoch: 0, memory: BOOT_MEMORY, output: BOOT_OUTPUT, key: BOOT_KEY });
+    this.begin({ ...BOOT_LIMITS, epoch: 0 });
   }
 
   /**

@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 import { deflateRawSync } from "node:zlib";
 
 import { RemoteTree } from "../../../js_host/remote_tree.mjs";
+import { SourceTree } from "../../../js_host/source_tree.mjs";
 import { WheelTree } from "../../../js_host/wheel_tree.mjs";
 
 const MIB = 1 << 20;
@@ -95,4 +96,19 @@ test("a member of another size or method than was said is refused", () => {
   const pkg = tree.lookup(tree.root, "pkg").handle;
   assert.throws(() => tree.read(tree.lookup(pkg, "bad.py").handle, 0, 1));
   assert.throws(() => tree.read(tree.lookup(pkg, "odd.py").handle, 0, 1), /method 12/);
+});
+
+test("a function's directory has files, links and empty directories, listed by UTF-8", () => {
+  const tree = new SourceTree([
+    ["é.py", "file", "6869"], ["pkg", "directory", ""], ["pkg/a.txt", "file", ""], ["empty", "directory", ""],
+    ["link", "symlink", "pkg/a.txt"],
+  ]);
+  assert.deepEqual(tree.list(tree.root), ["empty", "link", "pkg", "é.py"]);
+  const { handle, kind, size } = tree.lookup(tree.root, "é.py");
+  assert.deepEqual([kind, size, textAt(tree, handle, 1, 9)], ["file", 2, "i"]);
+  const link = tree.lookup(tree.root, "link");
+  assert.deepEqual([link.kind, link.size, link.target], ["symlink", 9, "pkg/a.txt"]);
+  assert.deepEqual(tree.list(tree.lookup(tree.root, "empty").handle), []);
+  assert.equal(tree.lookup(tree.lookup(tree.root, "pkg").handle, "a.txt").size, 0);
+  assert.equal(tree.lookup(tree.root, "absent"), null);
 });
