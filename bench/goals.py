@@ -104,40 +104,31 @@ GOALS: tuple[Goal, ...] = (
         at_least=0.6,
         is_binding=False,
     ),
-    Goal(
-        row="warm hello",
-        text="at least 100 times as often as with a boot for each call",
-        measure=Measure.RATIO,
-        against=REBOOT,
-        at_least=100,
-    ),
-    Goal(
-        row="warm pandas",
-        text="at least 100 times as often as with a boot for each call",
-        measure=Measure.RATIO,
-        against=REBOOT,
-        at_least=100,
+    *(
+        Goal(
+            row=row,
+            text="at least 100 times as often as with a boot for each call",
+            measure=Measure.RATIO,
+            against=REBOOT,
+            at_least=100,
+        )
+        for row in ("warm hello", "warm pandas")
     ),
     Goal(row="reset", text="at most 3 times a memcpy", measure=Measure.RATIO, against=MEMCPY, at_most=3),
-    Goal(row="verified hello", text="at most 1.3 times 3 executions", measure=Measure.RATIO, against=BARE, at_most=1.3),
-    Goal(
-        row="verified pandas", text="at most 1.3 times 3 executions", measure=Measure.RATIO, against=BARE, at_most=1.3
+    *(
+        Goal(row=row, text="at most 1.3 times 3 executions", measure=Measure.RATIO, against=BARE, at_most=1.3)
+        for row in ("verified hello", "verified pandas")
     ),
-    Goal(
-        row="stream, memory of the worker",
-        text="at most 64 MB more than for 1 MB",
-        measure=Measure.GROWTH,
-        against=SMALL_INPUT,
-        size=LARGEST_INPUT,
-        at_most=64 * MB,
-    ),
-    Goal(
-        row="stream, memory of the parent",
-        text="at most 64 MB more than for 1 MB",
-        measure=Measure.GROWTH,
-        against=SMALL_INPUT,
-        size=LARGEST_INPUT,
-        at_most=64 * MB,
+    *(
+        Goal(
+            row=f"stream, memory of the {process}",
+            text="at most 64 MB more than for 1 MB",
+            measure=Measure.GROWTH,
+            against=SMALL_INPUT,
+            size=LARGEST_INPUT,
+            at_most=64 * MB,
+        )
+        for process in ("worker", "parent")
     ),
     Goal(
         row="time per shard",

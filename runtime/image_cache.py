@@ -30,6 +30,7 @@ from runtime.image_shelf import (
     sweep,
 )
 from runtime.image_transfer import copy_memory, load_image, read_state, store_image
+from runtime.prepared_runtime import unwritable
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
 from storage.errors import UnavailableError, VerificationError
@@ -200,7 +201,7 @@ class ImageCache:
             memory.flush()
         except OSError as error:
             if error.errno in _FULL:
-                raise _unwritable(self._directory, error) from error
+                raise unwritable(self._directory, error) from error
             raise
         finally:
             with contextlib.suppress(OSError):  # of bytes that an error has left behind
@@ -225,13 +226,7 @@ def _writing(directory: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _unwritable(directory, error) from error
-
-
-def _unwritable(directory: Path, error: OSError) -> UnavailableError:
-    reason = (error.strerror or str(error)).lower()
-    fix = "make room there, or name another folder in BACALHAU_DIR"
-    return UnavailableError(f"cannot be written: {reason}", where=os.fspath(directory), fix=fix)
+        raise unwritable(directory, error) from error
 
 
 def _not_here(key_or_cid: ImageKey | CID) -> UnavailableError:

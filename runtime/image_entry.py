@@ -32,7 +32,7 @@ from runtime.image_model import (
 )
 from runtime.image_pages import BLOCK_BYTES, HASH_BYTES, STATE_PAGE_BYTES, hash_parts
 from storage import dag_cbor
-from storage.blocks import MemoryBlockStore
+from storage.blocks import ForgetfulBlockStore
 from storage.cid import CID
 from storage.errors import UnavailableError, VerificationError
 from storage.unixfs_import import Importer
@@ -91,7 +91,7 @@ def finish_entry(place: Path, key: ImageKey, state: Mapping[str, Any], checked: 
         if problem := memory_problem(size):
             raise ValueError(problem)
         hashes = hash_parts(memory.fileno(), size, STATE_PAGE_BYTES)
-        importer = Importer(_Forgetful())
+        importer = Importer(ForgetfulBlockStore())
         image = Image(
             runtime=key.runtime,
             lock=key.lock,
@@ -223,10 +223,3 @@ def _unreadable(place: Path, error: OSError) -> VerificationError | UnavailableE
         return VerificationError("file of an image is missing or cannot be read", where=os.fspath(place))
     reason = (error.strerror or str(error)).lower()
     return UnavailableError(f"cannot be read: {reason}", where=os.fspath(place), fix=f"remove {place} and run again")
-
-
-class _Forgetful(MemoryBlockStore):
-    """Computes CIDs without keeping blocks."""
-
-    def put_many(self, blocks: object) -> None:
-        """Drop the blocks."""

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final
 
 from storage import dag_cbor
-from storage.cid import CID, DAG_CBOR, make_cid
+from storage.cid import CID
 from storage.errors import VerificationError
 from verifier.bounds import Amount, Hex32, Link, Word, at_most
+from verifier.model import node_cid
 from verifier.schema import ModelError, Schema
 
 PAGE_BYTES: Final = 65536
@@ -98,7 +99,7 @@ class Image(Schema):
     @property
     def cid(self) -> CID:
         """Return the image's CID."""
-        return make_cid(DAG_CBOR, dag_cbor.encode(self.to_node()))
+        return node_cid(self)
 
     @property
     def key_name(self) -> str:

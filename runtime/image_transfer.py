@@ -15,7 +15,6 @@ from runtime.image_model import (
     Image,
     ImageKey,
     decode_state,
-    encode_state,
     is_canonical,
     memory_problem,
 )
@@ -37,7 +36,7 @@ def store_image(opened: OpenImage, store: BlockStore) -> CID:
     """
     importer = Importer(store)
     opened.memory.seek(0)
-    state, memory = importer.bytes(encode_state(opened.state)).cid, importer.file(opened.memory).cid
+    state, memory = importer.bytes(opened.state_text).cid, importer.file(opened.memory).cid
     opened.memory.seek(0)
     if (state, memory) != (opened.image.state, opened.image.memory):
         raise VerificationError("the image was changed while it was read", where=cid_text(opened.cid))

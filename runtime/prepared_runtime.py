@@ -15,7 +15,7 @@ from pathlib import Path
 
 import js_host
 from runtime.release import PROFILE, PYODIDE_FILES, PYODIDE_VERSION
-from storage.blocks import BlockStore, MemoryBlockStore
+from storage.blocks import BlockStore, ForgetfulBlockStore
 from storage.cid import CID, cid_text
 from storage.errors import UnavailableError, VerificationError
 from storage.unixfs_import import Importer
@@ -67,7 +67,7 @@ def open_runtime(cid: CID, store: BlockStore, runtimes_dir: Path) -> RuntimeDire
         try:
             _lay_out(manifest, store, target)
         except OSError as error:
-            raise _unwritable(runtimes_dir, error) from error
+            raise unwritable(runtimes_dir, error) from error
     for file in manifest.files:
         _check_file(target, file)
     guest = tuple(file.path.removeprefix("guest/") for file in manifest.files if file.path.startswith("guest/"))
@@ -95,7 +95,7 @@ def _lay_out(manifest: Runtime, store: BlockStore, target: Path) -> None:
 def _check_file(root: Path, expected: RuntimeFile) -> None:
     try:
         with (root / expected.path).open("rb") as stream:
-            found = Importer(_Forgetful()).file(stream)
+            found = Importer(ForgetfulBlockStore()).file(stream)
     except OSError as error:
         raise _damaged(root, expected.path) from error
     if (found.cid, found.size) != (expected.cid, expected.size):
@@ -108,14 +108,8 @@ def _damaged(root: Path, path: str) -> VerificationError:
     )
 
 
-def _unwritable(folder: Path, error: OSError) -> UnavailableError:
+def unwritable(folder: Path, error: OSError) -> UnavailableError:
+    """Return the error for a folder of ours that cannot be written to."""
     reason = (error.strerror or str(error)).lower()
     fix = "make room there, or name another folder in BACALHAU_DIR"
     return UnavailableError(f"cannot be written: {reason}", where=os.fspath(folder), fix=fix)
-
-
-class _Forgetful(MemoryBlockStore):
-    """Computes CIDs without keeping blocks."""
-
-    def put(self, cid: CID, data: bytes) -> None:
-        """Drop the block."""

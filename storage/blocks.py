@@ -82,6 +82,13 @@ def block_key(cid: CID) -> bytes:
     return parts.digest
 
 
+class ForgetfulBlockStore(MemoryBlockStore):
+    """Keeps nothing: for computing CIDs without keeping blocks."""
+
+    def put_many(self, blocks: Iterable[tuple[CID, bytes]]) -> None:
+        """Drop the blocks."""
+
+
 class OverlayBlockStore:
     """Reads through to another store, keeps what is put in memory only: for trials that must leave nothing behind."""
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from storage import dag_cbor
-from storage.cid import CID, DAG_CBOR, make_cid
+from storage.cid import CID
 from storage.errors import VerificationError
 from verifier.identity import Identity, check_signature
-from verifier.model import Commitment, CommitmentList, PeerId, Receipt
+from verifier.model import Commitment, CommitmentList, PeerId, Receipt, node_cid
 
 PREIMAGE_VERSION: Final = "commitment-preimage/1"
 
@@ -78,7 +78,7 @@ def commitment_of(commitments: CommitmentList, node: PeerId) -> Commitment | Non
 
 def list_cid(commitments: CommitmentList) -> CID:
     """Return the CID that receipts name as their round."""
-    return make_cid(DAG_CBOR, dag_cbor.encode(commitments.to_node()))
+    return node_cid(commitments)
 
 
 def check_reveal(receipt: Receipt, commitments: CommitmentList) -> None:

@@ -33,7 +33,7 @@ from verifier.task_types import (
 __all__ = [
     "CID", "Commitment", "CommitmentList", "EngineInfo", "Function", "Input", "Limits", "Lock", "ModelError",
     "OutputMount", "PeerId", "Receipt", "Record", "Rule", "Runtime", "RuntimeFile", "Task", "Verdict", "Volume",
-    "Wheel", "load_node", "store_node",
+    "Wheel", "load_node", "node_cid", "store_node",
 ]  # fmt: skip
 
 T = TypeVar("T", bound=Schema)
@@ -51,6 +51,11 @@ def store_node(store: BlockStore, thing: Schema) -> CID:
     cid = make_cid(DAG_CBOR, data)
     store.put(cid, data)
     return cid
+
+
+def node_cid(thing: Schema) -> CID:
+    """Return the CID of a thing's block."""
+    return make_cid(DAG_CBOR, dag_cbor.encode(thing.to_node()))
 
 
 def load_node(store: BlockStore, cid: CID, kind: type[T]) -> T:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from storage import dag_cbor
-from storage.cid import CID, DAG_CBOR, make_cid
+from storage.cid import CID
 from storage.errors import VerificationError
 from verifier.identity import Identity, check_signature
-from verifier.model import EngineInfo, Receipt
+from verifier.model import EngineInfo, Receipt, node_cid
 
 
 def sign_receipt(
@@ -50,4 +49,4 @@ def check_receipt(receipt: Receipt, task: CID) -> None:
 
 def receipt_cid(receipt: Receipt) -> CID:
     """Return the CID of the receipt's block."""
-    return make_cid(DAG_CBOR, dag_cbor.encode(receipt.to_node()))
+    return node_cid(receipt)
