@@ -15,12 +15,13 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from functools import partial
+from typing import Any, BinaryIO, Final, Protocol
 
 from runtime.engine import Plan, Progress, UndeterminedError
 from runtime.image_cache import ImageCache
 from runtime.image_entry import OpenImage
-from runtime.image_model import ImageKey
+from runtime.image_model import MAX_STATE_BYTES, ImageKey
 from runtime.preload import STANDARD, Statement, local_names, statements_of
 from runtime.warm_worker import failure
 from runtime.worker_transport import Worker
@@ -33,11 +34,20 @@ _MOST_ATTEMPTS: Final = 12
 _BUILD_S: Final = 900.0
 """Wall-clock guard of making one image."""
 
-MOST_STATE_BYTES: Final = 64 << 20
 MOST_MEMORY_BYTES: Final = 2 << 30
 
-StartBuilder = Callable[[ExitStack, ImageKey, OpenImage | None, tuple[Statement, ...]], Worker]
-"""Starts a worker that makes the image of a key, from another or from nothing, with these of its statements."""
+
+class StartBuilder(Protocol):
+    """Starts workers that make images."""
+
+    def __call__(
+        self, stack: ExitStack, *, key: ImageKey, base: OpenImage | None, statements: tuple[Statement, ...]
+    ) -> Worker:
+        """Start one that makes the image of a key, from another or from nothing, with these of its statements.
+
+        It ends with the stack.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,16 +84,12 @@ class ImageSource:
 
         memory_bytes: the task's limit.
         """
-        with ExitStack() as stack:
-            boot = stack.enter_context(self._open(choice.keys[-1], (), start, progress))
-            for place, key in enumerate(choice.keys[:-1]):
-                image = self._open(key, choice.keys[place + 1 :], start, progress)
-                added = _modules(image) - _modules(boot)
-                if not added & choice.local and image.memory_bytes <= memory_bytes:
-                    return image
-                image.close()
-            stack.pop_all()
-            return boot
+        for place, key in enumerate(choice.keys[:-1]):
+            image = self._open(key, choice.keys[place + 1 :], start, progress)
+            if choice.local.isdisjoint(image.state["imported"]) and image.memory_bytes <= memory_bytes:
+                return image
+            image.close()
+        return self._open(choice.keys[-1], (), start, progress)
 
     def _open(self, key: ImageKey, below: tuple[ImageKey, ...], start: StartBuilder, progress: Progress) -> OpenImage:
         """Open an image, made from the images below it where it is not there."""
@@ -98,28 +104,25 @@ class ImageSource:
         return self.cache.open_or_make(key, make, progress)
 
 
-def _modules(image: OpenImage) -> frozenset[str]:
-    """Names of the packages and modules that an image holds."""
-    return frozenset(image.state["modules"])
-
-
 def _make(
     key: ImageKey, base: OpenImage | None, start: StartBuilder, memory: BinaryIO, progress: Progress
 ) -> dict[str, Any]:
     """Make an image with as many of its statements as are fit for it."""
     left = key.preload
     for attempt in range(_MOST_ATTEMPTS + 1):
-        answer = _try(left, _bound(start, key, base, left), memory, progress)
+        answer = _try(left, partial(start, key=key, base=base, statements=left), memory, progress)
         if isinstance(answer, dict):
-            return answer
+            return answer | {"imported": _imported(answer, base)}
         left = left[:answer] + left[answer + 1 :] if attempt < _MOST_ATTEMPTS - 1 else ()
     raise UndeterminedError("the image cannot be made, not even without packages")
 
 
-def _bound(
-    start: StartBuilder, key: ImageKey, base: OpenImage | None, statements: tuple[Statement, ...]
-) -> Callable[[ExitStack], Worker]:
-    return lambda stack: start(stack, key, base, statements)
+def _imported(state: dict[str, Any], base: OpenImage | None) -> list[str]:
+    """Return the modules that an image holds beyond those that are there when Python has booted."""
+    if base is None:
+        return []
+    booted = {*base.state["modules"]} - {*base.state["imported"]}
+    return sorted({*state["modules"]} - booted)
 
 
 def _try(
@@ -128,7 +131,6 @@ def _try(
     """Return the state of an image, its memory written; or the number of the first statement that is unfit."""
     with ExitStack() as stack:
         worker = start(stack)
-        stack.callback(worker.close)
         with worker.within(_BUILD_S):
             while True:
                 frame = worker.receive()
@@ -159,7 +161,7 @@ def _read_image(worker: Worker, header: dict[str, Any], memory: BinaryIO) -> dic
     state_bytes, memory_bytes, modules = header.get("state_bytes"), header.get("memory_bytes"), header.get("modules")
     if type(state_bytes) is not int or type(memory_bytes) is not int or not isinstance(modules, list):
         raise UndeterminedError("the worker described an image wrongly")
-    if not 0 < state_bytes <= MOST_STATE_BYTES or not 0 < memory_bytes <= MOST_MEMORY_BYTES or memory_bytes % 65536:
+    if not 0 < state_bytes <= MAX_STATE_BYTES or not 0 < memory_bytes <= MOST_MEMORY_BYTES or memory_bytes % 65536:
         raise UndeterminedError("the worker made an image of an impossible size")
     text = b"".join(_pieces(worker, state_bytes))
     memory.seek(0)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from storage.cid import CID
+from storage.errors import UserError
 from storage.unixfs_read import UnixfsReader
 
 Statement = tuple[str, tuple[str, ...]]
@@ -46,20 +47,23 @@ def statements_of(reader: UnixfsReader, source: CID) -> tuple[Statement, ...]:
 
     source: the function's directory. Names that the directory itself provides are followed, and not returned.
     """
-    local = {name.removesuffix(".py") for name, _ in reader.entries(source)}
+    local = local_names(reader, source)
     found: dict[Statement, None] = {}
     seen = {"function"}
 
-    def follow(path: str) -> None:
-        for module, names in _statements(_read(reader, source, path)):
+    def follow(text: str | None) -> None:
+        for module, names in _statements(text or ""):
             top = module.partition(".")[0]
+            if top in seen:
+                continue
             if top not in local:
                 found.setdefault((module, names))
-            elif top not in seen:
-                seen.add(top)
-                follow(f"{top}.py" if _is_there(reader, source, f"{top}.py") else f"{top}/__init__.py")
+                continue
+            seen.add(top)
+            own = _read(reader, source, f"{top}.py")
+            follow(own if own is not None else _read(reader, source, f"{top}/__init__.py"))
 
-    follow("function.py")
+    follow(_read(reader, source, "function.py"))
     return tuple(found)[:MOST_STATEMENTS]
 
 
@@ -88,21 +92,13 @@ def _imported_names(text: str) -> Iterator[str]:
             yield words[0]
 
 
-def _is_there(reader: UnixfsReader, source: CID, path: str) -> bool:
-    return path in {name for name, _ in reader.entries(source)}
-
-
-def _read(reader: UnixfsReader, source: CID, path: str) -> str:
-    names = path.split("/")
-    place = source
-    for depth, name in enumerate(names):
-        links = dict(reader.entries(place))
-        if name not in links:
-            return ""
-        place = links[name].cid
-        kind = reader.stat(place).kind
-        if kind != ("file" if depth == len(names) - 1 else "directory"):
-            return ""
-    if reader.stat(place).size > MOST_SOURCE_BYTES:
+def _read(reader: UnixfsReader, source: CID, path: str) -> str | None:
+    """Return the text of a file, empty if it is not to be read; None if nothing is there."""
+    try:
+        file = reader.resolve(source, path)
+    except UserError:
+        return None
+    stat = reader.stat(file)
+    if stat.kind != "file" or stat.size > MOST_SOURCE_BYTES:
         return ""
-    return reader.read_bytes(place, MOST_SOURCE_BYTES).decode("utf-8", "replace").replace("\r\n", "\n")
+    return reader.read_bytes(file, MOST_SOURCE_BYTES).decode("utf-8", "replace").replace("\r\n", "\n")

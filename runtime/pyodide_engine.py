@@ -145,7 +145,7 @@ class PyodideEngine:
                 engine=self._info(jail),
                 memory_bytes=worker_memory(memory),
                 has_source=source is not None,
-                files=stack.pop_all(),
+                resources=stack.pop_all(),
             )
 
     def _start_builder(

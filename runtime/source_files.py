@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from storage.cid import CID
-from storage.unixfs_read import UnixfsReader
+from storage.unixfs_read import Stat, UnixfsReader
 
 MOST_BYTES: Final = 256 << 10
 MOST_ENTRIES: Final = 256
@@ -25,8 +25,7 @@ def small_source(reader: UnixfsReader, source: CID) -> list[Entry] | None:
     """
     entries: list[Entry] = []
     size = 0
-    for path, cid in _walk(reader, source, ""):
-        stat = reader.stat(cid)
+    for path, cid, stat in _walk(reader, source, ""):
         size += stat.size if stat.kind == "file" else len(path)
         if size > MOST_BYTES or len(entries) >= MOST_ENTRIES:
             return None
@@ -39,8 +38,9 @@ def small_source(reader: UnixfsReader, source: CID) -> list[Entry] | None:
     return entries
 
 
-def _walk(reader: UnixfsReader, directory: CID, prefix: str) -> Iterator[tuple[str, CID]]:
+def _walk(reader: UnixfsReader, directory: CID, prefix: str) -> Iterator[tuple[str, CID, Stat]]:
     for name, link in reader.entries(directory):
-        yield prefix + name, link.cid
-        if reader.stat(link.cid).kind == "directory":
+        stat = reader.stat(link.cid)
+        yield prefix + name, link.cid, stat
+        if stat.kind == "directory":
             yield from _walk(reader, link.cid, f"{prefix}{name}/")

@@ -43,8 +43,8 @@ class WarmWorker:
     """What it may take of the host's memory."""
     has_source: bool
     """It keeps the function's directory."""
-    files: ExitStack
-    """Closed with the worker: what it was handed."""
+    resources: ExitStack
+    """Closed last in, first out: ends the process, then closes what it was handed."""
     _busy_s: float = 0.0
     _is_used: bool = False
     _reset_s: float = 0.0
@@ -57,8 +57,7 @@ class WarmWorker:
 
     def close(self) -> None:
         """End the process and close what it was handed."""
-        self.worker.close()
-        self.files.close()
+        self.resources.close()
 
     def run(self, plan: Plan, store: BlockStore, progress: Progress, *, is_last: bool) -> Execution:
         """Run a task and import its output. is_last: the worker need not be fit for another.
@@ -66,7 +65,6 @@ class WarmWorker:
         Raises:
             UndeterminedError: the host, not the function, failed.
         """
-        reset_s = None if not self._is_used else self._reset_s
         server = InputServer(UnixfsReader(store))
         assembly = OutputAssembly(store, plan.input.limits.output)
         began = time.monotonic()
@@ -75,8 +73,8 @@ class WarmWorker:
             frame = self._converse(server, assembly, progress)
         self._busy_s += time.monotonic() - began
         execution = _execution(plan, frame, assembly, self.engine)
-        if reset_s is not None:
-            execution.timings_s["reset"] = reset_s
+        if self._is_used:
+            execution.timings_s["reset"] = self._reset_s
         self._is_used = True
         return execution
 

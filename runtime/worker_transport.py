@@ -10,12 +10,11 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import IO, BinaryIO, Self
+from typing import IO, BinaryIO
 
 from runtime.deadline import Deadline
 from runtime.engine import UndeterminedError
@@ -44,7 +43,7 @@ CPU_SPARE_S = 3600
 
 @dataclass(slots=True, kw_only=True)
 class Worker:
-    """A running worker. Use as a context manager: leaving it ends the process whatever happened."""
+    """A running worker. The caller closes it, whatever happens."""
 
     process: subprocess.Popen[bytes]
     to_worker: BinaryIO
@@ -84,11 +83,9 @@ class Worker:
         except VerificationError as error:
             raise UndeterminedError(error.problem) from error
 
-    @contextmanager
-    def within(self, wall_clock_s: float) -> Iterator[None]:
+    def within(self, wall_clock_s: float) -> AbstractContextManager[None]:
         """Guard what is done inside: after so many seconds the worker is ended."""
-        with self._deadline.within(wall_clock_s):
-            yield
+        return self._deadline.within(wall_clock_s)
 
     def _expire(self, passed_s: float) -> None:
         self._passed_s = passed_s
@@ -116,16 +113,6 @@ class Worker:
     def end(self) -> None:
         """Kill the process group; whoever waits for a frame is told that the worker is gone. Safe from any thread."""
         _kill_group(self.process)
-
-    def __enter__(self) -> Self:
-        """Return the worker."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End the process and everything it may have started."""
-        self.close()
 
     def close(self) -> None:
         """End the process and everything it may have started; twice is once."""
@@ -161,7 +148,7 @@ def start_worker(
     child_in, parent_out = os.pipe()
     parent_in, child_out = os.pipe()
     try:
-        errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by Worker.__exit__
+        errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by Worker.close
     except OSError as error:
         for descriptor in (child_in, parent_out, parent_in, child_out):
             os.close(descriptor)
