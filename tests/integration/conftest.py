@@ -2,8 +2,10 @@
 
 import dataclasses
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -63,13 +65,23 @@ def assert_same_machine(there: Outcome, here: Outcome) -> None:
 
 
 class House:
-    """A store, an engine and the folders they keep; files of functions go to a folder that one test owns."""
+    """A store, an engine and the folders they keep; files of functions go to a folder that one test owns.
 
-    def __init__(self, store: BlockStore, home: Path, scratch: Path) -> None:
+    A context manager: its workers end with it.
+    """
+
+    def __init__(self, store: BlockStore, home: Path, scratch: Path, caches: Path | None = None) -> None:
         self.store = store
         self.home = home
         self.scratch = scratch
-        self.engine = PyodideEngine(runtimes_dir=home / "runtimes", wheels_dir=home / "cache" / "wheels")
+        caches = caches or home / "cache"
+        self.engine = PyodideEngine(runtimes_dir=home / "runtimes", wheels_dir=caches / "wheels")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.engine.stop()
 
     def write(self, source: str | dict[str, str | bytes]) -> Path:
         """Write a function directory, named by its content, and return it."""
@@ -111,6 +123,13 @@ class House:
 
 
 @pytest.fixture(scope="session")
+def caches(tmp_path_factory):
+    """Where all processes of this run keep images and compiled modules: both are named by all that they depend on."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "caches"
+
+
+@pytest.fixture(scope="session")
 def session_home(tmp_path_factory):
     """The home of this test process: the runtime is laid out once."""
     return tmp_path_factory.mktemp("home")
@@ -123,5 +142,6 @@ def session_store(session_home):
 
 
 @pytest.fixture
-def house(session_store, session_home, tmp_path):
-    return House(session_store, session_home, tmp_path)
+def house(session_store, session_home, tmp_path, caches):
+    with House(session_store, session_home, tmp_path, caches) as house:
+        yield house

@@ -120,24 +120,31 @@ def test_a_function_that_fails_is_verified_and_exits_3(home: Path, tmp_path: Pat
     assert str(tmp_path) not in found["stderr"]
 
 
-def test_an_interrupt_ends_the_workers_and_exits_130(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("phase", "images"), [("making an image: importing the standard library", 1), ("running the function", 2)]
+)
+def test_an_interrupt_ends_the_workers_and_exits_130(tmp_path: Path, phase: str, images: int) -> None:
     function = tmp_path / "function.py"
     function.write_text("def main(data):\n    while True: pass\n")
     home = tmp_path / "home"
+    # A shell starts what it runs in the background with interrupts ignored, and that is inherited.
     process = subprocess.Popen(
-        [sys.executable, "-m", "bacalhau", "run", "python", "--deterministic", str(function)],
+        ["env", "--default-signal=INT", sys.executable, "-m", "bacalhau", "run", "python", str(function)],
         env={**os.environ, "BACALHAU_DIR": str(home)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stderr is not None
-    next(line for line in process.stderr if "running the function" in line)
+    next(line for line in process.stderr if phase in line)
     process.send_signal(signal.SIGINT)
     process.stderr.read()
     process.stderr.close()
     assert process.wait(timeout=60) == 130
     assert workers_of(home) == []
+    # The one that was being made is not finished first, and no part of it is kept.
+    assert len(list(home.glob("images/*/*/state.json"))) == images
+    assert list(home.glob("images/*/.*")) == []
 
 
 def workers_of(home: Path) -> list[str]:

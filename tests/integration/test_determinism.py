@@ -23,8 +23,9 @@ SEEDED_AND_TIMED = {"uuids", "message_ids"}
 
 
 @pytest.fixture(scope="module")
-def probed(session_home, session_store, tmp_path_factory):
-    return House(session_store, session_home, tmp_path_factory.mktemp("scratch"))
+def probed(session_home, session_store, tmp_path_factory, caches):
+    with House(session_store, session_home, tmp_path_factory.mktemp("scratch"), caches) as house:
+        yield house
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,12 @@ NAMES = sorted(path.parent.name for path in FUNCTIONS.glob("*/function.py"))
 pytestmark = pytest.mark.integration
 
 
-def execute(name: str, home: Path) -> tuple[Execution, dict[str, str]]:
+def execute(name: str, home: Path, caches: Path) -> tuple[Execution, dict[str, str]]:
     directory = FUNCTIONS / name
     (data,) = directory.glob("input.*")
-    with SqliteBlockStore(home / "blocks.sqlite") as store:
-        engine = PyodideEngine(runtimes_dir=home / "runtimes", wheels_dir=home / "wheels")
+    with SqliteBlockStore(home / "blocks.sqlite") as store, ExitStack() as stack:
+        engine = PyodideEngine(runtimes_dir=home / "runtimes", wheels_dir=caches / "wheels")
+        stack.callback(engine.stop)
         request = Request(function=directory, data=str(data))
         plan = prepare(request, store=store, cache_dir=home / "cache", engine=engine)
         execution = engine.execute(plan, store)
@@ -43,9 +45,9 @@ def test_there_are_eight() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_output_is_the_expected_one(name: str, tmp_path: Path) -> None:
+def test_output_is_the_expected_one(name: str, tmp_path: Path, caches: Path) -> None:
     file = FUNCTIONS / name / "expected.json"
-    execution, texts = execute(name, tmp_path)
+    execution, texts = execute(name, tmp_path, caches)
     assert execution.exit_code == 0, texts["stderr"]
     found = {"output": cid_text(execution.output)}
     if os.environ.get("BACALHAU_UPDATE_EXPECTED"):

@@ -23,10 +23,9 @@ USES_NUMPY = {
 
 
 @pytest.fixture(scope="module")
-def home(session_home, session_store, tmp_path_factory):
-    house = House(session_store, session_home, tmp_path_factory.mktemp("scratch"))
-    yield house
-    house.engine.stop()
+def home(session_home, session_store, tmp_path_factory, caches):
+    with House(session_store, session_home, tmp_path_factory.mktemp("scratch"), caches) as house:
+        yield house
 
 
 def engine_with(home: House, images_dir) -> PyodideEngine:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,11 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(session_home: Any, session_store: Any, tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(House(session_store, session_home, tmp_path_factory.mktemp("limits")))
+def bench(
+    session_home: Any, session_store: Any, tmp_path_factory: pytest.TempPathFactory, caches: Any
+) -> Iterator[Bench]:
+    with House(session_store, session_home, tmp_path_factory.mktemp("limits"), caches) as house:
+        yield Bench(house)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -29,8 +29,8 @@ def fresh(tmp_path):
     """A house of its own, in which everything that is left can be seen."""
     home, scratch = tmp_path / "home", tmp_path / "scratch"
     home.mkdir()
-    with SqliteBlockStore(home / "blocks.sqlite") as store:
-        yield House(store, home, scratch)
+    with SqliteBlockStore(home / "blocks.sqlite") as store, House(store, home, scratch) as house:
+        yield house
 
 
 def tree(home: Path) -> list[str]:
@@ -164,6 +164,7 @@ def _prepare_and_run(home: str) -> tuple[bytes, str]:
         request = Request(function=root / "function.py", timeout_s=120)
         plan = prepare(request, store=store, cache_dir=root / "cache", engine=engine)
         execution = engine.execute(plan, store)
+        engine.stop()
         return execution.output, execution.state_digest
 
 

@@ -122,9 +122,9 @@ MEMORY = "1Gb"
 
 
 @pytest.fixture(scope="module")
-def here(session_store: Any, session_home: Any, tmp_path_factory: Any) -> Any:
-    house = House(session_store, session_home, tmp_path_factory.mktemp("scratch"))
-    return house.run(SOURCE, memory=MEMORY, timeout_s=300.0)
+def here(session_store: Any, session_home: Any, tmp_path_factory: Any, caches: Any) -> Any:
+    with House(session_store, session_home, tmp_path_factory.mktemp("scratch"), caches) as house:
+        return house.run(SOURCE, memory=MEMORY, timeout_s=300.0)
 
 
 def test_recursion_through_c_ends_in_pythons_own_terms(here: Any) -> None:

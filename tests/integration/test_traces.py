@@ -70,8 +70,9 @@ class Used:
 
 
 @pytest.fixture(scope="module")
-def home(session_home, session_store, tmp_path_factory):
-    return House(session_store, session_home, tmp_path_factory.mktemp("scratch"))
+def home(session_home, session_store, tmp_path_factory, caches):
+    with House(session_store, session_home, tmp_path_factory.mktemp("scratch"), caches) as house:
+        yield house
 
 
 @pytest.fixture(scope="module")

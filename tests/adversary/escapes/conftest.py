@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,24 +16,15 @@ from runtime.node_client import find_node
 from runtime.pyodide_engine import PyodideEngine
 from storage.blocks import BlockStore
 from tests.adversary.escapes.weakened import FLAGS, PIECES, weak_host, weaken
-from tests.integration.conftest import House, session_home, session_store
+from tests.integration.conftest import House, caches, session_home, session_store
 
-__all__ = ["session_home", "session_store"]
-
-
-@pytest.fixture(scope="session")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where all processes of this run keep images and compiled modules: both are named by all that they depend on."""
-    base = tmp_path_factory.getbasetemp()
-    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "caches"
+__all__ = ["caches", "session_home", "session_store"]
 
 
 @pytest.fixture(scope="session")
 def engine(session_home: Path, caches: Path) -> Iterator[PyodideEngine]:
     """The engine of this test process; houses with other jails and hosts share its pool and what it knows."""
-    engine = PyodideEngine(
-        runtimes_dir=session_home / "runtimes", wheels_dir=caches / "wheels", images_dir=caches / "images"
-    )
+    engine = PyodideEngine(runtimes_dir=session_home / "runtimes", wheels_dir=caches / "wheels")
     yield engine
     engine.stop()
 
