@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock as Mutex
 from typing import Final
 
-from runtime.engine import Execution, Plan, Progress, UndeterminedError, silent
+from runtime.engine import Execution, Plan, Progress, silent
 from runtime.engine_host import EngineHost, find_host
 from runtime.frames import Frame
 from runtime.image_cache import ImageCache
@@ -81,7 +81,6 @@ class PyodideEngine:
 
     def stop(self) -> None:
         """End the executions that are under way and refuse later ones; see `runtime.engine.Engine.stop`."""
-        self._known.stop()
         self.pool.close()
 
     def _pool_key(self, plan: Plan, choice: ImageChoice) -> tuple[object, ...]:
@@ -195,7 +194,7 @@ class PyodideEngine:
             cpu_s=cpu_s,
         )
         stack.callback(worker.close)
-        self._known.starting(stack, worker)
+        stack.enter_context(self.pool.ending(worker.stop))
         checked = opened.describe()  # while the process starts
         header = {"type": "open", **checked, "image": described, "preload": preload, "source": source}
         worker.send(Frame(header=header, payload=payload))
@@ -212,31 +211,6 @@ class _Known:
         self._lock = Mutex()
         self._choices: dict[tuple[CID, bool], ImageChoice] = {}
         self._sources: dict[Path, ImageSource] = {}
-        self._processes: list[Worker] = []
-        self._is_stopped = False
-
-    def starting(self, stack: ExitStack, worker: Worker) -> None:
-        """Note a process that runs until the stack is left.
-
-        Raises:
-            UndeterminedError: the engine was stopped.
-        """
-        with self._lock:
-            if self._is_stopped:
-                raise UndeterminedError("the engine was stopped")
-            self._processes.append(worker)
-        stack.callback(self._left, worker)
-
-    def stop(self) -> None:
-        """End all processes; whoever started them cleans up."""
-        with self._lock:
-            self._is_stopped = True
-            for worker in self._processes:
-                worker.end()
-
-    def _left(self, worker: Worker) -> None:
-        with self._lock:
-            self._processes = [other for other in self._processes if other is not worker]
 
     def source(self, directory: Path) -> ImageSource:
         """Return the images in a directory; each is checked once."""
