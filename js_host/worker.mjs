@@ -1,7 +1,8 @@
 // A worker: the program that Node runs. It holds one instance, and makes an image of it or runs tasks in it.
 //
 // Speaks frames (frames.mjs) with its parent over the two descriptors named by its arguments (in, out). Order:
-//   parent: open {…}       worker: phase*
+//   parent: open {…}       worker: phase
+//   parent: equip {…}      worker: phase*
 //   to make an image       worker: image {…}, piece*: state, then memory | unfit {statement, reason}
 //   to run tasks, each:
 //   parent: task {…}       worker: phase* | lookup, list, read* (each answered) | file, piece* | done {…}
@@ -29,19 +30,22 @@ const PIECE_BYTES = 1 << 20;
 const parent = new Parent(Number(processArguments[0]), Number(processArguments[1]));
 const began = hostMilliseconds();
 
-/** Everything that stays the same as long as the worker lives. */
-async function open({ header: start, payload }) {
+/** Everything that stays the same as long as the worker lives: first the runtime, then what it is to work with. */
+async function open({ header: runtime }) {
   const world = new World();
-  const createModule = (await import(start.runtime.glue)).default;
-  const wasm = new WebAssembly.Module(readExactly(start.runtime.wasm.fd, start.runtime.wasm.size, 0));
-  const library = readExactly(start.runtime.stdlib.fd, start.runtime.stdlib.size, 0);
-  const files = new RuntimeFiles(library, start.runtime.guest);
-  const wheels = new WheelTree(start.wheel_members);
-  const source = start.source === null ? null : new SourceTree(start.source);
+  const createModule = (await import(runtime.glue)).default;
+  const wasm = new WebAssembly.Module(readExactly(runtime.wasm.fd, runtime.wasm.size, 0));
+  const library = readExactly(runtime.stdlib.fd, runtime.stdlib.size, 0);
+  const files = new RuntimeFiles(library, runtime.guest);
   lockDown(world.clock, (bytes) => world.glueEntropy.fill(bytes), (text) => parent.send({ type: "log", text }));
 
-  parent.send({ type: "phase", name: start.image === null ? "boot" : "restore" });
-  const instance = await bootInstance({ createModule, wasm, files, world, startsPython: start.image === null });
+  const startsPython = runtime.starts_python;
+  parent.send({ type: "phase", name: startsPython ? "boot" : "restore" });
+  const instance = await bootInstance({ createModule, wasm, files, world, startsPython });
+
+  const { header: start, payload } = parent.receive();
+  const wheels = new WheelTree(start.wheel_members);
+  const source = start.source === null ? null : new SourceTree(start.source);
   const keepers = new Set(start.state_keepers);
   admitOnly(WebAssembly, start.side_modules, (bytes) => {
     const digest = sha256().update(bytes).digest("hex");

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Lock as Mutex
-from typing import Final
+from typing import Any, Final
 
 from runtime.engine import Execution, Plan, Progress, silent
 from runtime.engine_host import EngineHost, find_host
@@ -20,7 +20,7 @@ from runtime.jail import JailReport, Level, at_level, require_strict
 from runtime.jail_probe_client import probe, probe_layers
 from runtime.pool_capacity import PoolCapacity
 from runtime.preload import Statement
-from runtime.prepared_runtime import RuntimeDirectory, open_runtime
+from runtime.prepared_runtime import RuntimeDirectory, find_runtime, open_runtime
 from runtime.source_files import Entry, small_source
 from runtime.warm_worker import WarmWorker
 from runtime.worker_files import WorkerFiles, open_files, place, repair_files
@@ -37,6 +37,9 @@ ENGINE_NAME = "pyodide"
 
 _IDLE_S: Final = 60.0
 """How long a worker waits for the next task of its function."""
+
+_START_S: Final = 300.0
+"""Wall-clock guard of starting a process, until it was handed everything."""
 
 _BUILD_MEMORY: Final = 1 << 30
 """What making an image may take, as js_host/build.mjs has it."""
@@ -120,21 +123,21 @@ class PyodideEngine:
     ) -> WarmWorker:
         """Start a worker for a task's function: from its image, which is made if it is not there."""
         try:
-            return self._start_once(plan, store, jail, choice, progress)
+            return self._start_once(plan, store, jail, choice, progress, checks=False)
         except VerificationError:
             progress("repairing files that were harmed on the disk")
             runtime = open_runtime(plan.function.runtime, store, self.runtimes_dir)
             repair_files(runtime, plan.lock, store, self.wheels_dir)
-            return self._start_once(plan, store, jail, choice, progress)
+            return self._start_once(plan, store, jail, choice, progress, checks=True)
 
     def _start_once(
-        self, plan: Plan, store: BlockStore, jail: JailReport, choice: ImageChoice, progress: Progress
+        self, plan: Plan, store: BlockStore, jail: JailReport, choice: ImageChoice, progress: Progress, *, checks: bool
     ) -> WarmWorker:
-        runtime = open_runtime(plan.function.runtime, store, self.runtimes_dir)
+        runtime = find_runtime(plan.function.runtime, store, self.runtimes_dir)
         memory = plan.input.limits.memory
         builder = partial(self._start_builder, plan, store, jail, runtime)
         with ExitStack() as stack:
-            image = self._source().open(choice, memory, builder, progress)
+            image = self._source().open(choice, memory, builder, progress, checks=checks)
             stack.callback(image.close)
             opened = open_files(stack, runtime, plan.lock, store, self.wheels_dir)
             source = small_source(UnixfsReader(store), plan.function.source)
@@ -178,13 +181,12 @@ class PyodideEngine:
         source: list[Entry] | None = None,
         preload: tuple[Statement, ...] | None = None,
     ) -> Worker:
-        """Start a process and open it; it is ended with the stack."""
-        described, payload, descriptors = None, b"", opened.descriptors.numbers
-        if image is not None:
-            sizes = {"pages_bytes": len(image.page_hashes), "state_bytes": len(image.state_text)}
-            described = {"memory": place(image.memory, image.memory_bytes), **sizes}
-            payload = image.page_hashes + image.state_text
-            descriptors = [*descriptors, image.memory.fileno()]
+        """Start a process and hand it over what it works with; it is ended with the stack.
+
+        What it is handed is checked meanwhile: the runtime while the process starts, the rest while it boots. It is
+        told of nothing that was not checked.
+        """
+        descriptors = opened.descriptors.numbers + ([] if image is None else [image.memory.fileno()])
         worker = start_worker(
             self.host,
             opened.runtime.path,
@@ -195,10 +197,26 @@ class PyodideEngine:
         )
         stack.callback(worker.close)
         stack.enter_context(self.pool.ending(worker.stop))
-        checked = opened.describe()  # while the process starts
-        header = {"type": "open", **checked, "image": described, "preload": preload, "source": source}
-        worker.send(Frame(header=header, payload=payload))
+        with worker.within(_START_S):
+            worker.send(Frame(header={"type": "open", "starts_python": image is None, **opened.describe_runtime()}))
+            handed, payload = _describe(image)
+            handed |= {"type": "equip", "preload": preload, "source": source, **opened.describe_wheels()}
+            worker.send(Frame(header=handed, payload=payload))
         return worker
+
+
+def _describe(image: OpenImage | None) -> tuple[dict[str, Any], bytes]:
+    """Check an image, and return field and payload that tell a worker of it.
+
+    Raises:
+        VerificationError: it was harmed.
+    """
+    if image is None:
+        return {"image": None}, b""
+    image.check()
+    sizes = {"pages_bytes": len(image.page_hashes), "state_bytes": len(image.state_text)}
+    described = {"memory": place(image.memory, image.memory_bytes), **sizes}
+    return {"image": described}, image.page_hashes + image.state_text
 
 
 class _Known:
