@@ -39,15 +39,15 @@ async function open({ header: runtime }) {
   const files = new RuntimeFiles(library, runtime.guest);
   lockDown(world.clock, (bytes) => world.glueEntropy.fill(bytes), (text) => parent.send({ type: "log", text }));
 
-  const startsPython = runtime.starts_python;
+  const { starts_python: startsPython, makes_image: makesImage } = runtime;
   parent.send({ type: "phase", name: startsPython ? "boot" : "restore" });
-  const instance = await bootInstance({ createModule, wasm, files, world, startsPython });
+  const instance = await bootInstance({ createModule, wasm, files, world, startsPython, makesImage });
 
   const { header: start, payload } = parent.receive();
   const wheels = new WheelTree(start.wheel_members);
   const source = start.source === null ? null : new SourceTree(start.source);
   const keepers = new Set(start.state_keepers);
-  admitOnly(WebAssembly, start.side_modules, (bytes) => {
+  const compile = admitOnly(WebAssembly, start.side_modules, (bytes) => {
     const digest = sha256().update(bytes).digest("hex");
     if (keepers.has(digest)) world.keepsState = true;
     return digest;
@@ -55,12 +55,12 @@ async function open({ header: runtime }) {
   const log = new LibraryLog(WebAssembly, world);
   let pristine = null;
   if (start.image === null) prepareGuest(instance, world);
-  else pristine = restore(instance, { files, wheels, world }, start.image, payload);
+  else pristine = restore(instance, { files, wheels, world, compile }, start.image, payload);
   return { start, world, files, wheels, source, instance, log, ...pristine };
 }
 
 /** payload: page hashes of the image, then its state. */
-function restore(instance, { files, wheels, world }, image, payload) {
+function restore(instance, { files, wheels, world, compile }, image, payload) {
   const hashes = payload.slice(0, image.pages_bytes);
   const { instance: state } = JSON.parse(new TextDecoder().decode(payload.subarray(image.pages_bytes)));
   const pristine = new PristineMemory(readBlocks(image.memory.fd, hashes), hashes);
@@ -68,7 +68,8 @@ function restore(instance, { files, wheels, world }, image, payload) {
   mountWheels(instance.Module, wheels, world);
   // Python is sealed already, and the modules of the image run code when they are loaded.
   world.gate.close();
-  restoreImage(instance, state, pristine);
+  // The modules of an image keep no state, or it could not have been made; the parent has checked where they lie.
+  restoreImage(instance, state, pristine, (path) => compile(wheels.whole(path.slice(instance.Module.API.sitePackages.length + 1))));
   return { state, pristine };
 }
 

@@ -198,7 +198,8 @@ class PyodideEngine:
         stack.callback(worker.close)
         stack.enter_context(self.pool.ending(worker.stop))
         with worker.within(_START_S):
-            worker.send(Frame(header={"type": "open", "starts_python": image is None, **opened.describe_runtime()}))
+            kind = {"starts_python": image is None, "makes_image": preload is not None}
+            worker.send(Frame(header={"type": "open", **kind, **opened.describe_runtime()}))
             handed, payload = _describe(image)
             handed |= {"type": "equip", "preload": preload, "source": source, **opened.describe_wheels()}
             worker.send(Frame(header=handed, payload=payload))
