@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -108,7 +108,9 @@ class _Missing:
         self._step(f"fetching from {source.name}")
         with _kept(self._batch):
             if visit_key(root) in self.wanted:
-                self._pull_car(source, root)
+                # A CAR that breaks off may do so for one block; asking for that one tells more.
+                with suppress(UnavailableError):
+                    self._pull_car(source, root)
             self._pull_blocks(source)
 
     def _pull_car(self, source: BlockSource, root: CID) -> None:
