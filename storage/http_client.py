@@ -142,7 +142,7 @@ class HttpClient:
 
     def _is_near(self, url: httpx.URL) -> bool:
         near = url.host == self._host or url.host.endswith(f".{self._host}")
-        return near and (url.scheme == "https" or self._base.startswith("http:"))
+        return near and (url.scheme == "https" or (url.scheme == "http" and self._base.startswith("http:")))
 
     @contextmanager
     def _explained(self, silence_s: float) -> Iterator[None]:

@@ -36,7 +36,18 @@ def content():
     record = make_cid(DAG_CBOR, node)
     store.put(record, node)
     lie = make_cid(RAW, b"the truth")
-    return store, lie, {"root": root, "large": tree["large.bin"].cid, "record": record, "lie": lie, "honest": importer.bytes(b"honest").cid}, large
+    return (
+        store,
+        lie,
+        {
+            "root": root,
+            "large": tree["large.bin"].cid,
+            "record": record,
+            "lie": lie,
+            "honest": importer.bytes(b"honest").cid,
+        },
+        large,
+    )
 
 
 class LyingStore:
