@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from bacalhau.home import Home
 from runtime.file_lock import hold
@@ -21,10 +22,11 @@ def fetch_once(
     Raises:
         UnavailableError, PeerError, VerificationError: as `fetch_dag` does.
     """
-    folder = home.store_path.parent
-    try:
-        with hold(folder / f".fetch-{cid_text(cid)}", lambda: step("another process fetches it: waiting")):
-            return fetch_dag(store, cid, sources, step=step)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UnavailableError(f"cannot be locked: {reason}", where=str(folder), fix="check free space") from error
+    path = home.store_path.parent / f".fetch-{cid_text(cid)}"
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold(path, lambda: step("another process fetches it: waiting")))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise UnavailableError(f"cannot be made: {reason}", where=str(path), fix="check free space") from error
+        return fetch_dag(store, cid, sources, step=step)

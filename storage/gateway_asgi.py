@@ -1,4 +1,4 @@
-"""The trustless gateway as an ASGI application, for any server and any async library; may be mounted in Starlette.
+"""The trustless gateway as an ASGI application, for any ASGI server, on asyncio or trio.
 
 The store is read in threads, a bounded number of them, so that the server's loop never waits for a disk.
 """

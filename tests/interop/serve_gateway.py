@@ -13,7 +13,7 @@ from hypercorn.config import Config
 from hypercorn.trio import serve
 
 from storage import dag_cbor
-from storage.blocks import MemoryBlockStore
+from storage.blocks import ForgetfulBlockStore, MemoryBlockStore
 from storage.cid import DAG_CBOR, RAW, cid_text, make_cid
 from storage.gateway_asgi import GatewayApp
 from storage.unixfs_import import Importer
@@ -36,18 +36,12 @@ def content():
     record = make_cid(DAG_CBOR, node)
     store.put(record, node)
     lie = make_cid(RAW, b"the truth")
-    return (
-        store,
-        lie,
-        {
-            "root": root,
-            "large": tree["large.bin"].cid,
-            "record": record,
-            "lie": lie,
-            "honest": importer.bytes(b"honest").cid,
-        },
-        large,
-    )
+    # Its second block is nowhere: found out when the answer has begun.
+    missing = Importer(ForgetfulBlockStore()).bytes(b"missing")
+    broken = importer.directory({"a": tree["large.bin"], "b": missing}).cid
+    honest = importer.bytes(b"honest").cid
+    cids = {"root": root, "large": tree["large.bin"].cid, "record": record, "lie": lie, "honest": honest}
+    return store, lie, {**cids, "broken": broken}, large
 
 
 class LyingStore:
@@ -68,7 +62,7 @@ async def main():
     store, lie, cids, large = content()
     config = Config()
     config.bind = ["127.0.0.1:0"]
-    config.loglevel = "WARNING"
+    config.loglevel = "CRITICAL"  # an answer that is broken off is an error to the server, and meant here
     async with trio.open_nursery() as nursery:
         bound = await nursery.start(serve, GatewayApp(LyingStore(store, lie)), config)
         facts = {"url": bound[0], "sha256": hashlib.sha256(large).hexdigest(), "size": len(large)}
