@@ -15,7 +15,7 @@ from storage import dag_cbor
 from storage.block_source import BlockAbsentError
 from storage.blocks import MemoryBlockStore
 from storage.car_file import write_car_file
-from storage.cid import DAG_CBOR, RAW, cid_text, make_cid, parse_cid
+from storage.cid import CID, DAG_CBOR, IDENTITY, RAW, cid_text, make_cid, parse_cid
 from storage.dag_fetch import fetch_dag
 from storage.dag_walk import walk
 from storage.errors import PeerError, UnavailableError
@@ -106,7 +106,8 @@ def test_cids_of_version_0_come_too(daemon, client, here):
 
 def test_records_are_pushed_pinned_and_pulled(client, here):
     file = Importer(here).bytes(noise("record", 3_000_000)).cid
-    node = dag_cbor.encode({"output": file, "exit_code": 0})
+    inline = CID(bytes([1, RAW, IDENTITY, 2]) + b"hi")
+    node = dag_cbor.encode({"output": file, "exit_code": 0, "note": inline})
     record = make_cid(DAG_CBOR, node)
     here.put(record, node)
     client.push(record, walk(here, record))
