@@ -13,7 +13,7 @@ import pytest
 
 from storage import dag_cbor
 from storage.block_source import BlockAbsentError
-from storage.blocks import MemoryBlockStore
+from storage.blocks import ForgetfulBlockStore, MemoryBlockStore
 from storage.car_file import write_car_file
 from storage.cid import CID, DAG_CBOR, IDENTITY, RAW, cid_text, make_cid, parse_cid
 from storage.dag_fetch import fetch_dag
@@ -69,6 +69,30 @@ def test_ipfs_add_gives_our_cids(daemon, here, tree):
     assert daemon.ipfs("add", "-r", "-H", "-Q", "--cid-version=1", str(tree)) == cid_text(importer.path(tree).cid)
     for path in sorted(tree.glob("*.bin")):
         assert daemon.ipfs("add", "-Q", str(path)) == cid_text(importer.path(path).cid)
+
+
+def test_ipfs_add_of_ten_thousand_files_gives_our_cid(daemon, tmp_path):
+    for number in range(10_000):
+        folder = tmp_path / "tree" / f"d{number % 37}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"f{number}").write_bytes(noise(f"{number}", number % 3000))
+    ours = cid_text(Importer(ForgetfulBlockStore()).path(tmp_path / "tree").cid)
+    assert daemon.ipfs("add", "-r", "-H", "-Q", "--only-hash", "--cid-version=1", str(tmp_path / "tree")) == ours
+
+
+@pytest.mark.skipif(
+    os.environ.get("BACALHAU_SLOW_TESTS") != "1", reason="hashes 4 GiB twice; set BACALHAU_SLOW_TESTS=1 to run it"
+)
+def test_ipfs_add_of_four_gib_gives_our_cid(daemon, tmp_path):
+    """More than 1,024 chunks, so two levels; the file is sparse, and each chunk begins differently."""
+    with (tmp_path / "big").open("wb") as stream:
+        for number in range(4096):
+            stream.seek(number << 20)
+            stream.write(b"%d" % number)
+        stream.truncate(4 << 30)
+    ours = cid_text(Importer(ForgetfulBlockStore()).path(tmp_path / "big").cid)
+    assert daemon.ipfs("add", "-Q", "--only-hash", "--cid-version=1", str(tmp_path / "big")) == ours
+    (tmp_path / "big").unlink()
 
 
 def test_what_is_pushed_is_pinned_and_read_by_kubo(daemon, client, here, tree):
