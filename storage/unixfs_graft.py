@@ -28,7 +28,7 @@ def graft(store: BlockStore, root: CID, path: str, content: CID) -> CID:
     names = [check_name(name) for name in path.split("/")]
     if len(names) > MAX_DEPTH:
         raise UserError(f"is more than {MAX_DEPTH} directories deep", where=path[:80], fix="mount it at a shorter path")
-    return _grafted(UnixfsReader(store), Importer(store), root, names, _entry(store, content)).cid
+    return _grafted(UnixfsReader(store), Importer(store), root, names, finished_entry(store, content)).cid
 
 
 def _grafted(reader: UnixfsReader, importer: Importer, root: CID | None, names: list[str], content: Entry) -> Entry:
@@ -52,8 +52,13 @@ def _check_directory(reader: UnixfsReader, cid: CID, name: str) -> None:
         raise UserError(problem, where=cid_text(cid), fix="choose a path that leads through directories")
 
 
-def _entry(store: BlockStore, cid: CID) -> Entry:
-    """Return an entry for a DAG that is in the store; the size of all its blocks is its root's word for it."""
+def finished_entry(store: BlockStore, cid: CID) -> Entry:
+    """Return an entry for a DAG that is in the store, to be linked; what it says of sizes is its root's word.
+
+    Raises:
+        UnavailableError: its root block is not here.
+        VerificationError: it is malformed.
+    """
     block = inline_data(cid)
     block = store.get(cid) if block is None else block
     tsize = len(block)
