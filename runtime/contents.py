@@ -115,6 +115,19 @@ def check_not_empty(place: Place, where: str, store: BlockStore) -> None:
         raise UserError("is empty (0 bytes)", where=where, fix=fix)
 
 
+def check_not_around(place: Place, where: str, home: Path) -> None:
+    """Refuse a local directory in which this program keeps its own files: importing it would go on for ever.
+
+    home: a folder of these.
+
+    Raises:
+        UserError: as said.
+    """
+    if isinstance(place, Path) and home.resolve().is_relative_to(place):
+        fix = "give a folder without it, or point BACALHAU_DIR elsewhere"
+        raise UserError(f"holds {home.resolve()}, where blocks are kept", where=where, fix=fix)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentImporter:
     """Brings contents into `store`."""

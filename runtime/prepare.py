@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from runtime import arguments, source_check
-from runtime.contents import Content, ContentImporter, Note, check_not_empty, forget, is_directory, locate
+from runtime.contents import (
+    Content,
+    ContentImporter,
+    Note,
+    check_not_around,
+    check_not_empty,
+    forget,
+    is_directory,
+    locate,
+)
 from runtime.distribution import read_distribution
 from runtime.downloads import Downloads, Report, quiet
 from runtime.engine import Engine, Plan, Progress, silent
@@ -100,6 +109,8 @@ def prepare(
 
     bounds = _url_bounds(request)
     wanted, further = _wanted(request, store)
+    for content in (*further, *([] if wanted is None else [wanted])):
+        check_not_around(content.place, content.where, cache_dir)
     paths = [volume.path for volume in further]
     check_places(paths, data=None if wanted is None else wanted.path, outputs=[output.path for output in outputs])
     # Made before there is content for it, because making it checks every bound.

@@ -70,7 +70,7 @@ class PinnedTransport(httpx.BaseTransport):
             found = self._resolve(host, port)
         except (OSError, UnicodeError) as error:
             raise UnavailableError(
-                "its name cannot be resolved", where=host, fix="check the name and the network"
+                "cannot be resolved to an address", where=host, fix="check the name and the network"
             ) from error
         kinds = {address: why_not_public(address) for address in found}
         allowed = [address for address, kind in kinds.items() if self._allow_private or not kind]

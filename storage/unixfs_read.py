@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import BinaryIO, Final, Literal, TypeAlias
 
 from storage import hamt
@@ -73,8 +74,9 @@ class UnixfsReader:
         node = self._directory(cid)
         links = sorted(self._links(cid, node), key=lambda link: link.name)
         names = [_entry_name(cid, link) for link in links]
-        if len(set(names)) != len(names):
-            raise VerificationError("directory has a name twice", where=cid_text(cid))
+        repeated = next((name for name, after in pairwise(names) if name == after), None)
+        if repeated is not None:
+            raise VerificationError(f"directory has a name twice: {repeated!r}", where=cid_text(cid))
         return iter(list(zip(names, links, strict=True)))
 
     def resolve(self, cid: CID, path: str) -> CID:

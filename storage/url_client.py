@@ -157,7 +157,7 @@ class UrlClient:
         """Open the answer behind all redirects; each hop is checked like the first."""
         url, headers = httpx.URL(wanted.url), {**wanted.headers, **conditions}
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._client.send(self._client.build_request("GET", url, headers=headers), stream=True)
+            response = self._sent(url, headers, wanted.where)
             with contextlib.closing(response):
                 if response.status_code not in _REDIRECTS or "location" not in response.headers:
                     yield response
@@ -165,6 +165,12 @@ class UrlClient:
                 url, headers = _next_hop(url, response.headers["location"], wanted.where), dict(conditions)
         fix = "give the address that it should lead to"
         raise UserError(f"redirects more than {MAX_REDIRECTS} times", where=wanted.where, fix=fix)
+
+    def _sent(self, url: httpx.URL, headers: Mapping[str, str], where: str) -> httpx.Response:
+        try:
+            return self._client.send(self._client.build_request("GET", url, headers=headers), stream=True)
+        except (UserError, UnavailableError) as error:  # of the transport, which knows no more than a host
+            raise type(error)(f"{error.where} {error.problem}", where=where, fix=error.fix) from error
 
     def _take(
         self, response: httpx.Response, body: Body, partial: PartialFile, wanted: Wanted, advance: Advance

@@ -106,7 +106,8 @@ def test_a_cid_that_is_not_here(fresh):
 
 
 def test_a_private_url_is_refused_unless_asked_for(fresh):
-    with pytest.raises(UserError, match=r"127\.0\.0\.1: is not on the public internet: 127\.0\.0\.1 \(loopback\)"):
+    said = r"-i http://127\.0\.0\.1:9/x: 127\.0\.0\.1 is not on the public internet: 127\.0\.0\.1 \(loopback\);"
+    with pytest.raises(UserError, match=said):
         fresh.plan(GOOD, data="http://127.0.0.1:9/x")
 
 

@@ -2,7 +2,15 @@
 
 import pytest
 
-from runtime.contents import Content, ContentImporter, check_not_empty, is_directory, locate, typed_cid
+from runtime.contents import (
+    Content,
+    ContentImporter,
+    check_not_around,
+    check_not_empty,
+    is_directory,
+    locate,
+    typed_cid,
+)
 from storage.blocks import MemoryBlockStore
 from storage.cid import cid_text
 from storage.errors import UserError
@@ -56,6 +64,17 @@ def test_an_empty_file_is_no_input(store, tree):
     empty = locate(f"{cid_text(tree)}/sub/empty", "-i", store)
     with pytest.raises(UserError, match="is empty"):
         check_not_empty(empty, "-i x", store)
+
+
+def test_the_folder_that_blocks_go_to_is_no_input(tmp_path, store):
+    home = tmp_path / "sub" / "home"
+    (home / "cache").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path)
+    for text in (tmp_path, tmp_path / "link", tmp_path / "sub", home):
+        with pytest.raises(UserError, match="where blocks are kept"):
+            check_not_around(locate(str(text), "-v", store), "-v x", home / "cache")
+    (tmp_path / "sub" / "home-2").mkdir()
+    check_not_around(locate(str(tmp_path / "sub" / "home-2"), "-v", store), "-v x", home / "cache")
 
 
 def test_urls_are_only_read(store):

@@ -91,7 +91,7 @@ def test_addresses_of_version_6_are_written_as_urls_want_them():
 
 @pytest.mark.parametrize("error", [OSError("no such name"), UnicodeError("label too long")])
 def test_a_name_that_nobody_knows(error):
-    with pytest.raises(UnavailableError, match=r"a\.example: its name cannot be resolved"):
+    with pytest.raises(UnavailableError, match=r"a\.example: cannot be resolved to an address"):
         get("http://a.example/", Resolver(error), Wire())
 
 
