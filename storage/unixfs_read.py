@@ -51,6 +51,7 @@ class UnixfsReader:
 
     def __init__(self, store: BlockStore) -> None:
         self._loader = NodeLoader(store)
+        self._last_listed: tuple[CID, dict[str, Link]] | None = None
 
     def stat(self, cid: CID) -> Stat:
         """Tell what `cid` is, from its root block alone."""
@@ -147,7 +148,10 @@ class UnixfsReader:
         node = self._directory(cid)
         if node.fs.type is NodeType.SHARD:
             return hamt.find_entry(self._loader.node, cid, name.encode("utf-8"))
-        return next((link for known, link in self.entries(cid) if known == name), None)
+        # Whoever looks for one name mostly looks for the others too: checking all of them each time is quadratic.
+        if self._last_listed is None or self._last_listed[0] != cid:
+            self._last_listed = (cid, dict(self.entries(cid)))
+        return self._last_listed[1].get(name)
 
 
 def _check_wanted(path: str, name: str) -> None:
