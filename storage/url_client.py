@@ -71,11 +71,12 @@ class UrlClient:
 
     def __init__(self, bounds: Bounds, *, resolve: Resolve = resolve_name, below: httpx.BaseTransport | None = None):
         self._bounds = bounds
+        # A proxy connects wherever it likes: only where no address is checked, and httpx finds it by itself.
+        is_plain = bounds.allow_private and below is None and resolve is resolve_name
         pinned = PinnedTransport(allow_private=bounds.allow_private, resolve=resolve, below=below)
         self._client = httpx.Client(
-            transport=pinned,
-            # A proxy connects wherever it likes: only where no address is checked.
-            trust_env=bounds.allow_private,
+            transport=None if is_plain else pinned,
+            trust_env=is_plain,
             timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
             headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "bacalhau"},
         )

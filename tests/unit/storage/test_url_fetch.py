@@ -301,6 +301,14 @@ def test_private_addresses_are_refused_before_anything_is_sent(desk, server):
     assert server.requests == []
 
 
+def test_proxies_are_used_only_where_no_address_is_checked(desk, server, monkeypatch):
+    server.pages["http://data.example/x"] = Page(body=b"by proxy")
+    monkeypatch.setenv("http_proxy", server.url)
+    refused(desk, "http://localhost/x", UserError, "is not on the public internet", private=False)
+    assert server.requests == []
+    assert desk.content(desk.fetch("http://data.example/x")) == b"by proxy"
+
+
 def test_two_threads_fetch_once(tmp_path, server):
     meeting = threading.Barrier(2, timeout=30)
     waiting = threading.Event()
