@@ -194,7 +194,7 @@ def test_a_partial_file_that_was_touched_is_not_believed(desk, server, harm):
     (part,), (mark,) = desk.directory.glob("*.part"), desk.directory.glob("*.json")
     data = bytearray(part.read_bytes())
     if harm == "longer":
-        part.write_bytes(data + bytes(1000))  # as after a power cut
+        part.write_bytes(data + bytes(2 * len(DATA)))  # as after a power cut
     elif harm == "shorter":
         part.write_bytes(data[:-1])
     elif harm == "changed":
@@ -235,6 +235,17 @@ def test_a_range_that_is_another_is_refused(desk, server, headers, said):
     done = next(desk.directory.glob("*.part")).stat().st_size
     server.pages["/a"].headers = {name: value.format(done) for name, value in headers.items()}
     refused(desk, f"{server.url}/a", VerificationError, said)
+
+
+def test_a_range_in_chunks_that_ends_early_is_not_the_rest(desk, server):
+    server.pages["/a"].cut_after = [300_000, 0]
+    refused(desk, f"{server.url}/a", UnavailableError, "kept")
+    done, total = next(desk.directory.glob("*.part")).stat().st_size, len(DATA)
+    headers = {"Content-Range": f"bytes {done}-{total - 1}/{total}"}
+    server.pages["/a"] = Page(body=DATA[:-1000], etag='"1"', chunked=True, headers=headers)
+    desk.fetch(f"{server.url}/a")
+    *_, rest, last_bytes, whole = server.asked("Range")
+    assert (rest, last_bytes, whole) == (f"bytes={done}-", f"bytes={total - 1000}-", None)
 
 
 @pytest.mark.parametrize("length", [len(DATA) + 1, len(DATA) + (1 << 20)])
