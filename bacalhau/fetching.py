@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from bacalhau.home import Home
-from runtime.file_lock import hold
 from storage.block_source import BlockSource
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
 from storage.dag_fetch import Fetched, fetch_dag
 from storage.errors import UnavailableError
+from storage.file_lock import hold
 
 
 def fetch_once(
