@@ -21,6 +21,10 @@ from storage.errors import UnavailableError
 
 _BUSY_TIMEOUT_S: Final = 60.0
 """Longer than any transaction of 16 MiB takes on a slow disk."""
+_LOG_PAGES: Final = 256
+"""The write-ahead log is written back at this length: 8 MiB of pages of 32 KiB."""
+_LITTLE_BYTES: Final = 1 << 20
+"""With less free than this, an input or output error is taken for a full disk: SQLite needs room to read as well."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -53,7 +57,7 @@ def open_database(path: Path, layout: Layout) -> sqlite3.Connection:
         if not path.exists():
             _make(path, layout)
     except OSError as error:
-        raise UnavailableError(f"cannot be made: {error.strerror}", where=str(path), fix=_fix(error)) from error
+        raise UnavailableError(f"cannot be made: {error.strerror}", where=str(path), fix=_fix(error, path)) from error
     connection = connect(path)
     try:
         _check_owner(connection, layout)
@@ -72,6 +76,7 @@ def connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
     except BaseException:
         connection.close()
         raise
@@ -104,7 +109,7 @@ def explained(path: Path, problem: str) -> Iterator[None]:
     except sqlite3.ProgrammingError:
         raise
     except sqlite3.DatabaseError as error:
-        raise UnavailableError(f"{problem}: {error}", where=str(path), fix=_fix(error)) from error
+        raise UnavailableError(f"{problem}: {error}", where=str(path), fix=_fix(error, path)) from error
 
 
 def _make(path: Path, layout: Layout) -> None:
@@ -154,6 +159,18 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _fix(error: sqlite3.DatabaseError | OSError) -> str:
-    full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or getattr(error, "errno", None) in _FULL
-    return "make room on its disk" if full else "move the file away, or point BACALHAU_DIR to another folder"
+def _fix(error: sqlite3.DatabaseError | OSError, path: Path) -> str:
+    code = getattr(error, "sqlite_errorcode", 0)
+    # Extended codes have the family in their low byte.
+    full = code == sqlite3.SQLITE_FULL or (code & 0xFF == sqlite3.SQLITE_IOERR and _free_bytes(path) < _LITTLE_BYTES)
+    if full or getattr(error, "errno", None) in _FULL:
+        return "make room on its disk"
+    return "move the file away, or point BACALHAU_DIR to another folder"
+
+
+def _free_bytes(path: Path) -> int:
+    try:
+        disk = os.statvfs(path.parent)
+    except OSError:
+        return _LITTLE_BYTES
+    return disk.f_bavail * disk.f_frsize
