@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from storage import dag_cbor
 from storage.blocks import MemoryBlockStore
@@ -18,10 +19,14 @@ from storage.cid import CID, DAG_PB, make_cid
 from storage.dag_pb import Link, decode_node, encode_node
 from storage.dag_tar import DagTar
 from storage.errors import BacalhauError, UserError, VerificationError
-from storage.hamt import FANOUT, MURMUR3_X64_64, bitfield_of, hash_name, prefix_of, slot_of
+from storage.hamt import MURMUR3_X64_64, bitfield_of, hash_name, prefix_of, slot_of
 from storage.unixfs_node import NodeType, UnixfsNode, decode_unixfs, encode_unixfs
 from storage.unixfs_read import UnixfsReader
 
+T = TypeVar("T")
+
+_FANOUT = 8
+"""The smallest: few names make deep tries."""
 MOST_BYTES = 1 << 16
 """Read of one file or tar: a few blocks linked often stand for far more."""
 
@@ -94,65 +99,88 @@ class Choices:
         return self._at < len(self._data)
 
 
-def _dag(choices: Choices, node: Callable[[Choices, list[tuple[CID, int]]], bytes]) -> tuple[MemoryBlockStore, CID]:
+def _dag(choices: Choices) -> tuple[MemoryBlockStore, CID]:
     """Make a DAG from the bottom up, with a raw block, an empty directory and a file to begin with."""
     store = MemoryBlockStore()
     made: list[tuple[CID, int]] = []
 
-    def add(codec: int, block: bytes) -> None:
+    def add(codec: int, block: bytes, size: int) -> None:
         cid = make_cid(codec, block)
         store.put(cid, block)
-        made.append((cid, len(block)))
+        made.append((cid, size))
 
-    add(0x55, b"raw")
-    add(DAG_PB, encode_node([], encode_unixfs(UnixfsNode(type=NodeType.DIRECTORY))))
-    add(DAG_PB, encode_node([], encode_unixfs(UnixfsNode(type=NodeType.FILE, data=b"file", filesize=4))))
+    add(0x55, b"raw", 3)
+    add(DAG_PB, encode_node([], encode_unixfs(UnixfsNode(type=NodeType.FILE, data=b"file", filesize=4))), 4)
     for _ in range(24):
         if not choices.more():
             break
-        add(DAG_PB, node(choices, made))
+        add(DAG_PB, *_any_node(choices, made))
     return store, made[-1][0]
 
 
-def _any_node(choices: Choices, made: list[tuple[CID, int]]) -> bytes:
-    kind = NodeType(choices.number(6))
+def _any_node(choices: Choices, made: list[tuple[CID, int]]) -> tuple[bytes, int]:
+    """Make a node over those that are made, and tell what a file node above it should claim of it."""
+    kind = (NodeType.DIRECTORY, NodeType.FILE, *NodeType)[choices.number(8)]
     links, sizes = [], []
     for _ in range(choices.number(5)):
         cid, size = made[-1 - choices.number(len(made))]
-        links.append(Link(cid=cid, name=choices.text(), tsize=size + choices.number(3)))
-        sizes.append(size + choices.number(2))
+        name = _unless(choices, b"" if kind is NodeType.FILE else b"%x" % choices.number(99), choices.text)
+        links.append(Link(cid=cid, name=name, tsize=size))
+        sizes.append(_unless(choices, size, lambda: choices.number(99)))
     data = choices.text() if choices.number(2) else None
-    filesize = (
-        (len(data or b"") + sum(sizes) if choices.number(4) else choices.number(99)) if choices.number(2) else None
-    )
+    filesize = _unless(choices, len(data or b"") + sum(sizes), lambda: choices.number(99))
     node = UnixfsNode(
         type=kind,
         data=data,
         filesize=filesize,
-        blocksizes=tuple(sizes) if choices.number(4) else (),
+        blocksizes=_unless(choices, tuple(sizes), tuple),
         hash_type=MURMUR3_X64_64 if choices.number(2) else None,
         fanout=(None, 8, 256, 1024, 3)[choices.number(5)],
         mode=choices.number(0o10000) if choices.number(2) else None,
     )
-    return encode_node(links, encode_unixfs(node))
+    return encode_node(links, encode_unixfs(node)), filesize
 
 
-def _shard(choices: Choices, made: list[tuple[CID, int]]) -> bytes:
-    """A shard that is nearly right: names in their slots, unless the bytes say otherwise."""
-    depth, slots = choices.number(3), {}
-    for _ in range(choices.number(6)):
-        cid, size = made[-1 - choices.number(len(made))]
-        name = choices.text()
-        index = slot_of(hash_name(name), depth) if choices.number(8) else choices.number(FANOUT)
-        slots[index] = Link(cid=cid, name=prefix_of(index) + name, tsize=size)
-    bits = bitfield_of(sorted(slots)) if choices.number(8) else choices.text()
-    node = UnixfsNode(type=NodeType.SHARD, data=bits, hash_type=MURMUR3_X64_64, fanout=FANOUT)
-    return encode_node(list(slots.values()), encode_unixfs(node))
+def _trie(choices: Choices, store: MemoryBlockStore, names: list[bytes], depth: int) -> Link:
+    """Make a directory of shards that is right, unless the bytes say otherwise."""
+    slots: dict[int, list[bytes]] = {}
+    for name in names:
+        slots.setdefault(slot_of(hash_name(name), depth, _FANOUT), []).append(name)
+    links = []
+    for index, inside in slots.items():
+        prefix = prefix_of(_unless(choices, index, lambda: choices.number(_FANOUT)), _FANOUT)
+        if len(inside) > 1 and depth < 20:
+            below = _trie(choices, store, inside, depth + 1)
+            links.append(Link(cid=below.cid, name=prefix, tsize=below.tsize))
+        else:
+            name = _unless(choices, inside[0], choices.text)
+            links.append(Link(cid=make_cid(0x55, name), name=prefix + name, tsize=len(name)))
+            store.put(make_cid(0x55, name), name)
+    node = UnixfsNode(
+        type=NodeType.SHARD,
+        data=_unless(choices, bitfield_of(sorted(slots)), choices.text),
+        hash_type=MURMUR3_X64_64,
+        fanout=_unless(choices, _FANOUT, lambda: choices.number(2048)),
+    )
+    block = encode_node(_unless(choices, links, lambda: links[1:]), encode_unixfs(node))
+    store.put(make_cid(DAG_PB, block), block)
+    return Link(cid=make_cid(DAG_PB, block), tsize=len(block))
+
+
+def _unless(choices: Choices, right: T, wrong: Callable[[], T]) -> T:
+    """Return what is right, or one time in 64 something else."""
+    return wrong() if choices.number(64) == 63 else right
+
+
+def _sharded(choices: Choices) -> tuple[MemoryBlockStore, CID]:
+    store = MemoryBlockStore()
+    names = {b"%x" % choices.number(1 << 16) for _ in range(choices.number(60))}
+    return store, _trie(choices, store, sorted(names), 0).cid
 
 
 def hamt(data: bytes) -> None:
     """A directory of shards: listing and looking up agree."""
-    store, root = _dag(Choices(data), _shard)
+    store, root = _sharded(Choices(data))
     reader = UnixfsReader(store)
     try:
         entries = list(reader.entries(root))
@@ -165,7 +193,7 @@ def hamt(data: bytes) -> None:
 
 def dag(data: bytes) -> None:
     """Files and directories of any nodes: what can be listed and read."""
-    store, root = _dag(Choices(data), _any_node)
+    store, root = _dag(Choices(data))
     reader = UnixfsReader(store)
     try:
         stat = reader.stat(root)
@@ -184,7 +212,7 @@ def dag(data: bytes) -> None:
 def tar(data: bytes) -> None:
     """A directory of any nodes as a tar: as long as it says, and what tarfile reads is what the reader reads."""
     choices = Choices(data)
-    store, root = _dag(choices, _shard if choices.number(2) else _any_node)
+    store, root = _sharded(choices) if choices.number(2) else _dag(choices)
     reader = UnixfsReader(store)
     try:
         with DagTar(reader, root) as stream:
