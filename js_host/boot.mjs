@@ -5,6 +5,7 @@
 
 import { installDevices } from "./devices.mjs";
 import { layRuntimeFiles, tameFileSystem } from "./file_system.mjs";
+import { symbolsOf } from "./image.mjs";
 import { replaceImports } from "./imports.mjs";
 import { FuelMeter } from "./instrument/meter.mjs";
 import { HIDDEN_GLOBAL, HIDDEN_TABLE } from "./instrument/hidden_state.mjs";
@@ -33,6 +34,7 @@ const RUNTIME_ENVIRONMENT = Object.freeze({
  * @property {Record<string, unknown[]>} references what those tables held when the image was restored
  * @property {TableWatch} table the shared table of functions
  * @property {number} firstSlots its length in every process that has come as far as this
+ * @property {Map<string, [number, boolean]>} [firstSymbols] the loader's symbols there; only where an image is made
  * @property {Array<[number, string, string]>} slots those that an image has set, see `nameSlots`; empty without
  */
 
@@ -45,9 +47,10 @@ const RUNTIME_ENVIRONMENT = Object.freeze({
  * @param {import("./runtime_files.mjs").RuntimeFiles} parts.files
  * @param {import("./world.mjs").World} parts.world
  * @param {boolean} parts.startsPython
+ * @param {boolean} parts.makesImage
  * @returns {Promise<Instance>}
  */
-export async function bootInstance({ createModule, wasm, files, world, startsPython }) {
+export async function bootInstance({ createModule, wasm, files, world, startsPython, makesImage }) {
   const errorMarker = Symbol("error marker");
   const instance = { slots: [] };
   const Module = {
@@ -84,6 +87,7 @@ export async function bootInstance({ createModule, wasm, files, world, startsPyt
     onRuntimeInitialized() {
       instance.table.begin();
       instance.firstSlots = instance.table.length;
+      if (makesImage) instance.firstSymbols = symbolsOf(Module);
     },
     instantiateWasm(imports, receive) {
       imports.env.Jsv_GetError_import = () => errorMarker;

@@ -30,7 +30,7 @@ export class NotImageable extends Error {
  */
 export function captureState(instance, log) {
   const { Module, globals, tables, table } = instance;
-  const { FS, GOT } = Module;
+  const { FS } = Module;
   const open = FS.streams.filter(Boolean).map(({ fd }) => fd);
   if (open.join() !== "0,1,2") throw new NotImageable("leaves files open");
   makeRoom(instance);
@@ -43,10 +43,20 @@ export function captureState(instance, log) {
     table: {
       start: instance.firstSlots, length: table.length, free: [...Module.freeTableIndexes], slots: nameSlots(instance),
     },
-    symbols: Object.entries(GOT).map(([name, { value, required }]) => [name, value, required === true]),
+    symbols: { start: instance.firstSymbols.size, changed: changedSymbols(instance) },
     libraries,
     files: writtenFiles(Module),
   };
+}
+
+/** Addresses that the loader has given to symbols so far, and whether they must be there, by name. */
+export const symbolsOf = ({ GOT }) =>
+  new Map(Object.entries(GOT).map(([name, { value, required }]) => [name, [value, required === true]]));
+
+/** [name, value, required] of those that are not as in every process that has come as far as `bootInstance`. */
+function changedSymbols({ Module, firstSymbols }) {
+  return [...symbolsOf(Module)].filter(([name, now]) => firstSymbols.get(name)?.join() !== now.join())
+    .map(([name, now]) => [name, ...now]);
 }
 
 /** Let memory grow until there is room beyond what is used. */
@@ -104,8 +114,9 @@ function nameSlots({ Module, imports, exports, table, slots }) {
  * @param {import("./boot.mjs").Instance} instance
  * @param {object} state
  * @param {import("./pristine.mjs").PristineMemory} pristine the image's memory
+ * @param {(path: string) => WebAssembly.Module} compile a side module
  */
-export function restoreImage(instance, state, pristine) {
+export function restoreImage(instance, state, pristine, compile) {
   const { Module, globals, tables, table } = instance;
   if (instance.firstSlots !== state.table.start) {
     throw new Error(`the table begins with ${instance.firstSlots} slots, not ${state.table.start}`);
@@ -113,7 +124,7 @@ export function restoreImage(instance, state, pristine) {
   if (pristine.length !== state.memory_bytes) throw new Error("the image's memory is not as large as its state says");
   if (!Module.growMemory(state.memory_bytes)) throw new Error("the host has no memory left for the image");
   restoreSymbols(Module, state.symbols);
-  loadLibraries(instance, state.libraries);
+  loadLibraries(instance, state.libraries, compile);
   table.growTo(state.table.length);
   for (const [slot, path, symbol] of state.table.slots) {
     Module.setWasmTableEntry(slot, functionOf(instance, path, symbol));
@@ -130,8 +141,10 @@ export function restoreImage(instance, state, pristine) {
 
 const contentOf = (table) => Array.from({ length: table.length }, (_, i) => table.get(i));
 
-function restoreSymbols({ GOT }, symbols) {
-  for (const [name, value, required] of symbols) {
+function restoreSymbols({ GOT }, { start, changed }) {
+  const found = Object.keys(GOT).length;
+  if (found !== start) throw new Error(`the loader knows ${found} symbols, not ${start}`);
+  for (const [name, value, required] of changed) {
     GOT[name] ??= new WebAssembly.Global({ value: "i32", mutable: true }, value);
     GOT[name].value = value;
     if (required) GOT[name].required = true;

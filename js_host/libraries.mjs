@@ -50,16 +50,17 @@ const countText = ({ refcount }) => (refcount === Infinity ? "never unloaded" : 
 const countOf = (text) => (text === "never unloaded" ? Infinity : text);
 
 /**
- * Load recorded modules into an instance in which none is loaded. Their files are mounted.
+ * Load recorded modules into an instance in which none is loaded.
  *
  * @param {import("./boot.mjs").Instance} instance
  * @param {object[]} libraries as `LibraryLog.describe` gives them
+ * @param {(path: string) => WebAssembly.Module} compile
  */
-export function loadLibraries({ Module, imports, table }, libraries) {
-  const { FS, LDSO, GOT } = Module;
+export function loadLibraries({ Module, imports, table }, libraries, compile) {
+  const { LDSO, GOT } = Module;
   const scopes = new Map();
   for (const { path, group, memoryBase, tableBase, handles, global, refcount } of libraries) {
-    const module = new WebAssembly.Module(FS.readFile(path));
+    const module = compile(path);
     const { tableSize, neededDynlibs } = Module.getDylinkMetadata(module);
     if (tableSize) table.growTo(tableBase + tableSize);
     if (!scopes.has(group)) scopes.set(group, Object.create(null));

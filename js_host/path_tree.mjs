@@ -31,6 +31,11 @@ export class PathTree {
     for (const child of directory.children.values()) if (child.children) this.sort(child);
   }
 
+  /** The entry at a path that is relative to the root; undefined if there is none. */
+  find(path) {
+    return path.split("/").reduce((directory, name) => directory?.children?.get(name), this.root);
+  }
+
   lookup(directory, name) {
     const handle = directory.children.get(name);
     if (handle === undefined) return null;

@@ -4,7 +4,7 @@
 // the digest, copied back, and compared again; pages that were equal have not been touched since. So when `reset` is
 // done, the whole memory has been compared equal, byte by byte, at the price of little more than one pass.
 
-import { readExactly, sameBytes, sha256Of } from "./host.mjs";
+import { readExactly, sameBytes, writeSha256 } from "./host.mjs";
 import { digestOfPages, HASH_BYTES, PAGE_BYTES, pageOf } from "./state_digest.mjs";
 
 /** Compared at once, since most of memory has not changed; 64 KiB, what memory grows by. */
@@ -22,8 +22,7 @@ const NO_BLOCK = new Uint8Array(BLOCK_BYTES);
  */
 export function readBlocks(fd, hashes) {
   const empty = new Uint8Array(HASH_BYTES * PAGES_OF_BLOCK);
-  const emptyHash = sha256Of(pageOf(NO_BLOCK, 0));
-  for (let at = 0; at < empty.length; at += HASH_BYTES) empty.set(emptyHash, at);
+  for (let at = 0; at < empty.length; at += HASH_BYTES) writeSha256(pageOf(NO_BLOCK, 0), empty, at);
   const count = hashes.length / empty.length;
   const isEmpty = (i) => sameBytes(hashes.subarray(i * empty.length, (i + 1) * empty.length), empty);
   const blocks = [];
@@ -89,7 +88,7 @@ export class PristineMemory {
   digest(memory, changed) {
     const hashes = new Uint8Array((memory.length / PAGE_BYTES) * HASH_BYTES);
     hashes.set(this.#hashes);
-    for (const number of changed) hashes.set(sha256Of(pageOf(memory, number)), number * HASH_BYTES);
+    for (const number of changed) writeSha256(pageOf(memory, number), hashes, number * HASH_BYTES);
     return digestOfPages(hashes);
   }
 

@@ -6,7 +6,7 @@
 // Two levels, so that a worker which knows its image's page hashes needs to hash only the pages that changed. A task
 // changes little of many places: reference counts, here and there. So the pages are small.
 
-import { sha256, sha256Of } from "./host.mjs";
+import { sha256, writeSha256 } from "./host.mjs";
 
 export const PAGE_BYTES = 4096;
 export const HASH_BYTES = 32;
@@ -21,7 +21,7 @@ export function pageHashes(memory) {
   const pages = memory.length / PAGE_BYTES;
   const hashes = new Uint8Array(pages * HASH_BYTES);
   for (let page = 0; page < pages; page++) {
-    hashes.set(sha256Of(pageOf(memory, page)), page * HASH_BYTES);
+    writeSha256(pageOf(memory, page), hashes, page * HASH_BYTES);
   }
   return hashes;
 }

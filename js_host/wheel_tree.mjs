@@ -24,6 +24,11 @@ export class WheelTree extends PathTree {
     this.sort();
   }
 
+  /** All bytes of a file that is read once, by its path in site-packages. */
+  whole(path) {
+    return load(this.find(path));
+  }
+
   read(file, position, length) {
     return this.#contents(file).subarray(position, position + length);
   }

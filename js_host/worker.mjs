@@ -1,7 +1,8 @@
 // A worker: the program that Node runs. It holds one instance, and makes an image of it or runs tasks in it.
 //
 // Speaks frames (frames.mjs) with its parent over the two descriptors named by its arguments (in, out). Order:
-//   parent: open {…}       worker: phase*
+//   parent: open {…}       worker: phase
+//   parent: equip {…}      worker: phase*
 //   to make an image       worker: image {…}, piece*: state, then memory | unfit {statement, reason}
 //   to run tasks, each:
 //   parent: task {…}       worker: phase* | lookup, list, read* (each answered) | file, piece* | done {…}
@@ -29,21 +30,24 @@ const PIECE_BYTES = 1 << 20;
 const parent = new Parent(Number(processArguments[0]), Number(processArguments[1]));
 const began = hostMilliseconds();
 
-/** Everything that stays the same as long as the worker lives. */
-async function open({ header: start, payload }) {
+/** Everything that stays the same as long as the worker lives: first the runtime, then what it is to work with. */
+async function open({ header: runtime }) {
   const world = new World();
-  const createModule = (await import(start.runtime.glue)).default;
-  const wasm = new WebAssembly.Module(readExactly(start.runtime.wasm.fd, start.runtime.wasm.size, 0));
-  const library = readExactly(start.runtime.stdlib.fd, start.runtime.stdlib.size, 0);
-  const files = new RuntimeFiles(library, start.runtime.guest);
-  const wheels = new WheelTree(start.wheel_members);
-  const source = start.source === null ? null : new SourceTree(start.source);
+  const createModule = (await import(runtime.glue)).default;
+  const wasm = new WebAssembly.Module(readExactly(runtime.wasm.fd, runtime.wasm.size, 0));
+  const library = readExactly(runtime.stdlib.fd, runtime.stdlib.size, 0);
+  const files = new RuntimeFiles(library, runtime.guest);
   lockDown(world.clock, (bytes) => world.glueEntropy.fill(bytes), (text) => parent.send({ type: "log", text }));
 
-  parent.send({ type: "phase", name: start.image === null ? "boot" : "restore" });
-  const instance = await bootInstance({ createModule, wasm, files, world, startsPython: start.image === null });
+  const { starts_python: startsPython, makes_image: makesImage } = runtime;
+  parent.send({ type: "phase", name: startsPython ? "boot" : "restore" });
+  const instance = await bootInstance({ createModule, wasm, files, world, startsPython, makesImage });
+
+  const { header: start, payload } = parent.receive();
+  const wheels = new WheelTree(start.wheel_members);
+  const source = start.source === null ? null : new SourceTree(start.source);
   const keepers = new Set(start.state_keepers);
-  admitOnly(WebAssembly, start.side_modules, (bytes) => {
+  const compile = admitOnly(WebAssembly, start.side_modules, (bytes) => {
     const digest = sha256().update(bytes).digest("hex");
     if (keepers.has(digest)) world.keepsState = true;
     return digest;
@@ -51,12 +55,12 @@ async function open({ header: start, payload }) {
   const log = new LibraryLog(WebAssembly, world);
   let pristine = null;
   if (start.image === null) prepareGuest(instance, world);
-  else pristine = restore(instance, { files, wheels, world }, start.image, payload);
+  else pristine = restore(instance, { files, wheels, world, compile }, start.image, payload);
   return { start, world, files, wheels, source, instance, log, ...pristine };
 }
 
 /** payload: page hashes of the image, then its state. */
-function restore(instance, { files, wheels, world }, image, payload) {
+function restore(instance, { files, wheels, world, compile }, image, payload) {
   const hashes = payload.slice(0, image.pages_bytes);
   const { instance: state } = JSON.parse(new TextDecoder().decode(payload.subarray(image.pages_bytes)));
   const pristine = new PristineMemory(readBlocks(image.memory.fd, hashes), hashes);
@@ -64,7 +68,8 @@ function restore(instance, { files, wheels, world }, image, payload) {
   mountWheels(instance.Module, wheels, world);
   // Python is sealed already, and the modules of the image run code when they are loaded.
   world.gate.close();
-  restoreImage(instance, state, pristine);
+  // The modules of an image keep no state, or it could not have been made; the parent has checked where they lie.
+  restoreImage(instance, state, pristine, (path) => compile(wheels.whole(path.slice(instance.Module.API.sitePackages.length + 1))));
   return { state, pristine };
 }
 

@@ -23,6 +23,12 @@ NODE_FLAGS: Final = (
 )
 """What every Node of ours is started with, workers and the rewriter."""
 
+_WORKER_FLAGS: Final = (
+    "--wasm-lazy-validation",  # of functions when they are first called: modules are checked by their hashes
+    "--min-semi-space-size=32",  # MB: starting leaves little that is garbage
+)
+"""What Node workers are started with besides, to start sooner."""
+
 _BUN_FLAGS: Final = ("--no-install", "--no-addons", "--no-env-file")
 
 _BUN_ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -47,7 +53,7 @@ def engine_flags(name: str, runtime_dir: Path, stack_bytes: int) -> list[str]:
     if name == "bun":
         return [*_BUN_FLAGS]
     stack = f"--stack-size={int(stack_bytes / 1024 * _STACK_SHARE)}"
-    return [*NODE_FLAGS, f"--allow-fs-read={runtime_dir}", stack]
+    return [*NODE_FLAGS, *_WORKER_FLAGS, f"--allow-fs-read={runtime_dir}", stack]
 
 
 def engine_environment(name: str, stack_bytes: int) -> dict[str, str]:

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from runtime import file_lock
 from runtime.engine import Progress, silent
 from runtime.image_entry import MEMORY, CheckedFiles, OpenImage, finish_entry, mark_used, open_entry
 from runtime.image_model import ImageKey
@@ -31,6 +30,7 @@ from runtime.image_shelf import (
 )
 from runtime.image_transfer import copy_memory, load_image, read_state, store_image
 from runtime.prepared_runtime import unwritable
+from storage import file_lock
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
 from storage.errors import UnavailableError, VerificationError
@@ -60,8 +60,11 @@ class ImageCache:
         """
         return self._open_if_whole(key.name)
 
-    def open_or_make(self, key: ImageKey, make: Make, progress: Progress = silent) -> OpenImage:
+    def open_or_make(self, key: ImageKey, make: Make, progress: Progress = silent, *, checks: bool = True) -> OpenImage:
         """Return the image of a key, made if it is not here; while another process makes it, wait for that.
+
+        checks: without, whether an image that is here is whole is left to the caller (`OpenImage.check`). With it one
+        that was harmed is replaced.
 
         What `make` raises goes to the caller, and nothing is left behind.
 
@@ -69,6 +72,11 @@ class ImageCache:
             UnavailableError: there is no room for it, or the directory cannot be written.
             ValueError: what `make` wrote is not made of pages of 64 KiB, or its state is not JSON.
         """
+        if not checks:
+            with contextlib.suppress(VerificationError):
+                opened = self._open(key.name)
+                if opened is not None:
+                    return opened
         return self._obtain(key, make, progress)
 
     def fetch(self, key: ImageKey, cid: CID, source: BlockStore, progress: Progress = silent) -> OpenImage:
@@ -133,9 +141,19 @@ class ImageCache:
 
     def _open_if_whole(self, name: str, place: Path | None = None) -> OpenImage | None:
         try:
-            return self._open(name, place)
+            return self._open_whole(name, place)
         except VerificationError:
             return None
+
+    def _open_whole(self, name: str, place: Path | None = None) -> OpenImage | None:
+        opened = self._open(name, place)
+        if opened is not None:
+            try:
+                opened.check()
+            except BaseException:
+                opened.close()
+                raise
+        return opened
 
     def _open(self, name: str, place: Path | None = None) -> OpenImage | None:
         place = place or self._directory / name
@@ -167,7 +185,7 @@ class ImageCache:
 
     def _open_or_discard(self, name: str, progress: Progress) -> OpenImage | None:
         try:
-            return self._open(name)
+            return self._open_whole(name)
         except VerificationError:
             progress("an image on the disk was harmed: replacing it")
         with _writing(self._directory):

@@ -1,4 +1,4 @@
-"""One image as a directory: written once, checked whenever it is opened.
+"""One image as a directory: written once, checked whenever it is used.
 
     memory      the linear memory
     pages       sha-256 of each of its pages of 4 KiB, one after the other
@@ -14,13 +14,12 @@ import contextlib
 import errno
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self, TypeAlias
 
-from runtime import file_lock
 from runtime.image_model import (
     MAX_STATE_BYTES,
     Image,
@@ -31,7 +30,7 @@ from runtime.image_model import (
     memory_problem,
 )
 from runtime.image_pages import BLOCK_BYTES, HASH_BYTES, STATE_PAGE_BYTES, hash_parts
-from storage import dag_cbor
+from storage import dag_cbor, file_lock
 from storage.blocks import ForgetfulBlockStore
 from storage.cid import CID
 from storage.errors import UnavailableError, VerificationError
@@ -52,7 +51,7 @@ CheckedFiles: TypeAlias = dict[str, tuple[Stamp, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OpenImage:
-    """An image that was checked. The caller closes it; as long as it is open it is not evicted."""
+    """An image, checked but for its memory. The caller closes it; as long as it is open it is not evicted."""
 
     cid: CID
     image: Image
@@ -64,6 +63,8 @@ class OpenImage:
     memory_bytes: int
     page_hashes: bytes
     """sha-256 of each page of 4 KiB, one after the other."""
+    check: Callable[[], None]
+    """Hash the memory, unless this process has; raises VerificationError if it was harmed. Until then trust nothing."""
 
     def close(self) -> None:
         """Let it go."""
@@ -118,7 +119,7 @@ def finish_entry(place: Path, key: ImageKey, state: Mapping[str, Any], checked: 
 def open_entry(place: Path, name: str, checked: CheckedFiles) -> OpenImage | None:
     """Open the image at `place`, or return None if there is none.
 
-    name: of its key. checked: skips the hashing of a memory that is as it was when this process last hashed it.
+    name: of its key. checked: `OpenImage.check` skips a memory that is as it was when this process last hashed it.
 
     Raises:
         VerificationError: it was harmed.
@@ -133,7 +134,7 @@ def open_entry(place: Path, name: str, checked: CheckedFiles) -> OpenImage | Non
     try:
         file_lock.share(memory)
         # Between opening and locking it may have been evicted; then its other files are gone, or those of a newer one.
-        opened = _check(place, name, memory, checked) if file_lock.is_at(place / MEMORY, memory.fileno()) else None
+        opened = _read_entry(place, name, memory, checked) if file_lock.is_at(place / MEMORY, memory.fileno()) else None
     except OSError as error:
         memory.close()
         raise _unreadable(place, error) from error
@@ -169,7 +170,7 @@ def last_used_ns(place: Path) -> int:
         return 0
 
 
-def _check(place: Path, name: str, memory: BinaryIO, checked: CheckedFiles) -> OpenImage:
+def _read_entry(place: Path, name: str, memory: BinaryIO, checked: CheckedFiles) -> OpenImage:
     manifest = read_manifest(place)
     image = manifest.image
     _demand(image.cid == manifest.cid and image.key_name == name, place / MANIFEST)
@@ -179,9 +180,12 @@ def _check(place: Path, name: str, memory: BinaryIO, checked: CheckedFiles) -> O
     _demand(stamp[2] == manifest.memory_bytes and not memory_problem(stamp[2]), place / MEMORY)
     hashes = _read(place / PAGES, manifest.memory_bytes // STATE_PAGE_BYTES * HASH_BYTES)
     _demand(hashlib.sha256(hashes).hexdigest() == manifest.pages_sha256, place / PAGES)
-    if checked.get(name) != (stamp, manifest.blocks_sha256):
-        _demand(_digest_of_blocks(memory, manifest.memory_bytes) == manifest.blocks_sha256, place / MEMORY)
-        checked[name] = stamp, manifest.blocks_sha256
+
+    def check() -> None:
+        if checked.get(name) != (stamp, manifest.blocks_sha256):
+            _demand(_digest_of_blocks(memory, manifest.memory_bytes) == manifest.blocks_sha256, place / MEMORY)
+            checked[name] = stamp, manifest.blocks_sha256
+
     return OpenImage(
         cid=manifest.cid,
         image=image,
@@ -190,6 +194,7 @@ def _check(place: Path, name: str, memory: BinaryIO, checked: CheckedFiles) -> O
         memory=memory,
         memory_bytes=manifest.memory_bytes,
         page_hashes=hashes,
+        check=check,
     )
 
 

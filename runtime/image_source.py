@@ -79,19 +79,29 @@ class ImageSource:
 
     cache: ImageCache
 
-    def open(self, choice: ImageChoice, memory_bytes: int, start: StartBuilder, progress: Progress) -> OpenImage:
+    def open(
+        self, choice: ImageChoice, memory_bytes: int, start: StartBuilder, progress: Progress, *, checks: bool
+    ) -> OpenImage:
         """Return the first image of a choice that fits. The caller closes it.
 
-        memory_bytes: the task's limit.
+        memory_bytes: the task's limit; checks: see `ImageCache.open_or_make`.
         """
         for place, key in enumerate(choice.keys[:-1]):
-            image = self._open(key, choice.keys[place + 1 :], start, progress)
+            image = self._open(key, choice.keys[place + 1 :], start, progress, checks=checks)
             if choice.local.isdisjoint(image.state["imported"]) and image.memory_bytes <= memory_bytes:
                 return image
             image.close()
-        return self._open(choice.keys[-1], (), start, progress)
+        return self._open(choice.keys[-1], (), start, progress, checks=checks)
 
-    def _open(self, key: ImageKey, below: tuple[ImageKey, ...], start: StartBuilder, progress: Progress) -> OpenImage:
+    def _open(
+        self,
+        key: ImageKey,
+        below: tuple[ImageKey, ...],
+        start: StartBuilder,
+        progress: Progress,
+        *,
+        checks: bool = True,
+    ) -> OpenImage:
         """Open an image, made from the images below it where it is not there."""
 
         def make(memory: BinaryIO) -> dict[str, Any]:
@@ -101,7 +111,7 @@ class ImageSource:
                     stack.callback(base.close)
                 return _make(key, base, start, memory, progress)
 
-        return self.cache.open_or_make(key, make, progress)
+        return self.cache.open_or_make(key, make, progress, checks=checks)
 
 
 def _make(

@@ -25,13 +25,23 @@ from verifier.model import Runtime, RuntimeFile, load_node, store_node
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeDirectory:
-    """A runtime laid out on disk; every file was checked against the manifest when this was made."""
+    """A runtime laid out on disk."""
 
     cid: CID
     path: Path
     profile: str
     guest_modules: tuple[str, ...]
     """File names of the Python modules that are placed inside Pyodide; below `guest/`."""
+    manifest: Runtime
+
+    def check(self) -> None:
+        """Check every file against the manifest.
+
+        Raises:
+            VerificationError: one is not what the manifest says.
+        """
+        for file in self.manifest.files:
+            _check_file(self.path, file)
 
 
 def make_runtime(pyodide_package: Path, store: BlockStore) -> CID:
@@ -55,11 +65,23 @@ def _sources(pyodide_package: Path) -> Iterator[tuple[str, Path]]:
 
 
 def open_runtime(cid: CID, store: BlockStore, runtimes_dir: Path) -> RuntimeDirectory:
-    """Lay out a runtime below `runtimes_dir`, or check the one that is there, and return it.
+    """Lay out a runtime below `runtimes_dir`, or take the one that is there, and check and return it.
 
     Raises:
         UnavailableError: blocks of the runtime are not in the store, or there is no room for its files.
         VerificationError: a block, or a file on disk, is not what the manifest says.
+    """
+    runtime = find_runtime(cid, store, runtimes_dir)
+    runtime.check()
+    return runtime
+
+
+def find_runtime(cid: CID, store: BlockStore, runtimes_dir: Path) -> RuntimeDirectory:
+    """Lay out a runtime below `runtimes_dir`, or take the one that is there; `RuntimeDirectory.check` is to follow.
+
+    Raises:
+        UnavailableError: blocks of the runtime are not in the store, or there is no room for its files.
+        VerificationError: a block is not what its CID says.
     """
     manifest = load_node(store, cid, Runtime)
     target = runtimes_dir / cid_text(cid)
@@ -68,10 +90,8 @@ def open_runtime(cid: CID, store: BlockStore, runtimes_dir: Path) -> RuntimeDire
             _lay_out(manifest, store, target)
         except OSError as error:
             raise unwritable(runtimes_dir, error) from error
-    for file in manifest.files:
-        _check_file(target, file)
     guest = tuple(file.path.removeprefix("guest/") for file in manifest.files if file.path.startswith("guest/"))
-    return RuntimeDirectory(cid=cid, path=target, profile=manifest.profile, guest_modules=guest)
+    return RuntimeDirectory(cid=cid, path=target, profile=manifest.profile, guest_modules=guest, manifest=manifest)
 
 
 def _lay_out(manifest: Runtime, store: BlockStore, target: Path) -> None:

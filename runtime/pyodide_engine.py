@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Lock as Mutex
-from typing import Final
+from typing import Any, Final
 
-from runtime.engine import Execution, Plan, Progress, UndeterminedError, silent
+from runtime.engine import Execution, Plan, Progress, silent
 from runtime.engine_host import EngineHost, find_host
 from runtime.frames import Frame
 from runtime.image_cache import ImageCache
@@ -20,7 +20,7 @@ from runtime.jail import JailReport, Level, at_level, require_strict
 from runtime.jail_probe_client import probe, probe_layers
 from runtime.pool_capacity import PoolCapacity
 from runtime.preload import Statement
-from runtime.prepared_runtime import RuntimeDirectory, open_runtime
+from runtime.prepared_runtime import RuntimeDirectory, find_runtime, open_runtime
 from runtime.source_files import Entry, small_source
 from runtime.warm_worker import WarmWorker
 from runtime.worker_files import WorkerFiles, open_files, place, repair_files
@@ -37,6 +37,9 @@ ENGINE_NAME = "pyodide"
 
 _IDLE_S: Final = 60.0
 """How long a worker waits for the next task of its function."""
+
+_START_S: Final = 300.0
+"""Wall-clock guard of starting a process, until it was handed everything."""
 
 _BUILD_MEMORY: Final = 1 << 30
 """What making an image may take, as js_host/build.mjs has it."""
@@ -81,7 +84,6 @@ class PyodideEngine:
 
     def stop(self) -> None:
         """End the executions that are under way and refuse later ones; see `runtime.engine.Engine.stop`."""
-        self._known.stop()
         self.pool.close()
 
     def _pool_key(self, plan: Plan, choice: ImageChoice) -> tuple[object, ...]:
@@ -121,21 +123,21 @@ class PyodideEngine:
     ) -> WarmWorker:
         """Start a worker for a task's function: from its image, which is made if it is not there."""
         try:
-            return self._start_once(plan, store, jail, choice, progress)
+            return self._start_once(plan, store, jail, choice, progress, checks=False)
         except VerificationError:
             progress("repairing files that were harmed on the disk")
             runtime = open_runtime(plan.function.runtime, store, self.runtimes_dir)
             repair_files(runtime, plan.lock, store, self.wheels_dir)
-            return self._start_once(plan, store, jail, choice, progress)
+            return self._start_once(plan, store, jail, choice, progress, checks=True)
 
     def _start_once(
-        self, plan: Plan, store: BlockStore, jail: JailReport, choice: ImageChoice, progress: Progress
+        self, plan: Plan, store: BlockStore, jail: JailReport, choice: ImageChoice, progress: Progress, *, checks: bool
     ) -> WarmWorker:
-        runtime = open_runtime(plan.function.runtime, store, self.runtimes_dir)
+        runtime = find_runtime(plan.function.runtime, store, self.runtimes_dir)
         memory = plan.input.limits.memory
         builder = partial(self._start_builder, plan, store, jail, runtime)
         with ExitStack() as stack:
-            image = self._source().open(choice, memory, builder, progress)
+            image = self._source().open(choice, memory, builder, progress, checks=checks)
             stack.callback(image.close)
             opened = open_files(stack, runtime, plan.lock, store, self.wheels_dir)
             source = small_source(UnixfsReader(store), plan.function.source)
@@ -179,13 +181,12 @@ class PyodideEngine:
         source: list[Entry] | None = None,
         preload: tuple[Statement, ...] | None = None,
     ) -> Worker:
-        """Start a process and open it; it is ended with the stack."""
-        described, payload, descriptors = None, b"", opened.descriptors.numbers
-        if image is not None:
-            sizes = {"pages_bytes": len(image.page_hashes), "state_bytes": len(image.state_text)}
-            described = {"memory": place(image.memory, image.memory_bytes), **sizes}
-            payload = image.page_hashes + image.state_text
-            descriptors = [*descriptors, image.memory.fileno()]
+        """Start a process and hand it over what it works with; it is ended with the stack.
+
+        What it is handed is checked meanwhile: the runtime while the process starts, the rest while it boots. It is
+        told of nothing that was not checked.
+        """
+        descriptors = opened.descriptors.numbers + ([] if image is None else [image.memory.fileno()])
         worker = start_worker(
             self.host,
             opened.runtime.path,
@@ -195,11 +196,28 @@ class PyodideEngine:
             cpu_s=cpu_s,
         )
         stack.callback(worker.close)
-        self._known.starting(stack, worker)
-        checked = opened.describe()  # while the process starts
-        header = {"type": "open", **checked, "image": described, "preload": preload, "source": source}
-        worker.send(Frame(header=header, payload=payload))
+        stack.enter_context(self.pool.ending(worker.stop))
+        with worker.within(_START_S):
+            kind = {"starts_python": image is None, "makes_image": preload is not None}
+            worker.send(Frame(header={"type": "open", **kind, **opened.describe_runtime()}))
+            handed, payload = _describe(image)
+            handed |= {"type": "equip", "preload": preload, "source": source, **opened.describe_wheels()}
+            worker.send(Frame(header=handed, payload=payload))
         return worker
+
+
+def _describe(image: OpenImage | None) -> tuple[dict[str, Any], bytes]:
+    """Check an image, and return field and payload that tell a worker of it.
+
+    Raises:
+        VerificationError: it was harmed.
+    """
+    if image is None:
+        return {"image": None}, b""
+    image.check()
+    sizes = {"pages_bytes": len(image.page_hashes), "state_bytes": len(image.state_text)}
+    described = {"memory": place(image.memory, image.memory_bytes), **sizes}
+    return {"image": described}, image.page_hashes + image.state_text
 
 
 class _Known:
@@ -212,31 +230,6 @@ class _Known:
         self._lock = Mutex()
         self._choices: dict[tuple[CID, bool], ImageChoice] = {}
         self._sources: dict[Path, ImageSource] = {}
-        self._processes: list[Worker] = []
-        self._is_stopped = False
-
-    def starting(self, stack: ExitStack, worker: Worker) -> None:
-        """Note a process that runs until the stack is left.
-
-        Raises:
-            UndeterminedError: the engine was stopped.
-        """
-        with self._lock:
-            if self._is_stopped:
-                raise UndeterminedError("the engine was stopped")
-            self._processes.append(worker)
-        stack.callback(self._left, worker)
-
-    def stop(self) -> None:
-        """End all processes; whoever started them cleans up."""
-        with self._lock:
-            self._is_stopped = True
-            for worker in self._processes:
-                worker.end()
-
-    def _left(self, worker: Worker) -> None:
-        with self._lock:
-            self._processes = [other for other in self._processes if other is not worker]
 
     def source(self, directory: Path) -> ImageSource:
         """Return the images in a directory; each is checked once."""

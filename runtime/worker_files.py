@@ -54,8 +54,26 @@ class WorkerFiles:
     wheels: tuple[tuple[Wheel, BinaryIO, BinaryIO], ...]
     """Each with its file and the pack of its instrumented modules."""
 
-    def describe(self) -> dict[str, Any]:
-        """Check everything, and return the fields of the frame that opens a worker.
+    def describe_runtime(self) -> dict[str, Any]:
+        """Check the runtime's files, and return the fields of the frame `open`.
+
+        Raises:
+            VerificationError: a file was harmed.
+        """
+        self.runtime.check()
+        main = check_pack(self.main)
+        if main is None:
+            raise _harmed("the runtime's main module")
+        modules_dir = self.runtime.path / "guest"
+        return {
+            "glue": "./pyodide.asm.mjs",
+            "wasm": place(self.main, main.modules[0].size),
+            "stdlib": self.stdlib,
+            "guest": {name: (modules_dir / name).read_text("utf-8") for name in self.runtime.guest_modules},
+        }
+
+    def describe_wheels(self) -> dict[str, Any]:
+        """Check the wheels, and return what the frame `equip` says of them.
 
         Raises:
             VerificationError: a file was harmed, or a wheel is not what its lock says.
@@ -78,17 +96,7 @@ class WorkerFiles:
                     if module.keeps_state:
                         keepers.add(module.sha256)
                 members.setdefault(member.path, [member.path, *where])
-        main = check_pack(self.main)
-        if main is None:
-            raise _harmed("the runtime's main module")
-        modules_dir = self.runtime.path / "guest"
         return {
-            "runtime": {
-                "glue": "./pyodide.asm.mjs",
-                "wasm": place(self.main, main.modules[0].size),
-                "stdlib": self.stdlib,
-                "guest": {name: (modules_dir / name).read_text("utf-8") for name in self.runtime.guest_modules},
-            },
             "wheel_members": [members[path] for path in sorted(members, key=str.encode)],
             "side_modules": sorted(digests),
             "state_keepers": sorted(keepers),
@@ -100,14 +108,17 @@ def open_files(
 ) -> WorkerFiles:
     """Open the files of a runtime and of the wheels of a lock, made where they are not there; closed with the stack.
 
-    They are checked by `describe`, while the worker that was given their descriptors starts.
+    They are checked when they are described, while the worker that was given their descriptors starts.
     """
     opened = Descriptors(stack)
     instrumented = InstrumentedCache(wheels_dir / "instrumented", Rewriter(host_dir=runtime.path, node=find_node()))
     wasm = runtime.path / "pyodide.asm.wasm"
     with wasm.open("rb") as module:
         main = instrumented.find("main", hashlib.file_digest(module, "sha256").hexdigest())
-    kept = opened.keep(main if main is not None else instrumented.open_main(wasm).file)
+    if main is None:
+        runtime.check()  # for it rewrites the module
+        main = instrumented.open_main(wasm).file
+    kept = opened.keep(main)
     cache, wheels = WheelCache(wheels_dir), []
     for wheel in lock.wheels if lock is not None else ():
         file, pack = cache.find(wheel), instrumented.find("side", wheel.sha256)
@@ -115,6 +126,7 @@ def open_files(
             for found in (file, pack):
                 if found is not None:
                     found.close()
+            runtime.check()
             file, pack = _make_wheel(wheel, store, cache, instrumented)
         wheels.append((wheel, opened.keep(file), opened.keep(pack)))
     return WorkerFiles(

@@ -53,6 +53,7 @@ class WorkerPool(Generic[W]):
         self._schedule: PoolSchedule[W] = PoolSchedule(capacity)
         self._bells: dict[Waiter[W], Event] = {}
         self._expirer: threading.Thread | None = None
+        self._ends: list[Callable[[], None]] = []
 
     @contextmanager
     def lease(self, key: Hashable, memory_bytes: int, start: Callable[[], W]) -> Iterator[Lease[W]]:
@@ -89,14 +90,35 @@ class WorkerPool(Generic[W]):
     def close(self) -> None:
         """End all workers, leased ones too, and refuse later leases; may be called from any thread, and twice.
 
-        A worker that is just being started, or closed by another thread, is ended by that thread.
+        A worker that is just being started, or closed by another thread, is ended by that thread; see `ending`.
         """
         with self._change() as schedule:
             schedule.stop()
+            for end in self._ends:
+                end()
             expirer = self._expirer
             self._changed.notify_all()
         if expirer is not None and expirer is not threading.current_thread():
             expirer.join()
+
+    @contextmanager
+    def ending(self, end: Callable[[], None]) -> Iterator[None]:
+        """Have `end` called if the pool is closed meanwhile: for processes that `start` starts and waits for.
+
+        end: ends one at once, without waiting for it; may be called by another thread.
+
+        Raises:
+            UndeterminedError: the pool was closed.
+        """
+        with self._changed:
+            if self._schedule.is_stopped:
+                raise _stopped()
+            self._ends.append(end)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._ends.remove(end)
 
     def __enter__(self) -> Self:
         """Return the pool."""

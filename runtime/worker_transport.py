@@ -53,6 +53,7 @@ class Worker:
     cell: Cell
     _passed_s: float | None = None
     """The wall-clock guard that ended it, seconds."""
+    _is_stopped: bool = False
     _deadline: Deadline = field(init=False)
 
     def __post_init__(self) -> None:
@@ -103,7 +104,7 @@ class Worker:
                 f"the wall-clock guard of {self._passed_s:g} s ended the worker",
                 fix="raise it with --timeout, or make the function do less",
             )
-        if self.errors.closed:
+        if self._is_stopped or self.errors.closed:
             return UndeterminedError("the engine was stopped")
         self.errors.seek(0)
         lines = self.errors.read(65536).decode("utf-8", "replace").strip().splitlines()
@@ -113,6 +114,11 @@ class Worker:
     def end(self) -> None:
         """Kill the process group; whoever waits for a frame is told that the worker is gone. Safe from any thread."""
         _kill_group(self.process)
+
+    def stop(self) -> None:
+        """End it because the engine stops. Safe from any thread."""
+        self._is_stopped = True
+        self.end()
 
     def close(self) -> None:
         """End the process and everything it may have started; twice is once."""

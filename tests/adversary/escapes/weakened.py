@@ -57,10 +57,14 @@ PIECES: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
     ),
     # The guest runs where Python has booted, and the bridge's objects of JavaScript are alive.
     "restoring": (
-        ("worker.mjs", "startsPython: start.image === null });", "startsPython: true });"),
         (
             "worker.mjs",
-            "else pristine = restore(instance, { files, wheels, world }, start.image, payload);",
+            "const { starts_python: startsPython, makes_image: makesImage } = runtime;",
+            "const [startsPython, makesImage] = [true, true];",
+        ),
+        (
+            "worker.mjs",
+            "else pristine = restore(instance, { files, wheels, world, compile }, start.image, payload);",
             """else {
     prepareGuest(instance, world);
     const { state } = finish(instance, { world, log }, []);

@@ -220,3 +220,20 @@ def test_a_worker_that_cannot_be_closed_does_not_keep_the_others(pool):
             pool.close()
         assert (stubborn.worker.closed, other.worker.closed) == (1, 1)
     assert counts(pool, "ending") == (0,)
+
+
+def test_closing_ends_what_is_being_started(pool):
+    ended = []
+
+    def start():
+        with pool.ending(lambda: ended.append("the one that starts")):
+            with pool.ending(lambda: ended.append("one that has started")):
+                pass
+            pool.close()
+            with pytest.raises(UndeterminedError, match="the engine was stopped"), pool.ending(ended.clear):
+                pass
+        return Worker()
+
+    with pytest.raises(UndeterminedError, match="the engine was stopped"), pool.lease("f", 1, start):
+        pass
+    assert ended == ["the one that starts"]

@@ -45,6 +45,7 @@ def give_image(**fields):
     state, memory = json.dumps({"is": "a stand-in"}).encode(), bytes(65536)
     send(dict(dict(type="image", modules=["sys"], state_bytes=len(state), memory_bytes=len(memory)), **fields))
     for data in (state, memory): send(dict(type="piece"), data)
+booted, _ = receive()
 opened, _ = receive()
 """
 MAKES_IMAGES = """
