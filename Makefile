@@ -15,7 +15,7 @@ export BACALHAU_DIR ?= $(CURDIR)/.bacalhau
 # Two test processes use both cores of a small machine; each execution is one more process.
 JOBS ?= 2
 
-.PHONY: help setup engines kubo interop demo test test-python test-node expected check format bench wheel lock clean
+.PHONY: help setup engines kubo interop demo test test-python test-node fuzz expected check format bench wheel lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -81,6 +81,17 @@ $(KUBO_BINARY): tests/engines/kubo.sum
 	@mkdir -p $(dir $@)
 	@cd "$$(go env GOMODCACHE)/github.com/ipfs/kubo@$(KUBO)" && go build -trimpath -o "$(CURDIR)/$@" ./cmd/ipfs
 
+# Seconds for each target of `make fuzz`; atheris has wheels for Linux on x86-64 alone.
+FUZZ_SECONDS ?= 60
+
+fuzz: setup  ## fuzz every decoder with atheris, 60 s each (FUZZ_SECONDS); stops at the first finding
+	@$(UV) pip install --quiet --python $(BIN)/python --target tests/fuzz/packages --no-deps --only-binary :all: --require-hashes --requirements tests/fuzz/requirements.lock
+	@for target in dag-pb unixfs dag-cbor car hamt dag tar; do \
+		echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
+		PYTHONPATH=tests/fuzz/packages $(BIN)/python -m tests.fuzz.run $$target $(FUZZ_SECONDS) >tests/fuzz/$$target.log 2>&1 || { tail -40 tests/fuzz/$$target.log; exit 1; }; \
+		grep -E "number_of_executed_units|peak_rss_mb" tests/fuzz/$$target.log; \
+	done
+
 expected: setup  ## run the eight functions and write down their output CIDs anew
 	@BACALHAU_UPDATE_EXPECTED=1 $(BIN)/pytest -q tests/integration/test_functions.py
 
@@ -103,6 +114,7 @@ wheel: setup  ## build dist/*.whl
 
 lock:  ## resolve the Python dependencies anew
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev --no-annotate --no-header --upgrade pyproject.toml --output-file requirements-dev.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header --upgrade tests/fuzz/requirements.in --output-file tests/fuzz/requirements.lock
 
 clean:  ## remove everything that was installed or made
 	rm -rf $(VENV) node_modules .bacalhau dist

@@ -22,6 +22,7 @@ from runtime.engine import Engine, Plan
 from runtime.request import Request
 from storage.blocks import BlockStore
 from storage.cid import CID
+from storage.sqlite_pins import hold
 from storage.unixfs_read import UnixfsReader
 from verifier.model import Rule
 
@@ -63,6 +64,8 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
             stack.callback(each.stop)
         noted: list[Noted] = []
         plan = _plan(order, services, store, engine, display, noted)
+        # From here on a garbage collection leaves the task alone; what one has taken before is noticed now.
+        hold(store, plan.task)
         prepared = time.perf_counter()
         parents = parent_records(order.request, plan, store, jobs)
         session = run_embedded(

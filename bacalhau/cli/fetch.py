@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
@@ -22,13 +23,15 @@ from storage.errors import UserError
 def command(ctx: click.Context, /, content: str, output: Path | None, places: tuple[str, ...], as_json: bool) -> int:
     """Ask for the blocks of a CID that are not here. Each is checked as it comes, and kept if the rest does not come.
 
-    What is here already is not asked for; without --from nothing is. Whoever sends wrong bytes is named.
+    It is pinned, as what is added is. What is here already is not asked for; without --from nothing is. Whoever sends
+    wrong bytes is named.
     """
     from bacalhau.endpoints import KINDS, open_sources, read_endpoint
     from bacalhau.fetching import fetch_once
     from bacalhau.progress import shown_progress
     from bacalhau.render import print_json, print_text, stderr_console
     from bacalhau.terminal_text import one_line
+    from storage.sqlite_pins import Pin, pin
 
     cid = parse_cid(content)
     endpoints = [read_endpoint(place, KINDS, "--from") for place in places]
@@ -38,6 +41,7 @@ def command(ctx: click.Context, /, content: str, output: Path | None, places: tu
     services = services_of(ctx)
     with services.open_store() as store, shown_progress() as display, open_sources(endpoints) as sources:
         fetched = fetch_once(store, cid, sources, services.home, display.step)
+        pin(store, Pin(name=cid_text(cid), cid=cid, profile=None, created_at=time.time()))
         if target is not None:
             from storage.unixfs_export import export
             from storage.unixfs_read import UnixfsReader

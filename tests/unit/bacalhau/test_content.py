@@ -17,7 +17,7 @@ def test_add_as_json(desk, tmp_path):
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "a").write_bytes(b"abc")
     said = desk("add", "d", "--json").json
-    assert (said["kind"], set(said)) == ("directory", {"cid", "kind", "size"})
+    assert (said["kind"], set(said)) == ("directory", {"cid", "kind", "size", "profile", "pin"})
     assert desk("add", "d/a", "--json").json["size"] == 3
 
 
