@@ -116,9 +116,9 @@ def check_not_empty(place: Place, where: str, store: BlockStore) -> None:
 
 
 def check_not_around(place: Place, where: str, home: Path) -> None:
-    """Refuse a local directory in which this program keeps its own files: importing it would go on for ever.
+    """Refuse a local place in which this program keeps its own files: importing it would go on for ever.
 
-    home: a folder of these.
+    home: one of these, file or folder.
 
     Raises:
         UserError: as said.

@@ -35,6 +35,7 @@ def command(ctx: click.Context, /, path: Path, profile: str, name: str | None, p
     from bacalhau.progress import shown_progress
     from bacalhau.render import print_json, print_text
     from bacalhau.store_room import check_room
+    from runtime.contents import check_not_around
     from storage.sqlite_pins import Pin
     from storage.sqlite_pins import pin as pin_in
     from storage.unixfs_import import Importer
@@ -45,6 +46,7 @@ def command(ctx: click.Context, /, path: Path, profile: str, name: str | None, p
     if name is not None and not pin:
         raise click.UsageError("--name is the name of a pin", ctx)
     with services_of(ctx).open_store() as store, shown_progress() as display:
+        check_not_around(path.resolve(), str(path), store.path)
         check_room(store, path, rules)
         entry = Importer(Counted(store, display.step), rules).path(path)
         kind = UnixfsReader(store).stat(entry.cid).kind

@@ -34,6 +34,15 @@ def test_add_of_nothing_is_a_wrong_call(desk):
     assert said.out == b""
 
 
+@pytest.mark.parametrize("path", [".", "home", "home/store", "home/store/blocks.sqlite"])
+def test_the_store_is_not_added_to_itself(desk, tmp_path, path):
+    desk("add", desk.file(b"content"))
+    assert (tmp_path / "home" / "store" / "blocks.sqlite").exists()
+    said = desk("add", path)
+    assert (said.code, said.out) == (2, b"")
+    assert "where blocks are kept" in said.err
+
+
 @pytest.fixture
 def tree(desk, tmp_path):
     (tmp_path / "tree" / "sub").mkdir(parents=True)
