@@ -147,7 +147,8 @@ class ContentImporter:
         if isinstance(place, bytes):
             return place
         if isinstance(place, Path):
-            self.progress(f"importing {place}")
+            here = Path.cwd()
+            self.progress(f"importing {place.relative_to(here) if place.is_relative_to(here) else place}")
             return Importer(self.store).path(place).cid
         if isinstance(place, Url):
             return self._fetch(place, content.path, content.where).cid
