@@ -18,6 +18,7 @@ from network.session_events import (
     PublishRound,
     Revealed,
     Undetermined,
+    Withdrawn,
 )
 from network.session_state import Session
 from tests.unit.network.personas import (
@@ -282,7 +283,7 @@ def test_a_driver_that_breaks_the_rules_is_told_and_nobody_is_blamed():
 
 
 def test_the_table_covers_every_message_in_every_phase():
-    messages = {Committed, Revealed, Undetermined, DeadlinePassed}
+    messages = {Committed, Revealed, Undetermined, DeadlinePassed, Withdrawn}
     assert {phase for phase in Phase for kind in messages if (phase, kind) not in TRANSITIONS} == set()
     assert [phase for phase in Phase if (phase, Assigned) in TRANSITIONS] == [Phase.ASSIGNING]
 

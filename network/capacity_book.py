@@ -1,0 +1,80 @@
+"""What a requester knows of nodes from gossip: the latest record of each, bounded, and whom to offer a task.
+
+Records are hints: a node that lies about its room refuses or keeps an offer waiting, and nothing depends on it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from network.bid_choice import draws
+from network.messages import Capacity, Demand
+from verifier.model import PeerId
+
+MAX_PEERS: Final = 20_000
+"""About 2 kB each."""
+_TRIES: Final = 4
+"""Draws for each node wanted, before nodes without room are taken as well."""
+
+
+def fits(demand: Demand, room: Demand) -> bool:
+    """Tell whether a node with this room could take the demand."""
+    return (
+        demand.cpu_milli <= room.cpu_milli
+        and demand.memory <= room.memory
+        and demand.disk <= room.disk
+        and demand.gpus <= room.gpus
+    )
+
+
+class CapacityBook:
+    """Latest record by node. Not pure, for its size: `note` changes it; `pick` does not."""
+
+    def __init__(self) -> None:
+        self._records: dict[PeerId, Capacity] = {}
+        self._peers: list[PeerId] = []
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    def note(self, record: Capacity) -> bool:
+        """Keep a record whose signature was checked, if it is newer; tell whether it was kept."""
+        known = self._records.get(record.node)
+        if known is None:
+            if len(self._peers) >= MAX_PEERS:
+                return False
+            self._peers.append(record.node)
+        elif known.sequence >= record.sequence:
+            return False
+        self._records[record.node] = record
+        return True
+
+    def sequence_of(self, peer: PeerId) -> int:
+        """Return the number of the peer's latest record, -1 if there is none: older ones need no checking."""
+        record = self._records.get(peer)
+        return -1 if record is None else record.sequence
+
+    def pick(self, count: int, demand: Demand, *, seed: str, exclude: frozenset[PeerId]) -> tuple[PeerId, ...]:
+        """Return up to `count` nodes that could take `demand`: with room now if draws find them, else in total.
+
+        The cost grows with `count` and not with the number of nodes, unless nearly all of them are excluded.
+        """
+        if not self._peers:
+            return ()
+        free: list[PeerId] = []
+        busy: list[PeerId] = []
+        for index in draws(seed, _TRIES * count, len(self._peers)):
+            self._sort(self._peers[index], demand, exclude, free, busy)
+        if len(free) + len(busy) < count:  # a small network, or few left: look at everybody, from a drawn place on
+            (start,) = draws(seed, 1, len(self._peers))
+            for peer in (*self._peers[start:], *self._peers[:start]):
+                self._sort(peer, demand, exclude, free, busy)
+        return tuple(dict.fromkeys([*free, *busy]))[:count]
+
+    def _sort(
+        self, peer: PeerId, demand: Demand, exclude: frozenset[PeerId], free: list[PeerId], busy: list[PeerId]
+    ) -> None:
+        record = self._records[peer]
+        if peer in exclude or not fits(demand, record.total):
+            return
+        (free if fits(demand, record.free) else busy).append(peer)
