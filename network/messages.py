@@ -156,6 +156,10 @@ class Reveal(Message):
     receipt: Receipt
 
 
+ACKNOWLEDGED: Final = (Commit.VERSION, Failed.VERSION, Reveal.VERSION)
+AcknowledgedKind = Annotated[str, lambda kind: "" if kind in ACKNOWLEDGED else "is never acknowledged"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ack(Message):
     """Requester to node: what you said is on my disk; do not repeat it."""
@@ -163,11 +167,8 @@ class Ack(Message):
     VERSION: ClassVar[str] = "ack/1"
 
     session: Hex32
-    of: Annotated[str, lambda kind: "" if kind in ACKNOWLEDGED else "is never acknowledged"]
+    of: AcknowledgedKind
     """Version of the message, such as `commit/1`."""
-
-
-ACKNOWLEDGED: Final = (Commit.VERSION, Failed.VERSION, Reveal.VERSION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

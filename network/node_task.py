@@ -22,6 +22,7 @@ from network.messages import (
     Bid,
     Cancel,
     Close,
+    Commit,
     Decline,
     EngineKind,
     Failed,
@@ -216,8 +217,7 @@ def _say_again(state: NodeTask, event: SayAgain, _: PeerId) -> Step:
 
 
 def _heard(state: NodeTask, ack: Ack, _: PeerId) -> Step:
-    is_last_word = ack.of == _WORDS[state.stage](state).VERSION
-    return (replace(state, is_heard=True) if is_last_word else state), ()
+    return (replace(state, is_heard=True) if ack.of == _SAID[state.stage] else state), ()
 
 
 def _committed_again(state: NodeTask, event: Assign, _: PeerId) -> Step:  # noqa: ARG001
@@ -245,6 +245,13 @@ _WORDS: Final[dict[Stage, Callable[[NodeTask], Message]]] = {
     Stage.COMMITTED: _the_commit,
     Stage.REVEALED: _the_reveal,
     Stage.FAILED: _the_failure,
+}
+
+
+_SAID: Final[dict[Stage, str]] = {
+    Stage.COMMITTED: Commit.VERSION,
+    Stage.REVEALED: Reveal.VERSION,
+    Stage.FAILED: Failed.VERSION,
 }
 
 

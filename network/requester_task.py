@@ -216,7 +216,9 @@ def _end(state: RequesterTask, decision: Decision) -> tuple[Action, ...]:
 
 def outcome(state: RequesterTask) -> str:
     """Return the verdict of a task that is done, or `WITHDRAWN`."""
-    return WITHDRAWN if state.session.withdrawn else compare(state.session.receipts.values(), state.job.rule).verdict
+    if state.session.withdrawn:
+        return WITHDRAWN
+    return compare(state.session.receipts.values(), state.job.rule).verdict.value
 
 
 def _settled(state: RequesterTask) -> Settled:
