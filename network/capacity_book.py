@@ -5,6 +5,8 @@ Records are hints: a node that lies about its room refuses or keeps an offer wai
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 from network.bid_choice import draws
@@ -14,7 +16,7 @@ from verifier.model import PeerId
 MAX_PEERS: Final = 20_000
 """About 2 kB each."""
 _TRIES: Final = 4
-"""Draws for each node wanted, before nodes without room are taken as well."""
+"""Draws for each node wanted: among these the least loaded are taken."""
 
 
 def fits(demand: Demand, room: Demand) -> bool:
@@ -33,6 +35,7 @@ class CapacityBook:
     def __init__(self) -> None:
         self._records: dict[PeerId, Capacity] = {}
         self._peers: list[PeerId] = []
+        self._engaged: Counter[PeerId] = Counter()
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -54,27 +57,29 @@ class CapacityBook:
         record = self._records.get(peer)
         return -1 if record is None else record.sequence
 
-    def pick(self, count: int, demand: Demand, *, seed: str, exclude: frozenset[PeerId]) -> tuple[PeerId, ...]:
-        """Return up to `count` nodes that could take `demand`: with room now if draws find them, else in total.
+    def engage(self, peer: PeerId, count: int) -> None:
+        """Count tasks that this requester has with a peer, offers included."""
+        self._engaged[peer] += count
 
-        The cost grows with `count` and not with the number of nodes, unless nearly all of them are excluded.
+    def pick(self, count: int, demand: Demand, *, seed: str, exclude: frozenset[PeerId]) -> tuple[PeerId, ...]:
+        """Return up to `count` nodes that could take `demand`, the least loaded of those that are drawn.
+
+        What this requester has there comes first, because it is exact; what a record says is free breaks ties. The cost
+        grows with `count` and not with the number of nodes, unless nearly all of them are excluded.
         """
         if not self._peers:
             return ()
-        free: list[PeerId] = []
-        busy: list[PeerId] = []
-        for index in draws(seed, _TRIES * count, len(self._peers)):
-            self._sort(self._peers[index], demand, exclude, free, busy)
-        if len(free) + len(busy) < count:  # a small network, or few left: look at everybody, from a drawn place on
+        drawn = [self._peers[index] for index in draws(seed, _TRIES * count, len(self._peers))]
+        found = self._possible(drawn, demand, exclude)
+        if len(found) < count:  # a small network, or few left: look at everybody, from a drawn place on
             (start,) = draws(seed, 1, len(self._peers))
-            for peer in (*self._peers[start:], *self._peers[:start]):
-                self._sort(peer, demand, exclude, free, busy)
-        return tuple(dict.fromkeys([*free, *busy]))[:count]
+            found = self._possible((*self._peers[start:], *self._peers[:start]), demand, exclude)
+        return tuple(sorted(found, key=lambda peer: self._load(peer, demand))[:count])
 
-    def _sort(
-        self, peer: PeerId, demand: Demand, exclude: frozenset[PeerId], free: list[PeerId], busy: list[PeerId]
-    ) -> None:
+    def _possible(self, peers: Iterable[PeerId], demand: Demand, exclude: frozenset[PeerId]) -> list[PeerId]:
+        distinct = dict.fromkeys(peers)
+        return [peer for peer in distinct if peer not in exclude and fits(demand, self._records[peer].total)]
+
+    def _load(self, peer: PeerId, demand: Demand) -> tuple[float, bool]:
         record = self._records[peer]
-        if peer in exclude or not fits(demand, record.total):
-            return
-        (free if fits(demand, record.free) else busy).append(peer)
+        return self._engaged[peer] / max(record.total.cpu_milli, 1), not fits(demand, record.free)

@@ -268,6 +268,7 @@ def _ignore(state: NodeTask, event: object, _: PeerId) -> Step:  # noqa: ARG001
 _B, _Q, _W, _X, _C, _R, _F, _E = (
     Stage.BACKLOG, Stage.BID, Stage.QUEUED, Stage.RUNNING, Stage.COMMITTED, Stage.REVEALED, Stage.FAILED, Stage.ENDED,
 )  # fmt: skip
+_LIVE: Final = (_B, _Q, _W, _X, _C, _R, _F)
 
 
 def _in(stages: Iterable[Stage], kind: type, transition: Transition) -> dict[tuple[StrEnum, type], Transition]:
@@ -277,34 +278,31 @@ def _in(stages: Iterable[Stage], kind: type, transition: Transition) -> dict[tup
 _STAY: Final = Transition(_ignore, ())
 _STOP: Final = Transition(_end, (_E,))
 
+# A task that has ENDED is no longer here; the node remembers its name. Messages that a requester has no reason to send
+# at a stage are ignored, for a requester may send anything; events of the node itself have no cell where none occurs.
 TRANSITIONS: Final[Table] = MappingProxyType(
     {
+        **_in(_LIVE, Offer, _STAY),
+        **_in((_Q,), Offer, Transition(_bid_again, ())),
         (_B, RoomFound): Transition(_bid, (_Q,)),
         (_W, RoomFound): Transition(_run, (_X,)),
         (_B, Assign): Transition(_queue, (_W,)),
         (_Q, Assign): Transition(_run_reserved, (_X,)),
         **_in((_W, _X), Assign, Transition(_accept_again, ())),
         **_in((_C, _R, _F), Assign, Transition(_committed_again, ())),
-        **_in((_E,), Assign, _STAY),
         **_in((_B, _Q), Decline, _STOP),
-        **_in((_W, _X, _C, _R, _F, _E), Decline, _STAY),
-        **_in((_B, _Q, _W, _X, _C, _R, _F), Cancel, _STOP),
-        **_in((_B, _Q, _W, _X, _C, _R, _F), Settled, _STOP),
-        **_in((_E,), Cancel, _STAY),
-        **_in((_E,), Settled, _STAY),
+        **_in((_W, _X, _C, _R, _F), Decline, _STAY),
         (_X, Executed): Transition(_commit, (_C,)),
         (_X, ExecutionFailed): Transition(_fail, (_F,)),
-        **_in((_B, _Q, _W, _C, _R, _F, _E), Executed, _STAY),
-        **_in((_B, _Q, _W, _C, _R, _F, _E), ExecutionFailed, _STAY),
-        **_in((_C, _R), Close, Transition(_reveal, (_R,))),
-        **_in((_B, _Q, _W, _X, _F, _E), Close, _STAY),
+        **_in((_B, _Q, _W, _X, _F), Close, _STAY),
+        (_C, Close): Transition(_reveal, (_R,)),
+        (_R, Close): Transition(_reveal, (_R,)),
+        **_in((_B, _Q, _W, _X), Ack, _STAY),
         **_in((_C, _R, _F), Ack, Transition(_heard, ())),
-        **_in((_B, _Q, _W, _X, _E), Ack, _STAY),
         **_in((_C, _R, _F), SayAgain, Transition(_say_again, ())),
-        **_in((_B, _Q, _W, _X, _E), SayAgain, _STAY),
-        **{(stage, Expired): Transition(_expire, (stage, _E)) for stage in (_B, _Q, _W, _X, _C, _R, _F)},
-        **_in((_E,), Expired, _STAY),
-        **_in(Stage, Offer, _STAY),
-        **_in((_Q,), Offer, Transition(_bid_again, ())),
+        **{(stage, Expired): Transition(_expire, (stage, _E)) for stage in (_B, _Q, _C, _R, _F)},
+        **_in((_W, _X), Expired, _STAY),
+        **_in(_LIVE, Cancel, _STOP),
+        **_in(_LIVE, Settled, _STOP),
     }
 )

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final, TypeAlias
 
-from network import requester_task
+from network import requester_steps, requester_task
 from network.blame import Blame
 from network.capacity_book import CapacityBook
 from network.message_codec import check_signed, decode, encode, session_id
@@ -43,7 +43,7 @@ from verifier.identity import Identity
 from verifier.model import PeerId
 
 MIN_WINDOW: Final = 16
-WITHDRAWN: Final = requester_task.WITHDRAWN
+WITHDRAWN: Final = requester_steps.WITHDRAWN
 FromNode: TypeAlias = Bid | Refuse | Accepted | Commit | Failed | Reveal
 
 
@@ -213,14 +213,23 @@ class Requester:
                 self.shunned |= {action.blame.node}
                 done.append(Persist(key=f"blame/{action.blame.node}", value=write(action.blame)))
             done.append(action)
+        self._engage(self.tasks.get(task.session_id), task)
         if task.phase is Phase.DONE:
             return (*done, *self._task_ended(task))
         self.tasks[task.session_id] = task
         return tuple(done)
 
+    def _engage(self, before: RequesterTask | None, after: RequesterTask) -> None:
+        """Count what this requester itself keeps each node busy with: gossip is older than that."""
+        was = frozenset() if before is None else before.engaged
+        for peer in was - after.engaged:
+            self.book.engage(peer, -1)
+        for peer in after.engaged - was:
+            self.book.engage(peer, +1)
+
     def _task_ended(self, task: RequesterTask) -> tuple[Action, ...]:
         self.tasks.pop(task.session_id, None)
-        self.ended[task.session_id] = requester_task.outcome(task)
+        self.ended[task.session_id] = requester_steps.outcome(task)
         self._open[task.job.job].discard(task.session_id)
         return () if self._open[task.job.job] else self._job_ended(task.job.job)
 

@@ -46,6 +46,13 @@ class RequesterTask:
         """Return where the session stands."""
         return self.session.phase
 
+    @property
+    def engaged(self) -> frozenset[PeerId]:
+        """Return the nodes that keep room for this task, or execute it."""
+        if self.phase is Phase.COMMITTING:
+            return self.session.pending
+        return self.offered if self.phase is Phase.ASSIGNING else frozenset()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seek:

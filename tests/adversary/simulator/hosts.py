@@ -10,7 +10,7 @@ from functools import cache
 
 from network.compute_node import ComputeNode
 from network.message_codec import _version as version_of
-from network.message_codec import encode
+from network.message_codec import decode, encode, sign_close
 from network.messages import Demand, EngineKind
 from network.protocol_events import (
     Abort,
@@ -32,6 +32,7 @@ from network.protocol_events import (
 from network.requester import Requester
 from runtime.engine import Execution
 from storage.cid import CID, RAW, make_cid
+from verifier.commitment import close_round
 from verifier.identity import Identity
 from verifier.model import EngineInfo
 
@@ -147,6 +148,10 @@ class Host:
 class RequesterHost(Host):
     """A requester and the submitters behind it."""
 
+    def __init__(self, world, referee, name, *, rate=1.0):
+        super().__init__(world, referee, name, rate=rate)
+        world.requesters.append(self)
+
     def new_machine(self):
         self.machine = Requester(self.identity)
         actions = self.machine.restore(self.disk)
@@ -160,10 +165,29 @@ class RequesterHost(Host):
         self.referee.reported(self, action.news)
 
 
+class TwoFaced(RequesterHost):
+    """Closes each round twice: with the list, and with one that only holds the commitment of whom it speaks to."""
+
+    is_honest = False
+
+    def send(self, peer, data):
+        if version_of(data) == "close/1":
+            close = decode(data, self.peer)
+            alone = [one for one in close.commitments.commitments if one.node == peer]
+            other = close_round(close.commitments.task, alone)
+            second = encode(sign_close(self.identity, close.session, close.round, other))
+            for one in self.world.random.sample([data, second], 2):
+                super().send(peer, one)
+        else:
+            super().send(peer, data)
+
+
 class NodeHost(Host):
     """A compute node and its engine."""
 
     is_node = True
+    gossip_ms = 60_000
+    """Rare, because signing is most of its cost here."""
 
     def __init__(self, world, referee, name, *, slots=2, kind=("pyodide", "x86_64"), is_slow=False, rate=1.0):
         super().__init__(world, referee, name, rate=rate)
@@ -173,16 +197,15 @@ class NodeHost(Host):
     def new_machine(self):
         total = Demand(cpu_milli=1000 * self.slots, memory=self.slots << 30, disk=0, gpus=0)
         engines = (EngineKind(engine=self.kind[0], arch=self.kind[1]),)
-        self.machine = ComputeNode(self.identity, total=total, engines=engines, gossip_ms=60_000)
+        self.machine = ComputeNode(self.identity, total=total, engines=engines, gossip_ms=self.gossip_ms)
         return self.machine.start(self.disk)
 
     def do_more(self, action):
         if isinstance(action, Broadcast):
             self.last_record = encode(action.message)
             self.world.sent["capacity/1"] += 1
-            for host in self.world.hosts.values():
-                if not host.is_node:
-                    self.world.at(0.1, self._gossip, host, self.last_record)
+            for host in self.world.requesters:
+                self.world.at(0.1, self._gossip, host, self.last_record)
         elif isinstance(action, Run):
             self._run(action)
         else:
@@ -210,6 +233,4 @@ class NodeHost(Host):
 
     def execution(self, task):
         engine = EngineInfo(name=self.kind[0], version="1", arch=self.kind[1], isolation=())
-        return Execution(
-            task=task, output=self.answer(task), exit_code=0, fuel=None, state_digest=STATE, engine=engine
-        )
+        return Execution(task=task, output=self.answer(task), exit_code=0, fuel=None, state_digest=STATE, engine=engine)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from network.message_codec import decode, encode, sign_commit
-from network.messages import Bid, Failed, Reveal
+from network.messages import Bid, Close, Failed, Reveal
 from tests.adversary.simulator.hosts import NodeHost, lie
-from verifier.commitment import sign_commitment
+from verifier.commitment import list_cid, sign_commitment
 from verifier.model import Commitment, Receipt
 
 
@@ -50,25 +50,28 @@ class Copycat(BadNode):
 class Resigner(Copycat):
     """Puts its own name and signature on the digest that it overheard, then reveals what others reveal."""
 
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.stolen = set()
+
     def on_commit(self, peer, commit):
         others = [one for one in self.referee.overheard.get(commit.session, ()) if one.node != self.peer]
         if others:
             node = commit.commitment.to_node() | {"digest": others[0].digest}
             stolen = Commitment.from_node(self.identity.sign(node))
             self.say(peer, sign_commit(self.identity, commit.session, stolen))
-            self.stolen = {**getattr(self, "stolen", {}), commit.session: stolen}
+            self.stolen.add(commit.session)
         else:
             self.world.at(1.0, self.on_commit, peer, commit)
 
     def receive(self, peer, data):
         """Reveal by hand: the honest machine would refuse a list that does not hold its own commitment."""
         message = decode(data, peer)
-        if type(message).__name__ == "Close" and message.session in getattr(self, "stolen", {}):
+        if isinstance(message, Close) and message.session in self.stolen:
             theirs = self.machine.tasks.get(message.session)
             if theirs is not None and theirs.participant is not None:
-                from verifier.commitment import list_cid
-
-                self.say(peer, Reveal(session=message.session, receipt=theirs.participant._sign(list_cid(message.commitments))))
+                receipt = theirs.participant._sign(list_cid(message.commitments))
+                self.say(peer, Reveal(session=message.session, receipt=receipt))
             return
         super().receive(peer, data)
 
@@ -97,6 +100,14 @@ class Late(BadNode):
     def _commit(self, peer, commit):
         if self.is_up:
             self.say(peer, commit)
+
+
+class Quitter(BadNode):
+    """Commits, and then says that its host failed."""
+
+    def on_commit(self, peer, commit):
+        self.say(peer, commit)
+        self.world.at(self.world.random.uniform(0, 3), self.say, peer, Failed(session=commit.session, reason="oops"))
 
 
 class Equivocator(BadNode):
@@ -153,5 +164,5 @@ class Flooder(BadNode):
 
 
 PERSONAS = (
-    Liar, Copycat, Resigner, BaitAndSwitch, Mute, Late, Equivocator, DoubleRevealer, DoubleVoter, Flooder,
+    Liar, Copycat, Resigner, BaitAndSwitch, Mute, Late, Quitter, Equivocator, DoubleRevealer, DoubleVoter, Flooder,
 )  # fmt: skip

@@ -1,13 +1,13 @@
 """The invariants, checked after every event, from what was seen on the wires and on the disks alone.
 
- 1. no wrong y is agreed unless as many nodes as the confidence lied in that session, and more than were honest
- 2. every receipt of a decision is by a node that was asked, for a list that was closed, and opens its commitment there
- 3. every accepted job ends within a bound of virtual time once the network has healed
- 4. nothing acknowledged is lost: jobs, assignments, commitments, reveals and failures survive every crash
- 5. what was told stays so: no second commitment, no second verdict
- 6. no honest node reveals before its requester closed the list, and no list is closed early
- 7. blame proves what it says and never falls on an honest node; an honest node is not even called late or mute when
-    neither it nor the network was at fault
+1. no wrong y is agreed unless as many nodes as the confidence lied in that session, and more than were honest
+2. every receipt of a decision is by a node that was asked, for a list that was closed, and opens its commitment there
+3. every accepted job ends within a bound of virtual time once the network has healed
+4. nothing acknowledged is lost: jobs, assignments, commitments, reveals and failures survive every crash
+5. what was told stays so: no second commitment, no reveal for a second list, no second verdict
+6. no honest node reveals before its requester closed the list, and no list is closed early
+7. blame proves what it says and never falls on an honest node; an honest node is not even called late or mute when
+   neither it nor the network was at fault
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Referee:
         """(node, session) that a node said it has accepted."""
         self.commitments = {}
         self.failed = set()
+        self.revealed_for = {}
         self.truthful_receipts = defaultdict(set)
         self.faults_seen = {}
         self.blamed = set()
@@ -95,16 +96,23 @@ class Referee:
             where = (host.name, message.session)
             waited_s = self.world.now_s - self.assigned_at.get(where, self.world.now_s)
             patience_s = 0 if task is None else task.job.execute_ms / 1000 / requester.rate
-            if host.is_honest and host.peer not in listed and where not in self.failed and waited_s < patience_s - 0.001:
+            if (
+                host.is_honest
+                and host.peer not in listed
+                and where not in self.failed
+                and waited_s < patience_s - 0.001
+            ):
                 self.violated(6, f"{requester.name} closes after {waited_s:.1f} s without {host.name}")
 
     def _reveal(self, node, requester, message):
         lists = self.closed.get(message.session, {})
         if requester.is_honest and message.receipt.round not in lists:
             self.violated(6, f"{node.name} reveals before the list is closed")
+        if self.revealed_for.setdefault((node.name, message.session), message.receipt.round) != message.receipt.round:
+            self.violated(5, f"{node.name} reveals for two lists")
 
     def _ack(self, requester, node, message):
-        self.acknowledged.add((requester.name, node.name, message.session, message.of))
+        self.acknowledged.add((requester.name, node.peer, message.session, message.of))
         if message.of == "reveal/1" and node.is_honest:
             self.truthful_receipts[message.session].add(node.peer)
 
@@ -132,7 +140,7 @@ class Referee:
         elif isinstance(news, JobEnded):
             self.ended_jobs.add(news.job)
             self.world.say(f"{host.name} ENDED job {news.job[:6]}")
-        else:
+        elif host.is_honest:  # a requester that cheats may hold of its own answers what it likes
             self._task_ended(host, news)
 
     def _task_ended(self, host, news: TaskEnded):
@@ -149,7 +157,10 @@ class Referee:
     def _check_agreed(self, news):
         decision, session = news.decision, news.session
         lists = self.closed.get(news.session_id, {})
-        for receipt in (*decision.agreeing, *decision.dissenting):
+        counted = (*decision.agreeing, *decision.dissenting)
+        if len({receipt.node for receipt in counted}) != len(counted):
+            self.violated(2, "counts two receipts of one node")
+        for receipt in counted:
             name = self.world.hosts[receipt.node].name
             if receipt.node not in session.asked or receipt.round not in lists:
                 self.violated(2, f"counts a receipt of {name}, which was not asked or names no closed list")
@@ -180,7 +191,7 @@ class Referee:
     # After every event
 
     def check(self, host):
-        if host.is_node or host.machine is None:
+        if host.is_node or host.machine is None or not host.is_honest:
             return
         for name, task in host.machine.tasks.items():
             if len(task.session.faults) != self.faults_seen.get((host.name, name), 0):
@@ -214,14 +225,13 @@ class Referee:
                 self.violated(4, f"{host.name} lost the job {job[:6]}")
         for name, node, session, kind in self.acknowledged:
             if name == host.name and session not in machine.ended and not self._knows(machine, node, session, kind):
-                self.violated(4, f"{host.name} lost the {kind} of {node} in {session[:6]}")
+                self.violated(4, f"{host.name} lost the {kind} of {self.world.hosts[node].name} in {session[:6]}")
 
     def _knows(self, machine, node, session, kind):
         task = machine.tasks.get(session)
         if task is None:
             return False
         core = task.session
-        peers = {peer: host.name for peer, host in self.world.hosts.items()}
-        noted = {peers[fault.peer] for fault in core.faults} | {peers[peer] for peer, _ in core.undetermined}
+        noted = {fault.peer for fault in core.faults} | {peer for peer, _ in core.undetermined}
         known = core.receipts if kind == "reveal/1" else core.commitments
-        return node in noted or node in {peers[peer] for peer in known}
+        return node in noted or node in known

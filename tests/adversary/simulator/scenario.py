@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from network.protocol_events import CancelRequested, Submitted
 from storage.cid import RAW, make_cid
-from tests.adversary.simulator.hosts import UNIT, NodeHost, RequesterHost
+from tests.adversary.simulator.hosts import UNIT, NodeHost, RequesterHost, TwoFaced
 from tests.adversary.simulator.personas import PERSONAS
 from tests.adversary.simulator.referee import Referee
 from tests.adversary.simulator.world import Weather, World
@@ -75,15 +75,17 @@ def story(seed: int, trace=None) -> Story:
     count = draw.randint(3, 8)
     bad = draw.choice((0, 0, 1, 1, 2, count // 2))
     kinds = [draw.choice(PERSONAS) if number < bad else NodeHost for number in range(count)]
+    slots = draw.choice(((1,), (1, 2, 3), (2, 4)))
     nodes = [
         kind(
             world, referee, f"n{number}-{kind.__name__.lower()}" if kind is not NodeHost else f"n{number}",
-            slots=draw.randint(1, 3), kind=draw.choice(KINDS), rate=rate(),
+            slots=draw.choice(slots), kind=draw.choice(KINDS), rate=rate(),
             is_slow=draw.random() < weather.slow_nodes,
         )
         for number, kind in enumerate(kinds)
     ]  # fmt: skip
-    requesters = [RequesterHost(world, referee, f"r{number}", rate=rate()) for number in range(draw.randint(1, 2))]
+    roles = [draw.choice((RequesterHost,) * 5 + (TwoFaced,)) for _ in range(draw.randint(1, 2))]
+    requesters = [role(world, referee, f"r{number}", rate=rate()) for number, role in enumerate(roles)]
     jobs = [(draw.choice(requesters), _job(draw, seed, number)) for number in range(draw.randint(1, 2))]
     for host, job in jobs:
         if draw.random() < 0.1:
@@ -99,7 +101,7 @@ def _job(draw, seed: int, number: int) -> Submitted:
     confidence = draw.choice((None, None, 1, 2, 3, replication))
     rule = make_rule(replication=replication, confidence=confidence, diverse=draw.random() < 0.2)
     name = hashlib.sha256(f"{seed}/{number}".encode()).hexdigest()
-    tasks = tuple(make_cid(RAW, f"task {index} of {name}".encode()) for index in range(draw.choice((1, 1, 2))))
+    tasks = tuple(make_cid(RAW, f"task {index} of {name}".encode()) for index in range(draw.choice((1, 1, 2, 4))))
     return Submitted(
         job=name[:32], tasks=tasks, rule=rule, demand=UNIT, seed=name, min_bids=draw.choice((0, 0, replication + 1)),
         execute_ms=EXECUTE_MS, reveal_ms=REVEAL_MS, offer_ms=OFFER_MS, queue_ms=QUEUE_MS,

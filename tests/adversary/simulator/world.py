@@ -52,6 +52,7 @@ class World:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         self.hosts = {}
+        self.requesters = []
         self._queue = []
         self._order = 0
         self._sides = {}
