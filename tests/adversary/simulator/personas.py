@@ -105,6 +105,9 @@ class Late(BadNode):
 class Quitter(BadNode):
     """Commits, and then says that its host failed."""
 
+    def on_reveal(self, peer, reveal):
+        pass
+
     def on_commit(self, peer, commit):
         self.say(peer, commit)
         self.world.at(self.world.random.uniform(0, 3), self.say, peer, Failed(session=commit.session, reason="oops"))

@@ -1,7 +1,7 @@
 """How the protocol grows: one job of many shards on many nodes in calm weather, by virtual time and by messages.
 
-`python -m tests.adversary.simulator.scale 100 300 1000 3000`: ten shards for each node but at most 10,000, replication 3,
-two executions at a time on each node, each 0.1 to 3 virtual seconds; messages take about 25 virtual milliseconds.
+`python -m tests.adversary.simulator.scale 100 300 1000 3000`: ten shards for each node but at most 10,000,
+replication 3, two executions at a time on each node, each 0.1 to 3 virtual seconds; messages take about 25 virtual ms.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Watch:
 
     def sending(self, host, peer, data, kind):
         if kind == "offer/1":
-            # The first offer begins a shard; its name is where canonical encoding puts it, behind the job and the demand.
+            # The first offer begins a shard; its name is found without decoding, which would cost more than the rest.
             self.begun_s.setdefault(data[data.index(b"gsession") + 10 :][:64], self.world.now_s)
 
     def reported(self, host, news):

@@ -1,4 +1,4 @@
-"""Virtual time, one event queue, and a network that loses, delays, repeats and reorders. One seeded source of chance."""
+"""Virtual time, one event queue, one seeded source of chance, and a network that loses, delays and repeats."""
 
 from __future__ import annotations
 
