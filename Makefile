@@ -60,8 +60,9 @@ test-node: setup
 simulate: setup  ## run the protocol under faults and bad actors: 100,000 seeds, COUNT=n, or one with its trace: SEED=n
 	@$(BIN)/python -m tests.adversary.simulator $(if $(SEED),--seed $(SEED),--count $(or $(COUNT),100000))
 
-simulate-scale: setup  ## measure how the protocol grows with the number of nodes: SIZES="100 300 1000 3000"
+simulate-scale: setup  ## measure how the protocol grows with the number of nodes (SIZES="100 300 1000 3000"), and bids per second
 	@$(BIN)/python -m tests.adversary.simulator.scale $(SIZES)
+	@$(BIN)/python -m tests.adversary.simulator.bids
 
 engines: setup  ## install other engines for the tests that compare them: Node 22, Bun, Node for aarch64
 	@cd tests/engines && PATH="$(NODE):$$PATH" $(NODE)/node $(NODE)/../lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null

@@ -52,8 +52,10 @@ MAX_BACKLOG: Final = 256
 """Offers that wait for room."""
 MAX_BACKLOG_EACH: Final = 64
 """Of one requester, so that one cannot fill it alone."""
-MAX_ASSIGNED: Final = 4_096
-"""Sessions on disk that are not over."""
+MAX_SESSIONS: Final = 4_096
+"""Sessions that are not over, those that wait for their requester's next word included."""
+MAX_SESSIONS_EACH: Final = 1_024
+"""Of one requester."""
 MAX_ENDED: Final = 10_000
 """Sessions remembered after their end, the oldest forgotten first."""
 GOSSIP_MS: Final = 10_000
@@ -164,6 +166,9 @@ class ComputeNode:
     def _refusal(self, offer: Offer, peer: PeerId) -> str:
         if not fits(offer.demand, self.total):
             return "larger than this node"
+        whose = [task.requester for task in self.tasks.values()]
+        if len(whose) >= MAX_SESSIONS or whose.count(peer) >= MAX_SESSIONS_EACH:
+            return "too many sessions"
         waiting = [task.requester for task in self.tasks.values() if task.stage is Stage.BACKLOG]
         if len(waiting) >= MAX_BACKLOG or waiting.count(peer) >= MAX_BACKLOG_EACH:
             return "backlog is full"
@@ -172,8 +177,7 @@ class ComputeNode:
     def _assign(self, assign: Assign, peer: PeerId) -> tuple[Action, ...]:
         """Take an assignment without a bid: the bid ran out, or was made before a restart."""
         offer = Offer(session=assign.session, job=assign.job, task=assign.task, demand=assign.demand)
-        reason = "too many assignments" if len(self.tasks) >= MAX_ASSIGNED + MAX_BACKLOG else self._refusal(offer, peer)
-        if reason:
+        if reason := self._refusal(offer, peer):
             return (Send(peer=peer, message=encode(Failed(session=assign.session, reason=reason))),)
         task, actions = node_task.assigned(self._new(offer, peer, Stage.QUEUED))
         return (*self._keep(task, actions), *self._fill())

@@ -97,7 +97,9 @@ class Requester:
         told = {key.partition("/")[2] for key in entries if key.startswith("job-ended/")}
         steps: dict[str, list[StepEntry]] = {}
         for key in sorted(key for key in entries if key.startswith("step/")):
-            steps.setdefault(key.split("/")[1], []).append(read(StepEntry, entries[key]))
+            name = key.split("/")[1]
+            if f"outcome/{name}" not in entries:
+                steps.setdefault(name, []).append(read(StepEntry, entries[key]))
         for key in sorted(entries):
             if key.startswith("job/"):
                 job = read(JobEntry, entries[key])

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from unittest.mock import patch
 
-from network import node_task, requester_steps, requester_task, session, session_faults
+from network import compute_node, node_task, requester_steps, requester_task, session, session_faults
 from network.message_codec import encode
 from network.messages import Reveal
 from network.node_state import Stage
@@ -148,7 +148,32 @@ def reveal_for_every_list():
     return [_cell(node_task, (Stage.REVEALED, node_task.Close), reveal)]
 
 
+def agree_with_the_first_receipt():
+    return [patch.object(compare, "_agrees", lambda group, revealed, rule: True)]
+
+
+def search_for_ever():
+    """A requester that finds too few nodes goes on looking."""
+    return [_cell(requester_task, (Phase.ASSIGNING, requester_task.QueueOver), requester_task._ignore)]
+
+
+def take_a_repetition_for_an_equivocation():
+    def fault(task, peer, commitment, known):
+        kind = session_faults.FaultKind.EQUIVOCATION
+        return None if known is None else session_faults.Fault(peer=peer, kind=kind, evidence=(known, commitment))
+
+    return [patch.object(session, "commitment_fault", fault)]
+
+
+def run_more_than_there_is_room_for():
+    return [patch.object(compute_node, "fits", lambda demand, room: True)]
+
+
 MUTATIONS = {
+    agree_with_the_first_receipt: {1},
+    search_for_ever: {3},
+    take_a_repetition_for_an_equivocation: {7},
+    run_more_than_there_is_room_for: {8},
     reveal_before_the_list_is_closed: {6},
     close_on_the_first_commitment: {6, 7},
     count_duplicates: {1, 2},
