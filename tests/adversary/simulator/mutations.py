@@ -165,15 +165,15 @@ def take_a_repetition_for_an_equivocation():
     return [patch.object(session, "commitment_fault", fault)]
 
 
-def run_more_than_there_is_room_for():
-    return [patch.object(compute_node, "fits", lambda demand, room: True)]
+def keep_room_after_the_end():
+    return [patch.object(compute_node, "HOLDS_ROOM", compute_node.HOLDS_ROOM | {Stage.COMMITTED})]
 
 
 MUTATIONS = {
     agree_with_the_first_receipt: {1},
     search_for_ever: {3},
     take_a_repetition_for_an_equivocation: {7},
-    run_more_than_there_is_room_for: {8},
+    keep_room_after_the_end: {8},
     reveal_before_the_list_is_closed: {6},
     close_on_the_first_commitment: {6, 7},
     count_duplicates: {1, 2},

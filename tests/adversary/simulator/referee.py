@@ -8,6 +8,7 @@
 6. no honest node reveals before its requester closed the list, and no list is closed early
 7. blame proves what it says and never falls on an honest node; an honest node is not even called late or mute when
    neither it nor the network was at fault
+8. a node never holds more room than it has, and counts what it holds
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections import defaultdict
 
 from network.blame import check_blame
 from network.message_codec import decode
-from network.node_state import Stage
+from network.node_state import HOLDS_ROOM, Stage
 from network.protocol_events import JobAccepted, JobEnded, TaskEnded
 from network.session_events import FaultKind
 from storage.errors import VerificationError
@@ -191,11 +192,20 @@ class Referee:
     # After every event
 
     def check(self, host):
-        if host.is_node or host.machine is None or not host.is_honest:
+        if host.machine is None or not host.is_honest:
+            return
+        if host.is_node:
+            self._check_room(host)
             return
         for name, task in host.machine.tasks.items():
             if len(task.session.faults) != self.faults_seen.get((host.name, name), 0):
                 self._check_faults(host, name, task.session)
+
+    def _check_room(self, host):
+        machine = host.machine
+        held = sum(task.demand.cpu_milli for task in machine.tasks.values() if task.stage in HOLDS_ROOM)
+        if held > machine.total.cpu_milli or machine.free.cpu_milli != machine.total.cpu_milli - held:
+            self.violated(8, f"{host.name} holds {held} of {machine.total.cpu_milli} and says {machine.free.cpu_milli}")
 
     def restarted(self, host):
         """Invariant 4, at the moment at which memory is what the disk held."""
