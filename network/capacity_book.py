@@ -15,6 +15,10 @@ from verifier.model import PeerId
 
 MAX_PEERS: Final = 20_000
 """About 2 kB each."""
+MAX_SLOTS: Final = 1_000
+"""Of one node, for tasks that demand nothing."""
+MAX_DEMANDS: Final = 100
+"""Different demands whose slots are remembered."""
 _TRIES: Final = 4
 """Draws for each node wanted: among these the least loaded are taken."""
 
@@ -29,6 +33,17 @@ def fits(demand: Demand, room: Demand) -> bool:
     )
 
 
+def times(demand: Demand, room: Demand) -> int:
+    """Return how often the demand fits."""
+    pairs = (
+        (room.cpu_milli, demand.cpu_milli),
+        (room.memory, demand.memory),
+        (room.disk, demand.disk),
+        (room.gpus, demand.gpus),
+    )
+    return min((has // needs for has, needs in pairs if needs), default=MAX_SLOTS)
+
+
 class CapacityBook:
     """Latest record by node. Not pure, for its size: `note` changes it; `pick` does not."""
 
@@ -36,6 +51,7 @@ class CapacityBook:
         self._records: dict[PeerId, Capacity] = {}
         self._peers: list[PeerId] = []
         self._engaged: Counter[PeerId] = Counter()
+        self._slots: dict[Demand, int] = {}
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -49,8 +65,18 @@ class CapacityBook:
             self._peers.append(record.node)
         elif known.sequence >= record.sequence:
             return False
+        if known is None or known.total != record.total:
+            self._slots.clear()
         self._records[record.node] = record
         return True
+
+    def slots(self, demand: Demand) -> int:
+        """Return how many executions of `demand` all nodes together could have at once."""
+        if demand not in self._slots:
+            if len(self._slots) >= MAX_DEMANDS:
+                self._slots.clear()
+            self._slots[demand] = sum(times(demand, record.total) for record in self._records.values())
+        return self._slots[demand]
 
     def sequence_of(self, peer: PeerId) -> int:
         """Return the number of the peer's latest record, -1 if there is none: older ones need no checking."""

@@ -42,7 +42,7 @@ from verifier.model import PeerId
 
 Step: TypeAlias = tuple[NodeTask, tuple[Action, ...]]
 
-HOLD_BID_MS: Final = 30_000
+HOLD_BID_MS: Final = 10_000
 """How long room is kept for a bid that nobody answers."""
 HOLD_OFFER_MS: Final = 300_000
 """How long an offer waits for room; requesters repeat those they still want."""

@@ -42,7 +42,8 @@ from storage.errors import UserError
 from verifier.identity import Identity
 from verifier.model import PeerId
 
-MIN_WINDOW: Final = 16
+UNKNOWN_WINDOW: Final = 16
+"""Tasks that look for nodes while none are known."""
 WITHDRAWN: Final = requester_steps.WITHDRAWN
 FromNode: TypeAlias = Bid | Refuse | Accepted | Commit | Failed | Reveal
 
@@ -63,10 +64,17 @@ class Requester:
         self._waiting: deque[tuple[str, CID, str]] = deque()
         self._open: dict[str, set[str]] = {}
 
-    @property
-    def window(self) -> int:
-        """Return how many tasks may be under way: more would only make offers that nobody has room for."""
-        return max(MIN_WINDOW, len(self.book))
+    def window(self, job: JobEntry) -> int:
+        """Return how many tasks may be under way, so that they cannot keep each other from beginning.
+
+        Each waits with at most one bid less than it needs. While all of those together are fewer than the slots that
+        there are, one more bid is always possible, and somebody begins. (Other requesters are not counted: there a bid
+        that runs out is what helps.)
+        """
+        slots, held = self.book.slots(job.demand), max(job.rule.replication, job.min_bids) - 1
+        if not slots:
+            return UNKNOWN_WINDOW
+        return max(1, (slots - 1) // held if held else 2 * slots)
 
     def handle(self, event: Event) -> tuple[Action, ...]:
         """Take one event and return what to do now, in this order. A peer's mistake becomes `Misbehaved`.
@@ -157,9 +165,8 @@ class Requester:
             check_signed(record, record.node)
         except RemoteProtocolError as error:
             return (Misbehaved(peer=event.via, problem=error.problem),)
-        was = self.window
         self.book.note(record)
-        return self._fill() if self.window > was else ()
+        return self._fill()
 
     def _submit(self, event: Submitted) -> tuple[Action, ...]:
         entry = _entry(event)
@@ -241,7 +248,7 @@ class Requester:
 
     def _fill(self) -> tuple[Action, ...]:
         actions: list[Action] = []
-        while self._waiting and len(self.tasks) < self.window:
+        while self._waiting and len(self.tasks) < self.window(self.jobs[self._waiting[0][0]]):
             job, task, name = self._waiting.popleft()
             actions += self._keep(*requester_task.begin(self.identity, self.jobs[job], task, name))
         return tuple(actions)

@@ -9,6 +9,7 @@
 7. blame proves what it says and never falls on an honest node; an honest node is not even called late or mute when
    neither it nor the network was at fault
 8. a node never holds more room than it has, and counts what it holds
+9. in calm weather, with enough nodes and all of them honest, every task that is not cancelled is agreed on
 """
 
 from __future__ import annotations
@@ -200,6 +201,16 @@ class Referee:
         for name, task in host.machine.tasks.items():
             if len(task.session.faults) != self.faults_seen.get((host.name, name), 0):
                 self._check_faults(host, name, task.session)
+
+    def check_calm(self, nodes, jobs):
+        """Invariant 9, at the end of a story."""
+        rules = {job.job: job for _, job in jobs}
+        for news in self.sessions.values():
+            job, session = rules[news.job], news.session
+            enough = max(job.rule.replication, job.min_bids) <= len(nodes)
+            possible = enough and job.rule.confidence <= job.rule.replication and not job.rule.diverse
+            if possible and not session.withdrawn and news.decision.verdict is not Verdict.AGREED:
+                self.violated(9, f"{news.session_id[:6]} is {news.decision.verdict}, and nothing was in the way")
 
     def _check_room(self, host):
         machine = host.machine

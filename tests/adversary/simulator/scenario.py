@@ -54,6 +54,8 @@ class Story:
         if not world.run(self.bound_s, self.is_over):
             waiting = [job.job[:6] for _, job in self.jobs if job.job not in self.referee.ended_jobs]
             self.referee.violated(3, f"jobs {waiting} have not ended after {world.now_s:.0f} s")
+        if world.weather is CALM and all(host.is_honest for host in world.hosts.values()):
+            self.referee.check_calm(self.nodes, self.jobs)
         return self
 
     def submit(self, host: RequesterHost, job: Submitted) -> None:

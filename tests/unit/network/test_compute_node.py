@@ -122,7 +122,9 @@ def test_room_is_free_again_when_an_execution_ends(end):
 def test_a_bid_that_nobody_answers_gives_its_room_back():
     node = make_node(slots=1)
     actions = node.handle(told(OFFER))
-    (timer,) = [action for action in actions if isinstance(action, SetTimer) and action.delay_ms == 30_000]
+    (timer,) = [
+        action for action in actions if isinstance(action, SetTimer) and action.delay_ms == node_task.HOLD_BID_MS
+    ]
     node.handle(Timer(session=SESSION, about=timer.about))
     assert node.free == node.total
     assert [type(one) for one in sent(node.handle(told(OFFER)))] == [Bid]
