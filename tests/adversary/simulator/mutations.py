@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from unittest.mock import patch
 
-from network import compute_node, node_task, requester_steps, requester_task, session, session_faults
+from network import compute_node, node_task, requester, requester_steps, requester_task, session, session_faults
 from network.message_codec import encode
 from network.messages import Reveal
 from network.node_state import Stage
@@ -169,7 +169,12 @@ def keep_room_after_the_end():
     return [patch.object(compute_node, "HOLDS_ROOM", compute_node.HOLDS_ROOM | {Stage.COMMITTED})]
 
 
+def let_tasks_wait_for_each_others_bids():
+    return [patch.object(requester.Requester, "window", lambda self, job: 16)]
+
+
 MUTATIONS = {
+    let_tasks_wait_for_each_others_bids: {9},
     agree_with_the_first_receipt: {1},
     search_for_ever: {3},
     take_a_repetition_for_an_equivocation: {7},
