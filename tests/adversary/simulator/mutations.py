@@ -158,9 +158,14 @@ def search_for_ever():
 
 
 def take_a_repetition_for_an_equivocation():
+    original = session.commitment_fault
+
     def fault(task, peer, commitment, known):
-        kind = session_faults.FaultKind.EQUIVOCATION
-        return None if known is None else session_faults.Fault(peer=peer, kind=kind, evidence=(known, commitment))
+        found = original(task, peer, commitment, known)
+        if found is None and known is not None:
+            kind = session_faults.FaultKind.EQUIVOCATION
+            return session_faults.Fault(peer=peer, kind=kind, evidence=(known, commitment))
+        return found
 
     return [patch.object(session, "commitment_fault", fault)]
 
@@ -170,7 +175,11 @@ def keep_room_after_the_end():
 
 
 def let_tasks_wait_for_each_others_bids():
-    return [patch.object(requester.Requester, "window", lambda self, job: 16)]
+    """All of them begin at once, and a bid keeps its room for as long as anybody looks for nodes."""
+    return [
+        patch.object(requester.Requester, "window", lambda self, job: 16),
+        patch.object(node_task, "HOLD_BID_MS", 60_000),
+    ]
 
 
 MUTATIONS = {
