@@ -17,7 +17,7 @@ from network.session_state import Session
 from runtime.engine import Execution
 from storage.cid import CID
 from verifier.compare import Decision
-from verifier.model import PeerId, Rule
+from verifier.model import CommitmentList, PeerId, Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +123,13 @@ class Persist:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeepList:
+    """Keep a closed list as a block, before anything that follows: receipts name it, and an audit reads it."""
+
+    commitments: CommitmentList
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Forget:
     """Remove a key. Need not be durable at once."""
 
@@ -202,4 +209,6 @@ class Misbehaved:
     problem: str
 
 
-Action: TypeAlias = Send | Broadcast | Persist | Forget | SetTimer | Run | Abort | Report | Accuse | Misbehaved
+Action: TypeAlias = (
+    Send | Broadcast | Persist | KeepList | Forget | SetTimer | Run | Abort | Report | Accuse | Misbehaved
+)

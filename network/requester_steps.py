@@ -14,13 +14,13 @@ from network import session as core
 from network.blame import blame_of
 from network.message_codec import encode, sign_close
 from network.messages import Assign, Cancel, Commit, Message, Settled
-from network.protocol_events import Accuse, Action, Persist, Report, Send, SetTimer, TaskEnded
+from network.protocol_events import Accuse, Action, KeepList, Persist, Report, Send, SetTimer, TaskEnded
 from network.requester_entries import OutcomeEntry, step_entry, write
 from network.requester_state import OfferAgain, QueueOver, Repeat, RequesterTask, Seek
 from network.session_events import Action as CoreAction
 from network.session_events import AskNodes, DeadlinePassed, Event, Execute, Fault, PublishRound
 from verifier.compare import Decision, compare
-from verifier.model import PeerId
+from verifier.model import CommitmentList, PeerId
 
 Step: TypeAlias = tuple[RequesterTask, tuple[Action | Seek, ...]]
 
@@ -99,15 +99,18 @@ def assignment(state: RequesterTask) -> Assign:
 
 
 def _close(state: RequesterTask, nodes: tuple[PeerId, ...]) -> tuple[Action, ...]:
-    return (*send_close(state, nodes), *_phase_timers(state, state.job.reveal_ms))
+    return (KeepList(commitments=_closed(state)), *send_close(state, nodes), *_phase_timers(state, state.job.reveal_ms))
 
 
 def send_close(state: RequesterTask, nodes: Iterable[PeerId]) -> tuple[Action, ...]:
     """Tell nodes that the round is closed."""
-    listed = state.session.published
-    if listed is None:
+    return to(nodes, sign_close(state.identity, state.session_id, state.session.round_number, _closed(state)))
+
+
+def _closed(state: RequesterTask) -> CommitmentList:
+    if state.session.published is None:
         raise core.LocalProtocolError("no round is closed")
-    return to(nodes, sign_close(state.identity, state.session_id, state.session.round_number, listed))
+    return state.session.published
 
 
 def _phase_timers(state: RequesterTask, deadline_ms: int) -> tuple[Action, ...]:

@@ -20,6 +20,7 @@ from network.protocol_events import (
     ExecutionFailed,
     Forget,
     Heard,
+    KeepList,
     Misbehaved,
     Persist,
     Received,
@@ -32,7 +33,7 @@ from network.protocol_events import (
 from network.requester import Requester
 from runtime.engine import Execution
 from storage.cid import CID, RAW, make_cid
-from verifier.commitment import close_round
+from verifier.commitment import close_round, list_cid
 from verifier.identity import Identity
 from verifier.model import EngineInfo
 
@@ -150,6 +151,7 @@ class RequesterHost(Host):
 
     def __init__(self, world, referee, name, *, rate=1.0):
         super().__init__(world, referee, name, rate=rate)
+        self.blocks = set()
         world.requesters.append(self)
 
     def new_machine(self):
@@ -161,6 +163,9 @@ class RequesterHost(Host):
         return actions
 
     def do_more(self, action):
+        if isinstance(action, KeepList):
+            self.blocks.add(list_cid(action.commitments))
+            return
         assert isinstance(action, Report)
         self.referee.reported(self, action.news)
 

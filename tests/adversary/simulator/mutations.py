@@ -11,7 +11,7 @@ from network import compute_node, node_task, requester, requester_steps, request
 from network.message_codec import encode
 from network.messages import Reveal
 from network.node_state import Stage
-from network.protocol_events import Executed, Persist, Send, SetTimer
+from network.protocol_events import Executed, KeepList, Persist, Send, SetTimer
 from network.session_events import DeadlinePassed, Phase, Revealed
 from network.session_state import with_entry
 from verifier import compare
@@ -182,7 +182,17 @@ def let_tasks_wait_for_each_others_bids():
     ]
 
 
+def forget_the_lists():
+    original = requester_steps._close
+
+    def close(state, nodes):
+        return tuple(action for action in original(state, nodes) if not isinstance(action, KeepList))
+
+    return [patch.object(requester_steps, "_close", close)]
+
+
 MUTATIONS = {
+    forget_the_lists: {2},
     let_tasks_wait_for_each_others_bids: {9},
     agree_with_the_first_receipt: {1},
     search_for_ever: {3},

@@ -153,10 +153,10 @@ class Referee:
             self.violated(5, f"a second verdict {told} after {self.verdicts[news.session_id]}")
         self.sessions.setdefault(news.session_id, news)
         if decision.verdict is Verdict.AGREED and not session.withdrawn:
-            self._check_agreed(news)
+            self._check_agreed(host, news)
         self._check_faults(host, news.session_id, session)
 
-    def _check_agreed(self, news):
+    def _check_agreed(self, host, news):
         decision, session = news.decision, news.session
         lists = self.closed.get(news.session_id, {})
         counted = (*decision.agreeing, *decision.dissenting)
@@ -166,6 +166,8 @@ class Referee:
             name = self.world.hosts[receipt.node].name
             if receipt.node not in session.asked or receipt.round not in lists:
                 self.violated(2, f"counts a receipt of {name}, which was not asked or names no closed list")
+            if receipt.round not in host.blocks:
+                self.violated(2, f"has not kept the list that the receipt of {name} names")
             try:
                 check_receipt(receipt, session.task)
                 check_reveal(receipt, lists[receipt.round])

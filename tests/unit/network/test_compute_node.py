@@ -2,7 +2,7 @@
 
 import pytest
 
-from network import node_task
+from network import compute_node, node_task
 from network.compute_node import MAX_BACKLOG_EACH
 from network.message_codec import encode, session_id, sign_close
 from network.messages import (
@@ -167,6 +167,14 @@ def test_one_requester_cannot_fill_the_backlog():
         assert sent(node.handle(told(another(number)))) == []
     (refusal,) = sent(node.handle(told(another(999))))
     assert refusal.reason == "backlog is full"
+
+
+def test_one_requester_cannot_open_sessions_without_end(monkeypatch):
+    monkeypatch.setattr(compute_node, "MAX_SESSIONS_EACH", 2)
+    node = make_node(slots=9)
+    assert [type(one) for number in range(2) for one in sent(node.handle(told(another(number))))] == [Bid, Bid]
+    (refusal,) = sent(node.handle(told(another(2))))
+    assert (type(refusal), refusal.reason) == (Refuse, "too many sessions")
 
 
 def test_nobody_speaks_for_another_requester():

@@ -3,7 +3,7 @@
 import pytest
 
 from network.bid_choice import choose_bids, is_diverse_enough
-from network.capacity_book import CapacityBook
+from network.capacity_book import MAX_SLOTS, CapacityBook
 from network.message_codec import encode, sign_capacity, sign_commit
 from network.messages import (
     Accepted,
@@ -28,6 +28,7 @@ from network.protocol_events import (
     Heard,
     JobAccepted,
     JobEnded,
+    KeepList,
     Misbehaved,
     Persist,
     Received,
@@ -133,6 +134,8 @@ def test_a_job_from_its_submission_to_its_verdict():
     actions = play.commit(third)
     assert isinstance(actions[0], Persist)
     assert kinds(actions) == [Ack, Close, Close, Close]
+    (kept,) = [place for place, action in enumerate(actions) if isinstance(action, KeepList)]
+    assert not any(isinstance(message, Close) for message in sent(actions[:kept]))
     play.reveal(first)
     play.reveal(second)
     actions = play.reveal(third)
@@ -417,6 +420,18 @@ def test_diverse_takes_kinds_in_turn_the_rarest_first():
     assert not is_diverse_enough([("noop", "x")], [], 2)
     assert is_diverse_enough([("noop", "x")], [("noop", "arm")], 2)
     assert is_diverse_enough([("noop", "x")], [], 1)
+
+
+def test_slots_count_what_is_scarcest_and_follow_the_records():
+    book = CapacityBook()
+    demand = Demand(cpu_milli=500, memory=1 << 30, disk=0, gpus=0)
+    assert book.slots(demand) == 0
+    for sequence, memory_gb in ((0, 3), (1, 1)):
+        room = Demand(cpu_milli=2000, memory=memory_gb << 30, disk=0, gpus=0)
+        book.note(sign_capacity(identity(0), sequence=sequence, total=room, free=UNIT, engines=(KIND,)))
+        assert book.slots(demand) == memory_gb
+    assert book.slots(Demand(cpu_milli=0, memory=0, disk=0, gpus=1)) == 0
+    assert book.slots(Demand(cpu_milli=0, memory=0, disk=0, gpus=0)) == MAX_SLOTS
 
 
 def test_the_least_loaded_that_fit_are_picked():
