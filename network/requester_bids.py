@@ -24,7 +24,8 @@ def take_bid(state: RequesterTask, bid: Bid, peer: PeerId) -> Step:
     """Note a bid; when there are enough, choose."""
     if peer not in state.offered or peer in state.session.asked:
         return state, ()
-    after = replace(state, bids=with_entry(state.bids, peer, (bid.engine, bid.arch)))
+    bids = with_entry(state.bids, peer, (bid.engine, bid.arch))
+    after = replace(state, bids=bids, refused=state.refused - {peer})
     diverse = state.job.rule.diverse and not is_diverse_enough(
         after.bids.values(), after.kinds.values(), state.job.rule.confidence
     )
@@ -48,7 +49,7 @@ def _choose(state: RequesterTask) -> Step:
 
 
 def take_refusal(state: RequesterTask, message: Refuse, peer: PeerId) -> Step:  # noqa: ARG001
-    """Note that a node does not want the task; it is not asked again."""
+    """Note that a node does not want the task now."""
     if peer not in state.offered:
         return state, ()
     return replace(state, refused=state.refused | {peer}, bids=without_entry(state.bids, peer)), ()

@@ -77,9 +77,9 @@ def search(state: RequesterTask, attempt: int) -> tuple[Action | Seek, ...]:
     count = max(bids_needed(state) - len(state.bids), 1) + SPARE_OFFERS
     again = OfferAgain(search=state.searches, attempt=attempt + 1)
     delay_ms = state.job.offer_ms << min(attempt, MAX_DOUBLINGS)
-    exclude = state.session.asked | state.refused | frozenset(state.bids)
-    if attempt % 2 == 0:  # new ones and, in turn, those that were silent: an offer may have been lost
-        exclude |= state.offered
+    exclude = state.session.asked | frozenset(state.bids)
+    if attempt % 2 == 0:  # in turn new ones, and all: an offer may have been lost, and a full node may have room again
+        exclude |= state.offered | state.refused
     seed = f"{state.job.seed}/{state.session_id}/{state.searches}/{attempt}"
     return timer(state, again, delay_ms), Seek(count=count, exclude=exclude, seed=seed)
 

@@ -199,15 +199,24 @@ def test_more_nodes_are_offered_a_task_that_too_few_bid_for():
     assert timer.delay_ms == 2 * play.task.job.offer_ms
 
 
-def test_who_was_silent_is_offered_the_task_again_and_who_refused_is_not():
+def test_new_nodes_are_sought_in_turn_with_those_that_were_silent_or_had_no_room():
     play = Play(0, 1, 2)
-    play.do(said(0, Refuse(session=SESSION, reason="policy")))
-    for _ in range(2):
-        play.do(Timer(session=SESSION, about=OfferAgain(search=play.task.searches, attempt=1)))
-    assert {action.peer for action in play.actions if not isinstance(action, SetTimer)} == {
-        identity(1).peer,
-        identity(2).peer,
-    }
+    play.do(said(0, Refuse(session=SESSION, reason="backlog is full")))
+    play.do(Timer(session=SESSION, about=OfferAgain(search=play.task.searches, attempt=1)))
+    assert kinds(play.actions) == [Offer] * 3
+    play.do(Timer(session=SESSION, about=OfferAgain(search=play.task.searches, attempt=2)))
+    assert kinds(play.actions) == []
+    record = sign_capacity(identity(3), sequence=1, total=total(4), free=total(4), engines=(KIND,))
+    play.do(Heard(message=encode(record), via=identity(3).peer))
+    play.do(Timer(session=SESSION, about=OfferAgain(search=play.task.searches, attempt=2)))
+    assert sent(play.actions, identity(3).peer) != []
+
+
+def test_who_refused_and_then_bids_is_a_bidder_like_the_others():
+    play = Play(0, 1, rule=make_rule(replication=2, confidence=1))
+    play.do(said(0, Refuse(session=SESSION, reason="backlog is full")))
+    play.bid(0)
+    assert play.task.refused == frozenset()
 
 
 def test_a_bid_of_somebody_who_was_not_offered_anything_counts_for_nothing():
