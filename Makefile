@@ -15,10 +15,11 @@ export BACALHAU_DIR ?= $(CURDIR)/.bacalhau
 # Two test processes use both cores of a small machine; each execution is one more process.
 JOBS ?= 2
 
-.PHONY: help setup engines kubo interop demo test test-python test-node fuzz expected check format bench wheel lock clean
+.PHONY: help setup engines kubo interop demo test test-python test-node simulate simulate-scale fuzz expected check format \
+        bench wheel lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(VENV)/.installed node_modules/.installed  ## install what demo and test need; nothing if it is there
 
@@ -56,6 +57,13 @@ test-python: setup
 
 test-node: setup
 	@PATH="$(NODE):$$PATH" PYTHON="$(BIN)/python" $(NODE)/node --test "tests/unit/js_host/*.test.mjs" "tests/interop/*.test.mjs"
+
+simulate: setup  ## run the protocol under faults and bad actors: 100,000 seeds, COUNT=n, or one with its trace: SEED=n
+	@$(BIN)/python -m tests.adversary.simulator $(if $(SEED),--seed $(SEED),--count $(or $(COUNT),100000))
+
+simulate-scale: setup  ## measure how the protocol grows with the number of nodes (SIZES="100 300 1000 3000"), and bids per second
+	@$(BIN)/python -m tests.adversary.simulator.scale $(SIZES)
+	@$(BIN)/python -m tests.adversary.simulator.bids
 
 engines: setup  ## install other engines for the tests that compare them: Node 22, Bun, Node for aarch64
 	@cd tests/engines && PATH="$(NODE):$$PATH" $(NODE)/node $(NODE)/../lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
