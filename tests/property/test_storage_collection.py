@@ -1,7 +1,8 @@
 """Every order in which the transactions of a collection and of the processes beside it can happen.
 
 A process is a list of steps, each at most one transaction of the store; so is a collection. All interleavings are
-tried (of two collections every fifth, and all with BACALHAU_SLOW_TESTS=1), on real stores: what a process acknowledged (pinned, made a job of, or put and not yet let go) must be there.
+tried (of two collections every fifth, and all with BACALHAU_SLOW_TESTS=1), on real stores: what a process acknowledged
+(pinned, made a job of, or put and not yet let go) must be there.
 """
 
 from __future__ import annotations
