@@ -160,7 +160,7 @@ class TransportCore:
         try:
             return await self._within(deadline_s, peer, lambda: self._blocks.fetch(peer, cids))
         except PeerError:
-            await self._offended(peer, Offence.BROKE_RULES)
+            await self.offended(peer, Offence.BROKE_RULES)
             raise
 
     async def publish_capacity(self, payload: bytes) -> None:
@@ -222,7 +222,7 @@ class TransportCore:
         key = (peer, protocol)
         if self._streams[key] >= MAX_STREAMS or not self.admits(peer):
             await stream.reset()
-            await self._offended(peer, Offence.TOO_MUCH)
+            await self.offended(peer, Offence.TOO_MUCH)
             return
         self._streams[key] += 1
         try:
@@ -247,7 +247,7 @@ class TransportCore:
 
     async def on_forged(self, peer: PeerId) -> None:
         """Note that a peer passed on a forged record. Weighs little: it may run an older version."""
-        await self._offended(peer, Offence.STALLED)
+        await self.offended(peer, Offence.STALLED)
 
     async def _serve(self, peer: PeerId, protocol: str, stream: ByteStream) -> None:
         if protocol == block_exchange.PROTOCOL:
@@ -259,7 +259,7 @@ class TransportCore:
             handler=self._handler,
             budget=self._budget,
             spawn=lambda task: self._nursery.start_soon(task),
-            on_refused=lambda peer: self._nursery.start_soon(self._offended, peer, Offence.TOO_MUCH),
+            on_refused=lambda peer: self._nursery.start_soon(self.offended, peer, Offence.TOO_MUCH),
         ).run()
 
     async def _ask(self, peer: PeerId, kind: Kind, payload: bytes) -> bytes:
@@ -289,12 +289,13 @@ class TransportCore:
             await run()
         except PeerError as error:
             log.info("%s", error)
-            await self._offended(peer, Offence.BROKE_RULES)
+            await self.offended(peer, Offence.BROKE_RULES)
         except StalledError as error:
             log.debug("%s: %s", peer, error)
-            await self._offended(peer, Offence.STALLED)
+            await self.offended(peer, Offence.STALLED)
 
-    async def _offended(self, peer: PeerId, offence: Offence) -> None:
+    async def offended(self, peer: PeerId, offence: Offence) -> None:
+        """Hold something against a peer, and hang up on it if that is too much."""
         if self._scores.add(peer, offence, trio.current_time()):
             await self._wire.hang_up(peer)
 
