@@ -46,4 +46,4 @@ def parse_networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
     try:
         return tuple(ipaddress.ip_network(text) for text in texts)
     except ValueError as error:
-        raise UserError(f"is not an IP network ({error})", fix="write it like 10.0.0.0/8") from error
+        raise UserError(f"not an IP network: {error}", fix="write it like 10.0.0.0/8") from error
