@@ -42,6 +42,8 @@ MAX_CONNECTION_BYTES: Final = 4 << 20
 """Unread on all streams of a connection, above which it ends. The release only logs a peer that ignores its window."""
 MAX_PROCESS_BYTES: Final = 24 << 20
 """Unread on all connections of this process, above which the fullest of them ends."""
+MAX_HALF_OPEN: Final = 256
+"""Streams of a connection, those included that we are done with and the peer has not closed."""
 WRITE_LIMIT_S: Final = 10.0
 """For one frame; whoever does not take it for so long loses the connection."""
 
@@ -193,7 +195,7 @@ def guard_streams(host: Any, max_streams: int, on_refused: Callable[[Any], Await
     async def guarded(stream: INetStream) -> None:
         connection = stream.muxed_conn
         count = open_streams.get(connection, 0)
-        if count >= max_streams:
+        if count >= max_streams or len(connection.streams) > MAX_HALF_OPEN:
             await _drop(stream)
             await on_refused(connection.peer_id)
             return
@@ -203,6 +205,8 @@ def guard_streams(host: Any, max_streams: int, on_refused: Callable[[Any], Await
         except Exception as error:  # noqa: BLE001 - the library's own handlers raise on malformed input
             log.debug("stream of %s: %s", connection.peer_id, error)
             await _drop(stream)
+        else:
+            await quietly(stream.close)
         finally:
             open_streams[connection] -= 1
 

@@ -27,13 +27,14 @@ if importlib.util.find_spec("libp2p") is None:  # pragma: no cover
         pytest.fail(f"libp2p is required and not there: {REASON}", pytrace=False)
     pytest.skip(f"needs libp2p: {REASON}", allow_module_level=True)
 
+from network import libp2p_transport
+from network.libp2p_transport import Libp2pSettings, Libp2pTransport, open_libp2p
+
+# isort: split
 from libp2p.abc import IHost, INetStream
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import info_from_p2p_addr
 from multiaddr import Multiaddr
-
-from network import libp2p_transport
-from network.libp2p_transport import Libp2pSettings, Libp2pTransport, open_libp2p
 
 MEMORY_BYTES = 64 << 20
 """By which no peer may move a node."""
@@ -150,5 +151,3 @@ async def read_to_end(stream: Any) -> bytes:
         if not piece:
             return data
         data += piece
-
-
