@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -151,7 +152,6 @@ class Libp2pTransport(TransportCore):
             PeerUnreachableError: it could not be reached; it goes on being tried.
         """
         info = _peer_info(address)
-        self.upkeep.want(info)
         await self.upkeep.dial(info)
         return PeerId(str(info.peer_id))
 
@@ -360,7 +360,7 @@ class _Upkeep:
         self._lists = lists
         self._plan = DialPlan()
         self._wanted: dict[PeerId, PeerInfo] = {}
-        self._dialling: set[PeerId] = set()
+        self._dialling: defaultdict[PeerId, trio.Lock] = defaultdict(trio.Lock)
 
     def want(self, info: PeerInfo) -> None:
         """Keep a peer connected from now on, at its newest address."""
@@ -374,7 +374,6 @@ class _Upkeep:
             while True:
                 for peer, info in self._wanted.items():
                     if self._is_missing(peer):
-                        self._dialling.add(peer)
                         nursery.start_soon(self._dial_again, peer, info)
                 await self._mend_gossip()
                 await trio.sleep(UPKEEP_S)
@@ -386,6 +385,12 @@ class _Upkeep:
             PeerUnreachableError: it could not be reached.
         """
         peer = PeerId(str(info.peer_id))
+        self.want(info)
+        async with self._dialling[peer]:
+            if peer not in self._core.connected():
+                await self._dial(peer, info)
+
+    async def _dial(self, peer: PeerId, info: PeerInfo) -> None:
         if not self._core.admits(peer) or not _admits_all(self._lists, info):
             raise PeerUnreachableError("peer or address is on a deny list, or banned", where=peer)
         network: Any = self._host.get_network()
@@ -401,7 +406,7 @@ class _Upkeep:
         await self._core.on_up(peer)
 
     def _is_missing(self, peer: PeerId) -> bool:
-        absent = peer not in self._core.connected() and peer not in self._dialling
+        absent = peer not in self._core.connected() and not self._dialling[peer].locked()
         return absent and self._core.admits(peer) and self._plan.is_due(peer, trio.current_time())
 
     async def _dial_again(self, peer: PeerId, info: PeerInfo) -> None:
@@ -410,8 +415,6 @@ class _Upkeep:
         except UnavailableError as error:
             wait_s = self._plan.failed(peer, trio.current_time(), random.random())  # noqa: S311 - spreads dials
             log.debug("%s; next try in %.1f s", error, wait_s)
-        finally:
-            self._dialling.discard(peer)
 
     async def _mend_gossip(self) -> None:
         """The library never retries a peer with which it failed to open gossip, and keeps one whose connection died."""
