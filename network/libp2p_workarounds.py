@@ -193,7 +193,7 @@ def guard_streams(host: Any, max_streams: int, on_refused: Callable[[Any], Await
     open_streams: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
     async def guarded(stream: INetStream) -> None:
-        connection = stream.muxed_conn
+        connection: Any = stream.muxed_conn
         count = open_streams.get(connection, 0)
         if count >= max_streams or len(connection.streams) > MAX_HALF_OPEN:
             await _drop(stream)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final, Protocol, TypeVar
 
 import trio
@@ -73,6 +74,20 @@ class Wire(Protocol):
     async def close(self) -> None:
         """End everything."""
         ...
+
+
+@contextmanager
+def single_errors() -> Iterator[None]:
+    """Raise what ended a block inside nurseries as it was raised, if it was one error."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if error is group:
+            raise
+        raise error from error.__cause__
 
 
 class EventQueue:

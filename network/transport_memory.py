@@ -13,7 +13,7 @@ import trio
 
 from network.transport import PeerHandler, PeerUnreachableError
 from network.transport_capacity import Reception
-from network.transport_core import TransportCore
+from network.transport_core import TransportCore, single_errors
 from network.transport_stream import ByteStream, StreamBrokenError
 from storage.blocks import BlockStore
 from storage.cid import CID
@@ -112,26 +112,27 @@ class MemoryNetwork:
     @asynccontextmanager
     async def join(self, identity: Identity, handler: PeerHandler, store: BlockStore) -> AsyncGenerator[TransportCore]:
         """Run a node's transport."""
-        async with trio.open_nursery() as nursery:
-            wire = _MemoryWire(self, identity.peer, nursery)
-            # Greater than what a node of the same key said before it was restarted.
-            self._joined += 1
-            core = TransportCore(
-                identity=identity,
-                handler=handler,
-                store=store,
-                wire=wire,
-                nursery=nursery,
-                first_sequence=self._joined << 32,
-                in_thread=in_this_thread,
-            )
-            wire.core = core
-            self._wires[identity.peer] = wire
-            try:
-                yield core
-            finally:
-                await core.close()
-                nursery.cancel_scope.cancel()
+        with single_errors():
+            async with trio.open_nursery() as nursery:
+                wire = _MemoryWire(self, identity.peer, nursery)
+                # Greater than what a node of the same key said before it was restarted.
+                self._joined += 1
+                core = TransportCore(
+                    identity=identity,
+                    handler=handler,
+                    store=store,
+                    wire=wire,
+                    nursery=nursery,
+                    first_sequence=self._joined << 32,
+                    in_thread=in_this_thread,
+                )
+                wire.core = core
+                self._wires[identity.peer] = wire
+                try:
+                    yield core
+                finally:
+                    await core.close()
+                    nursery.cancel_scope.cancel()
 
     async def connect(self, one: PeerId, other: PeerId) -> None:
         """Connect two nodes. One of them may refuse."""

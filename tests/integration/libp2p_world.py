@@ -1,6 +1,8 @@
 """A node of ours in a process of its own, honest peers of it, and peers that send whatever bytes they like."""
 
-import importlib.util
+from tests.integration import libp2p_gate  # noqa: F401
+
+# isort: split
 import json
 import subprocess
 import sys
@@ -11,24 +13,13 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-import pytest
 import trio
 
+from network.libp2p_host import make_host
+from network.libp2p_transport import Libp2pSettings, Libp2pTransport, open_libp2p
 from network.transport import PeerHandler
 from storage.blocks import BlockStore, MemoryBlockStore
-from tests.requirements_gate import required
 from tests.unit.network.transport_world import Echo, identity
-
-ROOT = Path(__file__).parents[2]
-REASON = "py-libp2p; make setup installs it"
-
-if importlib.util.find_spec("libp2p") is None:  # pragma: no cover
-    if "libp2p" in required():
-        pytest.fail(f"libp2p is required and not there: {REASON}", pytrace=False)
-    pytest.skip(f"needs libp2p: {REASON}", allow_module_level=True)
-
-from network import libp2p_transport
-from network.libp2p_transport import Libp2pSettings, Libp2pTransport, open_libp2p
 
 # isort: split
 from libp2p.abc import IHost, INetStream
@@ -36,6 +27,7 @@ from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import info_from_p2p_addr
 from multiaddr import Multiaddr
 
+ROOT = Path(__file__).parents[2]
 MEMORY_BYTES = 64 << 20
 """By which no peer may move a node."""
 PATIENCE_S = 60.0
@@ -109,8 +101,7 @@ async def peer(
 @asynccontextmanager
 async def stranger(number: int, address: str) -> AsyncIterator[tuple[IHost, ID]]:
     """A bare host that is connected to `address` and keeps to no rule."""
-    libp2p_transport.workarounds.apply()
-    host = libp2p_transport._make_host(identity(number), Libp2pSettings())
+    host = make_host(identity(number), Libp2pSettings())
     async with host.run([Multiaddr("/ip4/127.0.0.1/tcp/0")]):
         info = info_from_p2p_addr(Multiaddr(address))
         await host.connect(info)
@@ -130,7 +121,7 @@ async def write_until_broken(stream: Any, data: bytes, times: int) -> int:
     for count in range(times):
         try:
             await stream.write(data)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the other side ends it in any of many ways
             return count
     return times
 
@@ -146,7 +137,7 @@ async def read_to_end(stream: Any) -> bytes:
     while True:
         try:
             piece = await stream.read(1 << 16)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the other side ends it in any of many ways
             return data
         if not piece:
             return data

@@ -1,5 +1,8 @@
 """The transport over py-libp2p among honest nodes: what a driver relies on."""
 
+from tests.integration import libp2p_gate  # noqa: F401
+
+# isort: split
 import ipaddress
 from importlib import metadata
 
@@ -193,5 +196,26 @@ def test_lists() -> None:
         False,
     ]
     assert lists.denied_networks == (ipaddress.ip_network("10.1.0.0/16"),)
-    with pytest.raises(UserError, match="10.0.0.1/8"):
+    with pytest.raises(UserError, match=r"10\.0\.0\.1/8"):
         parse_networks(("10.0.0.1/8",))
+
+
+def test_what_ends_the_block_comes_out_of_it() -> None:
+    @on_trio
+    async def run() -> None:
+        async with peer(1) as one, peer(2) as two:
+            await two.connect(one.addresses[0])
+            raise LookupError("ours")
+
+    with pytest.raises(LookupError, match="ours"):
+        run()
+
+
+def test_a_port_that_is_taken_is_a_users_error() -> None:
+    @on_trio
+    async def run() -> None:
+        async with peer(1) as one, peer(2, listen=(one.addresses[0].partition("/p2p/")[0],)):
+            pytest.fail("two nodes on one port")
+
+    with pytest.raises(UserError, match="listen"):
+        run()

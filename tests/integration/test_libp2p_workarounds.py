@@ -3,6 +3,9 @@
 Those against strangers (1, 15, 16, the address limits of 2) are in test_libp2p_strangers.py.
 """
 
+from tests.integration import libp2p_gate  # noqa: F401
+
+# isort: split
 import contextlib
 import logging
 import os
