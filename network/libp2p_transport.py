@@ -25,7 +25,7 @@ from libp2p.pubsub.pubsub import Pubsub
 from libp2p.tools.anyio_service import background_trio_service
 
 from network.libp2p_host import Libp2pSettings, make_gossip, make_host, multiaddress, peer_info
-from network.libp2p_upkeep import Upkeep
+from network.libp2p_upkeep import Upkeep, is_connected
 from network.transport import PeerHandler, PeerUnreachableError
 from network.transport_capacity import TOPIC, Reception
 from network.transport_core import PROTOCOLS, TransportCore, single_errors
@@ -159,16 +159,17 @@ class _Notifee(INotifee):
         self._nursery.start_soon(self._up, connection.muxed_conn.peer_id)
 
     async def disconnected(self, _network: object, connection: Any) -> None:
-        peer = connection.muxed_conn.peer_id
-        if not any(not one.is_closed for one in self._host.get_network().get_connections(peer)):
-            await self._core.on_down(PeerId(str(peer)))
+        peer = PeerId(str(connection.muxed_conn.peer_id))
+        if not is_connected(self._host, peer):
+            await self._core.on_down(peer)
 
     async def _up(self, peer: ID) -> None:
         try:
             public_key_of(str(peer))
         except VerificationError:
             await workarounds.quietly(lambda: self._host.get_network().close_peer(peer))
-        else:
+            return
+        if is_connected(self._host, PeerId(str(peer))):
             await self._core.on_up(PeerId(str(peer)))
 
     async def opened_stream(self, _network: object, _stream: object) -> None:

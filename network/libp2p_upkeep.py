@@ -14,13 +14,14 @@ from network import libp2p_workarounds as workarounds
 
 # isort: split
 from libp2p.abc import IHost
+from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import PeerInfo
 from libp2p.pubsub.pubsub import Pubsub
 from multiaddr import Multiaddr
 
 from network.libp2p_host import NEGOTIATION_S, Libp2pSettings, peer_info
 from network.transport import PeerUnreachableError
-from network.transport_backoff import DialPlan
+from network.transport_backoff import LASTS_S, DialPlan
 from network.transport_core import TransportCore
 from network.transport_lists import ConnectionLists
 from storage.errors import UnavailableError
@@ -33,6 +34,11 @@ UPKEEP_S: Final = 0.5
 log = logging.getLogger(__name__)
 
 
+def is_connected(host: IHost, peer: PeerId) -> bool:
+    """Tell whether the library has a connection to a peer that is open."""
+    return any(not one.is_closed for one in host.get_network().get_connections(ID.from_base58(peer)))
+
+
 class Upkeep:
     """Keeps the peers connected that were asked for, and gossip with all that are."""
 
@@ -43,6 +49,7 @@ class Upkeep:
         self._lists = settings.lists
         self._plan = DialPlan()
         self._wanted: dict[PeerId, PeerInfo] = {}
+        self._since: dict[PeerId, float] = {}
         self._dialling: defaultdict[PeerId, trio.Lock] = defaultdict(trio.Lock)
         for address in settings.bootstrap:
             self.want(peer_info(address))
@@ -57,10 +64,17 @@ class Upkeep:
         """Look after it until cancelled."""
         async with trio.open_nursery() as nursery:
             while True:
+                now = trio.current_time()
                 for peer, info in self._wanted.items():
+                    if peer in self._core.connected():
+                        if now - self._since.setdefault(peer, now) >= LASTS_S:
+                            self._plan.lasted(peer)
+                        continue
+                    self._since.pop(peer, None)
                     if self._is_missing(peer):
                         nursery.start_soon(self._dial_again, peer, info)
                 await self._mend_gossip()
+                await self._notice_ends()
                 await trio.sleep(UPKEEP_S)
 
     async def dial(self, info: PeerInfo) -> None:
@@ -87,19 +101,29 @@ class Upkeep:
                 await self._host.connect(info)
         except Exception as error:
             raise PeerUnreachableError(f"peer cannot be reached ({type(error).__name__})", where=peer) from error
-        self._plan.succeeded(peer)
+        if not is_connected(self._host, peer):
+            raise PeerUnreachableError("peer hung up at once", where=peer)
         await self._core.on_up(peer)
 
     def _is_missing(self, peer: PeerId) -> bool:
-        absent = peer not in self._core.connected() and not self._dialling[peer].locked()
-        return absent and self._core.admits(peer) and self._plan.is_due(peer, trio.current_time())
+        return (
+            not self._dialling[peer].locked()
+            and self._core.admits(peer)
+            and self._plan.is_due(peer, trio.current_time())
+        )
 
     async def _dial_again(self, peer: PeerId, info: PeerInfo) -> None:
+        wait_s = self._plan.dialled(peer, trio.current_time(), random.random())  # noqa: S311 - spreads dials
         try:
             await self.dial(info)
         except UnavailableError as error:
-            wait_s = self._plan.failed(peer, trio.current_time(), random.random())  # noqa: S311 - spreads dials
             log.debug("%s; next try in %.1f s", error, wait_s)
+
+    async def _notice_ends(self) -> None:
+        """A connection may end before it was noted that it began."""
+        for peer in self._core.connected():
+            if not is_connected(self._host, peer):
+                await self._core.on_down(peer)
 
     async def _mend_gossip(self) -> None:
         """The library never retries a peer with which it failed to open gossip, and keeps one whose connection died."""

@@ -7,6 +7,8 @@ decision 0033. The library keeps its private names only within a release, so `li
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -30,6 +32,7 @@ from libp2p.pubsub.pubsub import Pubsub
 from libp2p.pubsub.rpc_queue import RpcQueue
 from libp2p.stream_muxer.yamux import yamux as yamux_module
 from libp2p.stream_muxer.yamux.yamux import Yamux, YamuxStream
+from libp2p.transport.tcp import tcp as tcp_module
 from libp2p.utils.varint import read_varint_prefixed_bytes_limited
 
 QUEUE_SLOTS: Final = 1024
@@ -63,6 +66,7 @@ def apply() -> None:
         (pubsub_module, "SUBSCRIPTION_CHANNEL_SIZE", QUEUE_SLOTS),
         (pubsub_module, "RpcQueue", _make_queue),
         (multiselect_communicator, "read_delim", _read_negotiation),
+        (tcp_module, "_set_reuse_flags", _share_no_port),
         # It logs on the root logger, which prints where nobody has set logging up.
         (swarm_connection, "logging", logging.getLogger("libp2p.network.connection")),
     ):
@@ -122,6 +126,12 @@ async def _write_frame(self: Yamux, data: bytes) -> None:
             await _end(self)
             raise RawConnError("peer did not take a frame in time")
     await trio.lowlevel.checkpoint()
+
+
+def _share_no_port(sock: Any) -> None:
+    """17. With the release's options two nodes listen on one port, and each gets some of the other's connections."""
+    if os.name == "posix":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
 
 def _make_queue() -> RpcQueue:

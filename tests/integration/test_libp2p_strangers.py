@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import pytest
 import trio
 
+from network.libp2p_transport import Libp2pSettings
 from network.transport_capacity import TOPIC, sign_record
 from network.transport_frames import Kind, encode_frame
 from storage.cid import parse_cid
@@ -262,11 +263,22 @@ def test_junk_before_a_handshake(node: NodeProcess, opening: bytes) -> None:
 
 def test_one_address_cannot_take_all_places(node: NodeProcess) -> None:
     with contextlib.ExitStack() as stack:
-        for _ in range(300):
-            raw = stack.enter_context(socket.socket())
+        sockets = [stack.enter_context(socket.socket()) for _ in range(100)]
+        for raw in sockets:
             raw.bind(("127.0.0.3", 0))
+            raw.settimeout(30)
             raw.connect(("127.0.0.1", port_of(node)))
+        greeted = sum(is_greeted(raw) for raw in sockets)
+        assert greeted == Libp2pSettings().max_address_connections
         serves_honest_peers(node)
+
+
+def is_greeted(raw: socket.socket) -> bool:
+    """Tell whether the node speaks on a connection, or has closed it."""
+    try:
+        return raw.recv(1) != b""
+    except ConnectionResetError:
+        return False
 
 
 def test_a_thousand_connections_in_turn_leave_no_trace(node: NodeProcess) -> None:

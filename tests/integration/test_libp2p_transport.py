@@ -3,6 +3,7 @@
 from tests.integration import libp2p_gate  # noqa: F401
 
 # isort: split
+import contextlib
 import ipaddress
 from importlib import metadata
 
@@ -113,12 +114,9 @@ async def test_deny_lists_of_peers_and_of_addresses() -> None:
             await two.connect(three.addresses[0])
         with pytest.raises(PeerUnreachableError):
             await three.connect(four.addresses[0])
-        try:
+        with contextlib.suppress(PeerUnreachableError):
             await two.connect(one.addresses[0])
-        except PeerUnreachableError:
-            pass
-        else:
-            await until(lambda: not two.connected(), "it is hung up on")
+        await until(lambda: not two.connected(), "it is hung up on")
         assert one.connected() == {identity(4).peer}
 
 
@@ -126,7 +124,7 @@ async def test_deny_lists_of_peers_and_of_addresses() -> None:
 async def test_a_peer_of_a_future_version_is_refused_that_protocol_alone() -> None:
     async with peer(1) as one, stranger(2, one.addresses[0]) as (host, node):
         for protocol in ("/bacalhau/request/2", "/bacalhau/blocks/99", "/bacalhau", "/ipfs/bitswap/1.2.0"):
-            with pytest.raises(Exception, match="protocol"):
+            with pytest.raises(Exception, match="failed to open"):
                 await stream_to(host, node, protocol)
         stream = await stream_to(host, node, "/bacalhau/request/1")
         await stream.write(bytes.fromhex("00000001 01 00000007") + b"x")

@@ -89,10 +89,10 @@ def test_new_identities_do_not_wash_a_ban_away() -> None:
 def test_dials_back_off_and_come_back() -> None:
     plan = DialPlan()
     assert plan.is_due(NODE.peer, 0.0)
-    waits = [plan.failed(NODE.peer, 100.0, 0.5) for _ in range(8)]
+    waits = [plan.dialled(NODE.peer, 100.0, 0.5) for _ in range(8)]
     assert waits == [0.75, 1.5, 3.0, 6.0, 12.0, 22.5, 22.5, 22.5]
-    assert plan.failed(NODE.peer, 100.0, 0.999) <= LONGEST_S
+    assert plan.dialled(NODE.peer, 100.0, 0.999) <= LONGEST_S
     assert not plan.is_due(NODE.peer, 110.0)
-    plan.succeeded(NODE.peer)
+    plan.lasted(NODE.peer)
     assert plan.is_due(NODE.peer, 110.0)
-    assert plan.failed(NODE.peer, 110.0, 0.0) == 0.5
+    assert plan.dialled(NODE.peer, 110.0, 0.0) == 0.5
