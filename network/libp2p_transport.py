@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 import trio
@@ -67,7 +67,10 @@ async def open_libp2p(
             core.upkeep = Upkeep(host, pubsub, core, settings)
             _attach(host, pubsub, core, nursery)
             try:
-                async with _running(host, pubsub, router, settings):
+                async with AsyncExitStack() as stack:
+                    if settings.mdns:
+                        stack.enter_context(core.upkeep.found_nearby())
+                    await stack.enter_async_context(_running(host, pubsub, router, settings))
                     nursery.start_soon(core.upkeep.run)
                     try:
                         yield core

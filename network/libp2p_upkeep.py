@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import random
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Final
 
@@ -14,6 +16,7 @@ from network import libp2p_workarounds as workarounds
 
 # isort: split
 from libp2p.abc import IHost
+from libp2p.discovery.events.peerDiscovery import peerDiscovery
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import PeerInfo
 from libp2p.pubsub.pubsub import Pubsub
@@ -24,10 +27,12 @@ from network.transport import PeerUnreachableError
 from network.transport_backoff import LASTS_S, DialPlan
 from network.transport_core import TransportCore
 from network.transport_lists import ConnectionLists
-from storage.errors import UnavailableError
-from verifier.peer_id import PeerId
+from storage.errors import UnavailableError, VerificationError
+from verifier.peer_id import PeerId, public_key_of
 
 DIAL_S: Final = 8.0
+MAX_NEARBY: Final = 32
+"""Peers that are kept connected, above which those that mDNS finds are not: anyone on the network can announce many."""
 UPKEEP_S: Final = 0.5
 """Between two looks at who is missing."""
 
@@ -59,6 +64,27 @@ class Upkeep:
         peer = PeerId(str(info.peer_id))
         if peer != self._core.peer:
             self._wanted[peer] = info
+
+    @contextmanager
+    def found_nearby(self) -> Iterator[None]:
+        """Want peers that announce themselves on the local network (mDNS), as many as MAX_NEARBY of them."""
+        token = trio.lowlevel.current_trio_token()
+
+        def found(info: PeerInfo) -> None:  # called from a thread of zeroconf
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(self._want_nearby, info)
+
+        peerDiscovery.register_peer_discovered_handler(found)
+        try:
+            yield
+        finally:
+            peerDiscovery.unregister_peer_discovered_handler(found)
+
+    def _want_nearby(self, info: PeerInfo) -> None:
+        with suppress(VerificationError):
+            public_key_of(str(info.peer_id))
+            if len(self._wanted) < MAX_NEARBY:
+                self.want(info)
 
     async def run(self) -> None:
         """Look after it until cancelled."""

@@ -11,12 +11,16 @@ import pytest
 import trio
 
 from network.libp2p_compat import check_version
+from network.libp2p_host import peer_info
 from network.transport import CapacityHeard, PeerChange, PeerEvent, PeerUnreachableError
 from network.transport_lists import ConnectionLists, parse_networks
 from storage.blocks import MemoryBlockStore
 from storage.errors import PeerError, UserError
 from tests.integration.libp2p_world import Echo, on_trio, peer, stranger, stream_to, until
 from tests.unit.network.transport_world import identity, raw_block
+
+# isort: split
+from libp2p.discovery.events.peerDiscovery import peerDiscovery
 
 ONE, TWO = identity(1).peer, identity(2).peer
 
@@ -100,6 +104,14 @@ async def test_capacity_goes_beyond_who_is_connected() -> None:
         await publish_until_heard(one, b"idle", lambda: ONE in three.capacities())
         assert await next_of(events, CapacityHeard) == CapacityHeard(node=ONE, payload=b"idle")
         assert three.connected() == {TWO}
+
+
+@on_trio
+async def test_a_peer_that_announces_itself_nearby_is_connected() -> None:
+    async with peer(1) as one, peer(2) as two:
+        with two.upkeep.found_nearby():
+            peerDiscovery.emit_peer_discovered(peer_info(one.addresses[0]))
+            await until(lambda: two.connected() == {ONE}, "it is dialled")
 
 
 @on_trio
