@@ -63,10 +63,23 @@ def running() -> Iterator[NodeProcess]:
 
 @pytest.fixture
 def node(running: NodeProcess) -> Iterator[NodeProcess]:
-    before = running.ask("rss")["rss_bytes"]
-    yield running
-    serves_honest_peers(running)
-    grown = running.ask("rss")["peak_bytes"] - before
+    with keeps_its_memory(running):
+        yield running
+
+
+@pytest.fixture
+def fresh_node() -> Iterator[NodeProcess]:
+    """A node that no other test has made grow: an allocator that keeps what it has would hide what this one costs."""
+    with node_process("strangers") as node, keeps_its_memory(node):
+        yield node
+
+
+@contextlib.contextmanager
+def keeps_its_memory(node: NodeProcess) -> Iterator[None]:
+    before = node.ask("rss")["rss_bytes"]
+    yield
+    serves_honest_peers(node)
+    grown = node.ask("rss")["peak_bytes"] - before
     print(f"grew by {grown / 2**20:.1f} MiB")
     assert grown < MEMORY_BYTES
 
@@ -111,11 +124,11 @@ OVERSIZE = {
 
 
 @pytest.mark.parametrize(("protocol", "head"), OVERSIZE.values(), ids=OVERSIZE.keys())
-def test_messages_that_are_announced_too_large(node: NodeProcess, protocol: str, head: bytes) -> None:
+def test_messages_that_are_announced_too_large(fresh_node: NodeProcess, protocol: str, head: bytes) -> None:
     @on_trio
     async def run() -> None:
         number = 2100 + [protocol for protocol, _ in OVERSIZE.values()].index(protocol)
-        async with stranger(number, node.address) as (host, there):
+        async with stranger(number, fresh_node.address) as (host, there):
             stream = await stream_to(host, there, protocol)
             await stream.write(head)
             assert await write_until_broken(stream, bytes(1 << 20), 200) < 200
@@ -123,12 +136,12 @@ def test_messages_that_are_announced_too_large(node: NodeProcess, protocol: str,
     run()
 
 
-def test_a_peer_that_ignores_the_window_of_a_stream(node: NodeProcess) -> None:
+def test_a_peer_that_ignores_the_window_of_a_stream(fresh_node: NodeProcess) -> None:
     @on_trio
     async def run() -> None:
-        async with stranger(2200, node.address) as (host, there):
+        async with stranger(2200, fresh_node.address) as (host, there):
             stream = await stream_to(host, there, "/bacalhau/blocks/1")
-            many = [parse_cid(text) for text in node.facts["many"]]
+            many = [parse_cid(text) for text in fresh_node.facts["many"]]
             # Its reader waits for us to take an answer, so nobody reads what else we send.
             await stream.write(bytes([len(many)]) + b"".join(bytes([len(cid)]) + cid for cid in many))
             assert await flood_stream(stream.muxed_stream, 200) < 200
@@ -149,7 +162,7 @@ async def flood_stream(stream: "yamux.YamuxStream", megabytes: int) -> int:
     return megabytes
 
 
-def test_many_peers_that_ignore_their_windows(node: NodeProcess) -> None:
+def test_many_peers_that_ignore_their_windows(fresh_node: NodeProcess) -> None:
     @on_trio
     async def run() -> None:
         async with trio.open_nursery() as nursery:
@@ -157,19 +170,19 @@ def test_many_peers_that_ignore_their_windows(node: NodeProcess) -> None:
                 nursery.start_soon(hoard, number)
 
     async def hoard(number: int) -> None:
-        async with stranger(2300 + number, node.address) as (host, there):
+        async with stranger(2300 + number, fresh_node.address) as (host, there):
             stream = await stream_to(host, there, "/bacalhau/blocks/1")
-            many = [parse_cid(text) for text in node.facts["many"]]
+            many = [parse_cid(text) for text in fresh_node.facts["many"]]
             await stream.write(bytes([len(many)]) + b"".join(bytes([len(cid)]) + cid for cid in many))
             await flood_stream(stream.muxed_stream, 3)  # below what ends a connection by itself
 
     run()
 
 
-def test_a_flood_of_streams(node: NodeProcess) -> None:
+def test_a_flood_of_streams(fresh_node: NodeProcess) -> None:
     @on_trio
     async def run() -> None:
-        async with stranger(2400, node.address) as (host, there):
+        async with stranger(2400, fresh_node.address) as (host, there):
             connection = host.get_network().get_connections(there)[0].muxed_conn
             for number in range(3001, 9001, 2):
                 head = yamux.struct.pack(
@@ -188,10 +201,10 @@ def test_a_flood_of_streams(node: NodeProcess) -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.REQUEST, Kind.SEND])
-def test_a_flood_of_requests_that_take_for_ever(node: NodeProcess, kind: Kind) -> None:
+def test_a_flood_of_requests_that_take_for_ever(fresh_node: NodeProcess, kind: Kind) -> None:
     @on_trio
     async def run() -> None:
-        async with stranger(2500 + kind, node.address) as (host, there):
+        async with stranger(2500 + kind, fresh_node.address) as (host, there):
             stream = await stream_to(host, there, "/bacalhau/request/1")
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(read_to_end, stream)
@@ -201,7 +214,7 @@ def test_a_flood_of_requests_that_take_for_ever(node: NodeProcess, kind: Kind) -
     run()
 
 
-def test_a_flood_of_requests_whose_answers_are_not_read(node: NodeProcess) -> None:
+def test_a_flood_of_requests_whose_answers_are_not_read(fresh_node: NodeProcess) -> None:
     @on_trio
     async def run() -> None:
         async with trio.open_nursery() as nursery:
@@ -209,7 +222,7 @@ def test_a_flood_of_requests_whose_answers_are_not_read(node: NodeProcess) -> No
                 nursery.start_soon(ask_and_not_read, number)
 
     async def ask_and_not_read(number: int) -> None:
-        async with stranger(2600 + number, node.address) as (host, there):
+        async with stranger(2600 + number, fresh_node.address) as (host, there):
             stream = await stream_to(host, there, "/bacalhau/request/1")
             await write_until_broken(stream, b"".join(encode_frame(Kind.REQUEST, n, b"large") for n in range(32)), 1)
             await read_to_end_slowly(stream)
@@ -220,22 +233,22 @@ def test_a_flood_of_requests_whose_answers_are_not_read(node: NodeProcess) -> No
     run()
 
 
-def test_half_messages_and_then_silence(node: NodeProcess) -> None:
+def test_half_messages_and_then_silence(fresh_node: NodeProcess) -> None:
     """Slow-loris: streams that begin a message, and connections that never say who they are."""
 
     @on_trio
     async def run() -> None:
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(100):
-                stream = await trio.open_tcp_stream("127.0.0.1", port_of(node), local_address="127.0.0.2")
+                stream = await trio.open_tcp_stream("127.0.0.1", port_of(fresh_node), local_address="127.0.0.2")
                 await stack.enter_async_context(stream)
                 with contextlib.suppress(trio.BrokenResourceError):
                     await stream.send_all(b"\x13/multistream")
-            host, there = await stack.enter_async_context(stranger(2700, node.address))
+            host, there = await stack.enter_async_context(stranger(2700, fresh_node.address))
             for protocol in PROTOCOLS:
                 with contextlib.suppress(Exception):
                     await (await stream_to(host, there, protocol)).write(b"\x01")
-            await trio.to_thread.run_sync(serves_honest_peers, node)
+            await trio.to_thread.run_sync(serves_honest_peers, fresh_node)
 
     run()
 
@@ -291,10 +304,10 @@ def gossip(message: rpc_pb2.Message) -> bytes:
     return encode_varint_prefixed(rpc_pb2.RPC(publish=[message]).SerializeToString())
 
 
-def test_gossip_that_is_forged(node: NodeProcess) -> None:
+def test_gossip_that_is_forged(fresh_node: NodeProcess) -> None:
     @on_trio
     async def run() -> None:
-        async with stranger(2800, node.address) as (host, there):
+        async with stranger(2800, fresh_node.address) as (host, there):
             stream = await stream_to(host, there, PROTOCOL_ID_V11)
             key = host.get_private_key()
             for number in range(1000):
@@ -311,7 +324,7 @@ def test_gossip_that_is_forged(node: NodeProcess) -> None:
                 pytest.fail("the node took 1,000 forged records")
 
     run()
-    assert node.ask("")["capacities"] == 0
+    assert fresh_node.ask("")["capacities"] == 0
 
 
 def test_gossip_with_a_key_that_is_none(node: NodeProcess) -> None:
@@ -330,10 +343,10 @@ def test_gossip_with_a_key_that_is_none(node: NodeProcess) -> None:
     run()
 
 
-def test_subscriptions_to_everything(node: NodeProcess) -> None:
+def test_subscriptions_to_everything(fresh_node: NodeProcess) -> None:
     @on_trio
     async def run() -> None:
-        async with stranger(2950, node.address) as (host, there):
+        async with stranger(2950, fresh_node.address) as (host, there):
             stream = await stream_to(host, there, PROTOCOL_ID_V11)
             for start in range(0, 100_000, 1000):
                 subscriptions = [
