@@ -43,7 +43,7 @@ MAX_WINDOW_BYTES: Final = 1 << 20
 """Of a stream. The release lets a peer make it grow to 16 MiB."""
 MAX_CONNECTION_BYTES: Final = 4 << 20
 """Unread on all streams of a connection, above which it ends. The release only logs a peer that ignores its window."""
-MAX_PROCESS_BYTES: Final = 24 << 20
+MAX_PROCESS_BYTES: Final = 16 << 20
 """Unread on all connections of this process, above which the fullest of them ends."""
 MAX_HALF_OPEN: Final = 256
 """Streams of a connection, those included that we are done with and the peer has not closed."""

@@ -166,7 +166,7 @@ def test_many_peers_that_ignore_their_windows(fresh_node: NodeProcess) -> None:
     @on_trio
     async def run() -> None:
         async with trio.open_nursery() as nursery:
-            for number in range(16):
+            for number in range(32):
                 nursery.start_soon(hoard, number)
 
     async def hoard(number: int) -> None:
