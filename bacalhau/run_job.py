@@ -17,10 +17,12 @@ from bacalhau.services import Services
 from network.embedded import SessionResult, run_embedded
 from network.job_store import Job, JobStore
 from runtime.arguments import split_volume
+from runtime.contents import Noted, typed_cid
 from runtime.engine import Engine, Plan
 from runtime.request import Request
 from storage.blocks import BlockStore
-from storage.cid import CID, is_cid_text, parse_cid
+from storage.cid import CID
+from storage.sqlite_pins import hold
 from storage.unixfs_read import UnixfsReader
 from verifier.model import Rule
 
@@ -42,8 +44,10 @@ def plan_only(order: Order, services: Services, display: Display) -> dict[str, A
     Raises:
         UserError, UnavailableError, VerificationError: as `runtime.prepare.prepare`.
     """
+    noted: list[Noted] = []
     with services.open_store() as store:
-        return plan_report(_plan(order, services, store, services.make_engine(), display), order.rule)
+        plan = _plan(order, services, store, services.make_engine(), display, noted)
+    return plan_report(plan, order.rule, noted)
 
 
 def run_job(order: Order, services: Services, display: Display) -> dict[str, Any]:
@@ -58,7 +62,10 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
         others = (services.make_engine("bun", strict=order.strict),) if order.rule.diverse else ()
         for each in (engine, *others):
             stack.callback(each.stop)
-        plan = _plan(order, services, store, engine, display)
+        noted: list[Noted] = []
+        plan = _plan(order, services, store, engine, display, noted)
+        # From here on a garbage collection leaves the task alone; what one has taken before is noticed now.
+        hold(store, plan.task)
         prepared = time.perf_counter()
         parents = parent_records(order.request, plan, store, jobs)
         session = run_embedded(
@@ -82,14 +89,24 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
             rule=order.rule,
             session=session,
             texts=texts,
+            noted=noted,
             timings_s={"prepare": prepared - started, "run": finished - prepared, "total": finished - started},
         )
         jobs.add(_job(report, created_at, plan, session))
     return report
 
 
-def _plan(order: Order, services: Services, store: BlockStore, engine: Engine, display: Display) -> Plan:
-    return services.prepare(order.request, store=store, engine=engine, progress=display.step, report=display.transfer)
+def _plan(
+    order: Order, services: Services, store: BlockStore, engine: Engine, display: Display, noted: list[Noted]
+) -> Plan:
+    return services.prepare(
+        order.request,
+        store=store,
+        engine=engine,
+        progress=display.step,
+        report=display.transfer,
+        note=noted.append,
+    )
 
 
 def parent_records(request: Request, plan: Plan, store: BlockStore, jobs: JobStore) -> list[CID]:
@@ -100,12 +117,9 @@ def parent_records(request: Request, plan: Plan, store: BlockStore, jobs: JobSto
 
 
 def _typed(request: Request) -> Iterator[CID]:
-    """Yield the CIDs that were typed with a path behind them: the input is then something inside."""
+    """Yield the CIDs that were typed: with a path behind it, or inside another volume, the input is something else."""
     texts = [*([request.data] if request.data else []), *(split_volume(text)[0] for text in request.volumes)]
-    for text in texts:
-        head = text.partition("/")[0]
-        if is_cid_text(head):
-            yield parse_cid(head)
+    yield from (found[0] for found in map(typed_cid, texts) if found is not None)
 
 
 def _planned(plan: Plan) -> Iterator[CID]:

@@ -14,6 +14,7 @@ from bacalhau.home import Home, find_home
 
 if TYPE_CHECKING:
     from network.job_store import JobStore
+    from runtime.contents import Note
     from runtime.downloads import Report
     from runtime.engine import Engine, Plan, Progress
     from runtime.request import Request
@@ -26,7 +27,7 @@ class Prepare(Protocol):
     """Turns a request into a plan: `runtime.prepare.prepare`, or a test's stand-in."""
 
     def __call__(
-        self, request: Request, *, store: BlockStore, engine: Engine, progress: Progress, report: Report
+        self, request: Request, *, store: BlockStore, engine: Engine, progress: Progress, report: Report, note: Note
     ) -> Plan:
         """Return the plan.
 
@@ -90,10 +91,20 @@ def default_services() -> Services:
             strict=strict,
         )
 
-    def plan(request: Request, *, store: BlockStore, engine: Engine, progress: Progress, report: Report) -> Plan:
+    def plan(
+        request: Request, *, store: BlockStore, engine: Engine, progress: Progress, report: Report, note: Note
+    ) -> Plan:
         from runtime.prepare import prepare
 
-        return prepare(request, store=store, cache_dir=home.cache_dir, engine=engine, progress=progress, report=report)
+        return prepare(
+            request,
+            store=store,
+            cache_dir=home.cache_dir,
+            engine=engine,
+            progress=progress,
+            report=report,
+            note=note,
+        )
 
     def knows_runtime(cid: CID) -> bool:
         from runtime.npm_client import pyodide_package

@@ -6,15 +6,13 @@
 import { readdirSync, readFileSync, writeSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
-import { bootPython } from "../js_host/boot.mjs";
-import { Clock } from "../js_host/clock.mjs";
-import { Collected, Outcome, OutputMeter } from "../js_host/devices.mjs";
-import { EntropyStream } from "../js_host/entropy.mjs";
-import { Gate } from "../js_host/gate.mjs";
+import { bootInstance } from "../js_host/boot.mjs";
 import { instrument } from "../js_host/instrument/instrument.mjs";
 import { FUEL_NAME, FULL_TANK } from "../js_host/instrument/section_writers.mjs";
 import { lockDown } from "../js_host/lockdown.mjs";
+import { RuntimeFiles } from "../js_host/runtime_files.mjs";
 import { stateDigest } from "../js_host/state_digest.mjs";
+import { World } from "../js_host/world.mjs";
 import { KERNELS } from "./instrumentation_kernels.mjs";
 
 const VARIANTS = {
@@ -29,7 +27,6 @@ const [pyodideDir, sitePackages, variant, repeats] = process.argv.slice(2);
 const parts = VARIANTS[variant];
 const { cpuUsage, exit, hrtime } = process;
 const clockMs = () => Number(hrtime.bigint()) / 1e6;
-const concatenate = (pieces) => new TextDecoder().decode(Uint8Array.from(pieces.flatMap((piece) => [...piece])));
 const result = { variant, instrument_ms: 0, bytes_in: 0, bytes_out: 0, modules: 0 };
 
 function prepared(bytes, kind) {
@@ -46,7 +43,7 @@ function prepared(bytes, kind) {
 /** Side modules are instrumented as the loader compiles them. */
 function interceptModules() {
   const { Module } = WebAssembly;
-  const isSide = (bytes) => concatenate([bytes.subarray(8, 20)]).includes("dylink.0");
+  const isSide = (bytes) => new TextDecoder().decode(bytes.subarray(8, 20)).includes("dylink.0");
   WebAssembly.Module = new Proxy(Module, {
     construct(target, [bytes]) {
       return new target(isSide(bytes) ? prepared(bytes, "side") : bytes);
@@ -83,13 +80,11 @@ const installed = sitePackages === "-" ? [] : filesBelow(sitePackages);
 const wasm = new WebAssembly.Module(prepared(mainBytes, "main"));
 interceptModules();
 const taken = interceptInstantiation();
-const clock = new Clock();
-const meter = new OutputMeter(1 << 24);
-const [stdout, stderr] = [new Collected(meter), new Collected(meter)];
-const entropy = new EntropyStream(new Uint8Array(32));
-lockDown(clock, (bytes) => entropy.fill(bytes), () => {});
-const world = { clock, meter, entropy, gate: new Gate(), memoryLimit: 1 << 30, stdout, stderr, outcome: new Outcome(meter) };
-const python = await bootPython({ createModule, wasm, stdlib, guest: {}, world });
+const world = new World();
+world.begin({ epoch: 0, memory: 1 << 30, output: 1 << 24, key: new Uint8Array(32) });
+lockDown(world.clock, (bytes) => world.glueEntropy.fill(bytes), () => {});
+const files = new RuntimeFiles(stdlib, {});
+const { Module: python } = await bootInstance({ createModule, wasm, files, world, startsPython: true, makesImage: false });
 
 for (const [path, content] of installed) {
   const full = `${python.API.sitePackages}/${path}`;
@@ -98,7 +93,7 @@ for (const [path, content] of installed) {
 }
 
 function run(code) {
-  if (python._PyRun_SimpleString(python.stringToNewUTF8(code)) !== 0) throw new Error(concatenate(stderr.pieces));
+  if (python._PyRun_SimpleString(python.stringToNewUTF8(code)) !== 0) throw new Error(world.stderr.text());
 }
 
 /** Best CPU time of several, in milliseconds, and the fuel of the last. */

@@ -15,7 +15,7 @@ from bench.peak_memory import watch
 from bench.processes import ProgramFailedError, running
 from bench.programs import READ_STREAM, SHARD
 from bench.scale import MB
-from bench.workplace import Workplace, on_all_cores
+from bench.workplace import CORES, Workplace, on_all_cores
 from runtime.engine import Plan
 from storage.cid import cid_text
 from storage.unixfs_import import Importer
@@ -39,7 +39,8 @@ def shards(workplace: Workplace) -> Row:
             on_all_cores(lambda plan: workplace.execute(engine, plan), plans)
             return (time.perf_counter() - begin) / count
 
-        pace = per_shard(max(2, os.cpu_count() or 1))  # warms the engine up
+        per_shard(2 * CORES)  # starts the workers
+        pace = per_shard(10 * CORES)
         counts = []
         for count in workplace.scale.shards:
             if pace * count <= _LONGEST_S:

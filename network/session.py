@@ -10,11 +10,11 @@ Rule 2: what a peer does wrong is recorded as a `Fault` and never raises; `Local
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
+from network.protocol_errors import LocalProtocolError
 from network.session_events import (
     Action,
     AskNodes,
@@ -30,6 +30,7 @@ from network.session_events import (
     PublishRound,
     Revealed,
     Undetermined,
+    Withdrawn,
 )
 from network.session_faults import commitment_fault, reveal_fault
 from network.session_state import (
@@ -43,15 +44,13 @@ from network.session_state import (
     room,
     with_entry,
 )
+from network.transition_table import Table, Transition, held_to
 from storage.cid import CID
 from verifier.commitment import close_round, list_cid
 from verifier.compare import compare
 from verifier.model import Rule, Verdict
 
-
-class LocalProtocolError(RuntimeError):
-    """The driver of a session broke its rules; never a peer's fault."""
-
+__all__ = ["TRANSITIONS", "LocalProtocolError", "Step", "default_max_nodes", "start", "step"]
 
 Step: TypeAlias = tuple[Session, tuple[Action, ...]]
 
@@ -84,7 +83,9 @@ def step(session: Session, event: Event) -> Step:
         raise LocalProtocolError(f"{type(event).__name__} while {session.phase}")
     if isinstance(event, Committed | Revealed | Undetermined) and event.peer not in session.asked:
         return session, ()
-    return transition(session, event)
+    after, actions = transition.handle(session, event)
+    held_to(transition, after.phase)
+    return after, actions
 
 
 def _assign(session: Session, event: Assigned) -> Step:
@@ -215,24 +216,35 @@ def _finish(session: Session) -> Step:
     return replace(session, phase=Phase.DONE, pending=frozenset()), (Finish(decision=decision),)
 
 
-TRANSITIONS: Final[Mapping[tuple[Phase, type], Callable[[Session, Any], Step]]] = MappingProxyType(
+def _withdraw(session: Session, event: Withdrawn) -> Step:  # noqa: ARG001
+    """The submitter wants no answer any more; what is known already is told, and counts for nothing."""
+    return _finish(replace(session, withdrawn=True))
+
+
+_A, _C, _R, _D = Phase.ASSIGNING, Phase.COMMITTING, Phase.REVEALING, Phase.DONE
+
+TRANSITIONS: Final[Table] = MappingProxyType(
     {
-        (Phase.ASSIGNING, Assigned): _assign,
-        (Phase.ASSIGNING, Committed): _commit_late,
-        (Phase.ASSIGNING, Revealed): _reveal,
-        (Phase.ASSIGNING, Undetermined): _ignore,
-        (Phase.ASSIGNING, DeadlinePassed): _ignore,
-        (Phase.COMMITTING, Committed): _commit,
-        (Phase.COMMITTING, Revealed): _reveal,
-        (Phase.COMMITTING, Undetermined): _fail_commit,
-        (Phase.COMMITTING, DeadlinePassed): _commit_deadline,
-        (Phase.REVEALING, Committed): _commit_late,
-        (Phase.REVEALING, Revealed): _reveal,
-        (Phase.REVEALING, Undetermined): _fail_reveal,
-        (Phase.REVEALING, DeadlinePassed): _reveal_deadline,
-        (Phase.DONE, Committed): _ignore,
-        (Phase.DONE, Revealed): _ignore,
-        (Phase.DONE, Undetermined): _ignore,
-        (Phase.DONE, DeadlinePassed): _ignore,
+        (_A, Assigned): Transition(_assign, (_C, _R, _D)),
+        (_A, Committed): Transition(_commit_late, (_A,)),
+        (_A, Revealed): Transition(_reveal, (_A,)),
+        (_A, Undetermined): Transition(_ignore, (_A,)),
+        (_A, DeadlinePassed): Transition(_ignore, (_A,)),
+        (_A, Withdrawn): Transition(_withdraw, (_D,)),
+        (_C, Committed): Transition(_commit, (_C, _A, _R, _D)),
+        (_C, Revealed): Transition(_reveal, (_C, _A, _R, _D)),
+        (_C, Undetermined): Transition(_fail_commit, (_C, _A, _R, _D)),
+        (_C, DeadlinePassed): Transition(_commit_deadline, (_C, _A, _R, _D)),
+        (_C, Withdrawn): Transition(_withdraw, (_D,)),
+        (_R, Committed): Transition(_commit_late, (_R, _A, _D)),
+        (_R, Revealed): Transition(_reveal, (_R, _A, _D)),
+        (_R, Undetermined): Transition(_fail_reveal, (_R, _A, _D)),
+        (_R, DeadlinePassed): Transition(_reveal_deadline, (_R, _A, _D)),
+        (_R, Withdrawn): Transition(_withdraw, (_D,)),
+        (_D, Committed): Transition(_ignore, (_D,)),
+        (_D, Revealed): Transition(_ignore, (_D,)),
+        (_D, Undetermined): Transition(_ignore, (_D,)),
+        (_D, DeadlinePassed): Transition(_ignore, (_D,)),
+        (_D, Withdrawn): Transition(_ignore, (_D,)),
     }
 )

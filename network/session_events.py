@@ -62,7 +62,12 @@ class DeadlinePassed:
     phase: Phase
 
 
-Event: TypeAlias = Assigned | Committed | Revealed | Undetermined | DeadlinePassed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawn:
+    """The submitter cancelled."""
+
+
+Event: TypeAlias = Assigned | Committed | Revealed | Undetermined | DeadlinePassed | Withdrawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,8 @@ class Session:
     receipts: Mapping[PeerId, Receipt] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     undetermined: tuple[tuple[PeerId, str], ...] = ()
+    withdrawn: bool = False
+    """Cancelled by the submitter: whatever the receipts say, nothing was agreed."""
 
 
 def more_nodes_needed(session: Session) -> int:

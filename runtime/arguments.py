@@ -116,13 +116,14 @@ def parse_outputs(texts: Iterable[str]) -> tuple[OutputMount, ...]:
 
 
 def split_volume(text: str) -> tuple[str, str]:
-    """Return (CID or local path, guest path) of a -v text.
+    """Return (what names the content, guest path) of a -v text.
 
     Raises:
         UserError: malformed.
     """
     content, colon, path = text.rpartition(":")
-    if not colon or not content or not path.startswith("/"):
+    # "https://host/x" without a guest path would be split behind its scheme.
+    if not colon or not content or not path.startswith("/") or (path.startswith("//") and content.isalnum()):
         raise UserError("is not of the form CID:/path", where=f"-v {text}", fix="write -v bafy…:/inputs/reference")
     return content, check_guest_path(path, f"-v {text}")
 

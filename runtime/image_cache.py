@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from runtime import file_lock
 from runtime.engine import Progress, silent
 from runtime.image_entry import MEMORY, CheckedFiles, OpenImage, finish_entry, mark_used, open_entry
 from runtime.image_model import ImageKey
@@ -31,6 +30,7 @@ from runtime.image_shelf import (
 )
 from runtime.image_transfer import copy_memory, load_image, read_state, store_image
 from runtime.prepared_runtime import unwritable
+from storage import file_lock
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
 from storage.errors import UnavailableError, VerificationError

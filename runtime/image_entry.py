@@ -20,7 +20,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self, TypeAlias
 
-from runtime import file_lock
 from runtime.image_model import (
     MAX_STATE_BYTES,
     Image,
@@ -31,7 +30,7 @@ from runtime.image_model import (
     memory_problem,
 )
 from runtime.image_pages import BLOCK_BYTES, HASH_BYTES, STATE_PAGE_BYTES, hash_parts
-from storage import dag_cbor
+from storage import dag_cbor, file_lock
 from storage.blocks import ForgetfulBlockStore
 from storage.cid import CID
 from storage.errors import UnavailableError, VerificationError

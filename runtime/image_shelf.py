@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from runtime import file_lock
 from runtime.image_entry import MEMORY, last_used_ns, read_manifest
+from storage import file_lock
 from storage.cid import CID
 from storage.errors import VerificationError
 

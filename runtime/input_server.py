@@ -6,6 +6,7 @@ Handles are small integers that only this object can make, so a worker reaches w
 from __future__ import annotations
 
 import io
+from collections import OrderedDict
 from typing import BinaryIO
 
 from runtime.engine import UndeterminedError
@@ -17,6 +18,12 @@ from storage.unixfs_read import Stat, UnixfsReader
 
 MAX_READ_BYTES = 1 << 20
 
+MAX_STREAMS = 16
+"""Files kept open: each holds a leaf of up to 2 MiB, and a task may read through any number of files."""
+
+MAX_LISTED = 100_000
+"""Names kept of the directory that was listed last, about 300 bytes each."""
+
 _Handle = CID | DagTar
 
 
@@ -26,7 +33,9 @@ class InputServer:
     def __init__(self, reader: UnixfsReader) -> None:
         self._reader = reader
         self._handles: list[_Handle] = []
-        self._streams: dict[int, BinaryIO] = {}
+        self._files: OrderedDict[int, BinaryIO] = OrderedDict()
+        self._tars: dict[int, BinaryIO] = {}
+        self._listed: tuple[CID, dict[str, CID]] | None = None
 
     def hand_over(self, content: CID) -> tuple[int, Stat]:
         """Make a handle for a file or directory."""
@@ -51,8 +60,7 @@ class InputServer:
         if question.type == "lookup":
             return Frame(header=self._lookup(question))
         if question.type == "list":
-            names = [name for name, _ in self._reader.entries(self._directory(question))]
-            return Frame(header={"type": "names", "names": names})
+            return Frame(header={"type": "names", "names": self._list(self._directory(question))})
         return Frame(header={"type": "bytes"}, payload=self._read(question))
 
     def _new(self, content: _Handle) -> int:
@@ -75,13 +83,26 @@ class InputServer:
         name = question.header.get("name")
         if not isinstance(name, str) or "/" in name:
             raise UndeterminedError(f"the worker sent name {name!r}")
-        try:
-            found = self._reader.resolve(self._directory(question), name)
-        except UserError:
+        found = self._find(self._directory(question), name)
+        if found is None:
             return {"type": "entry", "kind": "absent"}
         stat = self._reader.stat(found)
         target = self._reader.read_link(found) if stat.kind == "symlink" else None
         return {"type": "entry", "kind": stat.kind, "size": stat.size, "handle": self._new(found), "target": target}
+
+    def _list(self, directory: CID) -> list[str]:
+        found = {name: link.cid for name, link in self._reader.entries(directory)}
+        # Whoever lists a directory mostly looks at what is in it: in a sharded one, each name is a search otherwise.
+        self._listed = (directory, found) if len(found) <= MAX_LISTED else None
+        return list(found)
+
+    def _find(self, directory: CID, name: str) -> CID | None:
+        if self._listed is not None and self._listed[0] == directory:
+            return self._listed[1].get(name)
+        try:
+            return self._reader.resolve(directory, name)
+        except UserError:
+            return None
 
     def _read(self, question: Frame) -> bytes:
         handle = self._handle(question)
@@ -93,12 +114,17 @@ class InputServer:
         return stream.read(length)
 
     def _stream(self, handle: int) -> BinaryIO:
-        if handle not in self._streams:
-            content = self._handles[handle]
-            self._streams[handle] = (
-                io.BufferedReader(content) if isinstance(content, DagTar) else self._reader.open(CID(content))
-            )
-        return self._streams[handle]
+        content = self._handles[handle]
+        if isinstance(content, DagTar):
+            if handle not in self._tars:
+                self._tars[handle] = io.BufferedReader(content)
+            return self._tars[handle]
+        if handle not in self._files:
+            self._files[handle] = self._reader.open(content)
+            if len(self._files) > MAX_STREAMS:
+                self._files.popitem(last=False)[1].close()
+        self._files.move_to_end(handle)
+        return self._files[handle]
 
 
 def _integer(question: Frame, key: str) -> int:

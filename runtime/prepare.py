@@ -1,7 +1,7 @@
 """From a request to a plan: reads source and data, locks packages, prepares the runtime. Touches disk and network.
 
 Checks come cheapest first, so that a typo is told before anything is fetched, and nothing enters the store before all
-of them have passed.
+that need no network have passed.
 """
 
 from __future__ import annotations
@@ -13,10 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from runtime import arguments, source_check
+from runtime.contents import (
+    Content,
+    ContentImporter,
+    Note,
+    check_not_around,
+    check_not_empty,
+    forget,
+    is_directory,
+    locate,
+)
 from runtime.distribution import read_distribution
 from runtime.downloads import Downloads, Report, quiet
 from runtime.engine import Engine, Plan, Progress, silent
 from runtime.lock import lock_requirements, standard_sources
+from runtime.mounts import check_places, nest
 from runtime.npm_client import pyodide_package
 from runtime.plan import make_plan
 from runtime.prepared_runtime import make_runtime
@@ -26,10 +37,11 @@ from runtime.request import Request
 from runtime.resolver_client import UvResolver
 from runtime.source_import import ENTRY_FILE, REQUIREMENTS_FILE, Source, import_source, read_source
 from storage.blocks import BlockStore, OverlayBlockStore
-from storage.cid import CID, RAW, is_cid_text, make_cid, parse_cid
-from storage.errors import UnavailableError, UserError
-from storage.unixfs_import import Importer
+from storage.cid import CID, RAW, make_cid
+from storage.errors import UserError
 from storage.unixfs_read import UnixfsReader
+from storage.url_client import Bounds
+from storage.url_fetch import UrlFetcher
 from verifier.model import Function, Input, Limits, Lock, ModelError, Volume, store_node
 
 MIN_MEMORY = 64 << 20
@@ -42,6 +54,9 @@ MAX_FUEL = (1 << 53) - 1
 
 OUTPUT_LIMIT = 256 << 20
 """Bytes of all outputs of one execution."""
+
+MAX_URL_BYTES = 1 << 40
+"""The most that `--url-limit` may allow for one URL."""
 
 MAX_EPOCH = 253_402_300_799
 """The end of the year 9999, the last that `datetime` knows."""
@@ -66,10 +81,12 @@ def prepare(
     engine: Engine,
     progress: Progress = silent,
     report: Report = quiet,
+    note: Note = forget,
 ) -> Plan:
     """Return the plan of a request.
 
-    progress: told when a step begins. report: told how many bytes of a download have come.
+    progress: told when a step begins. report: told how many bytes of a download have come. note: told where fetched
+    content came from.
 
     Raises:
         UserError: the request cannot be met; says what to change.
@@ -90,10 +107,14 @@ def prepare(
     if not isinstance(module, source_check.SyntaxProblem) and entry is not None:
         source_check.check_entry(module, entry=entry, args=args, where=source.where)
 
-    wanted = _wanted(request, store)
-    arguments.check_disjoint([path for path, _ in wanted] + [output.path for output in outputs], "-v")
+    bounds = _url_bounds(request)
+    wanted, further = _wanted(request, store)
+    for content in (*further, *([] if wanted is None else [wanted])):
+        check_not_around(content.place, content.where, cache_dir)
+    paths = [volume.path for volume in further]
+    check_places(paths, data=None if wanted is None else wanted.path, outputs=[output.path for output in outputs])
     # Made before there is content for it, because making it checks every bound.
-    draft = _draft(request.epoch, wanted, args=args, env=env, seed=seed, outputs=outputs, limits=limits)
+    draft = _draft(request.epoch, paths, args=args, env=env, seed=seed, outputs=outputs, limits=limits)
 
     package = pyodide_package(cache_dir, progress)
     if isinstance(module, source_check.SyntaxProblem):
@@ -101,16 +122,18 @@ def prepare(
     lock = _lock(source, package, store=store, cache_dir=cache_dir, progress=progress, report=report)
     runtime = make_runtime(package, store)
     function = Function(source=import_source(source, store), entry=entry, lock=store_node(store, lock), runtime=runtime)
-    data, volumes = _import_contents(request, wanted, store, progress)
+    fetcher = UrlFetcher(store=store, directory=cache_dir / "urls", bounds=bounds, progress=progress, report=report)
+    importer = ContentImporter(store=store, fetcher=fetcher, progress=progress, note=note)
+    data, volumes = _import_contents(wanted, further, importer)
     input_ = replace(draft, data=data, volumes=volumes)
     return make_plan(function, input_, lock, store=store, wall_clock_s=request.timeout_s)
 
 
-def _draft(epoch: int, wanted: list[tuple[str, CID | Path]], **fields: Any) -> Input:
+def _draft(epoch: int, paths: list[str], **fields: Any) -> Input:
     """Return an input whose contents are empty files still."""
     empty = make_cid(RAW, b"")
     try:
-        volumes = tuple(Volume(path=path, cid=empty) for path in sorted((path for path, _ in wanted), key=str.encode))
+        volumes = tuple(Volume(path=path, cid=empty) for path in sorted(paths, key=str.encode))
         return Input(data=None, volumes=volumes, epoch=epoch, **fields)
     except ModelError as error:
         raise _out_of_bounds(error) from error
@@ -170,72 +193,34 @@ def _limits(request: Request) -> Limits:
     return Limits(fuel=fuel, memory=memory // 65536 * 65536, output=OUTPUT_LIMIT)
 
 
-def _wanted(request: Request, store: BlockStore) -> list[tuple[str, CID | Path]]:
-    """Return (guest path, content) of the data, if any, and then of each volume; nothing is imported yet."""
-    wanted = []
+def _wanted(request: Request, store: BlockStore) -> tuple[Content | None, list[Content]]:
+    """Return the data, if any, and the volumes; nothing is imported yet."""
+    data, volumes = None, []
     if request.data is not None:
-        content = _located(request.data, "-i", store)
-        _check_not_empty(content, request.data, store)
-        wanted.append(("/inputs" if _is_directory(content, store) else "/inputs/data", content))
+        place, where = locate(request.data, "-i", store), f"-i {request.data}"
+        check_not_empty(place, where, store)
+        data = Content(where=where, path="/inputs" if is_directory(place, store) else "/inputs/data", place=place)
     for text in request.volumes:
-        place, path = arguments.split_volume(text)
-        wanted.append((path, _located(place, "-v", store)))
-    return wanted
+        named, path = arguments.split_volume(text)
+        volumes.append(Content(where=f"-v {text}", path=path, place=locate(named, "-v", store)))
+    return data, volumes
 
 
-def _located(text: str, flag: str, store: BlockStore) -> CID | Path:
-    """Return the CID of content given as CID or CID/path, or an existing local path."""
-    head, _, rest = text.partition("/")
-    if is_cid_text(head):
-        return _resolved(parse_cid(head), rest, where=f"{flag} {text}", store=store)
-    if "://" in text:
-        raise UserError("URLs are not read yet", where=f"{flag} {text}", fix="download it and give the local path")
-    if not Path(text).exists():
-        fix = "check the path, or give the CID of something that was added with `bacalhau add`"
-        raise UserError("is neither a CID nor an existing path", where=f"{flag} {text}", fix=fix)
-    if not (Path(text).is_file() or Path(text).is_dir()):
-        raise UserError("is neither a file nor a directory", where=f"{flag} {text}", fix="copy its content to a file")
-    return Path(text).resolve()
-
-
-def _resolved(root: CID, path: str, *, where: str, store: BlockStore) -> CID:
-    try:
-        reader = UnixfsReader(store)
-        cid = reader.resolve(root, path)
-        reader.stat(cid)
-    except UnavailableError as error:
-        fix = "add it with `bacalhau add`, or give the path of a local file"
-        raise UserError("is not in this store", where=where, fix=fix) from error
-    return cid
-
-
-def _check_not_empty(content: CID | Path, text: str, store: BlockStore) -> None:
-    """Refuse an input of no bytes: mostly an accident, and `data` is empty anyway where there is no input."""
-    if isinstance(content, Path):
-        empty = content.is_file() and content.stat().st_size == 0
-    else:
-        stat = UnixfsReader(store).stat(content)
-        empty = stat.kind == "file" and stat.size == 0
-    if empty:
-        fix = "give a file with content, or leave -i out to run on no input"
-        raise UserError("is empty (0 bytes)", where=f"-i {text}", fix=fix)
-
-
-def _is_directory(content: CID | Path, store: BlockStore) -> bool:
-    return content.is_dir() if isinstance(content, Path) else UnixfsReader(store).stat(content).kind == "directory"
+def _url_bounds(request: Request) -> Bounds:
+    limit = parse_bytes(request.url_limit, where="--url-limit")
+    if not 0 < limit <= MAX_URL_BYTES:
+        raise UserError(f"{request.url_limit} is out of range", where="--url-limit", fix="choose up to 1024Gb")
+    return Bounds(max_bytes=limit, allow_private=request.allow_private_urls)
 
 
 def _import_contents(
-    request: Request, wanted: list[tuple[str, CID | Path]], store: BlockStore, progress: Progress
+    data: Content | None, volumes: list[Content], importer: ContentImporter
 ) -> tuple[CID | None, tuple[Volume, ...]]:
-    imported = []
-    for path, content in wanted:
-        if isinstance(content, Path):
-            progress(f"importing {content}")
-            content = Importer(store).path(content).cid
-        imported.append(Volume(path=path, cid=content))
-    data = imported.pop(0).cid if request.data is not None else None
-    return data, tuple(sorted(imported, key=lambda volume: volume.path.encode()))
+    brought = None if data is None else importer.bring(data)
+    if data is not None and brought is not None:
+        check_not_empty(brought, data.where, importer.store)  # of a URL it is known only now
+    mounted = [Volume(path=volume.path, cid=importer.bring(volume)) for volume in volumes]
+    return brought, nest(mounted, importer.store)
 
 
 def _confirm_syntax(

@@ -10,6 +10,7 @@ DEFAULT_EPOCH: Final = 946_684_800
 """2000-01-01T00:00:00Z, where the guest's clock starts."""
 DEFAULT_MEMORY: Final = "512Mb"
 DEFAULT_TIMEOUT_S: Final = 1800.0
+DEFAULT_URL_LIMIT: Final = "16Gb"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +25,9 @@ class Request:
     """Instead of the directory's requirements.txt."""
     entry: str = "main"
     data: str | None = None
-    """CID, CID/path or local path."""
+    """CID, CID/path, local path, URL (ipfs, http, https, s3) or @FILE with a list of URLs."""
     volumes: tuple[str, ...] = ()
-    """CID:/path or PATH:/path."""
+    """The same, then :/path."""
     outputs: tuple[str, ...] = ()
     """name:/path"""
     env: tuple[str, ...] = ()
@@ -41,3 +42,7 @@ class Request:
     memory: str = DEFAULT_MEMORY
     timeout_s: float = DEFAULT_TIMEOUT_S
     """Wall-clock guard of one execution; not part of the task."""
+    url_limit: str = DEFAULT_URL_LIMIT
+    """Bytes that one URL may bring."""
+    allow_private_urls: bool = False
+    """Fetch from addresses that are not on the public internet too."""

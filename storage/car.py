@@ -42,13 +42,22 @@ def write_car(stream: BinaryIO, roots: Sequence[CID], blocks: Iterable[tuple[CID
     Raises:
         VerificationError: a block too large for readers to accept.
     """
+    stream.writelines(car_pieces(roots, blocks))
+
+
+def car_pieces(roots: Sequence[CID], blocks: Iterable[tuple[CID, bytes]]) -> Iterator[bytes]:
+    """Yield the bytes of a CARv1 as `write_car` writes them: the header, then a length with its CID, then a block, ….
+
+    Raises:
+        VerificationError: a block too large for readers to accept.
+    """
     header = dag_cbor.encode({"roots": list(roots), "version": 1})
-    stream.write(encode_varint(len(header)) + header)
+    yield encode_varint(len(header)) + header
     for cid, data in blocks:
         if len(cid) + len(data) > MAX_SECTION_BYTES:
             raise VerificationError("block is too large for a CAR", where=cid_text(cid))
-        stream.write(encode_varint(len(cid) + len(data)) + cid)
-        stream.write(data)
+        yield encode_varint(len(cid) + len(data)) + cid
+        yield data
 
 
 def read_car(stream: BinaryIO) -> Car:

@@ -54,7 +54,7 @@ def cid_of_digest(codec: int, digest: bytes) -> CID:
     """Return the CIDv1 for a sha2-256 digest of 32 bytes."""
     if len(digest) != 32:
         raise ValueError("a sha2-256 digest has 32 bytes")
-    return CID(b"\x01" + encode_varint(codec) + b"\x12\x20" + digest)
+    return CID(b"\x01" + encode_varint(codec) + _SHA2_256_HEAD + digest)
 
 
 def split_cid(data: bytes | memoryview, start: int = 0) -> CidParts:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from array import array
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from storage.cid import CID, cid_text
@@ -23,6 +24,9 @@ from storage.unixfs_read import UnixfsReader
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+MAX_PATH_BYTES: Final = 256 << 20
+"""Of all members together: a hostile tree could repeat a name of 2 MiB in front of a million others."""
+
 _END: Final = 2 * BLOCK_BYTES
 
 
@@ -32,13 +36,14 @@ class DagTar(io.RawIOBase):
     Raises:
         UserError: not a directory.
         UnavailableError: a directory node or the root of a file is not here.
-        VerificationError: malformed or hostile (`unixfs_members.members`).
+        VerificationError: malformed or hostile (`unixfs_members.members`), a symlink that no tar can hold, or paths of
+            more than 256 MiB.
     """
 
     def __init__(self, reader: UnixfsReader, cid: CID) -> None:
         super().__init__()
         self._reader = reader
-        self._members = list(members(reader, cid))
+        self._members = list(_bounded(members(reader, cid), cid))
         self._starts = array("Q")
         self.size = self._lay_out(cid)
         """Bytes of the whole stream."""
@@ -99,8 +104,14 @@ class DagTar(io.RawIOBase):
         if member.kind == "directory":
             return tar_header(member.path + "/", DIRECTORY, mode=0o755)
         if member.kind == "symlink":
-            return tar_header(member.path, SYMLINK, mode=0o777, target=self._reader.read_link(member.cid))
+            return tar_header(member.path, SYMLINK, mode=0o777, target=self._target(member))
         return tar_header(member.path, FILE, size=member.size, mode=0o755 if member.executable else 0o644)
+
+    def _target(self, member: Member) -> str:
+        target = self._reader.read_link(member.cid)
+        if "\0" in target:  # a tar ends the text there: another link than the tree has
+            raise VerificationError("symlink target holds a NUL byte", where=repr(member.path))
+        return target
 
     def _read_part(self, wanted: int) -> bytes:
         """Return 1 to `wanted` bytes from the position on."""
@@ -130,3 +141,13 @@ class DagTar(io.RawIOBase):
         if stream.seek(0, io.SEEK_END) != member.size:
             raise VerificationError("file is not as long as the link to it claims", where=repr(member.path))
         return stream
+
+
+def _bounded(found: Iterable[Member], cid: CID) -> Iterator[Member]:
+    """Pass members on while their paths fit in memory."""
+    room = MAX_PATH_BYTES
+    for member in found:
+        room -= len(member.path)
+        if room < 0:
+            raise VerificationError("paths in the directory have more than 256 MiB", where=cid_text(cid))
+        yield member

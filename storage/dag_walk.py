@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from storage import dag_cbor
 from storage.blocks import BlockStore
 from storage.cid import CID, DAG_CBOR, DAG_PB, RAW, cid_text, split_cid
 from storage.dag_pb import decode_node
 from storage.errors import VerificationError
+
+VisitKey: TypeAlias = tuple[int, int, bytes]
+"""Codec, hash function and digest: the same bytes under another codec have other links."""
 
 
 def walk(store: BlockStore, root: CID) -> Iterator[tuple[CID, bytes]]:
@@ -20,19 +24,23 @@ def walk(store: BlockStore, root: CID) -> Iterator[tuple[CID, bytes]]:
         UnavailableError: a block is not here.
         VerificationError: a block is not what its CID says, malformed, or of a codec that cannot be read for links.
     """
-    seen: set[tuple[int, int, bytes]] = set()
+    seen: set[VisitKey] = set()
     todo = [root]
     while todo:
         cid = todo.pop()
-        parts = split_cid(cid)
-        # The same bytes under another codec have other links; the CID's version makes no difference.
-        key = (parts.codec, parts.hash_code, parts.digest)
+        key = visit_key(cid)
         if key in seen:
             continue
         seen.add(key)
         data = store.get(cid)
         yield cid, data
         todo.extend(reversed(links_of(cid, data)))
+
+
+def visit_key(cid: CID) -> VisitKey:
+    """Return what makes two CIDs one node: the bytes and how they are read, whatever the CID's version."""
+    parts = split_cid(cid)
+    return parts.codec, parts.hash_code, parts.digest
 
 
 def links_of(cid: CID, data: bytes) -> tuple[CID, ...]:

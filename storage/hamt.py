@@ -23,6 +23,8 @@ MURMUR3_X64_64: Final = 0x22
 FANOUT: Final = 256
 """Slots per shard that we write; other powers of two from 8 to 1024 are read."""
 _HASH_BITS: Final = 64
+MAX_SHARD_DEPTH: Final = _HASH_BITS // 3
+"""Shards below one another in a trie of the smallest fanout, 8."""
 
 Load = Callable[[CID], DagNode]
 

@@ -2,32 +2,40 @@
 
 Assumes a local disk (SQLite's WAL does not work over network file systems). Never returns bytes that do not match
 their CID. A killed process loses no finished `put`; a power failure may lose the last ones but never tears a block.
-Why SQLite: docs/decisions/0002-sqlite-blocks.md.
+
+What is put stays at least until the store is closed. After that it stays if a pin, a job or a record needs it
+(`sqlite_pins`, `sqlite_collection`); everything else goes when somebody collects garbage.
+Why SQLite, also for large leaves: docs/decisions/0002-sqlite-blocks.md and 0028-large-leaves-stay.md.
 """
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from storage.blocks import block_key, block_missing
-from storage.cid import CID, inline_data, verify_block
-from storage.sqlite_file import Layout, connect, explained, open_database
+from storage.cid import CID, DAG_CBOR, DAG_PB, RAW, SHA2_256, inline_data, verify_block
+from storage.errors import UnavailableError
+from storage.sqlite_block_layout import LAYOUT, Usage, usage_of
+from storage.sqlite_file import connect, explained, open_database, transaction
+from storage.sqlite_lease import Lease
 
-APPLICATION_ID: Final = 0x42414C41
-"""Marks the file as ours ("BALA"), so that another program's database is never written to."""
-SCHEMA_VERSION: Final = 1
-
-_LAYOUT: Final = Layout(
-    application_id=APPLICATION_ID,
-    version=SCHEMA_VERSION,
-    tables=("CREATE TABLE blocks(digest BLOB PRIMARY KEY NOT NULL, data BLOB NOT NULL)",),
-)
 _DIGESTS_PER_PAGE: Final = 1000
+_COMMON_HEADS: Final = frozenset(bytes([1, codec, SHA2_256, 32]) for codec in (RAW, DAG_PB, DAG_CBOR))
+"""How nearly every CID begins whose digest follows; the rules for all of them give the same, slower."""
+_PUT: Final = (
+    "INSERT INTO blocks(digest, data) VALUES(?, ?) ON CONFLICT(digest) DO UPDATE"
+    " SET data = excluded.data WHERE data IS NOT excluded.data"
+)
+_TOUCH: Final = (
+    "INSERT INTO touched(digest, generation) VALUES(?, ?) ON CONFLICT(digest) DO UPDATE"
+    " SET generation = excluded.generation WHERE generation < excluded.generation"
+)
 
 
 class SqliteBlockStore:
@@ -38,8 +46,9 @@ class SqliteBlockStore:
         # Two connections: in WAL mode readers go on while a large put is being written.
         self._write_lock = threading.RLock()
         self._read_lock = threading.Lock()
+        self._lease: Lease | None = None
         with self._explained():
-            self._writer = open_database(path, _LAYOUT)
+            self._writer = open_database(path, LAYOUT)
             self._reader = connect(path)
 
     def put(self, cid: CID, data: bytes) -> None:
@@ -53,24 +62,25 @@ class SqliteBlockStore:
         bytes (a damaged row) is replaced.
 
         Raises:
-            UnavailableError: the disk is full or the database cannot be written.
+            UnavailableError: the disk or the quota is full, or the database cannot be written.
             VerificationError: a CID with a hash function other than sha2-256 or identity.
         """
-        rows = ((block_key(cid), data) for cid, data in blocks if inline_data(cid) is None)
-        with self._explained(), self._write_lock:
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                self._writer.executemany(
-                    "INSERT INTO blocks(digest, data) VALUES(?, ?) ON CONFLICT(digest) DO UPDATE"
-                    " SET data = excluded.data WHERE data IS NOT excluded.data",
-                    rows,
-                )
-                self._writer.execute("COMMIT")
-            except BaseException:
-                # SQLite has rolled back by itself after some errors (disk full).
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
-                raise
+        with self.writing() as connection:
+            before = usage_of(connection)
+            digests: list[bytes] = []
+            connection.executemany(_PUT, _rows(blocks, digests))
+            self._check_quota(before, usage_of(connection))
+            self._touch(connection, digests)
+
+    def keep(self, cid: CID) -> bool:
+        """Tell whether the block is here, and if so keep it until the store is closed, as if it had been put."""
+        if inline_data(cid) is not None:
+            return True
+        with self.writing() as connection:
+            found = connection.execute("SELECT 1 FROM blocks WHERE digest = ?", (block_key(cid),)).fetchone()
+            if found is not None:
+                self._touch(connection, [block_key(cid)])
+            return found is not None
 
     def get(self, cid: CID) -> bytes:
         """Return the block, checked against its CID.
@@ -105,13 +115,78 @@ class SqliteBlockStore:
 
     def size(self) -> tuple[int, int]:
         """Return the number of blocks and the sum of their bytes."""
-        row = self._row("SELECT count(*), coalesce(sum(length(data)), 0) FROM blocks")
-        blocks, size = row or (0, 0)
-        return int(blocks), int(size)
+        usage = self.usage()
+        return usage.blocks, usage.bytes
+
+    def usage(self) -> Usage:
+        """Return how full the store is."""
+        with self._explained(), self._read_lock:
+            return usage_of(self._reader)
+
+    def set_quota(self, quota: int | None) -> None:
+        """Bound the bytes of all blocks, for every process; nothing is removed if there are more already."""
+        with self.writing() as connection:
+            connection.execute("UPDATE state SET quota = ?", (quota,))
+
+    @property
+    def path(self) -> Path:
+        """The database's file."""
+        return self._path
+
+    @property
+    def leases_dir(self) -> Path:
+        """Where the locked files of the processes lie that put blocks."""
+        return self._path.with_name(self._path.name + "-leases")
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection inside a write transaction: all that is done there or nothing, and no other writer.
+
+        Raises:
+            UnavailableError: the database cannot be written.
+        """
+        with self._explained(), self._write_lock, transaction(self._writer):
+            yield self._writer
+
+    @contextmanager
+    def durably_writing(self) -> Iterator[sqlite3.Connection]:
+        """Do as `writing`, and have it on the disk before it returns, with all that was put before."""
+        with self._write_lock:
+            self._writer.execute("PRAGMA synchronous = FULL")
+            try:
+                with self.writing() as connection:
+                    yield connection
+            finally:
+                self._writer.execute("PRAGMA synchronous = NORMAL")
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection that reads; nothing else of this store can be read meanwhile.
+
+        Raises:
+            UnavailableError: the database cannot be read.
+        """
+        with self._explained(), self._read_lock:
+            yield self._reader
+
+    def lease(self, connection: sqlite3.Connection) -> Lease:
+        """Return this store's lease, taken now if there is none; only inside `writing`."""
+        known = connection.execute("SELECT 1 FROM leases WHERE id = ?", (self._lease.id,)) if self._lease else None
+        if self._lease is None or known is None or known.fetchone() is None:
+            # None yet, or the transaction that took it was undone.
+            self._end_lease()
+            self._lease = Lease(self.leases_dir, connection)
+        return self._lease
+
+    def release(self) -> None:
+        """Let go of what was put and held so far: from now on only pins, jobs and records keep it."""
+        with self._write_lock:
+            self._end_lease()
 
     def close(self) -> None:
         """Close the database; the store cannot be used after that. Closing twice is fine."""
         with self._write_lock, self._read_lock:
+            self._end_lease()
             self._reader.close()
             self._writer.close()
 
@@ -122,6 +197,23 @@ class SqliteBlockStore:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _touch(self, connection: sqlite3.Connection, digests: Iterable[bytes]) -> None:
+        generation = self.lease(connection).generation
+        connection.executemany(_TOUCH, ((digest, generation) for digest in digests))
+
+    def _check_quota(self, before: Usage, after: Usage) -> None:
+        if after.quota is not None and before.bytes < after.bytes > after.quota:
+            raise UnavailableError(
+                f"the quota of {after.quota} bytes is used up",
+                where=str(self._path),
+                fix="free room with `bacalhau store gc`, or raise it with `bacalhau store quota`",
+            )
+
+    def _end_lease(self) -> None:
+        if self._lease is not None:
+            self._lease.close()
+            self._lease = None
 
     def _row(self, query: str, *values: bytes) -> tuple[Any, ...] | None:
         with self._explained(), self._read_lock:
@@ -134,3 +226,16 @@ class SqliteBlockStore:
 
     def _explained(self) -> AbstractContextManager[None]:
         return explained(self._path, "block store cannot be used")
+
+
+def _rows(blocks: Iterable[tuple[CID, bytes]], digests: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield what is to be stored, and note its digests."""
+    for cid, data in blocks:
+        if len(cid) == 36 and cid[:4] in _COMMON_HEADS:
+            digest = cid[4:]
+        elif inline_data(cid) is None:
+            digest = block_key(cid)
+        else:
+            continue
+        digests.append(digest)
+        yield digest, data

@@ -11,9 +11,9 @@ import errno
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,10 @@ from storage.errors import UnavailableError
 
 _BUSY_TIMEOUT_S: Final = 60.0
 """Longer than any transaction of 16 MiB takes on a slow disk."""
+_LOG_PAGES: Final = 256
+"""The write-ahead log is written back at this length: 8 MiB of pages of 32 KiB."""
+_LITTLE_BYTES: Final = 1 << 20
+"""With less free than this, an input or output error is taken for a full disk: SQLite needs room to read as well."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -34,12 +38,16 @@ class Layout:
     """Of the tables; another one is refused."""
     tables: tuple[str, ...]
     """SQL statements that make them."""
+    page_bytes: int = 8192
+    """Of a new file; larger pages write large rows faster and single small ones slower."""
+    upgrades: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """Older version -> SQL statements that make `version` of it, for files that this program made before."""
 
 
 def open_database(path: Path, layout: Layout) -> sqlite3.Connection:
     """Return a connection to the database at `path`, made if there is none. The caller closes it.
 
-    Nothing is written to a file that is there already.
+    Nothing is written to a file that is there already, but for the upgrade of an older layout of ours.
 
     Raises:
         UnavailableError: it cannot be made.
@@ -49,10 +57,11 @@ def open_database(path: Path, layout: Layout) -> sqlite3.Connection:
         if not path.exists():
             _make(path, layout)
     except OSError as error:
-        raise UnavailableError(f"cannot be made: {error.strerror}", where=str(path), fix=_fix(error)) from error
+        raise UnavailableError(f"cannot be made: {error.strerror}", where=str(path), fix=_fix(error, path)) from error
     connection = connect(path)
     try:
         _check_owner(connection, layout)
+        _upgrade(connection, layout)
     except BaseException:
         connection.close()
         raise
@@ -67,10 +76,25 @@ def connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Make what is done inside one transaction that no other writer sees half of; an error undoes all of it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite has rolled back by itself after some errors (disk full).
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 @contextmanager
@@ -85,7 +109,7 @@ def explained(path: Path, problem: str) -> Iterator[None]:
     except sqlite3.ProgrammingError:
         raise
     except sqlite3.DatabaseError as error:
-        raise UnavailableError(f"{problem}: {error}", where=str(path), fix=_fix(error)) from error
+        raise UnavailableError(f"{problem}: {error}", where=str(path), fix=_fix(error, path)) from error
 
 
 def _make(path: Path, layout: Layout) -> None:
@@ -102,7 +126,8 @@ def _make(path: Path, layout: Layout) -> None:
 
 def _fill(connection: sqlite3.Connection, layout: Layout) -> None:
     for statement in (
-        "PRAGMA page_size = 8192",
+        f"PRAGMA page_size = {layout.page_bytes}",
+        "PRAGMA auto_vacuum = INCREMENTAL",  # costs nothing that can be measured; room can be given back to the disk
         "PRAGMA journal_mode = WAL",
         *layout.tables,
         f"PRAGMA application_id = {layout.application_id}",
@@ -113,13 +138,39 @@ def _fill(connection: sqlite3.Connection, layout: Layout) -> None:
 
 def _check_owner(connection: sqlite3.Connection, layout: Layout) -> None:
     owner = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    version = _version(connection)
     if owner != layout.application_id:
         raise sqlite3.DatabaseError("it is another program's database, or an empty file")
-    if version != layout.version:
+    if version != layout.version and version not in layout.upgrades:
         raise sqlite3.DatabaseError(f"its schema is version {version}, this program knows {layout.version}")
 
 
-def _fix(error: sqlite3.DatabaseError | OSError) -> str:
-    full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or getattr(error, "errno", None) in _FULL
-    return "make room on its disk" if full else "move the file away, or point BACALHAU_DIR to another folder"
+def _upgrade(connection: sqlite3.Connection, layout: Layout) -> None:
+    if _version(connection) == layout.version:
+        return
+    with transaction(connection):
+        # Another process may have been faster: the version that counts is the one that is read under the lock.
+        for statement in layout.upgrades.get(_version(connection), ()):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {layout.version}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _fix(error: sqlite3.DatabaseError | OSError, path: Path) -> str:
+    code = getattr(error, "sqlite_errorcode", 0)
+    # Extended codes have the family in their low byte.
+    full = code == sqlite3.SQLITE_FULL or (code & 0xFF == sqlite3.SQLITE_IOERR and _free_bytes(path) < _LITTLE_BYTES)
+    if full or getattr(error, "errno", None) in _FULL:
+        return "make room on its disk"
+    return "move the file away, or point BACALHAU_DIR to another folder"
+
+
+def _free_bytes(path: Path) -> int:
+    try:
+        disk = os.statvfs(path.parent)
+    except OSError:
+        return _LITTLE_BYTES
+    return disk.f_bavail * disk.f_frsize

@@ -28,14 +28,14 @@ def export(reader: UnixfsReader, cid: CID, target: Path, *, max_bytes: int | Non
             should be.
         UnavailableError: a block is not here, or the disk refuses.
     """
-    _check_target(target)
+    check_target(target)
     if reader.stat(cid).kind == "symlink":
         raise VerificationError("a symlink alone leads out of what is written", where=cid_text(cid))
     try:
         with tempfile.TemporaryDirectory(prefix=".bacalhau-export-", dir=target.parent) as folder:
             content = Path(folder) / "content"
             _Writer(reader, content, max_bytes).write(cid)
-            _check_target(target)
+            check_target(target)
             content.rename(target)
     except OSError as error:
         raise UnavailableError(
@@ -81,7 +81,12 @@ class _Writer:
                 out.write(chunk)
 
 
-def _check_target(target: Path) -> None:
+def check_target(target: Path) -> None:
+    """Refuse a target that is there, or whose parent is not.
+
+    Raises:
+        UserError: as said.
+    """
     if os.path.lexists(target):
         raise UserError("is there already", where=str(target), fix="name a path that does not exist")
     if not target.parent.is_dir():

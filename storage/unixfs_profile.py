@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from storage.errors import UserError
+
 
 class ShardEstimate(Enum):
     """What is compared with the threshold to decide that a directory becomes a HAMT."""
@@ -64,3 +66,18 @@ LEGACY: Final = Profile(
     shard_estimate=ShardEstimate.LINKS_BYTES,
 )
 """`ipfs add --cid-version=1` on a node with the old default profile; no published profile has these rules."""
+
+PROFILES: Final = {"unixfs-v1-2025": V1_2025, "unixfs-v0-2015": V0_2015, "legacy": LEGACY}
+"""By the names that the command line takes."""
+
+
+def profile_named(name: str) -> Profile:
+    """Return a profile by the name that the command line takes, or by its own.
+
+    Raises:
+        UserError: there is none.
+    """
+    known = PROFILES | {profile.name: profile for profile in PROFILES.values()}
+    if name not in known:
+        raise UserError("is no UnixFS profile", where=repr(name), fix=f"choose one of {', '.join(PROFILES)}")
+    return known[name]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import BinaryIO, Final, Literal, TypeAlias
 
 from storage import hamt
@@ -50,6 +51,7 @@ class UnixfsReader:
 
     def __init__(self, store: BlockStore) -> None:
         self._loader = NodeLoader(store)
+        self._last_listed: tuple[CID, dict[str, Link]] | None = None
 
     def stat(self, cid: CID) -> Stat:
         """Tell what `cid` is, from its root block alone."""
@@ -73,8 +75,9 @@ class UnixfsReader:
         node = self._directory(cid)
         links = sorted(self._links(cid, node), key=lambda link: link.name)
         names = [_entry_name(cid, link) for link in links]
-        if len(set(names)) != len(names):
-            raise VerificationError("directory has a name twice", where=cid_text(cid))
+        repeated = next((name for name, after in pairwise(names) if name == after), None)
+        if repeated is not None:
+            raise VerificationError(f"directory has a name twice: {repeated!r}", where=cid_text(cid))
         return iter(list(zip(names, links, strict=True)))
 
     def resolve(self, cid: CID, path: str) -> CID:
@@ -145,7 +148,10 @@ class UnixfsReader:
         node = self._directory(cid)
         if node.fs.type is NodeType.SHARD:
             return hamt.find_entry(self._loader.node, cid, name.encode("utf-8"))
-        return next((link for known, link in self.entries(cid) if known == name), None)
+        # Whoever looks for one name mostly looks for the others too: checking all of them each time is quadratic.
+        if self._last_listed is None or self._last_listed[0] != cid:
+            self._last_listed = (cid, dict(self.entries(cid)))
+        return self._last_listed[1].get(name)
 
 
 def _check_wanted(path: str, name: str) -> None:

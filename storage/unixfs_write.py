@@ -113,14 +113,14 @@ class NodeWriter:
         ]
         size = sum(entry.size for entry in entries.values())
         fs = UnixfsNode(type=NodeType.DIRECTORY)
-        if self._estimate(links, fs) > self._profile.shard_threshold_bytes:
-            return self._shard([(hash_name(link.name), link) for link in links], 0, size)
-        return self._node(links, fs, size)
-
-    def _estimate(self, links: Sequence[Link], fs: UnixfsNode) -> int:
+        block = encode_node(links, encode_unixfs(fs))
         if self._profile.shard_estimate is ShardEstimate.LINKS_BYTES:
-            return sum(len(link.name) + len(link.cid) for link in links)
-        return len(encode_node(links, encode_unixfs(fs)))
+            estimate = sum(len(link.name) + len(link.cid) for link in links)
+        else:
+            estimate = len(block)
+        if estimate > self._profile.shard_threshold_bytes:
+            return self._shard([(hash_name(link.name), link) for link in links], 0, size)
+        return self._made(links, block, size)
 
     def _shard(self, items: Sequence[tuple[int, Link]], depth: int, size: int) -> Entry:
         slots: dict[int, list[tuple[int, Link]]] = {}
@@ -141,7 +141,9 @@ class NodeWriter:
         return Link(cid=below.cid, name=prefix, tsize=below.tsize)
 
     def _node(self, links: Sequence[Link], fs: UnixfsNode, size: int) -> Entry:
-        block = encode_node(links, encode_unixfs(fs))
+        return self._made(links, encode_node(links, encode_unixfs(fs)), size)
+
+    def _made(self, links: Sequence[Link], block: bytes, size: int) -> Entry:
         cid = make_cid(DAG_PB, block)
         if self._profile.cid_version == 0:
             cid = CID(cid[2:])  # a CIDv0 is the bare multihash

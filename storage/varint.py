@@ -10,9 +10,13 @@ from storage.errors import VerificationError
 MAX_BYTES = 9
 """The specification's practical limit: 63 bits."""
 
+_ONE_BYTE = tuple(bytes([value]) for value in range(0x80))
+
 
 def encode_varint(value: int) -> bytes:
     """Encode a number of 0 to 2**63 - 1."""
+    if 0 <= value < 0x80:
+        return _ONE_BYTE[value]
     if not 0 <= value < 1 << 63:
         raise ValueError(f"varint out of range: {value}")
     out = bytearray()

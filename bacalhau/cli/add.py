@@ -2,37 +2,60 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
 import click
 
-from bacalhau.cli.options import json_option, named_path, services_of
+from bacalhau.cli.options import json_option, named_path, named_text, services_of
 from bacalhau.exit_codes import ExitCode
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
 
+PROFILE_NAMES: Final = ("unixfs-v1-2025", "unixfs-v0-2015", "legacy")
+"""As `storage.unixfs_profile.profile_named` knows them; the first is the default."""
 _STEP_BYTES: Final = 64 << 20
 """Progress is told this often: about once a second."""
 
 
 @click.command("add", short_help="Put a file or directory into the store; print its CID.")
 @click.argument("path", type=named_path)
+@click.option("--profile", type=click.Choice(PROFILE_NAMES), default=PROFILE_NAMES[0], help="How files are cut.")
+@click.option("--name", type=named_text, help="Name of the pin; default: the CID.")
+@click.option("--pin/--no-pin", default=True, help="Keep it when garbage is collected.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, /, path: Path, as_json: bool) -> int:
-    """Import a file or a directory with everything in it; the CID depends on the content alone."""
+def command(ctx: click.Context, /, path: Path, profile: str, name: str | None, pin: bool, as_json: bool) -> int:
+    """Import a file or a directory with everything in it, and pin it.
+
+    The CID depends on the content and the profile alone.
+    """
     from bacalhau.progress import shown_progress
     from bacalhau.render import print_json, print_text
+    from bacalhau.store_room import check_room
+    from runtime.contents import check_not_around
+    from storage.sqlite_pins import Pin
+    from storage.sqlite_pins import pin as pin_in
     from storage.unixfs_import import Importer
+    from storage.unixfs_profile import profile_named
     from storage.unixfs_read import UnixfsReader
 
+    rules = profile_named(profile)
+    if name is not None and not pin:
+        raise click.UsageError("--name is the name of a pin", ctx)
     with services_of(ctx).open_store() as store, shown_progress() as display:
-        entry = Importer(Counted(store, display.step)).path(path)
+        check_not_around(path.resolve(), str(path), store.path)
+        check_room(store, path, rules)
+        entry = Importer(Counted(store, display.step), rules).path(path)
         kind = UnixfsReader(store).stat(entry.cid).kind
+        pinned = (name or cid_text(entry.cid)) if pin else None
+        if pinned is not None:
+            pin_in(store, Pin(name=pinned, cid=entry.cid, profile=rules.name, created_at=time.time()))
     if as_json:
-        print_json({"cid": cid_text(entry.cid), "kind": kind, "size": entry.size})
+        cid = cid_text(entry.cid)
+        print_json({"cid": cid, "kind": kind, "size": entry.size, "profile": rules.name, "pin": pinned})
     else:
         print_text(cid_text(entry.cid))
     return ExitCode.DONE

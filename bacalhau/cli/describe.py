@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from bacalhau.cli.options import json_option, services_of
@@ -29,9 +31,22 @@ def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
         print_json(report)
         return ExitCode.DONE
     print_fields(report, _FIELDS)
+    for origin in report.get("origins", ()):  # jobs of older versions have none
+        _print_origin(origin)
     for receipt in report["receipts"]:
         word = "agrees " if receipt["agrees"] else "DISSENT"
         print_text(one_line(f"{word} {receipt['node']} {receipt['engine']} {receipt['arch']} {receipt['output']}"))
     for fault in report["faults"]:
         print_text(one_line(f"FAULT {fault['kind']} {fault['node']} {fault['detail']}"))
     return ExitCode.DONE
+
+
+def _print_origin(origin: dict[str, Any]) -> None:
+    from bacalhau.render import print_text
+    from bacalhau.terminal_text import one_line
+
+    print_text(one_line(f"FETCHED {origin['path']} {origin['cid']} {origin['url']}"))
+    moved = f" from {origin['final_url']}" if origin["final_url"] != origin["url"] else ""
+    print_text("    " + one_line(f"{origin['size']} bytes at {origin['fetched_at']}{moved}, sha256 {origin['sha256']}"))
+    for name, value in origin["headers"]:
+        print_text("    " + one_line(f"{name}: {value}"))

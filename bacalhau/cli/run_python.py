@@ -10,7 +10,7 @@ import click
 from bacalhau.cli.options import json_option, named_path, named_text, services_of
 from bacalhau.exit_codes import ExitCode, of_run
 from bacalhau.services import Services
-from runtime.request import DEFAULT_EPOCH, DEFAULT_MEMORY, DEFAULT_TIMEOUT_S, Request
+from runtime.request import DEFAULT_EPOCH, DEFAULT_MEMORY, DEFAULT_TIMEOUT_S, DEFAULT_URL_LIMIT, Request
 from storage.errors import UserError
 from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION, make_rule
 from verifier.model import ModelError, Rule
@@ -20,8 +20,13 @@ from verifier.model import ModelError, Rule
 @click.argument("function", required=False, type=named_path)
 @click.option("-c", "code", metavar="CODE", help="Run this script; what it prints is its output.")
 @click.option("-r", "requirements", metavar="FILE", type=named_path, help="Packages to install.")
-@click.option("-i", "data", type=named_text, metavar="CID|PATH", help="The input: what the function gets as `data`.")
-@click.option("-v", "volumes", metavar="CID:PATH", multiple=True, help="Mount a further input, read-only.")
+@click.option("-i", "data", type=named_text, metavar="CID|PATH|URL",
+              help="The input: what the function gets as `data`. @FILE: a list of URLs, as a directory.")  # fmt: skip
+@click.option("-v", "volumes", metavar="CID:PATH", multiple=True,
+              help="Mount a further input, read-only; a path or URL will do as well as a CID.")  # fmt: skip
+@click.option("--url-limit", default=DEFAULT_URL_LIMIT, show_default=True, help="Most bytes that one URL may bring.")
+@click.option("--allow-private-urls", is_flag=True, envvar="BACALHAU_ALLOW_PRIVATE_URLS",
+              help="Fetch from private addresses too, and through proxies.")  # fmt: skip
 @click.option("-o", "outputs", metavar="NAME:PATH", multiple=True, help="Collect PATH as outputs/NAME.")
 @click.option("-e", "env", metavar="K=V", multiple=True, help="Set an environment variable.")
 @click.option("--arg", "args", metavar="K=V", multiple=True, help="Pass an argument; JSON, or a bare word.")
@@ -121,6 +126,8 @@ def read_request(flags: dict[str, Any]) -> Request:
         fuel=flags["fuel"],
         memory=flags["memory"],
         timeout_s=flags["timeout"],
+        url_limit=flags["url_limit"],
+        allow_private_urls=flags["allow_private_urls"],
     )
 
 

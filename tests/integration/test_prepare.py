@@ -80,7 +80,15 @@ CALLS = {
     "-i path": ({"data": "no/such/file"}, "-i no/such/file: is neither a CID nor an existing path"),
     "-i device": ({"data": "/dev/null"}, "-i /dev/null: is neither a file nor a directory"),
     "-i empty": ({"data": b""}, "is empty (0 bytes)"),
-    "-i url": ({"data": "https://example.org/x"}, "URLs are not read yet"),
+    "-i scheme": ({"data": "ftp://example.org/x"}, "'ftp' is not a scheme that is read"),
+    "-i password": ({"data": "http://me:word@example.org/x"}, "holds a user name or password"),
+    "-i checksum": ({"data": "http://example.org/x#sha256=00"}, "what follows # is no checksum"),
+    "-i list absent": ({"data": "@no/such/list"}, "cannot be read: no such file"),
+    "-v url alone": ({"volumes": ("https://example.org/x",)}, "is not of the form CID:/path"),
+    "-v twice": ({"volumes": (".:/x", "..:/x")}, "-v /x: two volumes are mounted here"),
+    "-v in data": ({"data": ".", "volumes": (".:/inputs/x",)}, "/inputs/x lies in /inputs"),
+    "-v around output": ({"volumes": (".:/a", ".:/a/b"), "outputs": ("o:/a/b/c",)}, "/a/b/c lies in /a"),
+    "--url-limit": ({"url_limit": "0"}, "--url-limit: 0 is out of range"),
     "-c and function": ({"code": "1"}, "a function and -c are both given"),
 }
 
@@ -95,6 +103,12 @@ def test_a_cid_that_is_not_here(fresh):
     absent = cid_text(make_cid(RAW, b"never stored"))
     for request in ({"data": absent}, {"data": f"{absent}/sub/file"}, {"volumes": (f"{absent}:/x",)}):
         assert "is not in this store" in refused(fresh, **request)
+
+
+def test_a_private_url_is_refused_unless_asked_for(fresh):
+    said = r"-i http://127\.0\.0\.1:9/x: 127\.0\.0\.1 is not on the public internet: 127\.0\.0\.1 \(loopback\);"
+    with pytest.raises(UserError, match=said):
+        fresh.plan(GOOD, data="http://127.0.0.1:9/x")
 
 
 def test_a_wrong_function(fresh, tmp_path):

@@ -79,7 +79,7 @@ def output_of(store, gave):
     return tree.finish().cid
 
 
-def fake_prepare(request, *, store, engine, progress, report):
+def fake_prepare(request, *, store, engine, progress, report, note):
     """Plan like the real planner, with a runtime of one small file and no packages."""
     source = read_source(request.function, request.code, request.requirements)
     importer = Importer(store)

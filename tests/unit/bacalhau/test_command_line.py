@@ -126,7 +126,7 @@ def test_doctor_finds_a_damaged_store(desk):
     desk("add", desk.file(b"x" * 100_000))
     path = desk.home.store_path
     data = bytearray(path.read_bytes())
-    data[8192:12288] = b"\xff" * 4096
+    data[32768:36864] = b"\xff" * 4096  # the second page
     path.write_bytes(data)
     findings = {finding.name: finding for finding in check_up(desk.home, online=False)}
     assert findings["store"].ok is False

@@ -17,7 +17,7 @@ def test_add_as_json(desk, tmp_path):
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "a").write_bytes(b"abc")
     said = desk("add", "d", "--json").json
-    assert (said["kind"], set(said)) == ("directory", {"cid", "kind", "size"})
+    assert (said["kind"], set(said)) == ("directory", {"cid", "kind", "size", "profile", "pin"})
     assert desk("add", "d/a", "--json").json["size"] == 3
 
 
@@ -32,6 +32,15 @@ def test_add_of_nothing_is_a_wrong_call(desk):
     assert said.code == 2
     assert "nowhere" in said.err
     assert said.out == b""
+
+
+@pytest.mark.parametrize("path", [".", "home", "home/store", "home/store/blocks.sqlite"])
+def test_the_store_is_not_added_to_itself(desk, tmp_path, path):
+    desk("add", desk.file(b"content"))
+    assert (tmp_path / "home" / "store" / "blocks.sqlite").exists()
+    said = desk("add", path)
+    assert (said.code, said.out) == (2, b"")
+    assert "where blocks are kept" in said.err
 
 
 @pytest.fixture

@@ -1,9 +1,14 @@
+from datetime import UTC, datetime
+
 import pytest
 
+from runtime.contents import Noted
 from runtime.engine import UndeterminedError
-from storage.cid import parse_cid
+from storage.cid import cid_text, parse_cid
+from storage.dag_walk import walk
 from storage.errors import UnavailableError, UserError, VerificationError
-from tests.unit.bacalhau.fakes import FakeEngine, Gave
+from storage.url_origin import Origin
+from tests.unit.bacalhau.fakes import FakeEngine, Gave, fake_prepare
 from verifier.model import Record, load_node
 
 CONTRACT = {
@@ -299,3 +304,56 @@ def test_diverse_nodes_take_node_and_bun_in_turn_and_strict_reaches_every_engine
     assert desk.asked == [("node", True), ("bun", True)]
     # The fake engine calls itself the same everywhere: diversity was asked for and is not there.
     assert (said.code, said.json["verdict"]) == (1, "too-few")
+
+
+def fetched(request, *, note, **rest):
+    """Plan as if the input had come from a URL."""
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    plan = fake_prepare(request, note=note, **rest)
+    origin = Origin(
+        url="https://host/x",
+        final_url="https://cdn/y",
+        cid=plan.input.data,
+        size=5,
+        sha256="ab" * 32,
+        fetched_at=now,
+        checked_at=now,
+        headers=(("etag", '"\x1b[31m1"'),),
+    )
+    note(Noted(path="/inputs/data", origin=origin))
+    return plan
+
+
+def test_where_content_came_from_is_kept_beside_the_record(desk):
+    plain = desk.run("-i", desk.file())
+    desk.prepare = fetched
+    report = desk.run("-i", desk.file())
+    assert (plain["task"], plain["origins"]) == (report["task"], [])
+    (origin,) = report["origins"]
+    assert (origin["path"], origin["url"], origin["final_url"]) == ("/inputs/data", "https://host/x", "https://cdn/y")
+    assert origin["fetched_at"] == "2026-01-02T03:04:05+00:00"
+    with desk.store() as store:
+        for cid, block in walk(store, parse_cid(report["record"])):
+            assert b"host/x" not in block, cid_text(cid)
+    said = desk("describe", report["job"]).text
+    assert f"FETCHED /inputs/data {origin['cid']} https://host/x" in said
+    assert f"5 bytes at 2026-01-02T03:04:05+00:00 from https://cdn/y, sha256 {'ab' * 32}" in said
+    assert "etag: " in said
+    assert "\x1b" not in said
+    assert desk("describe", report["job"], "--json").json["origins"] == [origin]
+    assert desk("run", "python", desk.function, "-i", desk.file(), "--dry-run", "--json").json["origins"] == [origin]
+
+
+def test_flags_about_urls_reach_the_planner(desk, monkeypatch):
+    asked = []
+
+    def watching(request, **rest):
+        asked.append((request.url_limit, request.allow_private_urls))
+        return fake_prepare(request, **rest)
+
+    desk.prepare = watching
+    desk.run("--dry-run")
+    desk.run("--dry-run", "--url-limit", "1Gb", "--allow-private-urls")
+    monkeypatch.setenv("BACALHAU_ALLOW_PRIVATE_URLS", "1")
+    desk.run("--dry-run")
+    assert asked == [("16Gb", False), ("1Gb", True), ("16Gb", True)]

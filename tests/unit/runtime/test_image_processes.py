@@ -13,9 +13,9 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from runtime import file_lock
 from runtime.image_cache import ImageCache
 from runtime.image_model import PAGE_BYTES, ImageKey
+from storage import file_lock
 from storage.cid import DAG_CBOR, make_cid
 
 STAND_IN = Path(__file__).with_name("image_maker_stand_in.py")

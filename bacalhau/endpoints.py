@@ -1,0 +1,87 @@
+"""Where content goes to and comes from, as it is typed: `car:FILE`, `kubo:URL`, `gateway:URL`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from storage.errors import UserError
+
+if TYPE_CHECKING:
+    from storage.block_source import BlockSource
+    from storage.kubo_client import KuboClient
+
+KINDS: Final = ("car", "kubo", "gateway")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One place."""
+
+    kind: str
+    """One of `KINDS`."""
+    place: str
+    """A path or an address; empty for the daemon at its own default."""
+
+
+def read_endpoint(text: str, kinds: Sequence[str], flag: str) -> Endpoint:
+    """Read what was typed.
+
+    kinds: those that make sense here.
+
+    Raises:
+        UserError: another kind, or no place.
+    """
+    kind, _, place = text.partition(":")
+    if kind not in kinds:
+        forms = {"car": "car:FILE", "kubo": "kubo:URL", "gateway": "gateway:URL"}
+        fix = f"write {' or '.join(forms[one] for one in kinds)}"
+        raise UserError(f"not a place: {text[:200]!r}", where=flag, fix=fix)
+    if not place and kind != "kubo":
+        raise UserError(f"{kind}: names nothing", where=flag, fix="write a file or an address behind it")
+    return Endpoint(kind=kind, place=place)
+
+
+def open_kubo(place: str) -> KuboClient:
+    """Return a client for a daemon; nothing is sent yet.
+
+    Raises:
+        UserError: not an address.
+    """
+    from storage.http_client import HttpClient
+    from storage.kubo_client import DEFAULT_URL, KuboClient
+
+    return KuboClient(HttpClient(place or DEFAULT_URL))
+
+
+@contextmanager
+def open_sources(endpoints: Sequence[Endpoint]) -> Iterator[list[BlockSource]]:
+    """Open places that content comes from, in their order, and close them afterwards.
+
+    Raises:
+        UserError: not an address, or a file that is no CAR.
+        PeerError: a CAR that is wrong.
+    """
+    with ExitStack() as opened:
+        sources = []
+        for endpoint in endpoints:
+            source = _open(endpoint)
+            opened.callback(source.close)
+            sources.append(source)
+        yield sources
+
+
+def _open(endpoint: Endpoint) -> BlockSource:
+    if endpoint.kind == "car":
+        from storage.car_file import CarFile
+
+        return CarFile(Path(endpoint.place))
+    if endpoint.kind == "kubo":
+        return open_kubo(endpoint.place)
+    from storage.gateway_client import GatewayClient
+    from storage.http_client import HttpClient
+
+    return GatewayClient(HttpClient(endpoint.place))

@@ -1,0 +1,160 @@
+"""One task at a node: where it stands, what was promised and made. And its form on disk. No decisions here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from network.messages import Close, Demand, EngineKind
+from network.participant import Participant
+from runtime.engine import Execution
+from verifier.bounds import Count, ExitCode, Hex32, Link, Peer, Word
+from verifier.identity import Identity
+from verifier.model import CID, EngineInfo, PeerId, Receipt
+from verifier.schema import Schema
+
+
+class Stage(StrEnum):
+    """Where a task stands at a node."""
+
+    BACKLOG = "backlog"
+    """Offered, and no room: a bid follows when there is."""
+    BID = "bid"
+    """Room is kept for it."""
+    QUEUED = "queued"
+    """Assigned, which is on disk, and waiting for room."""
+    RUNNING = "running"
+    COMMITTED = "committed"
+    """The output is fixed, and on disk with its nonce."""
+    REVEALED = "revealed"
+    FAILED = "failed"
+    """The host failed; the requester is told until it knows."""
+    ENDED = "ended"
+    """Over. Kept for a while, so that a message from the past does not begin it anew."""
+
+
+HOLDS_ROOM = frozenset({Stage.BID, Stage.RUNNING})
+ON_DISK = frozenset({Stage.QUEUED, Stage.RUNNING, Stage.COMMITTED, Stage.REVEALED, Stage.FAILED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeTask:
+    """All that a node knows about one session. Changed by `node_task.step` only."""
+
+    identity: Identity
+    requester: PeerId
+    session_id: str
+    task: CID
+    demand: Demand
+    stage: Stage
+    kind: EngineKind | None = None
+    """What the bid said; None without a bid, or after a restart."""
+    participant: Participant | None = None
+    """From COMMITTED on."""
+    reason: str = ""
+    """Why it FAILED."""
+    is_heard: bool = False
+    """The requester has what was said last on its disk."""
+    attempt: int = 0
+    """Counts what was said, so that a timer tells which repetition it is for."""
+    is_persisted: bool = False
+    close: Close | None = None
+    """What made it reveal, to show beside another one of the same round; not kept on disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeEntry(Schema):
+    """What an execution gave, and the nonce that it was committed with."""
+
+    output: Link
+    exit_code: ExitCode
+    fuel: Count | None
+    state_digest: Hex32
+    engine: EngineInfo
+    nonce: Hex32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeEntry(Schema):
+    """A task of a node in its datastore."""
+
+    VERSION: ClassVar[str] = "node-entry/1"
+
+    requester: Peer
+    session: Hex32
+    task: Link
+    demand: Demand
+    stage: Word
+    reason: Word | None
+    made: MadeEntry | None
+    receipt: Receipt | None
+    """What was revealed."""
+
+
+def node_entry(state: NodeTask) -> NodeEntry:
+    """Return the form on disk. RUNNING is kept as QUEUED: after a restart it begins again."""
+    me = state.participant
+    return NodeEntry(
+        requester=state.requester,
+        session=state.session_id,
+        task=state.task,
+        demand=state.demand,
+        stage=(Stage.QUEUED if state.stage is Stage.RUNNING else state.stage).value,
+        reason=state.reason or None,
+        made=None if me is None else _made(me),
+        receipt=None if me is None else me.revealed,
+    )
+
+
+def _made(me: Participant) -> MadeEntry:
+    done = me.execution
+    return MadeEntry(
+        output=done.output,
+        exit_code=done.exit_code,
+        fuel=done.fuel,
+        state_digest=done.state_digest,
+        engine=done.engine,
+        nonce=me.nonce,
+    )
+
+
+def node_task(entry: NodeEntry, identity: Identity) -> NodeTask:
+    """Return the task of an entry. Its commitment is made again: the same bytes, for signatures are deterministic.
+
+    Raises:
+        ValueError: the entry has a stage that is not kept.
+    """
+    stage = Stage(entry.stage)
+    if stage in (Stage.COMMITTED, Stage.REVEALED) and entry.made is None:
+        raise ValueError(f"a kept {stage} task has no output")
+    return NodeTask(
+        identity=identity,
+        requester=entry.requester,
+        session_id=entry.session,
+        task=entry.task,
+        demand=entry.demand,
+        stage=stage,
+        participant=None if entry.made is None else _participant(entry, entry.made, identity),
+        reason=entry.reason or "",
+        is_persisted=True,
+    )
+
+
+def _participant(entry: NodeEntry, made: MadeEntry, identity: Identity) -> Participant:
+    execution = Execution(
+        task=entry.task,
+        output=made.output,
+        exit_code=made.exit_code,
+        fuel=made.fuel,
+        state_digest=made.state_digest,
+        engine=made.engine,
+    )
+    me = Participant.commit(identity, execution, made.nonce)
+    return Participant(
+        identity=me.identity,
+        execution=me.execution,
+        nonce=me.nonce,
+        commitment=me.commitment,
+        revealed=entry.receipt,
+    )

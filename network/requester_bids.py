@@ -1,0 +1,68 @@
+"""Finding nodes for a task: offers, bids, and the choice among them. Cells of the table in `requester_task`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+
+from network.bid_choice import choose_bids, is_diverse_enough
+from network.messages import Bid, Decline, Offer, Refuse
+from network.requester_state import Found, OfferAgain, QueueOver, RequesterTask
+from network.requester_steps import Step, advance, bids_needed, search, to
+from network.session_events import Assigned
+from network.session_state import with_entry, without_entry
+from verifier.model import PeerId
+
+
+def offer_found(state: RequesterTask, found: Found, _: PeerId | None) -> Step:
+    """Offer the task to nodes that were found."""
+    offer = Offer(session=state.session_id, job=state.job.job, task=state.task, demand=state.job.demand)
+    return replace(state, offered=state.offered | frozenset(found.peers)), to(found.peers, offer)
+
+
+def take_bid(state: RequesterTask, bid: Bid, peer: PeerId) -> Step:
+    """Note a bid; when there are enough, choose."""
+    if peer not in state.offered or peer in state.session.asked:
+        return state, ()
+    bids = with_entry(state.bids, peer, (bid.engine, bid.arch))
+    after = replace(state, bids=bids, refused=state.refused - {peer})
+    diverse = state.job.rule.diverse and not is_diverse_enough(
+        after.bids.values(), after.kinds.values(), state.job.rule.confidence
+    )
+    return (after, ()) if len(after.bids) < bids_needed(after) or diverse else _choose(after)
+
+
+def _choose(state: RequesterTask) -> Step:
+    """Assign those chosen, and let the other bidders have their room back."""
+    chosen = choose_bids(
+        state.bids,
+        state.wanted,
+        seed=f"{state.job.seed}/{state.session_id}",
+        diverse=state.job.rule.diverse,
+        asked=tuple(state.kinds.values()),
+    )
+    others = sorted(state.offered - frozenset(chosen) - state.refused)
+    kinds = {**state.kinds, **{peer: state.bids[peer] for peer in chosen}}
+    blank = replace(state, kinds=MappingProxyType(kinds), bids=MappingProxyType({}), offered=frozenset())
+    after, actions = advance(blank, Assigned(nodes=chosen))
+    return after, (*actions, *to(others, Decline(session=state.session_id)))
+
+
+def take_refusal(state: RequesterTask, message: Refuse, peer: PeerId) -> Step:  # noqa: ARG001
+    """Note that a node does not want the task now."""
+    if peer not in state.offered:
+        return state, ()
+    return replace(state, refused=state.refused | {peer}, bids=without_entry(state.bids, peer)), ()
+
+
+def offer_again(state: RequesterTask, timer: OfferAgain, _: PeerId | None) -> Step:
+    """Too few bids so far: offer the task to more nodes, and again to those that were silent."""
+    return (state, search(state, timer.attempt)) if timer.search == state.searches else (state, ())
+
+
+def queue_over(state: RequesterTask, timer: QueueOver, _: PeerId | None) -> Step:
+    """The search may take no longer: take what there is, but nothing below `min_bids`."""
+    if timer.search != state.searches:
+        return state, ()
+    enough = len(state.bids) >= (0 if state.session.asked else state.job.min_bids)
+    return _choose(state if enough else replace(state, bids=MappingProxyType({})))

@@ -1,0 +1,140 @@
+"""What a requester keeps in its datastore: jobs, the events of each session, outcomes. Strict DAG-CBOR.
+
+A session is not kept as it stands but as the events that made it: the table of `session` is a function, so replaying
+them gives the very same session, and what was added is one small entry for each step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Final, TypeVar
+
+from network.messages import Commit, Demand, JobId, Milliseconds
+from network.session_events import (
+    Assigned,
+    Committed,
+    DeadlinePassed,
+    Event,
+    Phase,
+    Revealed,
+    Undetermined,
+    Withdrawn,
+)
+from storage import dag_cbor
+from storage.errors import VerificationError
+from verifier.bounds import Count, Hex32, Link, Peer, Votes, Word, at_most
+from verifier.model import Receipt, Rule
+from verifier.schema import Schema
+
+MAX_TASKS: Final = 32_768
+"""Tasks of one job: their entry is one block of at most 2 MiB."""
+
+T = TypeVar("T", bound=Schema)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEntry(Schema):
+    """A job as it was accepted."""
+
+    VERSION: ClassVar[str] = "job-entry/1"
+
+    job: JobId
+    tasks: Annotated[tuple[Link, ...], at_most(MAX_TASKS)]
+    rule: Rule
+    demand: Demand
+    seed: Hex32
+    min_bids: Count
+    max_nodes: Votes | None
+    execute_ms: Milliseconds
+    reveal_ms: Milliseconds
+    offer_ms: Milliseconds
+    queue_ms: Milliseconds
+    cancelled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepEntry(Schema):
+    """One event of a session; fields that its kind does not have are null or empty."""
+
+    VERSION: ClassVar[str] = "step-entry/1"
+
+    kind: Word
+    nodes: Annotated[tuple[Peer, ...], at_most(1000)] = ()
+    peer: Peer | None = None
+    commit: Commit | None = None
+    receipt: Receipt | None = None
+    reason: Word | None = None
+    round: Count | None = None
+    phase: Word | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeEntry(Schema):
+    """A session is over; its steps say how."""
+
+    VERSION: ClassVar[str] = "outcome-entry/1"
+
+    outcome: Word
+    """A verdict, or "withdrawn"."""
+
+
+def write(entry: Schema) -> bytes:
+    """Return the bytes to keep."""
+    return dag_cbor.encode(entry.to_node())
+
+
+def read(kind: type[T], data: bytes) -> T:
+    """Return what was kept.
+
+    Raises:
+        VerificationError: the datastore holds something else.
+    """
+    return kind.from_node(dag_cbor.decode(data))
+
+
+def step_entry(event: Event, commit: Commit | None = None) -> StepEntry:
+    """Return the entry of an event; a `Committed` is kept with the signed message that brought it."""
+    kind = type(event).__name__
+    if isinstance(event, Assigned):
+        return StepEntry(kind=kind, nodes=event.nodes)
+    if isinstance(event, Committed):
+        return StepEntry(kind=kind, peer=event.peer, commit=commit)
+    if isinstance(event, Revealed):
+        return StepEntry(kind=kind, peer=event.peer, receipt=event.receipt)
+    if isinstance(event, Undetermined):
+        return StepEntry(kind=kind, peer=event.peer, reason=event.reason)
+    if isinstance(event, DeadlinePassed):
+        return StepEntry(kind=kind, round=event.round_number, phase=event.phase.value)
+    return StepEntry(kind=kind)
+
+
+def step_event(entry: StepEntry) -> Event:
+    """Return the event of an entry.
+
+    Raises:
+        VerificationError: it is of no kind known here, or lacks what its kind has.
+    """
+    event = _event(entry)
+    if event is None:
+        raise VerificationError(f"a kept step {entry.kind!r} is not whole")
+    return event
+
+
+def _event(entry: StepEntry) -> Event | None:
+    if entry.kind == "Assigned":
+        return Assigned(nodes=entry.nodes)
+    if entry.kind == "Withdrawn":
+        return Withdrawn()
+    if entry.kind == "DeadlinePassed" and entry.round is not None and entry.phase in tuple(Phase):
+        return DeadlinePassed(round_number=entry.round, phase=Phase(entry.phase))
+    return None if entry.peer is None else _peer_event(entry, entry.peer)
+
+
+def _peer_event(entry: StepEntry, peer: Peer) -> Event | None:
+    if entry.kind == "Committed" and entry.commit is not None:
+        return Committed(peer=peer, commitment=entry.commit.commitment)
+    if entry.kind == "Revealed" and entry.receipt is not None:
+        return Revealed(peer=peer, receipt=entry.receipt)
+    if entry.kind == "Undetermined" and entry.reason is not None:
+        return Undetermined(peer=peer, reason=entry.reason)
+    return None

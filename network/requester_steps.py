@@ -1,0 +1,151 @@
+"""What a step of the session means for a task at its requester: what is kept, what is sent, what is timed.
+
+A step goes to disk before anything that tells about it; the table that decides when there is one is `requester_task`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from network import session as core
+from network.blame import blame_of
+from network.message_codec import encode, sign_close
+from network.messages import Assign, Cancel, Commit, Message, Settled
+from network.protocol_events import Accuse, Action, KeepList, Persist, Report, Send, SetTimer, TaskEnded
+from network.requester_entries import OutcomeEntry, step_entry, write
+from network.requester_state import OfferAgain, QueueOver, Repeat, RequesterTask, Seek
+from network.session_events import Action as CoreAction
+from network.session_events import AskNodes, DeadlinePassed, Event, Execute, Fault, PublishRound
+from verifier.compare import Decision, compare
+from verifier.model import CommitmentList, PeerId
+
+Step: TypeAlias = tuple[RequesterTask, tuple[Action | Seek, ...]]
+
+REPEAT_MS: Final = 1_000
+"""Until the first repetition; doubled each time, up to `MAX_REPEAT_MS`."""
+MAX_REPEAT_MS: Final = 30_000
+SPARE_OFFERS: Final = 2
+"""Nodes offered a task beyond those wanted, so that one refusal costs no round trip."""
+MAX_DOUBLINGS: Final = 5
+WITHDRAWN: Final = "withdrawn"
+"""Outcome of a task that was cancelled; no verdict."""
+
+
+def advance(state: RequesterTask, event: Event, commit: Commit | None = None) -> Step:
+    """Step the session. If that changed it, the event goes to disk before anything else is done."""
+    session, actions = core.step(state.session, event)
+    if session == state.session:
+        return state, ()
+    key = f"step/{state.session_id}/{state.steps:06}"
+    kept = Persist(key=key, value=write(step_entry(event, commit)))
+    accusations = _accusations(state, session.faults[len(state.session.faults) :], commit)
+    after, more = translate(replace(state, session=session, steps=state.steps + 1), actions)
+    return after, (kept, *accusations, *more)
+
+
+def _accusations(state: RequesterTask, faults: Iterable[Fault], commit: Commit | None) -> tuple[Accuse, ...]:
+    proofs = (blame_of(fault, state.commits.get(fault.peer), commit) for fault in faults)
+    return tuple(Accuse(blame=proof) for proof in proofs if proof is not None)
+
+
+def translate(state: RequesterTask, actions: Iterable[CoreAction]) -> Step:
+    """Turn what the session asks for into messages, timers and reports."""
+    done: tuple[Action | Seek, ...] = ()
+    for action in actions:
+        if isinstance(action, AskNodes):
+            state, more = _seek(state, action.count)
+        elif isinstance(action, Execute):
+            more = _assign(state, action.nodes)
+        elif isinstance(action, PublishRound):
+            more = _close(state, action.nodes)
+        else:
+            more = _end(state, action.decision)
+        done += more
+    return state, done
+
+
+def _seek(state: RequesterTask, count: int) -> Step:
+    after = replace(state, wanted=count, searches=state.searches + 1, offered=frozenset(), bids=MappingProxyType({}))
+    return after, (timer(after, QueueOver(search=after.searches), state.job.queue_ms), *search(after, 0))
+
+
+def search(state: RequesterTask, attempt: int) -> tuple[Action | Seek, ...]:
+    """Seek as many nodes as still have to bid, and some to spare."""
+    count = max(bids_needed(state) - len(state.bids), 1) + SPARE_OFFERS
+    again = OfferAgain(search=state.searches, attempt=attempt + 1)
+    delay_ms = state.job.offer_ms << min(attempt, MAX_DOUBLINGS)
+    exclude = state.session.asked | frozenset(state.bids)
+    if attempt % 2 == 0:  # in turn new ones, and all: an offer may have been lost, and a full node may have room again
+        exclude |= state.offered | state.refused
+    seed = f"{state.job.seed}/{state.session_id}/{state.searches}/{attempt}"
+    return timer(state, again, delay_ms), Seek(count=count, exclude=exclude, seed=seed)
+
+
+def bids_needed(state: RequesterTask) -> int:
+    """Return how many bids must be there before any is taken; `min_bids` counts for the first round alone."""
+    return max(state.wanted, 0 if state.session.asked else state.job.min_bids)
+
+
+def _assign(state: RequesterTask, nodes: tuple[PeerId, ...]) -> tuple[Action, ...]:
+    return (*to(nodes, assignment(state)), *_phase_timers(state, state.job.execute_ms))
+
+
+def assignment(state: RequesterTask) -> Assign:
+    """Return what a node is told to do."""
+    return Assign(session=state.session_id, job=state.job.job, task=state.task, demand=state.job.demand)
+
+
+def _close(state: RequesterTask, nodes: tuple[PeerId, ...]) -> tuple[Action, ...]:
+    return (KeepList(commitments=_closed(state)), *send_close(state, nodes), *_phase_timers(state, state.job.reveal_ms))
+
+
+def send_close(state: RequesterTask, nodes: Iterable[PeerId]) -> tuple[Action, ...]:
+    """Tell nodes that the round is closed."""
+    return to(nodes, sign_close(state.identity, state.session_id, state.session.round_number, _closed(state)))
+
+
+def _closed(state: RequesterTask) -> CommitmentList:
+    if state.session.published is None:
+        raise core.LocalProtocolError("no round is closed")
+    return state.session.published
+
+
+def _phase_timers(state: RequesterTask, deadline_ms: int) -> tuple[Action, ...]:
+    number = state.session.round_number
+    return (
+        timer(state, DeadlinePassed(round_number=number, phase=state.phase), deadline_ms),
+        timer(state, Repeat(round_number=number, phase=state.phase, attempt=1), REPEAT_MS),
+    )
+
+
+def timer(state: RequesterTask, about: object, delay_ms: int) -> SetTimer:
+    """Return a timer of this task."""
+    return SetTimer(session=state.session_id, about=about, delay_ms=delay_ms)
+
+
+def _end(state: RequesterTask, decision: Decision) -> tuple[Action, ...]:
+    ended = TaskEnded(job=state.job.job, session_id=state.session_id, session=state.session, decision=decision)
+    farewell = Cancel(session=state.session_id) if state.session.withdrawn else Settled(session=state.session_id)
+    told = sorted(state.session.asked | frozenset(state.bids) | state.offered)
+    # The steps are on disk already. The outcome is kept after it was told, so that a crash between them tells it twice.
+    return (
+        Report(news=ended),
+        Persist(key=f"outcome/{state.session_id}", value=write(OutcomeEntry(outcome=outcome(state)))),
+        *to(told, farewell),
+    )
+
+
+def outcome(state: RequesterTask) -> str:
+    """Return the verdict of a task that is done, or `WITHDRAWN`."""
+    if state.session.withdrawn:
+        return WITHDRAWN
+    return compare(state.session.receipts.values(), state.job.rule).verdict.value
+
+
+def to(peers: Iterable[PeerId], message: Message) -> tuple[Action, ...]:
+    """Send one message to each of these."""
+    data = encode(message)
+    return tuple(Send(peer=peer, message=data) for peer in peers)

@@ -1,0 +1,202 @@
+"""One task at its requester, as a transition table around the table of `session`. No clock, no sockets, no randomness.
+
+Rule 1: a step of the session is persisted before anything that tells about it: `Ack`, `Assign`, `Close`, `Settled`.
+Rule 2: what is sent is repeated until it is confirmed or no longer wanted; every answer to a repetition is the same.
+Rule 3: a deadline is counted from when nodes could answer: after a restart it begins anew, so that no node pays for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
+
+from network import session as core
+from network.message_codec import check_signed
+from network.messages import Accepted, Ack, Bid, Commit, Decline, Failed, Message, Refuse, Reveal
+from network.protocol_events import Action, Persist
+from network.requester_bids import offer_again, offer_found, queue_over, take_bid, take_refusal
+from network.requester_entries import JobEntry, StepEntry, step_event
+from network.requester_state import Found, OfferAgain, QueueOver, Repeat, RequesterTask, Seek
+from network.requester_steps import (
+    MAX_DOUBLINGS,
+    MAX_REPEAT_MS,
+    REPEAT_MS,
+    Step,
+    advance,
+    assignment,
+    send_close,
+    timer,
+    to,
+    translate,
+)
+from network.session_events import Action as CoreAction
+from network.session_events import (
+    Committed,
+    DeadlinePassed,
+    Execute,
+    Phase,
+    PublishRound,
+    Revealed,
+    Undetermined,
+    Withdrawn,
+)
+from network.session_state import with_entry
+from network.transition_table import Table, Transition, held_to
+from storage.cid import CID
+from verifier.identity import Identity
+from verifier.model import PeerId
+
+
+def begin(identity: Identity, job: JobEntry, task: CID, session_id: str) -> Step:
+    """Begin a task: nodes are sought."""
+    session, actions = core.start(task, job.rule, max_nodes=job.max_nodes)
+    blank = RequesterTask(
+        identity=identity, job=job, task=task, session_id=session_id, session=session, wanted=job.rule.replication
+    )
+    return translate(blank, actions)
+
+
+def resume(identity: Identity, job: JobEntry, task: CID, session_id: str, kept: Iterable[StepEntry]) -> Step:
+    """Take a task up again from the steps in the datastore: what is under way is said again.
+
+    Raises:
+        VerificationError: the steps are not whole.
+    """
+    state, _ = begin(identity, job, task, session_id)
+    session, last = core.start(task, job.rule, max_nodes=job.max_nodes)
+    for entry in kept:
+        session, actions = core.step(session, step_event(entry))
+        last = actions or last
+        commits = state.commits
+        if entry.commit is not None and entry.commit.node not in commits:
+            commits = with_entry(commits, entry.commit.node, entry.commit)
+        state = replace(state, session=session, commits=commits, steps=state.steps + 1)
+    # The action that led into this phase is still to be done, but for the nodes that have answered it.
+    return translate(state, tuple(_remaining(action, session.pending) for action in last))
+
+
+def _remaining(action: CoreAction, pending: frozenset[PeerId]) -> CoreAction:
+    if isinstance(action, Execute | PublishRound):
+        return replace(action, nodes=tuple(node for node in action.nodes if node in pending))
+    return action
+
+
+def step(state: RequesterTask, event: object, peer: PeerId | None = None) -> Step:
+    """Return the task after an event, and what to do now. `peer` sent it; None for timers and the submitter.
+
+    Raises:
+        RemoteProtocolError: the message is not one that a node may send, or not signed by its sender.
+        LocalProtocolError: the event is of no kind that this table has.
+    """
+    transition = TRANSITIONS.get((state.phase, type(event)))
+    if transition is None:
+        raise core.LocalProtocolError(f"{type(event).__name__} while {state.phase}")
+    after, actions = transition.handle(state, event, peer)
+    held_to(transition, after.phase)
+    return after, actions
+
+
+def _late_bid(state: RequesterTask, bid: Bid, peer: PeerId) -> Step:  # noqa: ARG001
+    return state, () if peer in state.session.asked else to([peer], Decline(session=state.session_id))
+
+
+def _accepted(state: RequesterTask, message: Accepted, peer: PeerId) -> Step:  # noqa: ARG001
+    return (replace(state, accepted=state.accepted | {peer}) if peer in state.session.asked else state), ()
+
+
+def _commit(state: RequesterTask, commit: Commit, peer: PeerId) -> Step:
+    check_signed(commit, peer)
+    if peer not in state.session.asked:
+        return state, ()
+    after, actions = advance(state, Committed(peer=peer, commitment=commit.commitment), commit)
+    if peer not in after.commits:
+        after = replace(after, commits=with_entry(after.commits, peer, commit))
+    return _confirm(after, actions, commit, peer)
+
+
+def _reveal(state: RequesterTask, reveal: Reveal, peer: PeerId) -> Step:
+    return _confirm(*advance(state, Revealed(peer=peer, receipt=reveal.receipt)), reveal, peer)
+
+
+def _failed(state: RequesterTask, failed: Failed, peer: PeerId) -> Step:
+    return _confirm(*advance(state, Undetermined(peer=peer, reason=failed.reason)), failed, peer)
+
+
+def _confirm(after: RequesterTask, actions: tuple[Action | Seek, ...], message: Message, peer: PeerId) -> Step:
+    """Acknowledge, right behind what keeps it; also what was known already, or is of no use any more."""
+    if peer not in after.session.asked:
+        return after, actions
+    at = 1 if actions and isinstance(actions[0], Persist) else 0
+    ack = to([peer], Ack(session=after.session_id, of=message.VERSION))
+    return after, (*actions[:at], *ack, *actions[at:])
+
+
+def _deadline(state: RequesterTask, event: DeadlinePassed, _: PeerId | None) -> Step:
+    return advance(state, event)
+
+
+def _repeat(state: RequesterTask, event: Repeat, _: PeerId | None) -> Step:
+    if (event.round_number, event.phase) != (state.session.round_number, state.phase):
+        return state, ()
+    next_one = replace(event, attempt=event.attempt + 1)
+    delay_ms = min(REPEAT_MS << min(event.attempt, MAX_DOUBLINGS), MAX_REPEAT_MS)
+    waiting = sorted(state.session.pending)
+    if state.phase is Phase.REVEALING:
+        again = send_close(state, waiting)
+    else:
+        again = to([peer for peer in waiting if peer not in state.accepted], assignment(state))
+    return state, (timer(state, next_one, delay_ms), *again)
+
+
+def _withdraw(state: RequesterTask, event: Withdrawn, _: PeerId | None) -> Step:
+    return advance(state, event)
+
+
+def _ignore(state: RequesterTask, event: object, _: PeerId | None) -> Step:  # noqa: ARG001
+    return state, ()
+
+
+_A, _C, _R, _D = Phase.ASSIGNING, Phase.COMMITTING, Phase.REVEALING, Phase.DONE
+_ANY_C, _ANY_R = (_C, _A, _R, _D), (_R, _A, _D)
+
+# A task that is DONE is no longer here: the requester answers for it.
+TRANSITIONS: Final[Table] = MappingProxyType(
+    {
+        (_A, Found): Transition(offer_found, (_A,)),
+        (_A, Bid): Transition(take_bid, (_A, _C)),
+        (_A, Refuse): Transition(take_refusal, (_A,)),
+        (_A, OfferAgain): Transition(offer_again, (_A,)),
+        (_A, QueueOver): Transition(queue_over, (_A, _C, _R, _D)),
+        (_A, Accepted): Transition(_ignore, (_A,)),
+        (_A, Commit): Transition(_commit, (_A,)),
+        (_A, Reveal): Transition(_reveal, (_A,)),
+        (_A, Failed): Transition(_failed, (_A,)),
+        (_A, Repeat): Transition(_ignore, (_A,)),
+        (_A, DeadlinePassed): Transition(_ignore, (_A,)),
+        (_A, Withdrawn): Transition(_withdraw, (_D,)),
+        (_C, Bid): Transition(_late_bid, (_C,)),
+        (_C, Refuse): Transition(_ignore, (_C,)),
+        (_C, OfferAgain): Transition(_ignore, (_C,)),
+        (_C, QueueOver): Transition(_ignore, (_C,)),
+        (_C, Accepted): Transition(_accepted, (_C,)),
+        (_C, Commit): Transition(_commit, _ANY_C),
+        (_C, Reveal): Transition(_reveal, _ANY_C),
+        (_C, Failed): Transition(_failed, _ANY_C),
+        (_C, Repeat): Transition(_repeat, (_C,)),
+        (_C, DeadlinePassed): Transition(_deadline, _ANY_C),
+        (_C, Withdrawn): Transition(_withdraw, (_D,)),
+        (_R, Bid): Transition(_late_bid, (_R,)),
+        (_R, Refuse): Transition(_ignore, (_R,)),
+        (_R, OfferAgain): Transition(_ignore, (_R,)),
+        (_R, QueueOver): Transition(_ignore, (_R,)),
+        (_R, Accepted): Transition(_ignore, (_R,)),
+        (_R, Commit): Transition(_commit, _ANY_R),
+        (_R, Reveal): Transition(_reveal, _ANY_R),
+        (_R, Failed): Transition(_failed, _ANY_R),
+        (_R, Repeat): Transition(_repeat, (_R,)),
+        (_R, DeadlinePassed): Transition(_deadline, _ANY_R),
+        (_R, Withdrawn): Transition(_withdraw, (_D,)),
+    }
+)

@@ -1,0 +1,98 @@
+"""The trustless gateway as an ASGI application, for any ASGI server, on asyncio or trio.
+
+The store is read in threads, a bounded number of them, so that the server's loop never waits for a disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from typing import Any, Final, TypeAlias
+
+import anyio
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+
+from storage.blocks import BlockStore
+from storage.errors import UnavailableError, VerificationError
+from storage.gateway_answer import GatewayAnswer, answer
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+READERS: Final = 4
+"""Threads that read the store: blocks are hashed as they are read, and more threads hash no faster."""
+SLOW_CLIENT_S: Final = 60.0
+"""A client that does not take one piece in this time is let go."""
+
+
+class BrokenOffError(Exception):
+    """A CAR could not be finished: the server must cut the connection, so that the client cannot take it for whole."""
+
+
+class GatewayApp:
+    """Answers GET and HEAD below `/ipfs/` from one store, which is safe for threads."""
+
+    def __init__(self, store: BlockStore) -> None:
+        self._store = store
+        self._limiter: CapacityLimiter | None = None
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request.
+
+        Raises:
+            BrokenOffError: in the middle of a CAR.
+        """
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
+        if self._limiter is None:  # belongs to the loop that runs, so not made before
+            self._limiter = CapacityLimiter(READERS)
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        path = scope.get("raw_path") or scope["path"].encode()
+        query = scope.get("query_string", b"")
+        said = await run_sync(answer, self._store, scope["method"], path, query, headers, limiter=self._limiter)
+        broken: BrokenOffError | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_end_with_client, receive, tasks.cancel_scope)
+            try:
+                await self._send(said, send, self._limiter)
+            except BrokenOffError as error:  # raised below: as itself, not in a group
+                broken = error
+            tasks.cancel_scope.cancel()
+        if broken is not None:
+            raise broken
+
+    async def _send(self, said: GatewayAnswer, send: Send, limiter: CapacityLimiter) -> None:
+        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in said.headers]
+        await send({"type": "http.response.start", "status": said.status, "headers": headers})
+        while (piece := await run_sync(_next, said.body, limiter=limiter)) is not None:
+            with anyio.fail_after(SLOW_CLIENT_S):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _next(body: Iterator[bytes]) -> bytes | None:
+    try:
+        return next(body, None)
+    except (UnavailableError, VerificationError) as error:
+        raise BrokenOffError(str(error)) from error
+
+
+async def _end_with_client(receive: Receive, scope: anyio.CancelScope) -> None:
+    """Stop when the client has gone: nobody would read the rest of a large CAR."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """Follow the server's life; there is nothing to start or stop."""
+    while True:
+        kind = (await receive())["type"]
+        await send({"type": f"{kind}.complete"})
+        if kind == "lifespan.shutdown":
+            return

@@ -1,0 +1,190 @@
+"""Which blocks answer a gateway request: those that prove a path, and those of the chosen scope at its end.
+
+Depth first, parents before children, each once, identity CIDs never. Reads only what it yields; memory is one node a
+level and the keys of what was yielded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from storage import dag_cbor, hamt
+from storage.blocks import BlockStore
+from storage.cid import CID, DAG_CBOR, DAG_PB, cid_text, codec_of, inline_data
+from storage.dag_walk import VisitKey, visit_key, walk
+from storage.errors import UserError, VerificationError
+from storage.gateway_request import ByteRange, Scope
+from storage.unixfs_file import FILE_TYPES, MAX_FILE_DEPTH
+from storage.unixfs_load import DagNode, NodeLoader
+from storage.unixfs_node import NodeType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """Where a path leads."""
+
+    end: CID
+    roots: tuple[CID, ...]
+    """What each name of the path leads to, from the root on: the header X-Ipfs-Roots."""
+    proof: tuple[CID, ...]
+    """The blocks that show it, without the end's."""
+
+
+def resolve(store: BlockStore, root: CID, segments: Sequence[str]) -> Resolved:
+    """Follow names through directories, shards and DAG-CBOR maps and lists. A path that ends inside a block ends there.
+
+    Raises:
+        UserError: a name is not there.
+        UnavailableError: a block is not here.
+        VerificationError: a block is malformed.
+    """
+    at, roots, proof = root, [root], list[CID]()
+    names = list(segments)
+    while names:
+        passed, link = _enter(store, at, names)
+        if link is None:
+            break
+        proof += passed
+        at = link
+        roots.append(at)
+    return Resolved(end=at, roots=tuple(roots), proof=tuple(proof))
+
+
+def answer_blocks(
+    store: BlockStore, found: Resolved, scope: Scope, span: ByteRange | None
+) -> Iterator[tuple[CID, bytes]]:
+    """Yield the blocks of an answer.
+
+    Raises:
+        UnavailableError: one is not here.
+        VerificationError: one is malformed.
+    """
+    seen: set[VisitKey] = set()
+    for cid, data in _with_repeats(store, found, scope, span):
+        if visit_key(cid) not in seen and inline_data(cid) is None:
+            seen.add(visit_key(cid))
+            yield cid, data
+
+
+def _with_repeats(
+    store: BlockStore, found: Resolved, scope: Scope, span: ByteRange | None
+) -> Iterator[tuple[CID, bytes]]:
+    for cid in found.proof:
+        yield cid, store.get(cid)
+    if scope is Scope.ALL:
+        yield from walk(store, found.end)
+    elif scope is Scope.ENTITY and codec_of(found.end) == DAG_PB:
+        yield from _entity(store, found.end, span)
+    else:
+        yield found.end, store.get(found.end)
+
+
+def _entity(store: BlockStore, cid: CID, span: ByteRange | None) -> Iterator[tuple[CID, bytes]]:
+    loader = NodeLoader(store)
+    node = loader.node(cid)
+    if node.fs.type is NodeType.SHARD:
+        yield from _shards(store, loader, cid)
+    elif node.fs.type in FILE_TYPES:
+        yield from _file(store, loader, cid, *_inside(span, node.size))
+    else:
+        yield cid, store.get(cid)
+
+
+def _shards(store: BlockStore, loader: NodeLoader, root: CID) -> Iterator[tuple[CID, bytes]]:
+    """Yield a sharded directory's own blocks. Only shards are entered, so it ends where hashes do."""
+    todo = [(root, 0)]
+    while todo:
+        cid, depth = todo.pop()
+        yield cid, store.get(cid)
+        below = [slot.link.cid for slot in hamt.shard_slots(cid, loader.node(cid)) if not slot.link.name]
+        if below and depth >= hamt.MAX_SHARD_DEPTH:
+            raise VerificationError("sharded directory is too deep", where=cid_text(cid))
+        todo.extend((link, depth + 1) for link in reversed(below))
+
+
+def _file(store: BlockStore, loader: NodeLoader, root: CID, first: int, last: int) -> Iterator[tuple[CID, bytes]]:
+    """Yield the blocks of a file that hold bytes `first` to `last`, and those above them; the root in any case."""
+    todo = [(root, 0, 0)]
+    while todo:
+        cid, start, depth = todo.pop()
+        yield cid, store.get(cid)
+        if codec_of(cid) != DAG_PB:
+            continue
+        if depth >= MAX_FILE_DEPTH:
+            raise VerificationError(f"file tree is more than {MAX_FILE_DEPTH} levels deep", where=cid_text(root))
+        parts = _parts(loader.node(cid), start)
+        todo.extend((link, at, depth + 1) for link, at, end in reversed(parts) if at <= last and end > first)
+
+
+def _parts(node: DagNode, start: int) -> list[tuple[CID, int, int]]:
+    """Return for each link of a file node where its bytes begin and end in the file."""
+    begins = (len(node.inline), *node.ends)
+    return [(link.cid, start + begins[n], start + begins[n + 1]) for n, link in enumerate(node.links)]
+
+
+def _inside(span: ByteRange | None, size: int) -> tuple[int, int]:
+    """Return the first and last byte of a range within a file of `size` bytes; last < first if there is none."""
+    if span is None:
+        return 0, size - 1
+    first = span.first if span.first >= 0 else max(0, size + span.first)
+    last = size - 1 if span.last is None else span.last if span.last >= 0 else size + span.last
+    return first, min(last, size - 1)
+
+
+def _enter(store: BlockStore, cid: CID, names: list[str]) -> tuple[list[CID], CID | None]:
+    """Take one name or more off `names`; return the blocks passed and the link found, None if the path ends here."""
+    if codec_of(cid) == DAG_PB:
+        return _enter_directory(store, cid, names.pop(0))
+    if codec_of(cid) == DAG_CBOR:
+        return [cid], _enter_cbor(store, cid, names)
+    raise _not_there(cid, names[0])
+
+
+def _enter_directory(store: BlockStore, cid: CID, name: str) -> tuple[list[CID], CID]:
+    """Return the blocks that show where a name leads, and that."""
+    loader = _Recording(store)
+    node = loader.node(cid)
+    wanted = name.encode("utf-8")
+    if node.fs.type is NodeType.SHARD:
+        link = hamt.find_entry(loader.node, cid, wanted)
+    elif node.fs.type is NodeType.DIRECTORY:
+        link = next((link for link in node.links if link.name == wanted), None)
+    else:
+        raise _not_there(cid, name)
+    if link is None:
+        raise _not_there(cid, name)
+    return list(loader.loaded), link.cid
+
+
+class _Recording(NodeLoader):
+    """Remembers which nodes were asked for."""
+
+    def __init__(self, store: BlockStore) -> None:
+        super().__init__(store)
+        self.loaded: dict[CID, None] = {}
+
+    def node(self, cid: CID) -> DagNode:
+        self.loaded[cid] = None
+        return super().node(cid)
+
+
+def _enter_cbor(store: BlockStore, cid: CID, names: list[str]) -> CID | None:
+    """Take names until one leads to a link, and return it; None if the path ends inside this block."""
+    at: Any = dag_cbor.decode(store.get(cid))
+    while names:
+        name = names.pop(0)
+        if isinstance(at, dict) and name in at:
+            at = at[name]
+        elif isinstance(at, list) and name.isdecimal() and name.isascii() and int(name[:9]) < len(at):
+            at = at[int(name[:9])]
+        else:
+            raise _not_there(cid, name)
+        if isinstance(at, bytes):
+            return CID(at)
+    return None
+
+
+def _not_there(cid: CID, name: str) -> UserError:
+    return UserError(f"{name!r} is not there", where=cid_text(cid))

@@ -1,0 +1,100 @@
+"""A disk that fills up loses nothing acknowledged, is told in one line, and is no obstacle once there is room."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from storage.cid import RAW, make_cid
+from storage.errors import UnavailableError
+from storage.sqlite_block_store import SqliteBlockStore
+from storage.sqlite_verify import verify
+from tests.requirements_gate import need
+
+ROOM = 24 << 20
+COMMAND = [sys.executable, "-m", "bacalhau"]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A tmpfs of 24 MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
+    need("tmpfs", done.returncode == 0, f"a small tmpfs must be mounted, which needs root: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def environment(home):
+    return {**os.environ, "BACALHAU_DIR": str(home), "PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def call(home, *arguments):
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, env=environment(home), check=False)
+
+
+def fill(place, leave):
+    """Take all the room but `leave` bytes."""
+    ballast = place / "ballast"
+    free = os.statvfs(place)
+    ballast.write_bytes(bytes(max(0, free.f_bavail * free.f_frsize - leave)))
+    return ballast
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("leave", [0, 4096, 300_000, 3 << 20])
+def test_a_full_disk_loses_nothing_and_works_again(small_disk, tmp_path, leave):
+    home, first, second = small_disk / "home", tmp_path / "first", tmp_path / "second"
+    first.write_bytes(os.urandom(3 << 20))
+    second.write_bytes(os.urandom(8 << 20))
+    kept = call(home, "add", str(first)).stdout.strip()
+    ballast = fill(small_disk, leave)
+
+    refused = call(home, "add", str(second))
+    assert refused.returncode == 4
+    assert refused.stdout == ""
+    assert refused.stderr.count("\n") == 1
+    assert "make room on its disk" in refused.stderr
+
+    # Reading needs a little room too, for SQLite's index of its log: it gives the bytes or says so.
+    read = subprocess.run([*COMMAND, "cat", kept], capture_output=True, env=environment(home), check=False)
+    if read.returncode:
+        assert (leave, read.returncode, read.stdout) in ((0, 4, b""), (4096, 4, b""))
+        assert b"make room on its disk" in read.stderr
+    else:
+        assert read.stdout == first.read_bytes()
+
+    # Afterwards everything is there and works, without any repair.
+    ballast.unlink()
+    read = subprocess.run([*COMMAND, "cat", kept], capture_output=True, env=environment(home), check=False)
+    assert read.stdout == first.read_bytes()
+    assert call(home, "add", str(second)).returncode == 0
+    assert call(home, "store", "verify").returncode == 0
+    assert call(home, "store", "gc").returncode == 0
+    assert call(home, "store", "verify").stdout.endswith("0 corrupt, 0 missing\n")
+
+
+@pytest.mark.integration
+def test_every_put_that_a_filling_disk_has_acknowledged_is_there(small_disk):
+    path = small_disk / "store" / "blocks.sqlite"
+    acknowledged = []
+    with SqliteBlockStore(path) as store:
+        for _ in range(10_000):
+            data = os.urandom(50_000)
+            try:
+                store.put(make_cid(RAW, data), data)
+            except UnavailableError as error:
+                refused = error
+                break
+            acknowledged.append(data)
+        assert refused.fix == "make room on its disk"
+        assert ROOM // 50_000 // 4 < len(acknowledged) < ROOM // 50_000
+        assert all(store.get(make_cid(RAW, data)) == data for data in acknowledged)
+    with SqliteBlockStore(path) as store:
+        assert store.size() == (len(acknowledged), 50_000 * len(acknowledged))
+        assert verify(store, [make_cid(RAW, data) for data in acknowledged], lambda _phrase: None).missing == ()

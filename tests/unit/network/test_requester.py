@@ -1,0 +1,457 @@
+"""A requester without its world."""
+
+import pytest
+
+from network.bid_choice import choose_bids, is_diverse_enough
+from network.capacity_book import MAX_SLOTS, CapacityBook
+from network.message_codec import encode, sign_capacity, sign_commit
+from network.messages import (
+    Accepted,
+    Ack,
+    Assign,
+    Bid,
+    Cancel,
+    Close,
+    Decline,
+    Demand,
+    Failed,
+    Offer,
+    Refuse,
+    Reveal,
+    Settled,
+)  # fmt: skip
+from network.protocol_errors import LocalProtocolError
+from network.protocol_events import (
+    Accuse,
+    CancelRequested,
+    Executed,
+    Heard,
+    JobAccepted,
+    JobEnded,
+    KeepList,
+    Misbehaved,
+    Persist,
+    Received,
+    Report,
+    SetTimer,
+    TaskEnded,
+    Timer,
+)  # fmt: skip
+from network.requester import Requester
+from network.requester_state import OfferAgain, QueueOver, Repeat
+from network.session_events import DeadlinePassed, FaultKind, Phase
+from storage.cid import RAW, make_cid
+from storage.errors import UserError, VerificationError
+from tests.unit.network.personas import TASK, commitment_of, execution
+from tests.unit.network.protocol_world import (
+    JOB,
+    KIND,
+    REQUESTER,
+    SESSION,
+    UNIT,
+    disk,
+    job,
+    participant,
+    requester_with,
+    said,
+    sent,
+    total,
+)  # fmt: skip
+from tests.vectors.records.world import identity, nonce
+from verifier.compare import make_rule
+from verifier.model import Verdict
+
+
+class Play:
+    """Feeds a requester and keeps its disk."""
+
+    def __init__(self, *nodes, **options):
+        self.requester = requester_with(*(nodes or range(6)))
+        self.disk = {}
+        self.actions = ()
+        self.do(job(**options))
+
+    def do(self, event):
+        self.actions = self.requester.handle(event)
+        self.disk = disk(self.actions, self.disk)
+        return self.actions
+
+    def bid(self, *numbers, engine="noop", arch="x86_64"):
+        for number in numbers:
+            self.do(said(number, Bid(session=SESSION, engine=engine, arch=arch)))
+        return self.actions
+
+    def commit(self, number, text="y"):
+        return self.do(said(number, sign_commit(identity(number), SESSION, commitment_of(number, text))))
+
+    def reveal(self, number, text="y"):
+        _, receipt = participant(number, text).reveal(self.task.session.published, "requester")
+        return self.do(said(number, Reveal(session=SESSION, receipt=receipt)))
+
+    def timer(self, kind):
+        """Let the newest timer about `kind` fire."""
+        about = next(one.about for one in reversed(self.timers) if isinstance(one.about, kind))
+        return self.do(Timer(session=SESSION, about=about))
+
+    @property
+    def timers(self):
+        return [one for one in self.actions if isinstance(one, SetTimer)]
+
+    @property
+    def task(self):
+        return self.requester.tasks[SESSION]
+
+    @property
+    def assigned(self):
+        return sorted(number for number in range(10) if identity(number).peer in self.task.session.asked)
+
+    def restart(self):
+        self.requester = Requester(REQUESTER)
+        self.actions = self.requester.restore(self.disk)
+        return self.actions
+
+
+def reports(actions):
+    return [action.news for action in actions if isinstance(action, Report)]
+
+
+def kinds(actions):
+    return [type(message) for message in sent(actions)]
+
+
+def test_a_job_from_its_submission_to_its_verdict():
+    play = Play()
+    assert isinstance(play.actions[0], Persist)
+    assert reports(play.actions) == [JobAccepted(job=JOB)]
+    assert kinds(play.actions) == [Offer] * 5
+    play.bid(*range(6))
+    assert len(play.assigned) == 3
+    first, second, third = play.assigned
+    for number in play.assigned:
+        play.do(said(number, Accepted(session=SESSION)))
+    play.commit(first)
+    play.commit(second)
+    actions = play.commit(third)
+    assert isinstance(actions[0], Persist)
+    assert kinds(actions) == [Ack, Close, Close, Close]
+    (kept,) = [place for place, action in enumerate(actions) if isinstance(action, KeepList)]
+    assert not any(isinstance(message, Close) for message in sent(actions[:kept]))
+    play.reveal(first)
+    play.reveal(second)
+    actions = play.reveal(third)
+    ended, job_ended = reports(actions)
+    assert ended.decision.verdict is Verdict.AGREED
+    assert job_ended == JobEnded(job=JOB)
+    assert kinds(actions) == [Ack, Settled, Settled, Settled]
+    assert play.requester.tasks == {}
+
+
+def test_an_acknowledgement_follows_what_it_acknowledges():
+    play = Play()
+    play.bid(*range(6))
+    actions = play.commit(play.assigned[0])
+    assert [type(action).__name__ for action in actions] == ["Persist", "Send"]
+    again = play.commit(play.assigned[0])
+    assert kinds(again) == [Ack]
+    assert not any(isinstance(action, Persist) for action in again)
+
+
+def test_bidders_that_are_not_chosen_get_their_room_back():
+    play = Play()
+    play.bid(*range(6))
+    late = next(number for number in range(6) if number not in play.assigned)
+    assert kinds(play.bid(late)) == [Decline]
+
+
+def test_min_bids_must_be_there_before_any_is_taken():
+    play = Play(min_bids=5)
+    offered = [number for number in range(6) if identity(number).peer in play.task.offered]
+    play.bid(*offered[:4])
+    assert play.task.phase is Phase.ASSIGNING
+    play.bid(offered[4])
+    assert len(play.assigned) == 3
+
+
+def test_too_few_bids_for_min_bids_is_too_few_and_nobody_runs():
+    play = Play(min_bids=5)
+    timers = play.timers
+    play.bid(0, 1, 2, 3)
+    (over,) = [one.about for one in timers if isinstance(one.about, QueueOver)]
+    actions = play.do(Timer(session=SESSION, about=over))
+    assert reports(actions)[0].decision.verdict is Verdict.TOO_FEW
+    assert Assign not in kinds(actions)
+
+
+def test_when_the_search_is_over_those_who_bid_are_taken():
+    play = Play(0, 1)
+    timers = play.timers
+    play.bid(0, 1)
+    (over,) = [one.about for one in timers if isinstance(one.about, QueueOver)]
+    assert kinds(play.do(Timer(session=SESSION, about=over))) == [Assign, Assign]
+
+
+def test_more_nodes_are_offered_a_task_that_too_few_bid_for():
+    play = Play(*range(10))
+    first = play.task.offered
+    assert kinds(play.timer(OfferAgain)) == [Offer] * 5
+    assert play.task.offered > first
+    (timer,) = [one for one in play.timers if isinstance(one.about, OfferAgain)]
+    assert timer.delay_ms == 2 * play.task.job.offer_ms
+
+
+def test_new_nodes_are_sought_in_turn_with_those_that_were_silent_or_had_no_room():
+    play = Play(0, 1, 2)
+    play.do(said(0, Refuse(session=SESSION, reason="backlog is full")))
+    play.do(Timer(session=SESSION, about=OfferAgain(search=play.task.searches, attempt=1)))
+    assert kinds(play.actions) == [Offer] * 3
+    play.do(Timer(session=SESSION, about=OfferAgain(search=play.task.searches, attempt=2)))
+    assert kinds(play.actions) == []
+    record = sign_capacity(identity(3), sequence=1, total=total(4), free=total(4), engines=(KIND,))
+    play.do(Heard(message=encode(record), via=identity(3).peer))
+    play.do(Timer(session=SESSION, about=OfferAgain(search=play.task.searches, attempt=2)))
+    assert sent(play.actions, identity(3).peer) != []
+
+
+def test_who_refused_and_then_bids_is_a_bidder_like_the_others():
+    play = Play(0, 1, rule=make_rule(replication=2, confidence=1))
+    play.do(said(0, Refuse(session=SESSION, reason="backlog is full")))
+    play.bid(0)
+    assert play.task.refused == frozenset()
+
+
+def test_a_bid_of_somebody_who_was_not_offered_anything_counts_for_nothing():
+    play = Play(0, 1, 2, rule=make_rule(replication=1, confidence=1))
+    assert play.bid(9) == ()
+    assert play.task.phase is Phase.ASSIGNING
+
+
+def test_diverse_waits_for_a_second_kind():
+    play = Play(rule=make_rule(replication=2, diverse=True))
+    offered = [number for number in range(6) if identity(number).peer in play.task.offered]
+    play.bid(*offered[:3])
+    assert play.task.phase is Phase.ASSIGNING
+    play.bid(offered[3], engine="wasmtime")
+    assert offered[3] in play.assigned
+    assert len(play.assigned) == 2
+
+
+def test_an_assignment_is_repeated_until_it_is_accepted():
+    play = Play()
+    play.bid(*range(6))
+    first, second, third = play.assigned
+    play.do(said(first, Accepted(session=SESSION)))
+    play.commit(second)
+    actions = play.do(Timer(session=SESSION, about=Repeat(round_number=1, phase=Phase.COMMITTING, attempt=1)))
+    assert kinds(actions) == [Assign]
+    assert sent(actions, identity(third).peer) != []
+
+
+def test_the_list_is_repeated_to_those_who_have_not_revealed():
+    play = Play()
+    play.bid(*range(6))
+    for number in play.assigned:
+        play.commit(number)
+    (again,) = [one.about for one in play.timers if isinstance(one.about, Repeat)]
+    play.reveal(play.assigned[0])
+    assert kinds(play.do(Timer(session=SESSION, about=again))) == [Close, Close]
+
+
+def test_a_failed_host_is_replaced():
+    play = Play()
+    play.bid(*range(6))
+    first, second, third = play.assigned
+    play.do(said(first, Failed(session=SESSION, reason="disk full")))
+    actions = play.do(said(second, Failed(session=SESSION, reason="disk full")))
+    assert kinds(actions)[0] is Ack
+    actions = play.commit(third)
+    assert Offer in kinds(actions)
+    assert play.task.phase is Phase.ASSIGNING
+
+
+def restarted(after):
+    """Play up to a point, restart, and return the play with what the restart did."""
+    play = Play()
+    play.bid(*range(6))
+    numbers = play.assigned
+    for number in numbers[:after]:
+        play.commit(number)
+    return play, numbers, play.restart()
+
+
+def test_after_a_restart_those_who_have_not_committed_are_asked_again():
+    play, numbers, actions = restarted(2)
+    assert kinds(actions) == [Assign]
+    assert sent(actions, identity(numbers[2]).peer) != []
+    deadline = [one for one in actions if isinstance(one, SetTimer) and isinstance(one.about, DeadlinePassed)]
+    assert [one.delay_ms for one in deadline] == [play.task.job.execute_ms]
+    assert set(play.task.session.commitments) == {identity(number).peer for number in numbers[:2]}
+
+
+def test_after_a_restart_the_same_list_is_published():
+    play, _, actions = restarted(3)
+    closes = [message for message in sent(actions) if isinstance(message, Close)]
+    assert len(closes) == 3
+    published = play.task.session.published
+    assert {close.commitments for close in closes} == {published}
+
+
+def test_a_restart_while_nodes_are_sought_seeks_anew():
+    play = Play()
+    play.restart()
+    assert reports(play.actions) == []
+    record = sign_capacity(identity(0), sequence=1, total=total(4), free=total(4), engines=(KIND,))
+    play.do(Heard(message=encode(record), via=identity(0).peer))
+    (again,) = {one.task for one in play.requester.tasks.values()}
+    assert again == TASK
+
+
+def test_a_verdict_that_may_not_have_been_told_is_told_again_and_then_no_more():
+    play = Play(rule=make_rule(replication=1, confidence=1))
+    play.bid(*range(6))
+    (number,) = play.assigned
+    play.commit(number)
+    before = dict(play.disk)
+    actions = play.reveal(number)
+    (step,) = [one for one in actions if isinstance(one, Persist) and one.key.startswith("step/")]
+    play.disk = before | {step.key: step.value}  # the crash came right behind the step
+    told = reports(play.restart())
+    assert [type(news) for news in told] == [TaskEnded, JobEnded]
+    assert told[0].decision == reports(actions)[0].decision
+    play.disk = disk(play.actions, play.disk)
+    assert play.restart() == ()
+
+
+def test_cancelling_ends_all_tasks_and_tells_their_nodes():
+    more = tuple(make_cid(RAW, f"shard {number}".encode()) for number in range(30))
+    play = Play(tasks=(TASK, *more))
+    play.bid(*range(6))
+    actions = play.do(CancelRequested(job=JOB))
+    assert isinstance(actions[0], Persist)
+    ended = [news for news in reports(actions) if isinstance(news, TaskEnded)]
+    assert len(ended) == 31
+    assert all(news.session.withdrawn for news in ended)
+    assert reports(actions)[-1] == JobEnded(job=JOB)
+    assert Cancel in kinds(actions)
+    assert kinds(play.bid(0)) == [Cancel]
+    assert play.do(CancelRequested(job=JOB)) == ()
+
+
+def test_the_same_submission_is_the_same_job_and_another_with_its_id_is_refused():
+    play = Play()
+    assert play.do(job()) == (Report(news=JobAccepted(job=JOB)),)
+    with pytest.raises(UserError, match="another job has this id"):
+        play.do(job(min_bids=1))
+    for tasks in ((), (TASK, TASK)):
+        with pytest.raises(UserError, match="distinct tasks"):
+            Requester(REQUESTER).handle(job(tasks=tasks))
+
+
+def test_only_as_many_tasks_as_nodes_can_take_are_under_way():
+    play = Play(tasks=tuple(make_cid(RAW, f"shard {number}".encode()) for number in range(100)))
+    # Six nodes of four slots; a task waits with at most two of the three bids that it needs.
+    assert len(play.requester.tasks) == play.requester.window(play.requester.jobs[JOB]) == (6 * 4 - 1) // 2
+    assert Requester(REQUESTER).window(play.requester.jobs[JOB]) == 16
+
+
+def test_an_equivocator_is_accused_with_proof_and_offered_nothing_again():
+    play = Play()
+    play.bid(*range(6))
+    number = play.assigned[0]
+    play.commit(number)
+    actions = play.commit(number, "z")
+    (accusation,) = [action for action in actions if isinstance(action, Accuse)]
+    assert accusation.blame.kind == FaultKind.EQUIVOCATION
+    assert play.requester.shunned == {identity(number).peer}
+    play.restart()
+    assert play.requester.shunned == {identity(number).peer}
+
+
+def test_messages_of_strangers_and_nonsense_change_nothing():
+    play = Play()
+    play.bid(*range(6))
+    before = play.task
+    assert play.commit(9) == ()
+    for data in (b"nonsense", encode(Settled(session=SESSION))):
+        (action,) = play.do(Received(peer=identity(9).peer, message=data))
+        assert isinstance(action, Misbehaved)
+    forged = sign_commit(identity(8), SESSION, commitment_of(8))
+    (action,) = play.do(said(play.assigned[0], forged))
+    assert isinstance(action, Misbehaved)
+    assert play.task == before
+
+
+def test_who_speaks_of_a_session_that_never_was_is_told_to_forget_it():
+    play = Play()
+    assert kinds(play.do(said(0, Accepted(session="ee" * 32)))) == [Cancel]
+
+
+def test_gossip_that_is_old_forged_or_something_else_is_not_kept():
+    requester = Requester(REQUESTER)
+    me = identity(0)
+    new, old = (
+        sign_capacity(me, sequence=number, total=UNIT, free=UNIT, engines=(KIND,)) for number in (5, 4)
+    )  # fmt: skip
+    forged = type(new).from_node(new.to_node() | {"sequence": 9})
+    for record in (new, old):
+        assert requester.handle(Heard(message=encode(record), via=identity(1).peer)) == ()
+    assert requester.book.sequence_of(me.peer) == 5
+    for message in (forged, Settled(session=SESSION)):
+        (action,) = requester.handle(Heard(message=encode(message), via=identity(1).peer))
+        assert action.peer == identity(1).peer
+    assert len(requester.book) == 1
+
+
+def test_a_driver_that_breaks_the_rules_is_told():
+    with pytest.raises(LocalProtocolError):
+        Requester(REQUESTER).handle(Executed(session=SESSION, execution=execution(), nonce=nonce(0)))
+
+
+def test_a_datastore_that_holds_something_else_is_an_error():
+    play = Play()
+    play.disk[f"job/{JOB}"] = b"nonsense"
+    with pytest.raises(VerificationError):
+        play.restart()
+
+
+def test_bids_are_chosen_by_seed_not_by_arrival():
+    bids = {identity(number).peer: ("noop", "x") for number in range(20)}
+    chosen = choose_bids(bids, 3, seed="a", diverse=False)
+    assert choose_bids(dict(reversed(bids.items())), 3, seed="a", diverse=False) == chosen
+    assert choose_bids(bids, 3, seed="b", diverse=False) != chosen
+
+
+def test_diverse_takes_kinds_in_turn_the_rarest_first():
+    bids = {identity(number).peer: ("noop", "x" if number < 9 else "arm") for number in range(10)}
+    chosen = choose_bids(bids, 2, seed="a", diverse=True)
+    assert {bids[peer] for peer in chosen} == {("noop", "x"), ("noop", "arm")}
+    (one,) = choose_bids(bids, 1, seed="a", diverse=True, asked=[("noop", "x")])
+    assert bids[one] == ("noop", "arm")
+    assert not is_diverse_enough([("noop", "x")], [], 2)
+    assert is_diverse_enough([("noop", "x")], [("noop", "arm")], 2)
+    assert is_diverse_enough([("noop", "x")], [], 1)
+
+
+def test_slots_count_what_is_scarcest_and_follow_the_records():
+    book = CapacityBook()
+    demand = Demand(cpu_milli=500, memory=1 << 30, disk=0, gpus=0)
+    assert book.slots(demand) == 0
+    for sequence, memory_gb in ((0, 3), (1, 1)):
+        room = Demand(cpu_milli=2000, memory=memory_gb << 30, disk=0, gpus=0)
+        book.note(sign_capacity(identity(0), sequence=sequence, total=room, free=UNIT, engines=(KIND,)))
+        assert book.slots(demand) == memory_gb
+    assert book.slots(Demand(cpu_milli=0, memory=0, disk=0, gpus=1)) == 0
+    assert book.slots(Demand(cpu_milli=0, memory=0, disk=0, gpus=0)) == MAX_SLOTS
+
+
+def test_the_least_loaded_that_fit_are_picked():
+    book = CapacityBook()
+    for number in range(4):
+        room = Demand(cpu_milli=1000 * (number + 1), memory=1 << 30, disk=0, gpus=0)
+        book.note(sign_capacity(identity(number), sequence=0, total=room, free=room, engines=(KIND,)))
+    two = Demand(cpu_milli=2000, memory=1, disk=0, gpus=0)
+    peers = [identity(number).peer for number in range(4)]
+    assert set(book.pick(9, two, seed="s", exclude=frozenset())) == set(peers[1:])
+    book.engage(peers[1], 3)
+    book.engage(peers[2], 1)
+    assert book.pick(9, two, seed="s", exclude=frozenset()) == (peers[3], peers[2], peers[1])
+    assert book.pick(9, two, seed="s", exclude=frozenset(peers[2:])) == (peers[1],)
