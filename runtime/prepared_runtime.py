@@ -27,12 +27,14 @@ from verifier.model import Runtime, RuntimeFile, load_node, store_node
 class RuntimeDirectory:
     """A runtime laid out on disk."""
 
-    cid: CID
     path: Path
-    profile: str
-    guest_modules: tuple[str, ...]
-    """File names of the Python modules that are placed inside Pyodide; below `guest/`."""
     manifest: Runtime
+
+    @property
+    def guest_modules(self) -> tuple[str, ...]:
+        """File names of the Python modules that are placed inside Pyodide; below `guest/`."""
+        paths = (file.path for file in self.manifest.files)
+        return tuple(path.removeprefix("guest/") for path in paths if path.startswith("guest/"))
 
     def check(self) -> None:
         """Check every file against the manifest.
@@ -90,8 +92,7 @@ def find_runtime(cid: CID, store: BlockStore, runtimes_dir: Path) -> RuntimeDire
             _lay_out(manifest, store, target)
         except OSError as error:
             raise unwritable(runtimes_dir, error) from error
-    guest = tuple(file.path.removeprefix("guest/") for file in manifest.files if file.path.startswith("guest/"))
-    return RuntimeDirectory(cid=cid, path=target, profile=manifest.profile, guest_modules=guest, manifest=manifest)
+    return RuntimeDirectory(path=target, manifest=manifest)
 
 
 def _lay_out(manifest: Runtime, store: BlockStore, target: Path) -> None:

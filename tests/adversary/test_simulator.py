@@ -6,6 +6,7 @@ import pytest
 
 from network.protocol_events import Submitted
 from storage.cid import RAW, make_cid
+from tests.acceptance_table import ACCEPTANCE
 from tests.adversary.simulator.__main__ import failure_of, failures
 from tests.adversary.simulator.hosts import UNIT, NodeHost, RequesterHost
 from tests.adversary.simulator.mutations import MUTATIONS, mutated
@@ -67,17 +68,7 @@ def played(kinds, rule, *, tasks=1, max_nodes=None):
     return told, list(referee.sessions.values())
 
 
-@pytest.mark.parametrize(
-    ("nodes", "liars", "confidence", "expected"),
-    [
-        (1, 0, None, (0, 1)),
-        (1, 0, 1, (1, 0)),
-        (3, 0, 2, (3, 0)),
-        (3, 1, 2, (2, 1)),
-        (2, 1, 2, (0, 2)),
-        (5, 2, 4, (0, 5)),
-    ],
-)
+@pytest.mark.parametrize(("nodes", "liars", "confidence", "expected"), ACCEPTANCE)
 def test_the_acceptance_table_at_two_shards(nodes, liars, confidence, expected):
     kinds = [NodeHost] * (nodes - liars) + [Liar] * liars
     _, ended = played(kinds, make_rule(replication=nodes, confidence=confidence), tasks=2, max_nodes=nodes)

@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+
+import { startPython } from "./python_server.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const required = (process.env.BACALHAU_REQUIRE ?? "").split(",").includes("helia");
@@ -29,15 +29,7 @@ class OneProvider {
 
 before(async () => {
   if (skip) return;
-  server = spawn(process.env.PYTHON ?? "python3", ["-W", "error", `${here}serve_gateway.py`], {
-    cwd: `${here}../..`,
-    env: { ...process.env, PYTHONPATH: `${here}../..` },
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  for await (const line of createInterface({ input: server.stdout })) {
-    facts = JSON.parse(line);
-    break;
-  }
+  ({ server, facts } = await startPython("serve_gateway.py"));
   const { createHeliaLight } = await import("helia");
   const { withHTTP } = await import("@helia/http");
   const { createVerifiedFetchWithHelia } = await import("@helia/verified-fetch");

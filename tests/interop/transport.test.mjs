@@ -2,12 +2,10 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { spawn } from "node:child_process";
-import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 
-const here = fileURLToPath(new URL(".", import.meta.url));
+import { startPython } from "./python_server.mjs";
+
 const required = (process.env.BACALHAU_REQUIRE ?? "").split(",").includes("js-libp2p");
 const skip = required ? false : "nodes on real sockets: make interop, and BACALHAU_REQUIRE=js-libp2p";
 
@@ -18,15 +16,7 @@ let server, facts, ours, theirs, identified, CID;
 
 before(async () => {
   if (skip) return;
-  server = spawn(process.env.PYTHON ?? "python3", ["-W", "error", `${here}serve_transport.py`, "interop"], {
-    cwd: `${here}../..`,
-    env: { ...process.env, PYTHONPATH: `${here}../..` },
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  for await (const line of createInterface({ input: server.stdout })) {
-    facts = JSON.parse(line);
-    break;
-  }
+  ({ server, facts } = await startPython("serve_transport.py", "interop"));
   const { createLibp2p } = await import("libp2p");
   const { tcp } = await import("@libp2p/tcp");
   const { noise } = await import("@libp2p/noise");

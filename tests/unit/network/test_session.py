@@ -18,6 +18,7 @@ from network.session_events import (
     Withdrawn,
 )
 from network.session_state import Session
+from tests.acceptance_table import ACCEPTANCE
 from tests.unit.network.personas import (
     TASK,
     BaitAndSwitch,
@@ -62,17 +63,7 @@ def test_three_honest_nodes_agree_in_one_round():
 
 
 @pytest.mark.parametrize("shard", [0, 1])
-@pytest.mark.parametrize(
-    ("nodes", "liars", "confidence", "expected"),
-    [
-        (1, 0, None, (0, 1)),
-        (1, 0, 1, (1, 0)),
-        (3, 0, 2, (3, 0)),
-        (3, 1, 2, (2, 1)),
-        (2, 1, 2, (0, 2)),
-        (5, 2, 4, (0, 5)),
-    ],
-)
+@pytest.mark.parametrize(("nodes", "liars", "confidence", "expected"), ACCEPTANCE)
 def test_the_acceptance_table_without_further_nodes(nodes, liars, confidence, expected, shard):
     kinds = [H] * (nodes - liars) + [L] * liars
     rule = make_rule(replication=nodes, confidence=confidence)

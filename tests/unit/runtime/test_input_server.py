@@ -11,21 +11,12 @@ from storage.cid import RAW, make_cid
 from storage.errors import UnavailableError
 from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
-
-
-class Counting(MemoryBlockStore):
-    def __init__(self):
-        super().__init__()
-        self.reads = 0
-
-    def get(self, cid):
-        self.reads += 1
-        return super().get(cid)
+from tests.counting_store import CountingBlockStore
 
 
 @pytest.fixture
 def store():
-    return Counting()
+    return CountingBlockStore()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import tarfile
 
 import pytest
 
-from storage.blocks import MemoryBlockStore
 from storage.cid import RAW, make_cid
 from storage.dag_pb import Link, encode_node
 from storage.dag_tar import DagTar
@@ -14,21 +13,12 @@ from storage.unixfs_import import Importer
 from storage.unixfs_node import NodeType, UnixfsNode, encode_unixfs
 from storage.unixfs_read import UnixfsReader
 from storage.unixfs_tree import TreeBuilder
-
-
-class Counting(MemoryBlockStore):
-    def __init__(self):
-        super().__init__()
-        self.reads = 0
-
-    def get(self, cid):
-        self.reads += 1
-        return super().get(cid)
+from tests.counting_store import CountingBlockStore
 
 
 @pytest.fixture
 def store():
-    return Counting()
+    return CountingBlockStore()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@ import io
 
 import pytest
 
-from storage.blocks import MemoryBlockStore
 from storage.cid import CID, DAG_CBOR, DAG_PB, RAW, make_cid
 from storage.dag_pb import Link, encode_node
 from storage.errors import UnavailableError, UserError, VerificationError
@@ -12,21 +11,12 @@ from storage.unixfs_import import Importer
 from storage.unixfs_node import NodeType, UnixfsNode, encode_unixfs
 from storage.unixfs_profile import V0_2015
 from storage.unixfs_read import UnixfsReader
-
-
-class Counting(MemoryBlockStore):
-    def __init__(self):
-        super().__init__()
-        self.reads = 0
-
-    def get(self, cid):
-        self.reads += 1
-        return super().get(cid)
+from tests.counting_store import CountingBlockStore
 
 
 @pytest.fixture
 def store():
-    return Counting()
+    return CountingBlockStore()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import pytest
 
 from storage.cid import RAW, make_cid
 from storage.errors import VerificationError
+from tests.acceptance_table import ACCEPTANCE
 from tests.vectors.records.world import STATE, identity, nonce
 from verifier.compare import Decision, compare, make_rule
 from verifier.model import EngineInfo, Receipt, Task, Verdict
@@ -39,17 +40,6 @@ def votes(nodes: int, liars: int, *, colluding: bool) -> list[Receipt]:
 
 def counted(decision: Decision) -> tuple[int, int]:
     return len(decision.agreeing), len(decision.dissenting)
-
-
-ACCEPTANCE = [
-    # nodes, liars, confidence asked for, (verified, refused) of each shard
-    (1, 0, None, (0, 1)),
-    (1, 0, 1, (1, 0)),
-    (3, 0, 2, (3, 0)),
-    (3, 1, 2, (2, 1)),
-    (2, 1, 2, (0, 2)),
-    (5, 2, 4, (0, 5)),
-]
 
 
 @pytest.mark.parametrize("colluding", [False, True])
