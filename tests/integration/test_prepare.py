@@ -85,7 +85,7 @@ CALLS = {
     "-i checksum": ({"data": "http://example.org/x#sha256=00"}, "what follows # is no checksum"),
     "-i list absent": ({"data": "@no/such/list"}, "cannot be read: no such file"),
     "-v url alone": ({"volumes": ("https://example.org/x",)}, "is not of the form CID:/path"),
-    "-v twice": ({"volumes": (".:/x", "..:/x")}, "-v /x: two volumes are mounted here"),
+    "-v twice": ({"volumes": ("docs:/x", "tests:/x")}, "-v /x: two volumes are mounted here"),
     "-v in data": ({"data": ".", "volumes": (".:/inputs/x",)}, "/inputs/x lies in /inputs"),
     "-v around output": ({"volumes": (".:/a", ".:/a/b"), "outputs": ("o:/a/b/c",)}, "/a/b/c lies in /a"),
     "--url-limit": ({"url_limit": "0"}, "--url-limit: 0 is out of range"),
