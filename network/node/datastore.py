@@ -1,0 +1,189 @@
+"""What a node must not forget, and the seam to where it is kept. Values only.
+
+One `commit` is one transaction: all of its changes are durable when it returns, or none is. `sqlite_datastore` is the
+implementation. Blocks are not kept here; whoever commits a change that names blocks has put them into the block store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol, TypeAlias
+
+from network.job_store import Job
+from network.messages import Demand
+from storage.cid import CID
+from verifier.model import PeerId, Rule
+
+
+class Machine(StrEnum):
+    """Whose entries: the two machines of the protocol keep theirs apart."""
+
+    REQUESTER = "requester"
+    COMPUTE = "compute"
+
+
+class JobState(StrEnum):
+    """Where a job of this requester stands."""
+
+    RUNNING = "running"
+    """Accepted; nodes are sought, or at work."""
+    SETTLING = "settling"
+    """Its verdict is there; the output is on its way here."""
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What was asked of this requester: one task, whose blocks are in the store, and how it is to be verified."""
+
+    job: str
+    """32 hex digits, made by the submitter: the same id again is the same job."""
+    created_at: float
+    """Seconds since 1970, UTC."""
+    task: CID
+    rule: Rule
+    demand: Demand
+    labels: tuple[str, ...] = ()
+    """Of the job."""
+    selector: tuple[tuple[str, str], ...] = ()
+    """Labels (name, value) that a node must have to be asked."""
+    min_bids: int = 0
+    timeout_s: float = 600.0
+    """From assignment to commitment; host seconds."""
+    parents: tuple[CID, ...] = ()
+    """Records whose outputs are inputs of this task."""
+    origins: tuple[Mapping[str, Any], ...] = ()
+    """Where fetched content came from, as JSON; kept beside the record, never in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptJob:
+    """A submission, and what became of it so far."""
+
+    submission: Submission
+    state: JobState
+    cancelled: bool
+    outcome: bytes
+    """Written by the requester when the verdict is there (`settlement`), empty before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEvent:
+    """Something that happened to a job, for people to read."""
+
+    job: str
+    number: int
+    """From 1, without gaps, in the order in which it happened."""
+    at: float
+    """Seconds since 1970, UTC, by this machine's clock."""
+    kind: str
+    """Such as `submitted`, `assigned`, `committed`, `revealed`, `verdict`, `ended` (docs/network.md)."""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """JSON: `node`, `reason`, …"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Put:
+    """Keep an entry of a machine, in place of what was there."""
+
+    machine: Machine
+    key: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remove:
+    """Remove an entry of a machine, if it is there."""
+
+    machine: Machine
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submit:
+    """Keep a submission; one that is there already stays as it is."""
+
+    submission: Submission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """Set the state of a job that is there; `outcome` None leaves it as it is."""
+
+    job: str
+    state: JobState
+    outcome: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkCancelled:
+    """Note that the submitter wants no answer any more."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddEvent:
+    """Add an event at the end of a job's."""
+
+    job: str
+    at: float
+    kind: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """Keep the finished job among those that `bacalhau list` shows, once."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotePeer:
+    """Keep where a peer could be reached last, for after a restart. The oldest of more than a thousand are forgotten."""
+
+    peer: PeerId
+    address: str
+    """A multiaddress that ends in /p2p/PEER."""
+    at: float
+
+
+Change: TypeAlias = Put | Remove | Submit | Move | MarkCancelled | AddEvent | Finish | NotePeer
+
+
+class Datastore(Protocol):
+    """A node's memory. Methods block; they are called from one thread at a time.
+
+    Every method raises UnavailableError if the store cannot be used (the disk is full, the file is damaged).
+    """
+
+    def commit(self, changes: Iterable[Change]) -> None:
+        """Make changes, in their order, in one durable transaction."""
+        ...
+
+    def entries(self, machine: Machine) -> dict[str, bytes]:
+        """Return all entries of a machine."""
+        ...
+
+    def job(self, job: str) -> KeptJob | None:
+        """Return a job by its whole id."""
+        ...
+
+    def unfinished(self) -> list[KeptJob]:
+        """Return the jobs that have not ended, the oldest first."""
+        ...
+
+    def jobs(self, *, limit: int) -> list[KeptJob]:
+        """Return the newest jobs, the newest first."""
+        ...
+
+    def events(self, job: str, *, after: int = 0, limit: int = 1000) -> list[JobEvent]:
+        """Return events of a job with a number greater than `after`, in their order."""
+        ...
+
+    def peers(self) -> dict[PeerId, str]:
+        """Return the last addresses of peers, the newest first."""
+        ...
