@@ -143,7 +143,7 @@ class Finish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotePeer:
-    """Keep where a peer could be reached last, for after a restart. The oldest of more than a thousand are forgotten."""
+    """Keep where a peer could be reached last, for after a restart. Of over a thousand the oldest are forgotten."""
 
     peer: PeerId
     address: str
