@@ -12,10 +12,10 @@ from typing import Any
 
 from bacalhau.proof import OpenedProof, describe_roots, open_proof
 from bacalhau.replay import Rerun, rerun
-from bacalhau.rerun_fitness import KnowsRuntime
 from bacalhau.services import Services
 from bacalhau.targets import Target, find_target
 from runtime.engine import Engine, Progress
+from runtime.fitness import KnowsRuntime
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text, parse_cid
 from storage.errors import UnavailableError, UserError, VerificationError

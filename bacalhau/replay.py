@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bacalhau.rerun_fitness import KnowsRuntime, unfitness
 from runtime.engine import Engine, Execution, Progress, silent
+from runtime.fitness import KnowsRuntime, misplacement, unfitness
 from runtime.plan import plan_of_task
 from storage.blocks import BlockStore, OverlayBlockStore
 from storage.cid import CID, cid_text
@@ -61,7 +61,7 @@ def rerun(
     receipts = [load_node(store, cid, Receipt) for cid in record.receipts]
     try:
         plan = plan_of_task(record.task, store, wall_clock_s)
-        if reason := unfitness(plan, store, knows_runtime):
+        if reason := unfitness(plan, knows_runtime) or misplacement(plan, store):
             return _not_compared(reason)
         execution = engine.execute(plan, OverlayBlockStore(store), progress)
     except (UnavailableError, VerificationError) as error:

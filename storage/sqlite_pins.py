@@ -13,7 +13,7 @@ from typing import Final
 from storage.blocks import BlockStore, block_missing
 from storage.cid import CID, DAG_CBOR, DAG_PB, codec_of
 from storage.dag_walk import links_of
-from storage.errors import UserError
+from storage.errors import UnavailableError, UserError
 from storage.sqlite_block_store import SqliteBlockStore
 
 MAX_NAME_CHARACTERS: Final = 1024
@@ -84,16 +84,20 @@ def hold(store: SqliteBlockStore, cid: CID) -> None:
     check_whole(store, [cid])
 
 
-def check_whole(store: BlockStore, roots: Iterable[CID]) -> None:
+def check_whole(store: BlockStore, roots: Iterable[CID], *, max_blocks: int | None = None) -> None:
     """Make sure that every block below `roots` is here. Blocks without links are looked up, not read.
 
+    max_blocks: gives up when there are more of them; None looks for all.
+
     Raises:
-        UnavailableError: a block is not here.
+        UnavailableError: a block is not here, or there are too many.
         VerificationError: a block with links is damaged or malformed.
     """
     todo = list(roots)
     seen = set(todo)
     while todo:
+        if max_blocks is not None and len(seen) > max_blocks:
+            raise UnavailableError(f"has more than {max_blocks} blocks, which is more than are looked for")
         cid = todo.pop()
         if has_links(cid):
             fresh = dict.fromkeys(link for link in links_of(cid, store.get(cid)) if link not in seen)

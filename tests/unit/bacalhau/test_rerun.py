@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 
 from bacalhau.replay import rerun
-from bacalhau.rerun_fitness import unfitness
 from bacalhau.services import default_services
+from runtime.fitness import misplacement, unfitness
 from runtime.plan import plan_of_task
-from storage.cid import cid_text
+from storage.cid import DAG_PB, RAW, cid_text, make_cid
 from storage.errors import UnavailableError, VerificationError
 from tests.unit.bacalhau.fakes import FakeEngine
 from tests.vectors.records.world import World, tree
@@ -25,7 +25,7 @@ def world():
 def fitness(world, *, knows_runtime=lambda _: True, **changes):
     plan = plan_of_task(world.task, world.store, 60.0)
     plan = dataclasses.replace(plan, input=dataclasses.replace(plan.input, **changes))
-    return unfitness(plan, world.store, knows_runtime)
+    return unfitness(plan, knows_runtime) or misplacement(plan, world.store)
 
 
 def test_an_ordinary_task_of_a_known_runtime_may_run(world):
@@ -78,6 +78,22 @@ def test_nothing_is_mounted_over_the_data_or_an_output(world, path):
 def test_limits_beyond_those_of_runs_are_not_granted(world, limits):
     asked = Limits(**{"fuel": None, "memory": 1 << 29, "output": 1 << 26} | limits)
     assert "more than runs get" in fitness(world, limits=asked)
+
+
+@pytest.mark.parametrize("wall_clock_s", [0.0, -1.0, 31 * 86400.0, float("inf"), float("nan")])
+def test_a_run_has_an_end(world, wall_clock_s):
+    plan = plan_of_task(world.task, world.store, wall_clock_s)
+    assert "no time for a run" in unfitness(plan, lambda _: True)
+
+
+def test_what_is_known_against_a_task_without_its_data(world):
+    plan = plan_of_task(world.task, world.store, 60.0)
+    lonely = dataclasses.replace(plan, input=dataclasses.replace(plan.input, data=make_cid(RAW, b"not here")))
+    assert unfitness(lonely, lambda _: True) == ""
+    assert "runtime bafy" in unfitness(lonely, lambda _: False)
+    absent = dataclasses.replace(plan.input, data=make_cid(DAG_PB, b"nor is this"))
+    with pytest.raises(UnavailableError):
+        misplacement(dataclasses.replace(plan, input=absent), world.store)
 
 
 def test_this_release_and_what_ran_here_are_known(tmp_path, monkeypatch):

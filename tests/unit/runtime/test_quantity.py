@@ -1,8 +1,8 @@
-"""Sizes as people write them."""
+"""Sizes and cores as people write them."""
 
 import pytest
 
-from runtime.quantity import parse_bytes
+from runtime.quantity import parse_bytes, parse_cores
 from storage.errors import UserError
 
 
@@ -19,3 +19,20 @@ def test_sizes(text, size):
 def test_what_is_no_size(text):
     with pytest.raises(UserError, match=r"--memory: .* is not a size; write a number with a unit"):
         parse_bytes(text, where="--memory")
+
+
+@pytest.mark.parametrize(
+    ("text", "milli"),
+    [("2", 2000), ("0.5", 500), ("1.25", 1250), ("0.001", 1), ("500m", 500), ("0m", 0), ("999999", 999_999_000),
+     (" 3 ", 3000)],
+)  # fmt: skip
+def test_cores(text, milli):
+    assert parse_cores(text, where="--limit-total-cpu") == milli
+
+
+@pytest.mark.parametrize(
+    "text", ["", "two", "-1", "+1", "1.", ".5", "0.0001", "1.5m", "500M", "1e3", "2 cores", "1" * 7, "\u00b2"]
+)
+def test_what_is_no_number_of_cores(text):
+    with pytest.raises(UserError, match=r"--limit-total-cpu: .* is not a number of cores; write cores, such as 2"):
+        parse_cores(text, where="--limit-total-cpu")

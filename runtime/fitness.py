@@ -1,8 +1,10 @@
-"""Decides whether a stranger's task may be run again on this machine.
+"""Decides whether a stranger's task may be run on this machine: for an audit that runs it again, and for a node.
 
 A task names everything that it runs with: not only a function, which the runtime confines, but the runtime itself,
 whose modules are code outside of that confinement. A runtime that somebody made up could reach whatever Node reaches,
 and give any output as the function's. Mounts and limits are the stranger's choice as well.
+
+`unfitness` needs the nodes of the task alone, `misplacement` also the root of its data. Both must be empty for a run.
 """
 
 from __future__ import annotations
@@ -17,33 +19,41 @@ from storage.errors import UserError
 from storage.unixfs_read import UnixfsReader
 
 KnowsRuntime = Callable[[CID], bool]
-"""Tells whether this machine may start a runtime: it is this release's own, or ran here before."""
+"""Tells whether this machine may start a runtime: it is this release's own, or ran here before. Blocks."""
 
 
-def unfitness(plan: Plan, store: BlockStore, knows_runtime: KnowsRuntime) -> str:
-    """Return why the task is not run here; empty if it may be.
-
-    Raises:
-        UnavailableError, VerificationError: the input's data cannot be looked at.
-    """
-    runtime = plan.function.runtime
-    if not knows_runtime(runtime):
-        return f"not run: its runtime {cid_text(runtime)} is neither this release's nor one that ran here"
-    return _excess(plan) or _misplaced(plan, store)
+def unfitness(plan: Plan, knows_runtime: KnowsRuntime) -> str:
+    """Return why the task is not run here, whatever its data is; empty if nothing is known against it."""
+    return excess(plan) or strangeness(plan, knows_runtime)
 
 
-def _excess(plan: Plan) -> str:
+def excess(plan: Plan) -> str:
+    """Return what the task asks for that no run gets; empty if nothing."""
     # What these bounds are made with (resolver, downloads) takes a while to load.
-    from runtime.prepare import MAX_MEMORY, OUTPUT_LIMIT
+    from runtime.prepare import MAX_MEMORY, MAX_TIMEOUT_S, OUTPUT_LIMIT
 
     limits = plan.input.limits
     if limits.memory > MAX_MEMORY or limits.output > OUTPUT_LIMIT:
         return f"not run: it asks for {limits.memory} bytes of memory and {limits.output} of output, more than runs get"
+    if not 0 < plan.wall_clock_s <= MAX_TIMEOUT_S:
+        return f"not run: {plan.wall_clock_s} s is no time for a run, which gets up to {MAX_TIMEOUT_S:.0f}"
     return ""
 
 
-def _misplaced(plan: Plan, store: BlockStore) -> str:
-    """Refuse mounts that `run python` would: one over the source would run in its place."""
+def strangeness(plan: Plan, knows_runtime: KnowsRuntime) -> str:
+    """Return that the runtime is nobody's here; empty if this machine may start it."""
+    runtime = plan.function.runtime
+    if knows_runtime(runtime):
+        return ""
+    return f"not run: its runtime {cid_text(runtime)} is neither this release's nor one that ran here"
+
+
+def misplacement(plan: Plan, store: BlockStore) -> str:
+    """Return which mount `run python` would refuse: one over the source would run in its place. Empty if none.
+
+    Raises:
+        UnavailableError, VerificationError: the input's data cannot be looked at.
+    """
     x = plan.input
     chosen = [volume.path for volume in x.volumes] + [output.path for output in x.outputs]
     try:

@@ -1,0 +1,101 @@
+"""The flags of `serve` that say what a compute node takes, how much it has and how it is labelled.
+
+`selection_options` adds them to a command, `read_selection` turns them into values. Nothing here needs the network to
+be installed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from bacalhau.cli.options import named_text
+from storage.errors import UserError
+
+if TYPE_CHECKING:
+    from network.messages import Demand
+    from network.node.selection_policy import SelectionPolicy
+
+LABEL: Final = "--label"
+PROBE_EXEC: Final = "--job-selection-probe-exec"
+PROBE_HTTP: Final = "--job-selection-probe-http"
+ALLOW: Final = "--allow-requester"
+DENY: Final = "--deny-requester"
+
+_OPTIONS: Final = (
+    click.option("--limit-total-cpu", metavar="CORES", type=named_text,
+                 help="Cores for jobs: 2, or 500m.  [default: those of this process]"),
+    click.option("--limit-total-memory", metavar="SIZE", type=named_text,
+                 help="Memory for jobs: 4Gb.  [default: three quarters of what is free]"),
+    click.option("--limit-total-disk", metavar="SIZE", type=named_text,
+                 help="Disk for jobs: 100Gb.  [default: half of what is free]"),
+    click.option(LABEL, "labels", metavar="K=V", multiple=True, help="Label the node; jobs select nodes by labels."),
+    click.option("--job-selection-data-locality", type=click.Choice(["anywhere", "local"]), default="anywhere",
+                 show_default=True, help="local: take only jobs whose data is in this node's store."),
+    click.option("--job-selection-reject-stateless", is_flag=True, help="Take no jobs without data."),
+    click.option(PROBE_EXEC, metavar="COMMAND", type=named_text,
+                 help="Ask a command: the job on stdin, exit code 0 takes it."),
+    click.option(PROBE_HTTP, metavar="URL", type=named_text, help="Ask a URL: the job in a POST, a 2xx takes it."),
+    click.option(ALLOW, "allowed_requesters", metavar="PEER", multiple=True,
+                 help="Take jobs of this requester, and of no others but those named so."),
+    click.option(DENY, "denied_requesters", metavar="PEER", multiple=True, help="Take no jobs of this requester."),
+)  # fmt: skip
+
+
+def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the flags to a command that takes `**flags`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def read_selection(flags: Mapping[str, Any], directory: Path) -> tuple[SelectionPolicy, Demand, dict[str, str]]:
+    """Return what the flags say: which jobs are taken, what the node has in all, and its labels.
+
+    flags: of a command with `selection_options`; directory: where the node keeps its blocks.
+
+    Raises:
+        UserError: one cannot be read, or names a command that is not there.
+        UnavailableError: the free disk is wanted and cannot be looked at.
+    """
+    from network.node.node_labels import parse_labels
+    from network.node.room import total_room
+
+    total = total_room(
+        directory,
+        cpu=flags["limit_total_cpu"],
+        memory=flags["limit_total_memory"],
+        disk=flags["limit_total_disk"],
+    )
+    return _read_policy(flags), total, parse_labels(flags["labels"], where=LABEL)
+
+
+def _read_policy(flags: Mapping[str, Any]) -> SelectionPolicy:
+    from network.node.selection_policy import DataLocality, SelectionPolicy, parse_peers, parse_probe_url
+
+    url = flags["job_selection_probe_http"]
+    return SelectionPolicy(
+        data_locality=DataLocality(flags["job_selection_data_locality"]),
+        accepts_stateless=not flags["job_selection_reject_stateless"],
+        probe_exec=_read_command(flags["job_selection_probe_exec"]),
+        probe_http=None if url is None else parse_probe_url(url, where=PROBE_HTTP),
+        allowed_requesters=parse_peers(flags["allowed_requesters"], where=ALLOW),
+        denied_requesters=parse_peers(flags["denied_requesters"], where=DENY),
+    )
+
+
+def _read_command(text: str | None) -> tuple[str, ...] | None:
+    """Return a command that can be started now; one that is not there would refuse every job, without a word here."""
+    from network.node.selection_policy import parse_command
+
+    if text is None:
+        return None
+    command = parse_command(text, where=PROBE_EXEC)
+    if shutil.which(command[0]) is None:
+        fix = "give the path of a program that you may execute"
+        raise UserError(f"there is no command {command[0]!r}", where=PROBE_EXEC, fix=fix)
+    return command
