@@ -7,8 +7,6 @@ several threads and processes at once. Decides nothing: a verdict here is a copy
 from __future__ import annotations
 
 import json
-import re
-import sqlite3
 import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -17,36 +15,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from network.datastore_file import LAYOUT, intact, job_ids
+from network.job_id import find_job_id, is_job_id
 from storage.cid import CID, check_cid
-from storage.errors import UnavailableError, UserError, VerificationError
-from storage.sqlite_file import Layout, explained, open_database
+from storage.errors import UserError
+from storage.sqlite_file import explained, open_database
 
-APPLICATION_ID: Final = 0x42414C4A
-"""Marks the file as ours ("BALJ")."""
-SCHEMA_VERSION: Final = 1
-MIN_PREFIX: Final = 4
-"""Hex digits of a job id that are enough to name it, if no other job begins with them."""
-
-_ID: Final = re.compile(r"[0-9a-f]{32}")
 _COLUMNS: Final = (
     "id", "created_at", "labels", "task", "function", "input", "output", "record", "verdict", "tier", "exit_code",
     "report",
 )  # fmt: skip
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM jobs"  # noqa: S608  constants only
 _NEWEST: Final = "ORDER BY created_at DESC, rowid DESC"
-_LAYOUT: Final = Layout(
-    application_id=APPLICATION_ID,
-    version=SCHEMA_VERSION,
-    tables=(
-        "CREATE TABLE jobs(id TEXT PRIMARY KEY NOT NULL, created_at REAL NOT NULL, labels TEXT NOT NULL,"
-        " task BLOB NOT NULL, function BLOB NOT NULL, input BLOB NOT NULL, output BLOB, record BLOB,"
-        " verdict TEXT NOT NULL, tier TEXT NOT NULL, exit_code INTEGER, report TEXT NOT NULL)",
-        "CREATE INDEX jobs_by_time ON jobs(created_at)",
-        "CREATE INDEX jobs_by_task ON jobs(task)",
-        "CREATE INDEX jobs_by_output ON jobs(output)",
-        "CREATE INDEX jobs_by_record ON jobs(record)",
-    ),
+INSERT: Final = (
+    f"INSERT INTO jobs({', '.join(_COLUMNS)}) VALUES({', '.join('?' * len(_COLUMNS))}) ON CONFLICT(id) DO NOTHING"
 )
+"""Adds a `job_row`, unless a job with this id is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +55,7 @@ class Job:
     """What the command printed as JSON."""
 
     def __post_init__(self) -> None:
-        if not _ID.fullmatch(self.id):
+        if not is_job_id(self.id):
             raise ValueError("a job id has 32 hex digits")
 
 
@@ -86,7 +70,7 @@ class JobStore:
         self._lock = threading.Lock()
         # One connection under one lock.
         with self._explained():
-            self._connection = open_database(path, _LAYOUT)
+            self._connection = open_database(path, LAYOUT)
 
     def add(self, job: Job) -> None:
         """Keep a finished job.
@@ -94,31 +78,21 @@ class JobStore:
         Raises:
             ValueError: there is a job with this id.
         """
-        row = (job.id, job.created_at, json.dumps(job.labels), job.task, job.function, job.input, job.output)
-        rest = (job.record, job.verdict, job.tier, job.exit_code, json.dumps(job.report))
-        places = ", ".join("?" * len(_COLUMNS))
         with self._explained(), self._lock:
-            try:
-                self._connection.execute(f"INSERT INTO jobs({', '.join(_COLUMNS)}) VALUES({places})", (*row, *rest))
-            except sqlite3.IntegrityError as error:
-                raise ValueError(f"job {job.id} is there already") from error
+            is_new = self._connection.execute(INSERT, job_row(job)).rowcount == 1
+        if not is_new:
+            raise ValueError(f"job {job.id} is there already")
 
     def find(self, text: str) -> Job:
         """Return the job that an id, or the first digits of one, names.
 
         Raises:
-            UserError: no job, or more than one, begins like this; or it is no part of an id.
+            UserError: no job, or more than one, begins like this; it is no part of an id; or the job has no outcome.
         """
-        digits = text.lower()
-        if not re.fullmatch(r"[0-9a-f]{1,32}", digits):
-            raise UserError("is neither a job id nor a CID", where=repr(text), fix="see `bacalhau list`")
-        if len(digits) < MIN_PREFIX:
-            raise UserError("is too short for a job id", where=text, fix=f"give at least {MIN_PREFIX} digits of it")
-        found = self._jobs("WHERE substr(id, 1, ?) = ?", len(digits), digits, limit=2)
+        job = find_job_id(text, self._ids_from)
+        found = self._jobs("WHERE id = ?", job, limit=1)
         if not found:
-            raise UserError("no job here has this id", where=text, fix="see `bacalhau list`")
-        if len(found) > 1:
-            raise UserError("several jobs begin like this", where=text, fix="give more digits of the id")
+            raise UserError("this job of a node has no outcome", where=job, fix="the node can tell how it stands")
         return found[0]
 
     def by_record(self, record: CID) -> Job | None:
@@ -158,14 +132,21 @@ class JobStore:
     def _jobs(self, where: str, *values: object, limit: int = -1) -> list[Job]:
         with self._explained(), self._lock:
             rows = self._connection.execute(f"{_SELECT} {where} {_NEWEST} LIMIT ?", (*values, limit)).fetchall()
-        try:
+        with intact(self._path, "move the file away; records can be audited without it"):
             return [_job(row) for row in rows]
-        except (ValueError, TypeError, VerificationError) as error:
-            fix = "move the file away; records can be audited without it"
-            raise UnavailableError("a job in it is damaged", where=str(self._path), fix=fix) from error
+
+    def _ids_from(self, digits: str) -> list[str]:
+        with self._explained(), self._lock:
+            return job_ids(self._connection, digits)
 
     def _explained(self) -> AbstractContextManager[None]:
         return explained(self._path, "jobs cannot be read or kept")
+
+
+def job_row(job: Job) -> tuple[object, ...]:
+    """Return a job as a row of `jobs`."""
+    row = (job.id, job.created_at, json.dumps(job.labels), job.task, job.function, job.input, job.output)
+    return (*row, job.record, job.verdict, job.tier, job.exit_code, json.dumps(job.report))
 
 
 def _job(row: tuple[Any, ...]) -> Job:

@@ -68,6 +68,25 @@ def open_database(path: Path, layout: Layout) -> sqlite3.Connection:
     return connection
 
 
+def open_durable_database(path: Path, layout: Layout) -> sqlite3.Connection:
+    """Do as `open_database`; a transaction of this connection is on the disk when it returns, power loss included.
+
+    Raises:
+        UnavailableError: it cannot be made.
+        sqlite3.DatabaseError: it cannot be read, or is not ours (to be explained by `explained`).
+    """
+    connection = open_database(path, layout)
+    try:
+        # NORMAL, the default here, writes the log to the disk only when it is written back to the database.
+        connection.execute("PRAGMA synchronous = FULL")
+        # The names of the database and of its log, which is there as long as a connection is that has read or written.
+        _sync_folder(path.parent)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Return a further connection to a database that `open_database` has opened.
 
@@ -110,6 +129,19 @@ def explained(path: Path, problem: str) -> Iterator[None]:
         raise
     except sqlite3.DatabaseError as error:
         raise UnavailableError(f"{problem}: {error}", where=str(path), fix=_fix(error, path)) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise UnavailableError(
+            f"cannot be written to the disk: {error.strerror}", where=str(folder), fix=_fix(error, folder)
+        ) from error
 
 
 def _make(path: Path, layout: Layout) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from network.node.datastore import AddEvent, Machine, Put
+from network.node.sqlite_datastore import SqliteDatastore
 from storage.cid import RAW, make_cid
 from storage.errors import UnavailableError
 from storage.sqlite_block_store import SqliteBlockStore
@@ -98,3 +100,38 @@ def test_every_put_that_a_filling_disk_has_acknowledged_is_there(small_disk):
     with SqliteBlockStore(path) as store:
         assert store.size() == (len(acknowledged), 50_000 * len(acknowledged))
         assert verify(store, [make_cid(RAW, data) for data in acknowledged], lambda _phrase: None).missing == ()
+
+
+def commit_until_refused(store, number):
+    """Commit numbers from `number` on; return the one that was refused, and how."""
+    for following in range(number, number + 1000):  # more than any disk here has room for
+        puts = [Put(machine=Machine.COMPUTE, key=f"{following}/{n}", value=os.urandom(15_000)) for n in (1, 2)]
+        try:
+            store.commit([*puts, AddEvent(job="j", at=0.0, kind=str(following))])
+        except UnavailableError as error:
+            return following, error
+    raise AssertionError("a full disk has refused nothing")
+
+
+def check_node(store, commits):
+    assert len(store.entries(Machine.COMPUTE)) == 2 * commits
+    assert [int(event.kind) for event in store.events("j")] == list(range(commits))
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("leave", [0, 4096, 300_000])
+def test_a_node_on_a_full_disk_forgets_no_commit_and_makes_none_by_half(small_disk, leave):
+    path = small_disk / "datastore.sqlite"
+    with SqliteDatastore(path) as store:
+        ballast, number = fill(small_disk, leave), 0
+        for _ in range(2):
+            number, refused = commit_until_refused(store, number)
+            assert refused.fix == "make room on its disk"
+            check_node(store, number)
+        ballast.unlink()
+        # The same connection goes on, without any repair.
+        more, _ = commit_until_refused(store, number)
+        assert more > number + 100
+        check_node(store, more)
+    with SqliteDatastore(path) as store:
+        check_node(store, more)

@@ -3,13 +3,8 @@
 Which byte a process has reached when it is killed differs from run to run; how many lines it may still say does not.
 """
 
-import json
-import os
 import random
-import signal
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,31 +14,12 @@ from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_collection import collect
 from storage.sqlite_pins import check_whole, pins, unpin
 from storage.sqlite_verify import verify
+from tests.integration.killed_process import kill_after, start
 
 KILLS = 200
 GROUPS = 4
 """The kills are shared out over so many stores, which can be tried by several test processes."""
 ABUSER = Path(__file__).with_name("store_abuser.py")
-
-
-def start(path, seed):
-    command = [sys.executable, str(ABUSER), str(path), str(seed)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
-
-
-def kill_after(process, lines, work):
-    """Let it say some lines and do a little more, kill it, and return everything that it has said."""
-    said = [process.stdout.readline() for _ in range(lines)]
-    for _ in range(work):  # a delay in work, not in time
-        hash(bytes(10_000))
-    process.send_signal(signal.SIGKILL)
-    with process:  # not communicate(), which forgets what readline has buffered
-        rest, errors = process.stdout.read(), process.stderr.read()
-    assert process.returncode == -signal.SIGKILL, errors.decode()
-    # The last line may be torn: then it was not acknowledged.
-    whole = b"".join([*said, rest]).split(b"\n")[:-1]
-    return [json.loads(line) for line in whole]
 
 
 def apply(promised, words):
@@ -60,7 +36,7 @@ def test_200_kills_lose_nothing_that_was_acknowledged(tmp_path, group):
     choice, path, promised = random.Random(group), tmp_path / "blocks.sqlite", {}
     for number in range(0, KILLS // GROUPS, 2):
         seeds = (group * 1000 + number, group * 1000 + number + 1)
-        pair = [start(path, seed) for seed in seeds]
+        pair = [start(ABUSER, path, seed) for seed in seeds]
         said = [kill_after(process, choice.randrange(4), choice.randrange(30_000)) for process in pair]
         # Either process may have removed what the other has pinned, so what was taken back counts last.
         for words in sorted((word for part in said for word in part), key=lambda word: "unpinning" in word):
@@ -90,7 +66,7 @@ def check(path, promised):
 def test_what_killed_processes_have_left_is_collected(tmp_path):
     path = tmp_path / "blocks.sqlite"
     for seed in range(6):
-        kill_after(start(path, seed), 3, seed * 5_000)
+        kill_after(start(ABUSER, path, seed), 3, seed * 5_000)
     with SqliteBlockStore(path) as store:
         for pin in pins(store):
             unpin(store, pin.name)

@@ -1,0 +1,74 @@
+"""The database that finished jobs share with what a node remembers: its tables in every version, and damaged rows.
+
+Commands read and add to `jobs` (`job_store`) while a node writes all of its tables (`node.sqlite_datastore`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from storage.errors import UnavailableError, VerificationError
+from storage.sqlite_file import Layout
+
+APPLICATION_ID: Final = 0x42414C4A
+"""Marks the file as ours ("BALJ")."""
+SCHEMA_VERSION: Final = 2
+"""1 had the finished jobs alone."""
+
+_JOBS: Final = (
+    "CREATE TABLE jobs(id TEXT PRIMARY KEY NOT NULL, created_at REAL NOT NULL, labels TEXT NOT NULL,"
+    " task BLOB NOT NULL, function BLOB NOT NULL, input BLOB NOT NULL, output BLOB, record BLOB,"
+    " verdict TEXT NOT NULL, tier TEXT NOT NULL, exit_code INTEGER, report TEXT NOT NULL)",
+    "CREATE INDEX jobs_by_time ON jobs(created_at)",
+    "CREATE INDEX jobs_by_task ON jobs(task)",
+    "CREATE INDEX jobs_by_output ON jobs(output)",
+    "CREATE INDEX jobs_by_record ON jobs(record)",
+)
+_NODE: Final = (
+    # Of the two machines of the protocol. Rows may be large, so no WITHOUT ROWID.
+    "CREATE TABLE entries(machine TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY(machine, key))",
+    # submission: DAG-CBOR (`node.submission_entry`); origins: JSON; outcome: empty before there is one.
+    "CREATE TABLE submissions(id TEXT PRIMARY KEY NOT NULL, created_at REAL NOT NULL, submission BLOB NOT NULL,"
+    " origins TEXT NOT NULL, state TEXT NOT NULL, cancelled INTEGER NOT NULL, outcome BLOB NOT NULL)",
+    "CREATE INDEX submissions_by_time ON submissions(created_at)",
+    # Of all jobs that there ever were, few have not ended.
+    "CREATE INDEX submissions_unfinished ON submissions(created_at) WHERE state <> 'ended'",
+    # detail: JSON.
+    "CREATE TABLE events(job TEXT NOT NULL, number INTEGER NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL,"
+    " detail TEXT NOT NULL, PRIMARY KEY(job, number)) WITHOUT ROWID",
+    "CREATE TABLE peers(peer TEXT PRIMARY KEY NOT NULL, address TEXT NOT NULL, at REAL NOT NULL)",
+    "CREATE INDEX peers_by_time ON peers(at)",
+)
+LAYOUT: Final = Layout(
+    application_id=APPLICATION_ID, version=SCHEMA_VERSION, tables=(*_JOBS, *_NODE), upgrades={1: _NODE}
+)
+
+_IDS: Final = (
+    "SELECT id FROM jobs WHERE id >= :first AND id < :beyond"
+    " UNION SELECT id FROM submissions WHERE id >= :first AND id < :beyond LIMIT 2"
+)
+
+
+def job_ids(connection: sqlite3.Connection, digits: str) -> list[str]:
+    """Return the ids of jobs, finished or given to a node, that begin with hex digits; two are enough to be several."""
+    # "g" is what follows the last hex digit.
+    found = connection.execute(_IDS, {"first": digits, "beyond": digits + "g"})
+    return [str(row[0]) for row in found]
+
+
+@contextmanager
+def intact(path: Path, fix: str) -> Iterator[None]:
+    """Say of rows that are not what was written where they are.
+
+    Raises:
+        UnavailableError: in place of an error of whatever reads the rows.
+    """
+    try:
+        yield
+    # RecursionError: JSON that is nested too deeply.
+    except (ValueError, TypeError, RecursionError, VerificationError) as error:
+        raise UnavailableError("a job or entry in it is damaged", where=str(path), fix=fix) from error

@@ -1,0 +1,111 @@
+"""A submission in the datastore: strict DAG-CBOR, beside it as JSON where its content came from.
+
+Origins are a text of their own because JSON has values that DAG-CBOR does not, and no bound that a node would need.
+A published version is never edited: a change of meaning is a new version.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Final
+
+from network.messages import Demand, JobId
+from network.node.datastore import Submission
+from storage import dag_cbor
+from storage.errors import UserError
+from verifier.bounds import MAX_NODES, Count, Link, Word, Words, at_most
+from verifier.model import ModelError, Rule
+from verifier.schema import Schema
+
+MAX_TIMEOUT_S: Final = 7 * 86_400
+"""A week, as in the protocol."""
+MAX_ORIGINS_BYTES: Final = 8 << 20
+"""Of their JSON: thousands of URLs with all headers."""
+
+Seconds = Annotated[float, lambda value: "" if math.isfinite(value) else "must be a finite number"]
+Timeout = Annotated[float, lambda value: "" if 0.001 <= value <= MAX_TIMEOUT_S else "must be 1 ms to a week"]
+Pair = Annotated[tuple[Word, ...], lambda pair: "" if len(pair) == 2 else "must be a name and a value"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionEntry(Schema):
+    """A `Submission` without its origins."""
+
+    VERSION: ClassVar[str] = "submission-entry/1"
+
+    job: JobId
+    created_at: Seconds
+    task: Link
+    rule: Rule
+    demand: Demand
+    labels: Words
+    selector: Annotated[tuple[Pair, ...], at_most(64)]
+    min_bids: Count
+    timeout_s: Timeout
+    parents: Annotated[tuple[Link, ...], at_most(MAX_NODES)]
+
+
+def write_submission(submission: Submission) -> tuple[bytes, str]:
+    """Return a submission as DAG-CBOR, and its origins as JSON. Reading them back gives an equal one.
+
+    Raises:
+        UserError: a value is out of its bounds, or the origins are not JSON.
+    """
+    try:
+        entry = SubmissionEntry(
+            job=submission.job,
+            created_at=float(submission.created_at),
+            task=submission.task,
+            rule=submission.rule,
+            demand=submission.demand,
+            labels=submission.labels,
+            selector=submission.selector,
+            min_bids=submission.min_bids,
+            timeout_s=float(submission.timeout_s),
+            parents=submission.parents,
+        )
+    except ModelError as error:
+        raise UserError(error.problem, where=f"submission: {error.field}", fix="submit the job with another") from error
+    return dag_cbor.encode(entry.to_node()), _origins_text(submission)
+
+
+def read_submission(data: bytes, origins: str) -> Submission:
+    """Return the submission that was written.
+
+    Raises:
+        VerificationError, ValueError, TypeError, RecursionError: it is something else.
+    """
+    entry = SubmissionEntry.from_node(dag_cbor.decode(data))
+    return Submission(
+        job=entry.job,
+        created_at=entry.created_at,
+        task=entry.task,
+        rule=entry.rule,
+        demand=entry.demand,
+        labels=entry.labels,
+        selector=tuple((name, value) for name, value in entry.selector),
+        min_bids=entry.min_bids,
+        timeout_s=entry.timeout_s,
+        parents=entry.parents,
+        origins=_origins(origins),
+    )
+
+
+def _origins_text(submission: Submission) -> str:
+    where = "submission: origins"
+    try:
+        text = json.dumps([dict(origin) for origin in submission.origins], allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError("must be JSON", where=where, fix="submit the job without them") from error
+    if len(text) > MAX_ORIGINS_BYTES:
+        raise UserError("are longer than 8 MiB", where=where, fix="submit the job without them")
+    return text
+
+
+def _origins(text: str) -> tuple[dict[str, Any], ...]:
+    origins = json.loads(text)
+    if not isinstance(origins, list) or not all(isinstance(origin, dict) for origin in origins):
+        raise ValueError("origins are no list of maps")
+    return tuple(origins)
