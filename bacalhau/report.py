@@ -28,13 +28,13 @@ def run_report(
     rule: Rule,
     session: SessionResult,
     texts: OutputTexts | None,
-    noted: Sequence[Noted],
+    origins: Sequence[Mapping[str, Any]],
     timings_s: Mapping[str, float],
 ) -> dict[str, Any]:
     """Return the report of a job.
 
-    created_at: seconds since 1970, UTC; texts: of the agreed output, None without one; noted: what was fetched for
-    the input; timings_s: host seconds.
+    created_at: seconds since 1970, UTC; texts: of the agreed output, None without one; origins: where content of
+    the input was fetched from, as `origin_list` gives it; timings_s: host seconds.
     """
     agreed = session.verdict is Verdict.AGREED
     return {
@@ -59,7 +59,7 @@ def run_report(
         "seed": plan.input.seed,
         "epoch": plan.input.epoch,
         "lock": lock_list(plan.lock),
-        "origins": origin_list(noted),
+        "origins": [dict(origin) for origin in origins],
         "shards": [],
         "timings": {
             **{f"{name}_s": round(seconds, 4) for name, seconds in timings_s.items()},

@@ -12,7 +12,7 @@ from typing import Any
 
 from bacalhau.output_texts import read_texts
 from bacalhau.progress import Display
-from bacalhau.report import plan_report, run_report
+from bacalhau.report import origin_list, plan_report, run_report
 from bacalhau.services import Services
 from network.embedded import SessionResult, run_embedded
 from network.job_store import Job, JobStore
@@ -89,7 +89,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
             rule=order.rule,
             session=session,
             texts=texts,
-            noted=noted,
+            origins=origin_list(noted),
             timings_s={"prepare": prepared - started, "run": finished - prepared, "total": finished - started},
         )
         jobs.add(_job(report, created_at, plan, session))

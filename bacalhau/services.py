@@ -60,6 +60,9 @@ class Services:
     knows_runtime: Callable[[CID], bool]
     """Tells whether a stranger's task may start this runtime: it is this release's own, or ran here before."""
 
+    make_runtime: Callable[[BlockStore], CID]
+    """Puts this release's runtime into a store, fetching what it is made of if need be."""
+
     def open_store(self) -> SqliteBlockStore:
         """Open the block store of this home, made on first use; the caller closes it."""
         from storage.sqlite_block_store import SqliteBlockStore
@@ -106,13 +109,19 @@ def default_services() -> Services:
             note=note,
         )
 
-    def knows_runtime(cid: CID) -> bool:
+    def make_runtime(store: BlockStore) -> CID:
         from runtime.npm_client import pyodide_package
         from runtime.prepared_runtime import make_runtime
-        from storage.blocks import MemoryBlockStore
+
+        return make_runtime(pyodide_package(home.cache_dir), store)
+
+    def knows_runtime(cid: CID) -> bool:
+        from storage.blocks import ForgetfulBlockStore
         from storage.cid import cid_text
 
         ran_here = (home.runtimes_dir / cid_text(cid)).is_dir()
-        return ran_here or cid == make_runtime(pyodide_package(home.cache_dir), MemoryBlockStore())
+        return ran_here or cid == make_runtime(ForgetfulBlockStore())
 
-    return Services(home=home, make_engine=make_engine, prepare=plan, knows_runtime=knows_runtime)
+    return Services(
+        home=home, make_engine=make_engine, prepare=plan, knows_runtime=knows_runtime, make_runtime=make_runtime
+    )

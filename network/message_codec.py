@@ -42,7 +42,7 @@ def decode(data: bytes, sender: PeerId) -> Message:
     Raises:
         RemoteProtocolError: of no kind or version known here, too long for its kind, not canonical, or out of bounds.
     """
-    kind = _KINDS.get(_version(data))
+    kind = _KINDS.get(version_of(data))
     if kind is None:
         raise RemoteProtocolError("sent a message of unknown kind or version", peer=sender)
     if len(data) > kind.MAX_BYTES:
@@ -53,7 +53,8 @@ def decode(data: bytes, sender: PeerId) -> Message:
         raise RemoteProtocolError(f"sent a malformed message ({error})", peer=sender) from error
 
 
-def _version(data: bytes) -> str:
+def version_of(data: bytes) -> str:
+    """Return the version that stands at the start of a message; empty if none does. Nothing else is looked at."""
     if len(data) < 4 or not 0xA1 <= data[0] <= 0xB7 or data[1:3] != _KEY:
         return ""
     length = data[3] - 0x60

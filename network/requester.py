@@ -8,7 +8,7 @@ nothing.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final, TypeAlias
 
@@ -48,11 +48,22 @@ WITHDRAWN: Final = requester_steps.WITHDRAWN
 FromNode: TypeAlias = Bid | Refuse | Accepted | Commit | Failed | Reveal
 
 
+def nobody(_job: str) -> frozenset[PeerId]:
+    """Exclude no node."""
+    return frozenset()
+
+
 class Requester:
     """The requester's machine. `handle` is its only way in and what it returns its only way out."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, unfit: Callable[[str], frozenset[PeerId]] = nobody) -> None:
+        """Make a machine that knows nobody.
+
+        unfit: of a job, the nodes that it must not be offered to, by what they say of themselves. Who is asked is kept
+        on disk, so a restart does not depend on it.
+        """
         self.identity = identity
+        self.unfit = unfit
         self.book = CapacityBook()
         self.jobs: dict[str, JobEntry] = {}
         self.tasks: dict[str, RequesterTask] = {}
@@ -213,7 +224,7 @@ class Requester:
         done: list[Action] = []
         for action in actions:
             if isinstance(action, Seek):
-                exclude = action.exclude | self.shunned
+                exclude = action.exclude | self.shunned | self.unfit(task.job.job)
                 found = self.book.pick(action.count, task.job.demand, seed=action.seed, exclude=exclude)
                 task, offers = requester_task.step(task, Found(peers=found))
                 done += [one for one in offers if not isinstance(one, Seek)]

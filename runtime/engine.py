@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from storage.blocks import BlockStore
 from storage.cid import CID
 from storage.errors import UnavailableError
 from verifier.model import EngineInfo, Function, Input, Lock
+
+if TYPE_CHECKING:
+    from runtime.stop_signal import StopSignal
 
 Progress = Callable[[str], None]
 """Called with a short phrase when a long step begins ("booting Python"); must not raise or block."""
@@ -63,10 +66,12 @@ class UndeterminedError(UnavailableError):
 class Engine(Protocol):
     """Executes tasks."""
 
-    def execute(self, plan: Plan, store: BlockStore, progress: Progress = silent) -> Execution:
+    def execute(
+        self, plan: Plan, store: BlockStore, progress: Progress = silent, stop: StopSignal | None = None
+    ) -> Execution:
         """Run the task once in a worker that nobody can tell from a fresh one, and import its output into `store`.
 
-        Blocks; thread-safe.
+        stop: ends this execution alone, which then raises UndeterminedError. Blocks; thread-safe.
 
         Raises:
             UndeterminedError: the host, not the function, failed.

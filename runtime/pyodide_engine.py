@@ -22,6 +22,7 @@ from runtime.pool_capacity import PoolCapacity
 from runtime.preload import Statement
 from runtime.prepared_runtime import RuntimeDirectory, find_runtime, open_runtime
 from runtime.source_files import Entry, small_source
+from runtime.stop_signal import StopSignal
 from runtime.warm_worker import WarmWorker
 from runtime.worker_files import WorkerFiles, open_files, place, repair_files
 from runtime.worker_pool import WorkerPool
@@ -67,14 +68,20 @@ class PyodideEngine:
     )
     _known: _Known = field(default_factory=lambda: _Known(), repr=False, compare=False)
 
-    def execute(self, plan: Plan, store: BlockStore, progress: Progress = silent) -> Execution:
+    def execute(
+        self, plan: Plan, store: BlockStore, progress: Progress = silent, stop: StopSignal | None = None
+    ) -> Execution:
         """Run the task once; see `runtime.engine.Engine.execute`."""
+        stop = stop or StopSignal()
         jail = self._jail()
         choice = self._known.choice(plan, store)
         start = partial(self._start, plan, store, jail, choice, progress)
         memory = worker_memory(plan.input.limits.memory)
         while True:
-            with self.pool.lease(self._pool_key(plan, choice), memory, start) as lease:
+            with (
+                self.pool.lease(self._pool_key(plan, choice), memory, start) as lease,
+                stop.ending(lease.worker.worker.stop),
+            ):
                 if not lease.worker.is_ready():  # spent: the pool ends it, and gives another one
                     continue
                 execution = lease.worker.run(plan, store, progress, is_last=not self.keeps_workers)

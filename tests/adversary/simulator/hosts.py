@@ -9,8 +9,7 @@ import hashlib
 from functools import cache
 
 from network.compute_node import ComputeNode
-from network.message_codec import _version as version_of
-from network.message_codec import decode, encode, sign_close
+from network.message_codec import decode, encode, sign_close, version_of
 from network.messages import Demand, EngineKind
 from network.protocol_events import (
     Abort,

@@ -50,7 +50,7 @@ class FakeEngine:
     def stop(self):
         """End nothing: an execution of this engine takes no time."""
 
-    def execute(self, plan, store, progress=lambda phrase: None):
+    def execute(self, plan, store, progress=lambda phrase: None, stop=None):
         with self._lock:
             self.calls += 1
             number = self.calls
@@ -156,6 +156,7 @@ class Desk:
             make_engine=self.make_engine,
             prepare=self.prepare,
             knows_runtime=lambda runtime: self.knows_runtime(runtime),
+            make_runtime=lambda store: self.runtime,
         )
 
     def __call__(self, *arguments):

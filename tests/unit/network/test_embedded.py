@@ -28,7 +28,7 @@ class ScriptedEngine:
     def stop(self):
         self.stopped.set()
 
-    def execute(self, plan, store, progress=lambda phrase: None):
+    def execute(self, plan, store, progress=lambda phrase: None, stop=None):
         with self.lock:
             self.calls += 1
             self.running += 1
@@ -139,7 +139,7 @@ def test_other_errors_of_the_engine_end_the_session(run):
 
 def test_giving_up_stops_the_executions_that_are_under_way(run):
     class Endless(ScriptedEngine):
-        def execute(self, plan, store, progress=lambda phrase: None):
+        def execute(self, plan, store, progress=lambda phrase: None, stop=None):
             with self.lock:
                 self.calls += 1
                 first = self.calls == 1
@@ -154,7 +154,7 @@ def test_giving_up_stops_the_executions_that_are_under_way(run):
 
 def test_an_engine_that_runs_another_task_is_a_bug(run, world):
     class Wrong(ScriptedEngine):
-        def execute(self, plan, store, progress=lambda phrase: None):
+        def execute(self, plan, store, progress=lambda phrase: None, stop=None):
             done = super().execute(plan, store, progress)
             return Execution(
                 task=world.function, output=done.output, exit_code=0, fuel=None, state_digest=STATE, engine=ENGINE

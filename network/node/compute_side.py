@@ -1,0 +1,195 @@
+"""The compute node's half of a node: its machine, what it runs, what it looks at first, what it announces."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import trio
+
+from network.compute_node import ComputeNode
+from network.message_codec import decode, encode
+from network.messages import Assign, Capacity, Demand, EngineKind, Offer
+from network.node.announcement import Announcement, announce
+from network.node.datastore import Change, Datastore, Machine
+from network.node.executor import Executor
+from network.node.machine_host import MachineHost, StateMachine, World
+from network.node.reasons import reason
+from network.node.selection import JobSelection
+from network.node.selection_policy import OfferedTask
+from network.node.task_header import bring_header
+from network.protocol_errors import RemoteProtocolError
+from network.protocol_events import Abort, Accuse, Action, Broadcast, Misbehaved, Received, Run, Send
+from network.transport import Transport
+from runtime.engine import Plan
+from storage.cid import CID
+from storage.errors import BacalhauError
+from storage.sqlite_block_store import SqliteBlockStore
+from verifier.identity import Identity
+from verifier.model import PeerId
+
+MAX_LOOKED_AT: Final = 4_096
+"""Answers to offers between the look at them and the machine's question."""
+LEAST_PAUSE_S: Final = 1.1
+"""Between two announcements: peers drop those that come faster."""
+log = logging.getLogger(__name__)
+
+
+class Mouth(Protocol):
+    """How the machine's messages leave: as they are, or as a bad actor makes them (tests and `devstack`)."""
+
+    def __call__(self, peer: PeerId, message: bytes) -> None:
+        """Send a message, or what stands in for it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComputeSettings:
+    """How a compute node takes part."""
+
+    total: Demand
+    engines: tuple[EngineKind, ...]
+    labels: Mapping[str, str]
+    gossip_ms: int = 10_000
+
+
+class ComputeSide:
+    """A compute node; `run` is its life."""
+
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        settings: ComputeSettings,
+        transport: Transport,
+        store: SqliteBlockStore,
+        datastore: Datastore,
+        in_thread: Callable[[Callable[[], object]], object],
+        executor: Executor,
+        selection: JobSelection,
+        say: Mouth,
+        heard_own: Callable[[Announcement], None],
+        count_offence: Callable[[Misbehaved], None],
+    ) -> None:
+        """Make a compute node that does not run yet. heard_own: told of each announcement, for our own requester."""
+        self.settings = settings
+        self.executor = executor
+        self._identity = identity
+        self._transport = transport
+        self._store = store
+        self._datastore = datastore
+        self._selection = selection
+        self._say = say
+        self._heard_own = heard_own
+        self._count_offence = count_offence
+        self._refusals: OrderedDict[tuple[PeerId, str, CID], str] = OrderedDict()
+        self._capacity: Capacity | None = None
+        self._changed = trio.Event()
+        world = World(
+            load=lambda: datastore.entries(Machine.COMPUTE),
+            keep=self._keep,
+            kept=_nothing,
+            act=self._act,
+            restarted=executor.give_up_all,
+            in_thread=in_thread,
+        )
+        self.host = MachineHost(Machine.COMPUTE, self._make, world)
+
+    @property
+    def free(self) -> Demand:
+        """Return what neither a bid nor an execution holds."""
+        return self._capacity.free if self._capacity is not None else self.settings.total
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.host.run)
+            nursery.start_soon(self._announce)
+
+    async def receive(self, peer: PeerId, message: bytes) -> None:
+        """Take a message of a requester. One that brings a task is looked at before the machine is told of it."""
+        try:
+            said = decode(message, peer)
+        except RemoteProtocolError:
+            said = None  # the machine notes who sent it
+        if isinstance(said, Offer | Assign) and not self._is_known(said.session):
+            self._note(peer, said, await self._look(peer, said))
+        await self.host.bring(Received(peer=peer, message=message))
+
+    def announce_soon(self) -> None:
+        """Announce again: somebody came who has not heard it."""
+        self._changed.set()
+
+    # The machine
+
+    def _make(self, entries: Mapping[str, bytes]) -> tuple[StateMachine, tuple[Action, ...]]:
+        machine = ComputeNode(
+            self._identity,
+            total=self.settings.total,
+            engines=self.settings.engines,
+            accepts=self._refusal,
+            gossip_ms=self.settings.gossip_ms,
+        )
+        return machine, machine.start(entries)
+
+    def _keep(self, _actions: tuple[Action, ...], changes: list[Change]) -> None:
+        if changes:
+            self._datastore.commit(changes)
+
+    def _act(self, action: Action) -> None:
+        if isinstance(action, Send):
+            self._say(action.peer, action.message)
+        elif isinstance(action, Run):
+            self.executor.start(action, self.host.feed)
+        elif isinstance(action, Abort):
+            self.executor.give_up(action.session)
+        elif isinstance(action, Broadcast):
+            self._capacity = action.message
+            self._changed.set()
+        elif isinstance(action, Misbehaved):
+            self._count_offence(action)
+        elif isinstance(action, Accuse):
+            log.warning("%s is proven to have broken the rules: %s", action.blame.node, action.blame.kind)
+
+    # Offers
+
+    def _is_known(self, session: str) -> bool:
+        machine = self.host.machine
+        return isinstance(machine, ComputeNode) and (session in machine.tasks or session in machine.ended)
+
+    async def _look(self, peer: PeerId, said: Offer | Assign) -> str:
+        """Return why the task is refused; empty if it is taken."""
+        try:
+            plan: Plan = await bring_header(said.task, self._transport, peer, self._store, self.executor.wall_clock_s)
+        except BacalhauError as error:
+            return reason(f"the task cannot be read: {error.problem}", otherwise="the task cannot be read")
+        return await self._selection.refusal(OfferedTask(requester=peer, job=said.job, demand=said.demand, plan=plan))
+
+    def _note(self, peer: PeerId, said: Offer | Assign, refusal: str) -> None:
+        self._refusals[peer, said.job, said.task] = refusal
+        if len(self._refusals) > MAX_LOOKED_AT:
+            self._refusals.popitem(last=False)
+
+    def _refusal(self, offer: Offer, peer: PeerId) -> str:
+        """Answer the machine: what was found out is used once."""
+        return self._refusals.pop((peer, offer.job, offer.task), "the task was not looked at")
+
+    # Gossip
+
+    async def _announce(self) -> None:
+        """Say what this node has whenever that changes or somebody comes, but not faster than peers listen."""
+        while True:
+            await self._changed.wait()
+            self._changed = trio.Event()
+            if self._capacity is not None:
+                said = announce(self._capacity, addresses=self._transport.addresses, labels=self.settings.labels)
+                self._heard_own(said)
+                await self._transport.publish_capacity(encode(said))
+            await trio.sleep(LEAST_PAUSE_S)
+
+
+def _nothing() -> None:
+    return

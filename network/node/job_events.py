@@ -1,0 +1,57 @@
+"""What happened to a job, in words for people: from what the requester keeps. Pure.
+
+A step of a session is one event; what a verdict rests on is told once, with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from network.node.outcome import Outcome
+from network.requester_entries import StepEntry
+from storage.cid import cid_text
+
+SUBMITTED = "submitted"
+CANCELLED = "cancelled"
+FETCHING = "fetching"
+MISSING = "output-missing"
+ENDED = "ended"
+"""The last one of every job."""
+
+
+def step_words(entry: StepEntry) -> tuple[str, Mapping[str, Any]]:
+    """Return kind and detail of a step's event."""
+    if entry.kind == "Assigned":
+        return "assigned", {"nodes": list(entry.nodes)}
+    if entry.kind == "Committed":
+        return "committed", {"node": entry.peer}
+    if entry.kind == "Revealed" and entry.receipt is not None:
+        receipt = entry.receipt
+        return "revealed", {
+            "node": entry.peer,
+            "output": cid_text(receipt.output),
+            "exit_code": receipt.exit_code,
+            "engine": receipt.engine.name,
+        }
+    if entry.kind == "Undetermined":
+        return "undetermined", {"node": entry.peer, "reason": entry.reason}
+    if entry.kind == "DeadlinePassed":
+        return "deadline", {"phase": entry.phase, "round": entry.round}
+    return "withdrawn", {}
+
+
+def outcome_words(outcome: Outcome) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield kind and detail of the events of a verdict: who broke the rules, and what was decided."""
+    for breach in outcome.faults:
+        yield "fault", {"node": breach.node, "kind": breach.kind, "detail": breach.detail}
+    yield (
+        "verdict",
+        {
+            "verdict": outcome.verdict,
+            "output": None if outcome.output is None else cid_text(outcome.output),
+            "record": None if outcome.record is None else cid_text(outcome.record),
+            "receipts": len(outcome.receipts),
+            "dissent": len(outcome.dissent),
+        },
+    )

@@ -1,0 +1,205 @@
+"""Runs one machine of the protocol: events in, one at a time; what it asks for is done in the order that is promised.
+
+All that a batch of events wants kept is kept in one transaction, before anything of it is said. To keep it earlier than
+the machine asked is harmless (a crash would have come after it); later would not be. When it cannot be kept, nothing of
+the batch is done: the machine is dropped and made anew from the datastore, as after a crash.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
+
+import trio
+
+from network.node.datastore import Change, Machine, Put, Remove
+from network.protocol_events import Action, Event, Forget, KeepList, Persist, Report, SetTimer, Timer
+from storage.errors import BacalhauError, UserError
+
+MAX_BATCH: Final = 64
+"""Events between two transactions: many, because one costs the disk's round trip."""
+MAX_WAITING: Final = 4_096
+"""Events that wait; above it whoever brings one waits too, and so does the peer behind it."""
+FIRST_PAUSE_S: Final = 0.5
+MAX_PAUSE_S: Final = 30.0
+_KEPT: Final = (Persist, Forget, KeepList, Report)
+log = logging.getLogger(__name__)
+
+
+class StateMachine(Protocol):
+    """A machine of the protocol, made anew from its entries."""
+
+    def handle(self, event: Event) -> tuple[Action, ...]:
+        """Take one event and return what to do."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What a machine's actions are done with."""
+
+    load: Callable[[], Mapping[str, bytes]]
+    """Reads the machine's entries; blocks."""
+    keep: Callable[[tuple[Action, ...], list[Change]], None]
+    """Keeps blocks and changes that a batch asks for; blocks; raises a BacalhauError when it cannot."""
+    kept: Callable[[], None]
+    """Something was kept; called in the loop."""
+    act: Callable[[Action], None]
+    """Does what is not kept and no timer, in the loop; does not wait and does not raise."""
+    restarted: Callable[[], None]
+    """The machine was dropped: what runs for it is to be ended."""
+    in_thread: Callable[[Callable[[], object]], object]
+
+
+MakeMachine: TypeAlias = Callable[[Mapping[str, bytes]], tuple[StateMachine, tuple[Action, ...]]]
+"""From its entries to a machine, and what it does first."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    event: Event
+    done: trio.Event | None = None
+    error: Exception | None = None
+
+
+class MachineHost:
+    """One machine with its inbox and its timers. `run` is its life; the rest is called in the same loop."""
+
+    def __init__(self, name: Machine, make: MakeMachine, world: World) -> None:
+        """Make a host that does not run yet."""
+        self.name = name
+        self.machine: StateMachine | None = None
+        self.is_healthy = True
+        """The last attempt to keep something succeeded."""
+        self._make = make
+        self._world = world
+        self._inbox: deque[_Entry] = deque()
+        self._arrived = trio.Event()
+        self._room = trio.Event()
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._order = itertools.count()
+
+    def feed(self, event: Event) -> None:
+        """Bring an event of this process itself: there are no more of those than the machine has asked for."""
+        self._put(_Entry(event))
+
+    async def bring(self, event: Event) -> None:
+        """Bring an event that a peer caused; waits while too many wait."""
+        while len(self._inbox) >= MAX_WAITING:
+            self._room = trio.Event()
+            await self._room.wait()
+        self._put(_Entry(event))
+
+    async def ask(self, event: Event) -> None:
+        """Bring an event and wait until what came of it is kept and done.
+
+        Raises:
+            UserError: the machine refuses it.
+            UnavailableError: it could not be kept.
+        """
+        entry = _Entry(event, trio.Event())
+        self._put(entry)
+        await entry.done.wait()  # type: ignore[union-attr]
+        if entry.error is not None:
+            raise entry.error
+
+    async def run(self) -> None:
+        """Run the machine until cancelled; make it anew whenever something could not be kept."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                await self._live()
+            except BacalhauError as error:
+                self.is_healthy = False
+                log.warning("%s is made anew from the datastore: %s", self.name, error)
+                self._drop(error)
+                await trio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads tries
+                pause_s = min(2 * pause_s, MAX_PAUSE_S)
+            else:
+                pause_s = FIRST_PAUSE_S
+
+    def _drop(self, error: BacalhauError) -> None:
+        self.machine = None
+        self._timers.clear()
+        self._world.restarted()
+        for entry in self._inbox:
+            _settle(entry, error)
+        self._inbox.clear()
+        self._room.set()
+
+    async def _live(self) -> None:
+        entries = await self._world.in_thread(self._world.load)  # type: ignore[misc]
+        machine, actions = self._make(entries)
+        await self._perform(actions)
+        self.machine = machine
+        self.is_healthy = True
+        while True:
+            await self._wait()
+            batch = [self._inbox.popleft() for _ in range(min(len(self._inbox), MAX_BATCH))]
+            self._room.set()
+            try:
+                await self._perform(_handled(machine, batch))
+            except BacalhauError as error:
+                for entry in batch:
+                    _settle(entry, error)
+                raise
+            for entry in batch:
+                _settle(entry, None)
+
+    async def _perform(self, actions: tuple[Action, ...]) -> None:
+        if any(isinstance(action, _KEPT) for action in actions):
+            changes = list(_changes(self.name, actions))
+            await self._world.in_thread(lambda: self._world.keep(actions, changes))  # type: ignore[misc]
+            self._world.kept()
+        for action in actions:
+            if isinstance(action, SetTimer):
+                at = trio.current_time() + action.delay_ms / 1000
+                timer = Timer(session=action.session, about=action.about)
+                heapq.heappush(self._timers, (at, next(self._order), timer))
+            elif not isinstance(action, Persist | Forget):
+                self._world.act(action)
+
+    async def _wait(self) -> None:
+        """Return when there is an event, the due timers among them."""
+        while True:
+            while self._timers and self._timers[0][0] <= trio.current_time():
+                self._inbox.append(_Entry(heapq.heappop(self._timers)[2]))
+            if self._inbox:
+                return
+            self._arrived = trio.Event()
+            with trio.move_on_at(self._timers[0][0] if self._timers else float("inf")):
+                await self._arrived.wait()
+
+    def _put(self, entry: _Entry) -> None:
+        self._inbox.append(entry)
+        self._arrived.set()
+
+
+def _handled(machine: StateMachine, batch: Iterable[_Entry]) -> tuple[Action, ...]:
+    actions: list[Action] = []
+    for entry in batch:
+        try:
+            actions += machine.handle(entry.event)
+        except UserError as error:
+            entry.error = error
+    return tuple(actions)
+
+
+def _changes(name: Machine, actions: Iterable[Action]) -> Iterable[Change]:
+    for action in actions:
+        if isinstance(action, Persist):
+            yield Put(machine=name, key=action.key, value=action.value)
+        elif isinstance(action, Forget):
+            yield Remove(machine=name, key=action.key)
+
+
+def _settle(entry: _Entry, error: Exception | None) -> None:
+    if entry.done is not None:
+        entry.error = entry.error or error
+        entry.done.set()

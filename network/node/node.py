@@ -1,0 +1,380 @@
+"""A node: compute node, requester or both, joined with a transport, a datastore and an engine. Runs on trio.
+
+What arrives goes to the machine that it is for; what the machines want is done here and in the two halves beside this
+file. Decides nothing about verification.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol
+
+import trio
+
+from network.message_codec import version_of
+from network.messages import Ack, Assign, Cancel, Close, Decline, Demand, Offer, Settled
+from network.node.announcement import Announcement, decode_announcement
+from network.node.compute_side import ComputeSettings, ComputeSide, Mouth
+from network.node.control import NodeStatus
+from network.node.datastore import Datastore, JobEvent, KeptJob, NotePeer, Submission
+from network.node.executor import Executor
+from network.node.outbox import Outbox
+from network.node.peer_book import PeerBook
+from network.node.peer_source import PeerSource
+from network.node.requester_side import RequesterSide
+from network.node.selection import JobSelection
+from network.node.settlement import MakeJob, Settlement
+from network.protocol_errors import RemoteProtocolError
+from network.protocol_events import Misbehaved
+from network.transport import CapacityHeard, PeerChange, PeerHandler, PeerRefusedError, Transport
+from network.transport_core import single_errors
+from runtime.engine import Engine, Execution, Plan
+from storage.block_source import BlockSource
+from storage.blocks import BlockStore
+from storage.errors import UnavailableError, UserError
+from storage.sqlite_block_store import SqliteBlockStore
+from verifier.identity import Identity
+from verifier.model import PeerId
+
+FOR_NODES: Final = frozenset(kind.VERSION for kind in (Offer, Assign, Decline, Ack, Cancel, Close, Settled))
+"""Messages that requesters send; all others are for requesters."""
+MAX_OFFENCES: Final = 100
+"""Of one peer within OFFENCES_S, above which it is hung up on for a while."""
+OFFENCES_S: Final = 60.0
+MAX_OFFENDERS: Final = 1_000
+MAX_SOURCES: Final = 8
+"""Peers that are asked for the blocks of one DAG."""
+MAX_OUTPUT_BYTES: Final = 1 << 30
+"""Of an output that is fetched: what a run may give, four times over."""
+NOTHING: Final = Demand(cpu_milli=0, memory=0, disk=0, gpus=0)
+log = logging.getLogger(__name__)
+
+
+class Connectable(Transport, Protocol):
+    """A transport that can be told whom to connect to."""
+
+    async def connect(self, address: str) -> PeerId:
+        """Connect to a peer at a multiaddress and keep it connected."""
+        ...
+
+
+class OpenTransport(Protocol):
+    """Runs a node's transport for as long as a block."""
+
+    def __call__(
+        self, identity: Identity, handler: PeerHandler, store: BlockStore
+    ) -> AbstractAsyncContextManager[Connectable]:
+        """Return the context manager."""
+        ...
+
+
+class Persona(Protocol):
+    """A bad actor's hand on its own node's mouth: for tests of the network, and for `devstack`."""
+
+    def alter(self, execution: Execution, store: BlockStore) -> Execution:
+        """Return what it claims that an execution gave. Called by a thread."""
+        ...
+
+    def speak(self, peer: PeerId, message: bytes, say: Callable[[PeerId, bytes], None]) -> None:
+        """Send what stands in for a message. Called in the node's loop."""
+        ...
+
+    def hear(self, peer: PeerId, message: bytes, say: Callable[[PeerId, bytes], None]) -> bool:
+        """Look at a message that arrived; tell whether the node's machine is to have it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeParts:
+    """What a node is made of. The owner closes what it opened, after the node has ended."""
+
+    identity: Identity
+    store: SqliteBlockStore
+    datastore: Datastore
+    open_transport: OpenTransport
+    compute: ComputeSettings | None
+    """None: no compute node."""
+    requests: bool
+    """Whether it is a requester."""
+    engine: Engine
+    make_selection: Callable[[], JobSelection]
+    """Called in the node's loop."""
+    fitness: Callable[[Plan], str]
+    """Why a task whose blocks are all here is not run; blocks."""
+    make_job: MakeJob
+    max_wall_clock_s: float = 3_600.0
+    persona: Persona | None = None
+
+
+class Node:
+    """A running node; see `open_node`. A `PeerHandler` below and a `NodeControl` above."""
+
+    compute: ComputeSide | None = None
+    requester: RequesterSide | None = None
+
+    def __init__(self, parts: NodeParts) -> None:
+        self._parts = parts
+        self._one_thread = trio.CapacityLimiter(1)
+        self._kept = trio.Event()
+        self._offences: OrderedDict[PeerId, list[float]] = OrderedDict()
+        self._ready = trio.Event()
+
+    # For peers
+
+    async def answer(self, peer: PeerId, payload: bytes) -> bytes:  # noqa: ARG002
+        """Answer a question: there are none in the protocol."""
+        raise PeerRefusedError("no questions are answered here", where=peer)
+
+    async def receive(self, peer: PeerId, payload: bytes) -> None:
+        """Take a message."""
+        await self._ready.wait()
+        persona = self._parts.persona
+        if persona is not None and not persona.hear(peer, payload, self._outbox.send):
+            return
+        if version_of(payload) in FOR_NODES:
+            if self.compute is not None:
+                await self.compute.receive(peer, payload)
+        elif self.requester is not None:
+            await self.requester.receive(peer, payload)
+
+    # For the operator
+
+    def status(self) -> NodeStatus:
+        """Return how the node is."""
+        compute, requester = self.compute, self.requester
+        return NodeStatus(
+            peer=self._transport.peer,
+            addresses=self._transport.addresses,
+            roles=tuple(name for name, half in (("compute", compute), ("requester", requester)) if half is not None),
+            connected=tuple(sorted(self._transport.connected())),
+            labels={} if compute is None else compute.settings.labels,
+            engines=() if compute is None else tuple(f"{one.engine}/{one.arch}" for one in compute.settings.engines),
+            total=NOTHING if compute is None else compute.settings.total,
+            free=NOTHING if compute is None else compute.free,
+            known_nodes=0 if requester is None else requester.known_nodes,
+            running=0 if compute is None else compute.executor.running,
+            jobs_open=0 if requester is None else len(requester.open),
+            store_ok=all(half.host.is_healthy for half in (compute, requester) if half is not None),
+        )
+
+    async def submit(self, submission: Submission) -> None:
+        """Accept a job; see `NodeControl.submit`."""
+        await self._requester().submit(submission)
+
+    async def cancel(self, job: str) -> None:
+        """Give a job up; see `NodeControl.cancel`."""
+        await self._requester().cancel(job)
+
+    async def job(self, job: str) -> KeptJob | None:
+        """Return a job by its whole id."""
+        found: KeptJob | None = await self._in_thread(lambda: self._parts.datastore.job(job))
+        return found
+
+    async def jobs(self, *, limit: int) -> Sequence[KeptJob]:
+        """Return the newest jobs, the newest first."""
+        found: list[KeptJob] = await self._in_thread(lambda: self._parts.datastore.jobs(limit=limit))
+        return found
+
+    async def events(self, job: str, *, after: int = 0, limit: int = 1000) -> Sequence[JobEvent]:
+        """Return events of a job with a number greater than `after`, in their order."""
+        found: list[JobEvent] = await self._in_thread(
+            lambda: self._parts.datastore.events(job, after=after, limit=limit)
+        )
+        return found
+
+    async def wait_for_events(self, job: str, after: int) -> None:
+        """Return when the job may have an event with a number greater than `after`."""
+        kept = self._kept
+        if not await self.events(job, after=after, limit=1):
+            await kept.wait()
+
+    # What both halves use
+
+    def _requester(self) -> RequesterSide:
+        if self.requester is None:
+            raise UserError("this node is no requester", where="submit", fix="start it with --role requester")
+        return self.requester
+
+    async def _in_thread(self, call: Callable[[], Any]) -> Any:
+        """Call what uses the datastore: one at a time."""
+        return await trio.to_thread.run_sync(call, limiter=self._one_thread)
+
+    def _wake(self) -> None:
+        self._kept.set()
+        self._kept = trio.Event()
+
+    def _say(self, peer: PeerId, message: bytes) -> None:
+        """Send a message of our own machines, one to ourselves included."""
+        if peer != self._transport.peer:
+            self._outbox.send(peer, message)
+        else:
+            self._nursery.start_soon(self.receive, peer, message)
+
+    def _mouth(self) -> Mouth:
+        persona = self._parts.persona
+        if persona is None:
+            return self._say
+
+        def speak(peer: PeerId, message: bytes) -> None:
+            persona.speak(peer, message, self._say)
+
+        return speak
+
+    def _sources(self, first: Sequence[PeerId], max_bytes: int) -> list[BlockSource]:
+        """Return peers that may have blocks, those of `first` before all others."""
+        connected = self._transport.connected()
+        others = [peer for peer in sorted(connected) if peer not in first]
+        peers = [peer for peer in (*first, *others) if peer in connected][:MAX_SOURCES]
+        return [PeerSource(self._transport, peer, max_bytes=max_bytes) for peer in peers]
+
+    def _count_offence(self, action: Misbehaved) -> None:
+        log.info("%s %s", action.peer, action.problem)
+        now = trio.current_time()
+        times = [at for at in self._offences.pop(action.peer, []) if now - at < OFFENCES_S]
+        self._offences[action.peer] = [*times, now][-MAX_OFFENCES:]
+        if len(self._offences) > MAX_OFFENDERS:
+            self._offences.popitem(last=False)
+        if len(times) >= MAX_OFFENCES - 1 and action.peer != self._transport.peer:
+            log.warning("%s is hung up on: %d offences in a minute", action.peer, MAX_OFFENCES)
+            del self._offences[action.peer]
+            self._nursery.start_soon(partial(self._transport.disconnect, action.peer, ban=True))
+
+    # Life
+
+    async def assemble(self, transport: Connectable, nursery: trio.Nursery) -> None:
+        """Make the halves, once there is a transport."""
+        parts = self._parts
+        self._transport, self._nursery = transport, nursery
+        self._book = PeerBook(transport, transport.connect)
+        self._book.recall(await self._in_thread(parts.datastore.peers))
+        self._outbox = Outbox(transport, nursery, reach=self._book.reach)
+        if parts.requests:
+            self._make_requester()
+        if parts.compute is not None:
+            self._make_compute(parts.compute)
+
+    def _make_requester(self) -> None:
+        parts = self._parts
+        settlement = Settlement(
+            store=parts.store,
+            datastore=parts.datastore,
+            in_thread=self._in_thread,
+            sources=lambda first: self._sources(first, MAX_OUTPUT_BYTES),
+            make_job=parts.make_job,
+            nursery=self._nursery,
+            kept=self._wake,
+        )
+        self.requester = RequesterSide(
+            identity=parts.identity,
+            store=parts.store,
+            datastore=parts.datastore,
+            in_thread=self._in_thread,
+            book=self._book,
+            settlement=settlement,
+            say=self._say,
+            count_offence=self._count_offence,
+            kept=self._wake,
+        )
+
+    def _make_compute(self, settings: ComputeSettings) -> None:
+        parts, persona = self._parts, self._parts.persona
+        executor = Executor(
+            engine=parts.engine,
+            store=parts.store,
+            sources=lambda first: self._sources([first], settings.total.disk),
+            fitness=parts.fitness,
+            nursery=self._nursery,
+            slots=max(1, settings.total.cpu_milli // 1000),
+            wall_clock_s=parts.max_wall_clock_s,
+            alter=_unaltered if persona is None else lambda execution: persona.alter(execution, parts.store),
+        )
+        self.compute = ComputeSide(
+            identity=parts.identity,
+            settings=settings,
+            transport=self._transport,
+            store=parts.store,
+            datastore=parts.datastore,
+            in_thread=self._in_thread,
+            executor=executor,
+            selection=parts.make_selection(),
+            say=self._mouth(),
+            heard_own=self._hear_own,
+            count_offence=self._count_offence,
+        )
+
+    async def run(self) -> None:
+        """Run both halves until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._follow_transport)
+            for half in (self.requester, self.compute):
+                if half is not None:
+                    nursery.start_soon(half.run)
+            self._ready.set()
+
+    def _hear_own(self, said: Announcement) -> None:
+        if self.requester is not None:
+            self._book.note(said)
+            self.requester.hear_own(said)
+
+    async def _follow_transport(self) -> None:
+        events = self._transport.events()
+        for node, payload in self._transport.capacities().items():
+            await self._heard(node, payload)
+        while True:
+            event = await events.next()
+            if isinstance(event, CapacityHeard):
+                await self._heard(event.node, event.payload)
+            elif event.change is PeerChange.UP and self.compute is not None:
+                self.compute.announce_soon()
+
+    async def _heard(self, node: PeerId, payload: bytes) -> None:
+        if self.requester is None:
+            return
+        try:
+            said = decode_announcement(payload, node)
+        except RemoteProtocolError as error:
+            self._count_offence(Misbehaved(peer=node, problem=error.problem))
+            return
+        if self._book.note(said):
+            note = NotePeer(peer=node, address=said.addresses[0], at=time.time())
+            try:
+                await self._in_thread(lambda: self._parts.datastore.commit([note]))
+            except UnavailableError as error:
+                log.warning("%s", error)  # it is heard of again
+        await self.requester.hear(said)
+
+
+@asynccontextmanager
+async def open_node(parts: NodeParts) -> AsyncGenerator[Node]:
+    """Run a node until the block ends.
+
+    Raises:
+        UserError: it cannot listen where it should.
+        BacalhauError: the datastore cannot be read.
+    """
+    node = Node(parts)
+    with single_errors():
+        async with (
+            parts.open_transport(parts.identity, node, parts.store) as transport,
+            trio.open_nursery() as nursery,
+        ):
+            await node.assemble(transport, nursery)
+            nursery.start_soon(node.run)
+            try:
+                yield node
+            finally:
+                if node.compute is not None:
+                    node.compute.executor.give_up_all()
+                # Ends the executions that nobody gave up, and lets their threads go.
+                await trio.to_thread.run_sync(parts.engine.stop)
+                nursery.cancel_scope.cancel()
+
+
+def _unaltered(execution: Execution) -> Execution:
+    return execution

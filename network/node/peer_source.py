@@ -1,0 +1,93 @@
+"""Blocks from a connected peer, for `storage.dag_fetch`: threads ask, the node's loop fetches.
+
+What arrives was checked against its CID by the transport. How much may arrive is bounded here, because a DAG says
+nothing of its size before it is walked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from threading import Lock
+from typing import Final
+
+import trio
+
+from network.transport import MAX_CIDS, FetchedBlocks, Transport
+from storage.block_source import BlockAbsentError, BlockStream
+from storage.cid import CID, cid_text, inline_data
+from storage.dag_walk import links_of
+from storage.errors import UnavailableError
+from verifier.model import PeerId
+
+FETCH_S: Final = 30.0
+"""For one answer, of up to 4 MiB."""
+
+
+class PeerSource:
+    """A `BlockSource`: what one peer has. Made in the node's loop, used by threads, which it outlives."""
+
+    def __init__(self, transport: Transport, peer: PeerId, *, max_bytes: int) -> None:
+        """Make a source that gives at most `max_bytes` in its life."""
+        self._transport = transport
+        self._peer = peer
+        self._left = max_bytes
+        self._lock = Lock()
+        self._token = trio.lowlevel.current_trio_token()
+
+    @property
+    def name(self) -> str:
+        """Who it is."""
+        return self._peer
+
+    def block(self, cid: CID) -> bytes:
+        """Return one block, checked."""
+        data = self._fetch([cid]).blocks.get(cid)
+        if data is None:
+            raise BlockAbsentError("peer does not have the block", where=cid_text(cid))
+        return data
+
+    def dag(self, root: CID) -> BlockStream:
+        """Yield the blocks below `root`, many in one question; ends at what the peer does not have."""
+        wanted = {root: None}
+        seen = {root}
+        while wanted:
+            some = list(wanted)[-MAX_CIDS:]  # the last ones found: a DAG is descended, and not flooded
+            answer = self._fetch(some)
+            if not answer.blocks:
+                return
+            for cid, data in answer.blocks.items():
+                wanted.pop(cid, None)
+                for link in links_of(cid, data):
+                    if link not in seen and inline_data(link) is None:
+                        seen.add(link)
+                        wanted[link] = None
+                yield cid, data
+            for cid in answer.absent:
+                wanted.pop(cid, None)
+
+    def close(self) -> None:
+        """Let go of nothing: the connection is the node's."""
+
+    def _fetch(self, cids: Sequence[CID]) -> FetchedBlocks:
+        if self._left <= 0:
+            raise UnavailableError("is larger than this node takes", where=cid_text(cids[0]))
+
+        async def fetch() -> FetchedBlocks:
+            return await self._transport.fetch_blocks(self._peer, cids, deadline_s=FETCH_S)
+
+        answer = in_loop(self._token, fetch)
+        with self._lock:
+            self._left -= sum(map(len, answer.blocks.values()))
+        return answer
+
+
+def in_loop(token: trio.lowlevel.TrioToken, ask: Callable[[], Awaitable[FetchedBlocks]]) -> FetchedBlocks:
+    """Run an async function in the node's loop, for a thread that waits.
+
+    Raises:
+        UnavailableError: the node is ending.
+    """
+    try:
+        return trio.from_thread.run(ask, trio_token=token)
+    except (trio.RunFinishedError, trio.Cancelled) as error:
+        raise UnavailableError("the node is ending") from error

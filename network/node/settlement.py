@@ -1,0 +1,152 @@
+"""From a verdict to a finished job: brings the agreed output here, has the report made, and keeps both.
+
+Begun when the verdict is on disk, and begun again after a restart, so doing half of it twice is fine. What was agreed
+stays agreed when nobody gives its bytes any more: then the job says so, and its record can still be checked.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import trio
+
+from network.embedded import SessionResult
+from network.job_store import Job
+from network.node.datastore import AddEvent, Change, Datastore, Finish, JobState, KeptJob, Move, Submission
+from network.node.job_events import ENDED, FETCHING, MISSING
+from network.node.outcome import Outcome, read_outcome, session_result
+from storage.block_source import BlockSource
+from storage.cid import CID, cid_text
+from storage.dag_fetch import fetch_dag
+from storage.errors import BacalhauError, UnavailableError, VerificationError
+from storage.sqlite_block_store import SqliteBlockStore
+from storage.sqlite_pins import check_whole, hold
+from verifier.model import PeerId
+
+TRIES: Final = 6
+"""To bring an output here, with pauses that double: about two minutes in all."""
+FIRST_PAUSE_S: Final = 2.0
+DISK_PAUSE_S: Final = 10.0
+AT_ONCE: Final = 8
+"""Outputs that are fetched at the same time."""
+log = logging.getLogger(__name__)
+
+
+class MakeJob(Protocol):
+    """Makes the row that `bacalhau list` shows, with its report. Blocks."""
+
+    def __call__(self, submission: Submission, session: SessionResult, *, problem: str) -> Job:
+        """Return the job.
+
+        problem: why the output is not here, though it was agreed; empty if it is.
+        """
+        ...
+
+
+class Sources(Protocol):
+    """Finds who may have an output."""
+
+    def __call__(self, first: Sequence[PeerId]) -> Sequence[BlockSource]:
+        """Return sources, those of `first` before all others. Called in the node's loop."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Settlement:
+    """All jobs whose verdict is there."""
+
+    store: SqliteBlockStore
+    datastore: Datastore
+    in_thread: Callable[[Callable[[], object]], object]
+    """Runs what uses the datastore."""
+    sources: Sources
+    make_job: MakeJob
+    nursery: trio.Nursery
+    kept: Callable[[], None]
+    """Called in the loop when something was kept."""
+    _limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(AT_ONCE))
+    _under_way: set[str] = field(default_factory=set)
+
+    def begin(self, job: str) -> None:
+        """Settle a job whose verdict is on disk, in the background."""
+        if job not in self._under_way:
+            self._under_way.add(job)
+            self.nursery.start_soon(self._settle, job)
+
+    async def _settle(self, job: str) -> None:
+        try:
+            async with self._limiter:
+                while not await self._try(job):
+                    await trio.sleep(DISK_PAUSE_S)
+        finally:
+            self._under_way.discard(job)
+
+    async def _try(self, job: str) -> bool:
+        """Settle a job; tell whether that is done. A disk that is full now may not be later."""
+        try:
+            kept: KeptJob | None = await self.in_thread(lambda: self.datastore.job(job))  # type: ignore[misc]
+            if kept is None or kept.state is not JobState.SETTLING:
+                return True
+            outcome = read_outcome(kept.outcome)
+            problem = await self._bring(job, outcome)
+            finished = await trio.to_thread.run_sync(self._finished, kept.submission, outcome, problem)
+            await self._commit(
+                Finish(job=finished),
+                Move(job=job, state=JobState.ENDED),
+                AddEvent(job=job, at=time.time(), kind=ENDED, detail={"verdict": outcome.verdict}),
+            )
+        except UnavailableError as error:
+            log.warning("job %s cannot be finished yet: %s", job, error)
+            return False
+        except VerificationError as error:  # what is on this disk is not what was written: trying again changes nothing
+            log.warning("job %s cannot be finished: %s", job, error)
+        return True
+
+    def _finished(self, submission: Submission, outcome: Outcome, problem: str) -> Job:
+        return self.make_job(submission, session_result(outcome, self.store), problem=problem)
+
+    async def _bring(self, job: str, outcome: Outcome) -> str:
+        """Bring the output here; return why that is not possible, empty if it is here."""
+        if outcome.output is None:
+            return ""
+        if await trio.to_thread.run_sync(self._is_here, outcome.output):
+            return ""
+        await self._commit(
+            AddEvent(job=job, at=time.time(), kind=FETCHING, detail={"output": cid_text(outcome.output)})
+        )
+        session = await trio.to_thread.run_sync(session_result, outcome, self.store)
+        agreeing = [receipt.node for receipt in session.receipts if receipt not in session.dissent]
+        problem, pause_s = "", FIRST_PAUSE_S
+        for attempt in range(TRIES):
+            if attempt:
+                await trio.sleep(pause_s)
+                pause_s *= 2
+            try:
+                sources = self.sources(agreeing)
+                await trio.to_thread.run_sync(self._fetch, outcome.output, sources, abandon_on_cancel=True)
+            except BacalhauError as error:
+                problem = str(error)
+                log.info("job %s: its output is not here yet: %s", job, error)
+            else:
+                return ""
+        await self._commit(AddEvent(job=job, at=time.time(), kind=MISSING, detail={"reason": problem}))
+        return problem
+
+    def _is_here(self, output: CID) -> bool:
+        try:
+            hold(self.store, output)
+        except BacalhauError:
+            return False
+        return True
+
+    def _fetch(self, output: CID, sources: Sequence[BlockSource]) -> None:
+        fetch_dag(self.store, output, sources)
+        check_whole(self.store, [output])
+
+    async def _commit(self, *changes: Change) -> None:
+        await self.in_thread(lambda: self.datastore.commit(changes))  # type: ignore[misc]
+        self.kept()
