@@ -59,7 +59,7 @@ class SqliteDatastore:
     def commit(self, changes: Iterable[Change]) -> None:
         """Make changes, in their order, in one durable transaction: on the disk when it returns, or none is made.
 
-        A change of a job that is not there changes nothing.
+        `Move` and `MarkCancelled` of a job that is not there change nothing.
 
         Raises:
             UserError: a submission is out of its bounds.

@@ -16,7 +16,7 @@ import subprocess, sys
 from pathlib import Path
 from network.node.node_lock import hold_directory
 with hold_directory(Path(sys.argv[1])):
-    child = subprocess.Popen(["cat"], stdin=int(sys.argv[2]), stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(["cat"], stdin=int(sys.argv[2]), stdout=subprocess.DEVNULL, close_fds=False)
     print(child.pid, flush=True)
     sys.stdin.read()
 """
