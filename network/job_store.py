@@ -114,12 +114,16 @@ class JobStore:
             raise UserError("is neither a job id nor a CID", where=repr(text), fix="see `bacalhau list`")
         if len(digits) < MIN_PREFIX:
             raise UserError("is too short for a job id", where=text, fix=f"give at least {MIN_PREFIX} digits of it")
-        found = self._jobs("WHERE substr(id, 1, ?) = ?", len(digits), digits, limit=2)
+        found = self.beginning(digits)
         if not found:
             raise UserError("no job here has this id", where=text, fix="see `bacalhau list`")
         if len(found) > 1:
             raise UserError("several jobs begin like this", where=text, fix="give more digits of the id")
         return found[0]
+
+    def beginning(self, digits: str) -> list[Job]:
+        """Return up to two of the jobs whose ids begin with these lower-case hex digits."""
+        return self._jobs("WHERE substr(id, 1, ?) = ?", len(digits), digits, limit=2)
 
     def by_record(self, record: CID) -> Job | None:
         """Return the job that made this record."""
