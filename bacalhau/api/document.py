@@ -79,7 +79,8 @@ def _paths() -> dict[str, Any]:
         "/jobs/{job}/logs": {
             "parameters": [job],
             "get": _operation(
-                "getLogs", "What the function wrote: the first 64 KiB of each.", {200: _json("Logs")}, 400, 404, 409, 422
+                "getLogs", "What the function wrote: the first 64 KiB of each.", {200: _json("Logs")},
+                400, 404, 409, 422,
             ),
         },
         "/jobs/{job}/results": {
@@ -125,8 +126,8 @@ def _paths() -> dict[str, Any]:
 
 
 def _events() -> dict[str, Any]:
-    text = {"schema": {"type": "string"}}
-    answered = {"content": {JSON_LINES: text, SERVER_SENT: text}}
+    # Of a media type that is a sequence, OpenAPI before 3.2 describes each item.
+    answered = {"content": {JSON_LINES: {"schema": _ref("Event")}, SERVER_SENT: {"schema": _ref("SentEvent")}}}
     return _operation(
         "getEvents",
         "What happened to a job: JSON lines, or server-sent events if asked for by Accept or `follow`.",

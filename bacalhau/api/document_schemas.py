@@ -1,4 +1,4 @@
-"""The JSON of the API as JSON Schemas: what `submission`, `bacalhau.job_view` and `network.node.control` read and write."""
+"""The JSON of the API as JSON Schemas: what `submission`, `job_view` and `network.node.control` read and write."""
 
 from __future__ import annotations
 
@@ -18,12 +18,19 @@ from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION
 
 _ID: Final = "^[0-9a-f]{32}$"
 _MOST_VOTES: Final = 1000
+_DIGEST: Final = "[a-h][a-z2-7]{50}[aeimquy4]"
+"""What is left of 32 bytes in base32 behind the head of a CIDv1."""
+_TASK_PATTERN: Final = f"^bafyrei{_DIGEST}$"
 JOB_NAME: Final[dict[str, Any]] = {
     "type": "string",
-    "pattern": "^[0-9A-Za-z]{4,256}$",
+    "pattern": f"^([0-9a-f]{{4,32}}|baf(ybei|yrei){_DIGEST})$",
     "description": "A job's id, the first digits of one (four at least), or the CID of its task, output or record.",
 }
-CID: Final[dict[str, Any]] = {"type": "string", "pattern": "^[0-9A-Za-z]{2,256}$", "description": "A CID."}
+CID: Final[dict[str, Any]] = {
+    "type": "string",
+    "pattern": f"^baf(krei|ybei|yrei){_DIGEST}$",
+    "description": "A CIDv1 of a raw, DAG-PB or DAG-CBOR block; every other form of one is read as well.",
+}
 
 
 def _object(*required: str, closed: bool = True, **properties: Any) -> dict[str, Any]:
@@ -62,7 +69,7 @@ _WORDS_BY_NAME: Final[dict[str, Any]] = {"type": "object", "additionalProperties
 _ANY_OBJECT: Final[dict[str, Any]] = {"type": "object"}
 _DEMAND: Final = _all(cpu_milli=_COUNT, memory=_COUNT, disk=_COUNT, gpus=_COUNT)
 _STATE: Final[dict[str, Any]] = {"type": "string", "enum": ["running", "settling", "ended"]}
-_DAG_CBOR_CID: Final[dict[str, Any]] = {"type": "string", "pattern": "^[0-9A-Za-z]{2,256}$"}
+_DAG_CBOR_CID: Final[dict[str, Any]] = {"type": "string", "pattern": _TASK_PATTERN}
 
 _SUMMARY: Final = {
     "job": _JOB,
@@ -131,6 +138,21 @@ SCHEMAS: Final[dict[str, Any]] = {
         stderr=_TEXT,
         cut={**_TEXTS, "description": "Those that are longer than what is given."},
     ),
+    "Event": _all(job=_JOB, number=_COUNT, at=_maybe("string"), kind=_TEXT, detail=_ANY_OBJECT),
+    "SentEvent": {
+        **_object(
+            "id",
+            "data",
+            closed=False,
+            id=_TEXT,
+            data={
+                **_TEXT,
+                "contentMediaType": "application/json",
+                "contentSchema": {"$ref": "#/components/schemas/Event"},
+            },
+        ),
+        "description": "One server-sent event; its id is the number of the event.",
+    },
     "Kept": _all(blocks=_COUNT, bytes=_COUNT, roots=_TEXTS),
     "Node": _all(
         peer=_TEXT, addresses=_TEXTS, roles=_TEXTS, connected=_TEXTS, labels=_WORDS_BY_NAME, engines=_TEXTS,

@@ -81,7 +81,7 @@ class JobFinder:
         """Return the job that an id, the first digits of one, or a CID names.
 
         Raises:
-            RefusedError: 404 there is none, 400 there are several, or it is no name of a job.
+            RefusedError: 404 there is none, or several; 400 it is no name of a job.
         """
         if len(name) > MAX_NAME_CHARACTERS or not name.isascii():
             raise RefusedError(400, "is neither a job id nor a CID", where="job")
@@ -123,7 +123,7 @@ class JobFinder:
         if not ids:
             raise _absent(digits)
         if len(ids) > 1:
-            raise RefusedError(400, "several jobs begin like this", where=digits, fix="give more digits of the id")
+            raise RefusedError(404, "several jobs begin like this", where=digits, fix="give more digits of the id")
         return ids.pop()
 
     async def _by_cid(self, text: str) -> FoundJob:

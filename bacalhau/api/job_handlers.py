@@ -25,9 +25,11 @@ from bacalhau.proof import proof_blocks
 from network.node.control import NodeControl
 from network.node.datastore import Submission
 from runtime.plan import plan_of_task
+from storage.blocks import BlockStore, block_missing
 from storage.car import car_pieces
 from storage.errors import UnavailableError
 from storage.unixfs_read import UnixfsReader
+from verifier.model import Record, load_node
 
 _BODIES: Final = 8
 """Submissions that are read at the same time: 1 MiB each."""
@@ -121,13 +123,12 @@ class JobHandlers:
         return await self._room.stream(pieces, CAR, name=f"{found.id}.car")
 
     async def _submission(self, asked: Asked, job: str) -> Submission:
-        read = partial(plan_of_task, asked.task, self._room.store, asked.timeout_s)
+        read = partial(_memory_of, asked, self._room.store)
         try:
-            plan = await run_sync(read, limiter=self._room.limiter)
+            memory = await run_sync(read, limiter=self._room.limiter)
         except UnavailableError as error:
             fix = "send it with PUT /blocks first"
-            raise RefusedError(424, f"the task needs a block: {error.problem}", where=error.where, fix=fix) from error
-        memory = plan.input.limits.memory
+            raise RefusedError(424, f"the job needs a block: {error.problem}", where=error.where, fix=fix) from error
         submission = make_submission(asked, job=job, created_at=self._clock(), memory=memory)
         known = await self._control.job(job)
         if known is None:
@@ -135,3 +136,17 @@ class JobHandlers:
         if not is_same(submission, known.submission):
             raise RefusedError(409, "another job has this id", where=job, fix="draw a new one")
         return known.submission
+
+
+def _memory_of(asked: Asked, store: BlockStore) -> int:
+    """Return the bytes of memory that a task may use; its own nodes, and the records of its inputs, must be here.
+
+    Raises:
+        UnavailableError: a block is not here.
+        VerificationError: it is no task, or a parent is no record.
+    """
+    for parent in asked.parents:
+        output = load_node(store, parent, Record).output
+        if not store.has(output):
+            raise block_missing(output)
+    return plan_of_task(asked.task, store, asked.timeout_s).input.limits.memory

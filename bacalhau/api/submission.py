@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from network.messages import Demand
 from network.node.datastore import Submission
-from storage.cid import CID, DAG_CBOR, codec_of, parse_cid
+from storage.cid import CID, DAG_CBOR, SHA2_256, cid_text, codec_of, parse_cid, split_cid
 from storage.errors import UserError
 from verifier.bounds import MAX_JSON_DEPTH
 from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION, make_rule
@@ -167,8 +167,8 @@ def _cid(value: Any, key: str) -> CID:
         cid = parse_cid(value)
     except UserError as error:
         raise _wrong(key, error.problem) from error
-    if codec_of(cid) != DAG_CBOR:
-        raise _wrong(key, "must be the CID of a DAG-CBOR node")
+    if codec_of(cid) != DAG_CBOR or cid_text(cid) != value or split_cid(cid).hash_code != SHA2_256:
+        raise _wrong(key, "must be the CID of a DAG-CBOR node, bafyrei…")
     return cid
 
 

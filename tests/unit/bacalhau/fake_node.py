@@ -1,4 +1,4 @@
-"""A node without a network: the seam `NodeControl` over dicts, and the real API served over a real socket beside a test."""
+"""A node without a network: `NodeControl` over dicts, and the real API on a real socket beside a test."""
 
 import threading
 from contextlib import ExitStack, contextmanager
@@ -65,9 +65,7 @@ class FakeControl:
             raise self.fails_with
         if submission.job in self.kept:
             return
-        self.kept[submission.job] = KeptJob(
-            submission=submission, state=JobState.RUNNING, cancelled=False, outcome=b""
-        )
+        self.kept[submission.job] = KeptJob(submission=submission, state=JobState.RUNNING, cancelled=False, outcome=b"")
         self.tell(submission.job, "submitted", {})
         if self.runs_at_once:
             self.run(submission.job)
@@ -154,9 +152,7 @@ class ServedNode:
             store = stack.enter_context(self.services.open_store())
             jobs = stack.enter_context(self.services.open_jobs())
             self.control = FakeControl(store, jobs, self.services.home.keys_dir)
-            self.app = make_app(
-                self.control, store, jobs, token=self.token, hosts=self.hosts, clock=lambda: CREATED_AT
-            )
+            self.app = make_app(self.control, store, jobs, token=self.token, hosts=self.hosts, clock=lambda: CREATED_AT)
             self.trio_token = trio.lowlevel.current_trio_token()
             async with trio.open_nursery() as nursery:
                 self.url = await nursery.start(serve_api, self.app, "127.0.0.1", 0)
@@ -173,7 +169,7 @@ def served(services, **settings):
     def run():
         try:
             trio.run(node.serve, ready)
-        except BaseException as error:  # told to the test below
+        except BaseException as error:  # noqa: BLE001  told to the test below
             failed.append(error)
         finally:
             ready.set()
@@ -191,5 +187,3 @@ def served(services, **settings):
         thread.join()
     if failed:
         raise failed[0]
-
-

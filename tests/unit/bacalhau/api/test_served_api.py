@@ -48,6 +48,11 @@ def raw(node, request):
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
+def send_for_ever(connection):
+    while True:
+        connection.sendall(bytes(65536))
+
+
 def problem(answer):
     said = answer.json()
     assert set(said) == {"problem", "where", "fix"}
@@ -83,7 +88,13 @@ def test_two_tokens_are_none(node):
     assert raw(node, f"{head}Authorization: Bearer x\r\n\r\n".encode()).startswith(b"HTTP/1.1 401")
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:{}", "127.0.0.1", "127.0.0.1:1", "10.0.0.1:{}", "localhost.evil.example:{}", "", ":{}", "127.0.0.1:{}0"])  # fmt: skip
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example", "evil.example:{}", "127.0.0.1", "127.0.0.1:1", "10.0.0.1:{}", "localhost.evil.example:{}", "",
+        ":{}", "127.0.0.1:{}0",
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("path", ["/api/v1/node", "/api/v1/health", "/ipfs/bafkqaaa?format=raw"])
 def test_a_rebound_name_is_turned_away(node, host, path):
     port = urlsplit(node.url).port
@@ -121,7 +132,12 @@ def test_a_job_from_submission_to_proof(node, api, task):
     job = submitted(api, task, job=JOB, labels=["a"], selector={"zone": "a"}, timeout_s=5, origins=[{"url": "x"}])
     assert job == JOB
     running = api.get(f"/jobs/{job}").json()
-    assert (running["state"], running["verdict"], running["report"], running["tier"]) == ("running", None, None, "unverified")
+    assert (running["state"], running["verdict"], running["report"], running["tier"]) == (
+        "running",
+        None,
+        None,
+        "unverified",
+    )
     asked = running["submission"]
     assert asked["demand"] == {"cpu_milli": 1000, "memory": 1 << 29, "disk": 0, "gpus": 0}
     assert (asked["selector"], asked["timeout_s"], asked["origins"]) == ({"zone": "a"}, 5.0, [{"url": "x"}])
@@ -169,6 +185,17 @@ def test_a_task_whose_blocks_are_not_here_names_one(api):
     task = cid_text(make_cid(0x71, b"not here"))
     answer = api.post("/jobs", json={"task": task})
     assert (answer.status_code, problem(answer)["where"]) == (424, task)
+
+
+def test_parents_are_records_that_are_here(node, api, task):
+    job = submitted(api, task)
+    node.do(node.control.run, job)
+    record = api.get(f"/jobs/{job}").json()["record"]
+    absent = cid_text(make_cid(0x71, b"not here"))
+    assert submitted(api, task, parents=[record])
+    for parent, status in ((absent, 424), (task, 422)):
+        answer = api.post("/jobs", json={"task": task, "parents": [parent]})
+        assert (answer.status_code, problem(answer)["where"].partition(" ")[0]) == (status, parent)
 
 
 def test_a_node_that_is_no_task_is_false(node, api, task):
@@ -255,9 +282,8 @@ def test_a_body_that_nobody_reads_does_not_hold_the_connection(node):
         with socket.create_connection((parts.hostname, parts.port), timeout=20) as connection:
             connection.sendall(head + bytes(200_000))
             assert connection.recv(12) == b"HTTP/1.1 401"
-            with pytest.raises((ConnectionError, BrokenPipeError)):  # it is closed on us
-                while True:
-                    connection.sendall(bytes(65536))
+            with pytest.raises(ConnectionError):  # it is closed on us
+                send_for_ever(connection)
 
 
 def test_unknown_paths_methods_and_parameters(api):
@@ -290,7 +316,7 @@ def test_a_prefix_of_two_jobs_is_refused(node, api, task):
     for last in "01":
         submitted(api, task, job="ab" * 15 + f"c{last}")
     answer = api.get("/jobs/abab")
-    assert (answer.status_code, problem(answer)["problem"]) == (400, "several jobs begin like this")
+    assert (answer.status_code, problem(answer)["problem"]) == (404, "several jobs begin like this")
     assert api.get("/jobs/" + "ab" * 15 + "c1").json()["job"].endswith("c1")
 
 
