@@ -37,6 +37,16 @@ class Home:
         return self.root / "keys"
 
     @property
+    def api_token_path(self) -> Path:
+        """What opens the API of a node of this folder."""
+        return self.root / "api-token"
+
+    @property
+    def node_path(self) -> Path:
+        """Where a running node says how to reach it: JSON, gone when it has stopped in order."""
+        return self.root / "node.json"
+
+    @property
     def runtimes_dir(self) -> Path:
         """Prepared runtimes, laid out for Node."""
         return self.root / "runtimes"

@@ -30,10 +30,15 @@ def write_proof(store: BlockStore, record: CID, stream: BinaryIO) -> None:
         UnavailableError: a block of it is not here.
         VerificationError: a block is not what it should be.
     """
-    write_car(stream, [record], _blocks(store, record))
+    write_car(stream, [record], proof_blocks(store, record))
 
 
-def _blocks(store: BlockStore, record: CID) -> Iterator[tuple[CID, bytes]]:
+def proof_blocks(store: BlockStore, record: CID) -> Iterator[tuple[CID, bytes]]:
+    """Yield the blocks of a record's closure, the record first.
+
+    Raises:
+        UnavailableError, VerificationError: as `write_proof`.
+    """
     evidence = Evidence(store=store, cid=record)
     nodes = dict.fromkeys(cid for cid, _ in evidence.nodes())
     for cid in nodes:

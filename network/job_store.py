@@ -95,6 +95,10 @@ class JobStore:
             raise UserError("this job of a node has no outcome", where=job, fix="the node can tell how it stands")
         return found[0]
 
+    def beginning(self, digits: str) -> list[Job]:
+        """Return up to two of the jobs whose ids begin with these lower-case hex digits."""
+        return self._jobs("WHERE substr(id, 1, ?) = ?", len(digits), digits, limit=2)
+
     def by_record(self, record: CID) -> Job | None:
         """Return the job that made this record."""
         return next(iter(self._jobs("WHERE record = ?", record, limit=1)), None)

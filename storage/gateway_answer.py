@@ -67,7 +67,7 @@ def _found(
         body: Iterator[bytes] = iter((first,))
     else:
         blocks = answer_blocks(store, found, request.scope, request.bytes)
-        body = _gathered(car_pieces([found.end], blocks))
+        body = gathered(car_pieces([found.end], blocks))
     return GatewayAnswer(status=200, headers=tuple(said), body=body if method == "GET" else iter(()))
 
 
@@ -129,7 +129,8 @@ def _disposition(request: GatewayRequest, end: CID) -> str:
     return f'attachment; filename="{plain}"{extended}'
 
 
-def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in pieces of at least `PIECE_BYTES` (the last may be shorter)."""
     held: list[bytes] = []
     size = 0
     for piece in pieces:

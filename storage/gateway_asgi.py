@@ -14,7 +14,7 @@ from anyio.to_thread import run_sync
 
 from storage.blocks import BlockStore
 from storage.errors import UnavailableError, VerificationError
-from storage.gateway_answer import GatewayAnswer, answer
+from storage.gateway_answer import answer
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -55,24 +55,38 @@ class GatewayApp:
         path = scope.get("raw_path") or scope["path"].encode()
         query = scope.get("query_string", b"")
         said = await run_sync(answer, self._store, scope["method"], path, query, headers, limiter=self._limiter)
-        broken: BrokenOffError | None = None
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_end_with_client, receive, tasks.cancel_scope)
-            try:
-                await self._send(said, send, self._limiter)
-            except BrokenOffError as error:  # raised below: as itself, not in a group
-                broken = error
-            tasks.cancel_scope.cancel()
-        if broken is not None:
-            raise broken
+        sent = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in said.headers]
+        await send_pieces(receive, send, status=said.status, headers=sent, body=said.body, limiter=self._limiter)
 
-    async def _send(self, said: GatewayAnswer, send: Send, limiter: CapacityLimiter) -> None:
-        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in said.headers]
-        await send({"type": "http.response.start", "status": said.status, "headers": headers})
-        while (piece := await run_sync(_next, said.body, limiter=limiter)) is not None:
-            with anyio.fail_after(SLOW_CLIENT_S):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+async def send_pieces(
+    receive: Receive,
+    send: Send,
+    *,
+    status: int,
+    headers: list[tuple[bytes, bytes]],
+    body: Iterator[bytes],
+    limiter: CapacityLimiter,
+) -> None:
+    """Answer with a body that is read in threads, piece by piece, and no further when the client has gone.
+
+    Raises:
+        BrokenOffError: it could not be read to its end.
+    """
+    broken: BrokenOffError | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_end_with_client, receive, tasks.cancel_scope)
+        try:
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            while (piece := await run_sync(_next, body, limiter=limiter)) is not None:
+                with anyio.fail_after(SLOW_CLIENT_S):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except BrokenOffError as error:  # raised below: as itself, not in a group
+            broken = error
+        tasks.cancel_scope.cancel()
+    if broken is not None:
+        raise broken
 
 
 def _next(body: Iterator[bytes]) -> bytes | None:

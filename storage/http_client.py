@@ -47,6 +47,10 @@ class Answer:
         """Yield the body as it came."""
         return self._response.iter_raw(_PIECE_BYTES)
 
+    def arriving(self) -> Iterator[bytes]:
+        """Yield the body as it came, each piece at once: for a body that grows slowly."""
+        return self._response.iter_raw()
+
     def read(self, limit: int) -> bytes:
         """Return the whole body.
 

@@ -1,0 +1,81 @@
+"""The API as one ASGI application: paths, the guard in front, the trustless gateway beside (docs/api.md)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route, Router
+from starlette.types import ASGIApp
+
+from bacalhau import __version__
+from bacalhau.api.answers import RefusedError, json_answer, refused
+from bacalhau.api.block_handlers import BlockRoom
+from bacalhau.api.document import make_document
+from bacalhau.api.endpoint import Endpoint, absent
+from bacalhau.api.event_stream import EventHandlers
+from bacalhau.api.guard import GATEWAY, PREFIX, Guard
+from bacalhau.api.job_finder import JobFinder
+from bacalhau.api.job_handlers import JobHandlers
+from network.job_store import JobStore
+from network.node.control import NodeControl, status_json
+from storage.blocks import BlockStore
+from storage.errors import BacalhauError
+from storage.gateway_asgi import GatewayApp
+
+
+def make_app(
+    control: NodeControl,
+    store: BlockStore,
+    jobs: JobStore,
+    *,
+    token: str,
+    hosts: Iterable[str] = (),
+    clock: Callable[[], float] = time.time,
+) -> Guard:
+    """Return the application for one node.
+
+    store: safe for threads, stays open while it serves; jobs: of the node's datastore, where ended jobs are found;
+    token: 64 hex digits; hosts: values of the Host header to answer besides loopback ones, such as `node.example:8080`;
+    clock: seconds since 1970.
+    """
+    room, finder = BlockRoom(store), JobFinder(control, jobs)
+    job, event = JobHandlers(control, room, finder, clock), EventHandlers(control, finder)
+    document = make_document()
+
+    async def node(_request: Request) -> ASGIApp:
+        return json_answer(status_json(control.status()))
+
+    async def health(_request: Request) -> ASGIApp:
+        status = control.status()
+        said = {"ok": status.store_ok, "peer": status.peer, "version": __version__}
+        return json_answer(said, status=200 if status.store_ok else 503)
+
+    async def description(_request: Request) -> ASGIApp:
+        return json_answer(document)
+
+    endpoints = {
+        "/jobs": Endpoint(GET=job.list_jobs, POST=job.submit),
+        "/jobs/{job}": Endpoint(GET=job.describe),
+        "/jobs/{job}/cancel": Endpoint(POST=job.cancel),
+        "/jobs/{job}/events": Endpoint(GET=event.events),
+        "/jobs/{job}/logs": Endpoint(GET=job.logs),
+        "/jobs/{job}/results": Endpoint(GET=job.results),
+        "/blocks": Endpoint(PUT=room.put_car),
+        "/blocks/{cid}": Endpoint(GET=room.get_block),
+        "/node": Endpoint(GET=node),
+        "/health": Endpoint(GET=health),
+        "/openapi.json": Endpoint(GET=description),
+    }
+    routes = [Route(f"{PREFIX}{path}", endpoint) for path, endpoint in endpoints.items()]
+    router = Router([*routes, Mount(GATEWAY, GatewayApp(store))], redirect_slashes=False, default=absent)
+    answering = ExceptionMiddleware(router, handlers={RefusedError: _refusal, BacalhauError: _refusal})
+    return Guard(answering, token=token, hosts=hosts)
+
+
+def _refusal(_request: Request, error: Any) -> Response:
+    return (error if isinstance(error, RefusedError) else refused(error)).answer()

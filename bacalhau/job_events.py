@@ -1,0 +1,72 @@
+"""What happened to a job, as JSON and as lines for people. Pure.
+
+Events of a node come from its datastore. A job of the embedded default kept none; its report says what is known,
+without times in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from network.node.datastore import JobEvent
+
+LAST: Final = "ended"
+"""The kind of a job's last event."""
+_PEER_DIGITS: Final = 8
+"""The end of a peer id is enough to tell nodes apart."""
+
+
+def event_json(event: JobEvent) -> dict[str, Any]:
+    """Return an event as JSON."""
+    at = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds")
+    return {"job": event.job, "number": event.number, "at": at, "kind": event.kind, "detail": dict(event.detail)}
+
+
+def events_of_report(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what a report knows as events; `at` is None where no time was kept."""
+    receipts = [("revealed", {name: one[name] for name in ("node", "output", "agrees")}) for one in report["receipts"]]
+    failures = [("failed", {"node": one["node"], "reason": one["reason"]}) for one in report["undetermined"]]
+    faults = [
+        ("fault", {"node": one["node"], "reason": f"{one['kind']} {one['detail']}".strip()}) for one in report["faults"]
+    ]
+    verdict = {"verdict": report["verdict"], "output": report["output"], "record": report["record"]}
+    told = [
+        ("submitted", {"task": report["task"]}),
+        *receipts,
+        *failures,
+        *faults,
+        ("verdict", {name: value for name, value in verdict.items() if value is not None}),
+        (LAST, {}),
+    ]
+    return [
+        {
+            "job": report["job"],
+            "number": number,
+            "at": report["created_at"] if number == 1 else None,
+            "kind": kind,
+            "detail": detail,
+        }
+        for number, (kind, detail) in enumerate(told, 1)
+    ]
+
+
+def event_phrase(event: Mapping[str, Any]) -> str:
+    """Return an event as a short phrase, the node first: what progress shows."""
+    detail = dict(event["detail"])
+    node = detail.pop("node", None)
+    said = " ".join([event["kind"], *(f"{name}={_shown(value)}" for name, value in detail.items())])
+    return f"node {node[-_PEER_DIGITS:]}: {said}" if isinstance(node, str) else said
+
+
+def event_line(event: Mapping[str, Any]) -> str:
+    """Return an event as a line: number, time, phrase."""
+    return f"{event['number']:>4}  {event['at'] or '-':<29}  {event_phrase(event)}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
