@@ -181,7 +181,9 @@ PERSONAS: Final[Mapping[str, type[BadActor]]] = {
 
 
 def persona_of(name: str, environment: Mapping[str, str]) -> Callable[[Identity], BadActor]:
-    """Return what makes the bad actor of this name from a node's identity. environment: may name the back room, `BACALHAU_BACK_ROOM`.
+    """Return what makes the bad actor of this name out of a node's identity.
+
+    environment: may name the back room, `BACALHAU_BACK_ROOM`.
 
     Raises:
         UserError: there is none of this name.
