@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "get": ("bacalhau.cli.get", "Lay out an output as files, with its proof."),
     "list": ("bacalhau.cli.list_jobs", "List the jobs that ran here, the newest first."),
     "describe": ("bacalhau.cli.describe", "Show all that is known of a job."),
+    "serve": ("bacalhau.cli.serve", "Run a node: execute for others, or submit to them."),
     "add": ("bacalhau.cli.add", "Put a file or directory into the store; print its CID."),
     "cat": ("bacalhau.cli.cat", "Write the bytes of a file in the store to stdout."),
     "ls": ("bacalhau.cli.ls", "List a directory in the store."),

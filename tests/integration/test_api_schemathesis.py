@@ -49,7 +49,7 @@ def node(services):  # noqa: F811
         yield node
 
 
-def with_examples(node, task):
+def with_examples(node, task):  # noqa: F811
     """Return the API's description with the names of what is there: nobody guesses a CID."""
     document = httpx.get(f"{node.url}/api/v1/openapi.json", trust_env=False).json()
     answer = httpx.post(
