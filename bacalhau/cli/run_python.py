@@ -222,8 +222,8 @@ def _run(order: Any, services: Services, flags: dict[str, Any], target: Path | N
     return of_run(report["verdict"], report["exit_code"])
 
 
-def show_report(report: dict[str, Any], flags: dict[str, Any]) -> None:
-    """Print what came of a run, as the flags say."""
+def show_report(report: dict[str, Any], flags: dict[str, Any], *, is_here: bool = True) -> None:
+    """Print what came of a run, as the flags say; is_here: its record is in this home."""
     from bacalhau.render import print_json, print_run, print_text
 
     if flags["as_json"]:
@@ -231,7 +231,7 @@ def show_report(report: dict[str, Any], flags: dict[str, Any]) -> None:
     elif flags["id_only"]:
         print_text(report["job"])
     else:
-        print_run(report)
+        print_run(report, is_here=is_here)
 
 
 def _download(report: dict[str, Any], services: Services, target: Path | None) -> None:

@@ -39,7 +39,7 @@ def run_with_node(
     if not flags["wait"]:
         print_json(submitted.to_json()) if flags["as_json"] else print_text(submitted.job)
         return ExitCode.DONE
-    show_report(report, flags)
+    show_report(report, flags, is_here=not node.is_elsewhere)
     if (flags["download"] or target is not None) and report["record"] is not None:
         _download(report, services, node, target or default_target(report["job"]))
     return of_run(report["verdict"], report["exit_code"])

@@ -103,6 +103,14 @@ def test_a_task_travels_whole_to_a_node_elsewhere(desk, elsewhere):
     assert desk("audit", "--car", "one/record.car", "--json").json["verdict"] == "valid"
 
 
+def test_what_to_do_next_is_possible(desk, elsewhere):
+    said = desk("run", "python", desk.function)
+    (job,) = elsewhere.control.kept
+    next_calls = [line.split("bacalhau ")[1] for line in said.err.splitlines()[-2:]]
+    assert next_calls == [f"get {job[:8]}", f"audit --car job-{job[:8]}/record.car"]
+    assert [desk(*call.split()).code for call in next_calls] == [0, 0]
+
+
 def test_parents_travel_with_their_proof(desk, elsewhere, monkeypatch):
     monkeypatch.delenv("BACALHAU_API")
     first = desk.run("-i", desk.file())

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from h2.connection import H2Connection
+from h2.events import ResponseReceived
 
 from bacalhau.api.event_stream import MAX_FOLLOWERS
 from bacalhau.api.http_server import MAX_CONNECTIONS
@@ -286,6 +288,27 @@ def test_a_body_that_nobody_reads_does_not_hold_the_connection(node):
                 send_for_ever(connection)
 
 
+def test_the_answer_to_a_body_that_is_refused_is_seen(node):
+    body = bytes(1 << 20)
+    for _ in range(20):
+        answer = httpx.post(f"{node.url}/api/v1/jobs", content=body, trust_env=False)
+        assert answer.status_code == 401
+
+
+def test_the_description_names_every_path_and_method(node, api):
+    from bacalhau.api.endpoint import Endpoint
+
+    described = api.get("/openapi.json").json()["paths"]
+    routes = node.app._app.app.routes
+    served = {
+        route.path.removeprefix("/api/v1"): set(route.app._handlers)
+        for route in routes
+        if isinstance(getattr(route, "app", None), Endpoint)
+    }
+    assert served == {path: {name.upper() for name in item} - {"PARAMETERS"} for path, item in described.items()}
+    assert len(served) == 11
+
+
 def test_unknown_paths_methods_and_parameters(api):
     assert problem(api.get("/nowhere"))["problem"] == "there is no such path"
     for method, path, allowed in (
@@ -507,11 +530,19 @@ def test_malformed_http_is_answered_and_ends(node, request_):
 
 
 def test_http_2_and_websockets_are_not_spoken(node):
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
     parts = urlsplit(node.url)
     with socket.create_connection((parts.hostname, parts.port), timeout=20) as connection:
-        connection.sendall(preface)
-        assert connection.recv(65536)  # its settings; a request would be answered with 505
+        h2 = H2Connection()
+        h2.initiate_connection()
+        named = [(":method", "GET"), (":path", "/api/v1/health"), (":scheme", "http"), (":authority", node.url[7:])]
+        h2.send_headers(1, named, end_stream=True)
+        connection.sendall(h2.data_to_send())
+        answers = []
+        while not answers:
+            answers = [
+                event for event in h2.receive_data(connection.recv(65536)) if isinstance(event, ResponseReceived)
+            ]
+        assert dict(answers[0].headers)[b":status"] == b"505"
     upgrade = f"GET /api/v1/node HTTP/1.1\r\nHost: {node.url[7:]}\r\nAuthorization: Bearer {node.token}\r\n"
     upgrade += "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     upgrade += "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
