@@ -1,5 +1,7 @@
 """The API over a real socket: every call, and who may make it."""
 
+import contextlib
+import hashlib
 import io
 import json
 import socket
@@ -10,6 +12,7 @@ import pytest
 from h2.connection import H2Connection
 from h2.events import ResponseReceived
 
+from bacalhau.api.app import MAX_STREAMS
 from bacalhau.api.event_stream import MAX_FOLLOWERS
 from bacalhau.api.http_server import MAX_CONNECTIONS
 from bacalhau.proof import write_proof
@@ -299,12 +302,9 @@ def test_the_description_names_every_path_and_method(node, api):
     from bacalhau.api.endpoint import Endpoint
 
     described = api.get("/openapi.json").json()["paths"]
-    routes = node.app._app.app.routes
-    served = {
-        route.path.removeprefix("/api/v1"): set(route.app._handlers)
-        for route in routes
-        if isinstance(getattr(route, "app", None), Endpoint)
-    }
+    routes = [(route.path.removeprefix("/api/v1"), route.app) for route in node.app._app.app.routes]
+    apps = [(path, getattr(app, "_app", app)) for path, app in routes]  # without the bound on results
+    served = {path: set(app._handlers) for path, app in apps if isinstance(app, Endpoint)}
     assert served == {path: {name.upper() for name in item} - {"PARAMETERS"} for path, item in described.items()}
     assert len(served) == 11
 
@@ -490,6 +490,20 @@ def test_a_proof_that_cannot_be_read_whole_is_cut_off(node, api, task):
         connection.execute("DELETE FROM blocks WHERE digest = ?", (parse_cid(record)[4:],))
     answer = api.get(f"/jobs/{job}/results")
     assert (answer.status_code, problem(answer)["where"]) == (503, record)
+
+
+def test_streams_that_nobody_reads_are_bounded(node, api):
+    content = hashlib.shake_128(b"large").digest(16 << 20)
+    root = cid_text(Importer(node.control.store).bytes(content).cid)
+    parts = urlsplit(node.url)
+    with contextlib.ExitStack() as stack:
+        for _ in range(MAX_STREAMS):
+            connection = stack.enter_context(socket.create_connection((parts.hostname, parts.port), timeout=20))
+            connection.sendall(f"GET /ipfs/{root}?format=car HTTP/1.1\r\nHost: {node.url[7:]}\r\n\r\n".encode())
+            assert connection.recv(12) == b"HTTP/1.1 200"
+        answer = httpx.get(f"{node.url}/ipfs/{root}?format=raw", trust_env=False)
+        assert (answer.status_code, problem(answer)["problem"]) == (429, "too many do this already")
+        assert api.get("/node").status_code == 200
 
 
 def test_an_error_of_the_node_has_its_status_and_a_bug_has_no_details(node, api, task, caplog):
