@@ -43,8 +43,8 @@ def make_app(
     """Return the application for one node.
 
     store: safe for threads, stays open while it serves; jobs: of the node's datastore, where ended jobs are found;
-    token: 64 hex digits; hosts: values of the Host header to answer besides loopback ones, such as `node.example:8080`;
-    clock: seconds since 1970.
+    token: 64 hex digits; hosts: `name` (with the node's port) or `name:port` of the Host header to answer besides
+    loopback ones; clock: seconds since 1970.
     """
     room, finder = BlockRoom(store), JobFinder(control, jobs)
     job, event = JobHandlers(control, room, finder, clock), EventHandlers(control, finder)

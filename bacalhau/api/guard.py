@@ -39,7 +39,7 @@ class Guard:
     """An ASGI application around another."""
 
     def __init__(self, app: ASGIApp, *, token: str, hosts: Iterable[str] = ()) -> None:
-        """Guard `app`. hosts: further values of the Host header to answer, such as `node.example:8080`."""
+        """Guard `app`. hosts: further ones to answer as, such as `node.example` (with our port) or `proxy.example:80`."""
         self._app = app
         self._token = token.encode("ascii")
         self._hosts = frozenset(host.lower() for host in hosts)
@@ -90,7 +90,7 @@ class Guard:
         if host in self._hosts:
             return True
         name, port = _split_host(host)
-        return server is not None and port == server[1] and _is_loopback(name)
+        return server is not None and port == server[1] and (name in self._hosts or _is_loopback(name))
 
 
 def _split_host(host: str) -> tuple[str, int | None]:

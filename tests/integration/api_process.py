@@ -6,11 +6,10 @@ import sys
 from pathlib import Path
 
 from bacalhau.home import Home
-from bacalhau.services import Services
 from storage.cid import cid_text
 from storage.unixfs_import import Importer
 from tests.unit.bacalhau.fake_node import served
-from tests.unit.bacalhau.fakes import FakeEngine, fake_prepare
+from tests.unit.bacalhau.fakes import Desk, FakeEngine
 
 CONTENT_BYTES = 48 << 20
 
@@ -18,12 +17,7 @@ CONTENT_BYTES = 48 << 20
 def main():
     home = Home(Path(sys.argv[1]))
     home.create()
-    services = Services(
-        home=home,
-        make_engine=lambda host="node", strict=False: FakeEngine(),
-        prepare=fake_prepare,
-        knows_runtime=lambda runtime: True,
-    )
+    services = Desk(home=home, engine=FakeEngine(), read_output=None).services()
     with services.open_store() as store:
         large = Importer(store).bytes(hashlib.shake_128(b"large").digest(CONTENT_BYTES)).cid
     with served(services) as node:

@@ -29,7 +29,11 @@ class NodeProcess:
             stdout=subprocess.PIPE,
             text=True,
         )
-        facts = json.loads(self.process.stdout.readline())
+        try:
+            facts = json.loads(self.process.stdout.readline())
+        except ValueError:
+            self.end()
+            raise
         self.url, self.token, self.large = facts["url"], facts["token"], facts["large"]
         self.host = urlsplit(self.url).netloc
 

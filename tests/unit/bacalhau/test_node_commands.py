@@ -2,18 +2,18 @@
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
 from bacalhau.home import Home
 from bacalhau.node_client import NodeClient
 from bacalhau.run_on_node import RETURN_S, follow_job
-from bacalhau.services import Services
 from storage.cid import parse_cid
 from storage.dag_walk import walk
 from storage.errors import UnavailableError
 from tests.unit.bacalhau.fake_node import PEER, served
-from tests.unit.bacalhau.fakes import FakeEngine, Gave, fake_prepare
+from tests.unit.bacalhau.fakes import FakeEngine, Gave
 
 
 def write_node_file(home, url, *, peer=PEER, pid=None):
@@ -37,10 +37,7 @@ def elsewhere(desk, tmp_path, monkeypatch):
     """A node on another home, named by the environment."""
     home = Home(tmp_path / "elsewhere")
     home.create()
-    services = Services(
-        home=home, make_engine=desk.make_engine, prepare=fake_prepare, knows_runtime=lambda runtime: True
-    )
-    with served(services) as node:
+    with served(replace(desk.services(), home=home)) as node:
         node.control.runs_at_once = True
         monkeypatch.setenv("BACALHAU_API", node.url)
         monkeypatch.setenv("BACALHAU_API_TOKEN", node.token)

@@ -119,8 +119,16 @@ def test_names_of_loopback_are_ours(node, host):
 
 
 def test_a_host_that_the_operator_names_is_answered(services):
-    with served(services, hosts=("node.example:8080",)) as node:
-        for host, status in (("node.example:8080", 200), ("NODE.example:8080", 200), ("node.example", 421)):
+    with served(services, hosts=("node.example:8080", "Other.example")) as node:
+        port = urlsplit(node.url).port
+        for host, status in (
+            ("node.example:8080", 200),
+            ("NODE.example:8080", 200),
+            ("node.example", 421),
+            (f"node.example:{port}", 421),
+            (f"other.example:{port}", 200),
+            ("other.example:8080", 421),
+        ):
             answer = httpx.get(f"{node.url}/api/v1/health", headers={"Host": host}, trust_env=False)
             assert answer.status_code == status
 
