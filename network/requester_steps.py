@@ -69,7 +69,9 @@ def translate(state: RequesterTask, actions: Iterable[CoreAction]) -> Step:
 
 def _seek(state: RequesterTask, count: int) -> Step:
     after = replace(state, wanted=count, searches=state.searches + 1, offered=frozenset(), bids=MappingProxyType({}))
-    return after, (timer(after, QueueOver(search=after.searches), state.job.queue_ms), *search(after, 0))
+    # Further nodes are sought no longer than they would be given to execute: what nobody settles is to be told.
+    bound_ms = min(state.job.queue_ms, state.job.execute_ms) if state.session.asked else state.job.queue_ms
+    return after, (timer(after, QueueOver(search=after.searches), bound_ms), *search(after, 0))
 
 
 def search(state: RequesterTask, attempt: int) -> tuple[Action | Seek, ...]:

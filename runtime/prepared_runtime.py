@@ -86,7 +86,8 @@ def find_runtime(cid: CID, store: BlockStore, runtimes_dir: Path) -> RuntimeDire
         VerificationError: a block is not what its CID says.
     """
     manifest = load_node(store, cid, Runtime)
-    target = runtimes_dir / cid_text(cid)
+    # Node lets a worker read what it was told, by the path that is left when links are followed.
+    target = runtimes_dir.resolve() / cid_text(cid)
     if not target.is_dir():
         try:
             _lay_out(manifest, store, target)

@@ -28,6 +28,16 @@ def changed_runtime(house, tmp_path):
     return own, plan, open_runtime(plan.function.runtime, house.store, own.home / "runtimes").path
 
 
+def test_folders_may_lie_behind_links(house, tmp_path):
+    for name in ("runtimes", "cache"):
+        (tmp_path / "real" / name).mkdir(parents=True)
+        (tmp_path / "linked").mkdir(exist_ok=True)
+        (tmp_path / "linked" / name).symlink_to(tmp_path / "real" / name)
+    linked = House(house.store, tmp_path / "linked", tmp_path)
+    with linked:
+        assert linked.run("def main(data): return 'ran'\n").result == "ran"
+
+
 @pytest.mark.parametrize("name", ["pyodide.asm.wasm", "worker.mjs", "guest/_faas_main.py", "python_stdlib.zip"])
 def test_a_changed_file_is_named(changed_runtime, name):
     own, plan, path = changed_runtime

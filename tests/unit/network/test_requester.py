@@ -163,6 +163,20 @@ def test_bidders_that_are_not_chosen_get_their_room_back():
     assert kinds(play.bid(late)) == [Decline]
 
 
+def test_nodes_that_are_to_settle_a_split_are_sought_no_longer_than_they_would_execute():
+    play = Play(0, 1, rule=make_rule(replication=2), execute_ms=60_000, queue_ms=3_600_000)
+    (over,) = [one for one in play.timers if isinstance(one.about, QueueOver)]
+    assert over.delay_ms == 3_600_000
+    play.bid(0, 1)
+    for number in (0, 1):
+        play.commit(number, f"y{number}")
+    for number in (0, 1):
+        play.reveal(number, f"y{number}")
+    (over,) = [one for one in play.timers if isinstance(one.about, QueueOver)]
+    assert over.delay_ms == 60_000
+    assert reports(play.do(Timer(session=SESSION, about=over.about)))[0].decision.verdict is Verdict.SPLIT
+
+
 def test_min_bids_must_be_there_before_any_is_taken():
     play = Play(min_bids=5)
     offered = [number for number in range(6) if identity(number).peer in play.task.offered]
