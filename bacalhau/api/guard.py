@@ -39,7 +39,7 @@ class Guard:
     """An ASGI application around another."""
 
     def __init__(self, app: ASGIApp, *, token: str, hosts: Iterable[str] = ()) -> None:
-        """Guard `app`. hosts: further ones to answer as, such as `node.example` (with our port) or `proxy.example:80`."""
+        """Guard `app`. hosts: further ones to answer as: `node.example` (with our port), `proxy.example:80`."""
         self._app = app
         self._token = token.encode("ascii")
         self._hosts = frozenset(host.lower() for host in hosts)

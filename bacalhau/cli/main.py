@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "list": ("bacalhau.cli.list_jobs", "List the jobs that ran here, the newest first."),
     "describe": ("bacalhau.cli.describe", "Show all that is known of a job."),
     "serve": ("bacalhau.cli.serve", "Run a node: execute for others, or submit to them."),
+    "devstack": ("bacalhau.cli.devstack", "Run several nodes on this machine, to try the network."),
     "events": ("bacalhau.cli.events", "Show what happened to a job; -f follows it."),
     "logs": ("bacalhau.cli.logs", "Show what a job's function wrote; -f waits for it."),
     "cancel": ("bacalhau.cli.cancel", "Give up a job that is under way."),

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-from importlib.util import find_spec
 from typing import Any, Final
 
 import click
 
+from bacalhau.cli.network_extra import require_network
 from bacalhau.cli.options import json_option, services_of
 from bacalhau.cli.serve_options import selection_options
 from bacalhau.exit_codes import ExitCode
 from storage.errors import UserError
 
 ROLES: Final = ("compute", "requester")
-EXTRA: Final = ("trio", "libp2p", "starlette", "hypercorn")
-"""Packages that only a node needs."""
 
 
 @click.command("serve", short_help="Run a node.")
@@ -44,7 +42,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
 
     One line on stdout says that it is ready. While it runs, `bacalhau run` and the other commands use it.
     """
-    _require_extra()
+    require_network("serve")
     from bacalhau.cli.serve_options import read_selection
     from bacalhau.node_process import NodeOptions, RunningNode, run_node
     from bacalhau.render import print_json, print_text
@@ -95,18 +93,6 @@ def read_host_and_port(text: str) -> tuple[str, int]:
     if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise UserError("is not HOST:PORT", where=f"--api {text}", fix="write it like 127.0.0.1:1234")
     return host, int(port)
-
-
-def _require_extra() -> None:
-    """Refuse to go on without what a node needs beyond the base install.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    missing = next((name for name in EXTRA if find_spec(name) is None), None)
-    if missing is not None:
-        fix = "install it: pip install 'bacalhau[network]'"
-        raise UserError(f"a node needs the package {missing}", where="serve", fix=fix)
 
 
 def _persona(name: str | None) -> Any:
