@@ -66,6 +66,8 @@ class NodeOptions:
     """JavaScript engine of its executions, one of `runtime.engine_host.HOSTS`."""
     strict: bool = False
     """Run nothing outside of a whole jail."""
+    until_eof: bool = False
+    """End when stdin ends too: with whoever started it, however that ends."""
     make_persona: Callable[[Identity], Persona] | None = None
     """A bad actor's, for tests of a network."""
 
@@ -110,11 +112,19 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
                     write_whole(node_file, json.dumps(asdict(running)).encode())
                     stack.callback(node_file.unlink, missing_ok=True)
                     ready(running)
+                    if options.until_eof:
+                        nursery.start_soon(_until_eof, nursery.cancel_scope)
                     async for _ in signals:
                         nursery.cancel_scope.cancel()
                         break
 
         trio.run(main)
+
+
+async def _until_eof(scope: trio.CancelScope) -> None:
+    while await trio.to_thread.run_sync(os.read, 0, 4096, abandon_on_cancel=True):
+        pass
+    scope.cancel()
 
 
 def _describe(node: Node, url: str, root: Path) -> RunningNode:
