@@ -97,7 +97,7 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
     with ExitStack() as stack:
         stack.enter_context(hold_directory(home.root))
         store = stack.enter_context(services.open_store())
-        datastore = stack.enter_context(SqliteDatastore(home.datastore_path))
+        datastore = stack.enter_context(services.open_datastore())
         jobs = stack.enter_context(services.open_jobs())
         parts = _parts(services, options, store, datastore)
         token = load_or_create_token(home.api_token_path)
