@@ -82,6 +82,20 @@ def test_exit_codes_are_the_same(desk, node):
     assert (said.code, said.err.splitlines()[-1]) == (4, "bacalhau: datastore: the disk is full; make room")
 
 
+def test_an_agreed_output_that_is_not_here_is_no_answer(desk, node, monkeypatch):
+    job = NodeClient.job
+
+    def without_output(client, name):
+        view = job(client, name)
+        view["report"].update(stdout=None, stderr=None, result=None, reason="the agreed output is not here: lost")
+        return view
+
+    monkeypatch.setattr(NodeClient, "job", without_output)
+    said = desk("run", "python", desk.function, "--json", "--output-dir", "out")
+    assert (said.code, said.json["verdict"]) == (4, "agreed")
+    assert said.err.splitlines()[-1].endswith("the agreed output is not here: lost")
+
+
 def test_no_wait_prints_the_id_at_once(desk, node):
     node.control.runs_at_once = False
     said = desk("run", "python", desk.function, "--no-wait")
