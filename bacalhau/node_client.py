@@ -6,6 +6,7 @@ What it answers is bounded, and its errors come out as those of `storage.errors`
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -17,6 +18,7 @@ from storage.errors import BacalhauError, PeerError, UnavailableError, UserError
 from storage.http_client import Answer, HttpClient
 
 PREFIX: Final = "/api/v1"
+_JOB: Final = re.compile(r"[0-9a-f]{32}")
 _MAX_JSON_BYTES: Final = 32 << 20
 _MAX_EVENT_BYTES: Final = 1 << 20
 _FAMILIES: Final = {408: UnavailableError, 409: UnavailableError, 424: UnavailableError, 429: UnavailableError,
@@ -86,7 +88,11 @@ class NodeClient:
         Raises:
             BacalhauError: as all calls.
         """
-        return self._ask("GET", _path(name))
+        view = self._named_job(self._ask("GET", _path(name)))
+        report = view.get("report")
+        if isinstance(report, dict) and report.get("job") != view["job"]:
+            raise UnavailableError("answers with the report of another job", where=self.name)
+        return view
 
     def cancel(self, name: str) -> dict[str, Any]:
         """Give a job up and return its state.
@@ -94,7 +100,7 @@ class NodeClient:
         Raises:
             BacalhauError: as all calls.
         """
-        return self._ask("POST", _path(name, "cancel"))
+        return self._named_job(self._ask("POST", _path(name, "cancel")))
 
     def logs(self, name: str) -> dict[str, Any]:
         """Return what the function wrote.
@@ -160,6 +166,12 @@ class NodeClient:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _named_job(self, said: dict[str, Any]) -> dict[str, Any]:
+        """Check the id, of which names of files are made."""
+        if not isinstance(said.get("job"), str) or not _JOB.fullmatch(said["job"]):
+            raise UnavailableError("answers with what is no job", where=self.name, fix="is it a bacalhau node?")
+        return said
 
     def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         with self._send(method, path, **options) as answer:

@@ -66,8 +66,8 @@ def print_text(text: str) -> None:
     sys.stdout.flush()
 
 
-def print_run(report: Mapping[str, Any]) -> None:
-    """Print what the function gave on stdout, the rest on stderr."""
+def print_run(report: Mapping[str, Any], *, is_here: bool = True) -> None:
+    """Print what the function gave on stdout, the rest on stderr; is_here: its record is in this home."""
     for text in (report["stdout"], report["result"]):
         if text:
             print_text(clean(text))
@@ -77,7 +77,7 @@ def print_run(report: Mapping[str, Any]) -> None:
     _print_notes(console, report)
     _print_verdict(console, report)
     print_fields(report, ("function", "input", "output", "record", "task"), console)
-    _print_next(console, report)
+    _print_next(console, report, is_here=is_here)
 
 
 def _print_notes(console: Console, report: Mapping[str, Any]) -> None:
@@ -101,9 +101,13 @@ def _print_verdict(console: Console, report: Mapping[str, Any]) -> None:
     console.print(Text.assemble(word, f": {said}{agreeing} of {len(receipts)} nodes agree"))
 
 
-def _print_next(console: Console, report: Mapping[str, Any]) -> None:
+def _print_next(console: Console, report: Mapping[str, Any], *, is_here: bool) -> None:
     if report["record"] is None:
         console.print(f"next: bacalhau describe {report['job'][:8]}")
+        return
+    if not is_here:
+        console.print(f"next: bacalhau get {report['job'][:8]}")
+        console.print(f"      bacalhau audit --car job-{report['job'][:8]}/record.car")
         return
     console.print(f"next: bacalhau audit {report['record']}")
     console.print(f"      bacalhau get {report['job'][:8]}")

@@ -36,6 +36,10 @@ class Order:
     labels: tuple[str, ...] = ()
     strict: bool = False
     """Run nothing outside of a whole jail."""
+    min_bids: int = 0
+    """Bids of nodes that must be there before any is accepted; only a node looks for bids."""
+    selector: tuple[tuple[str, str], ...] = ()
+    """Labels (name, value) that nodes must have."""
 
 
 def plan_only(order: Order, services: Services, display: Display) -> dict[str, Any]:
@@ -46,7 +50,7 @@ def plan_only(order: Order, services: Services, display: Display) -> dict[str, A
     """
     noted: list[Noted] = []
     with services.open_store() as store:
-        plan = _plan(order, services, store, services.make_engine(), display, noted)
+        plan = make_task(order, services, store, services.make_engine(), display, noted)
     return plan_report(plan, order.rule, noted)
 
 
@@ -63,7 +67,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
         for each in (engine, *others):
             stack.callback(each.stop)
         noted: list[Noted] = []
-        plan = _plan(order, services, store, engine, display, noted)
+        plan = make_task(order, services, store, engine, display, noted)
         # From here on a garbage collection leaves the task alone; what one has taken before is noticed now.
         hold(store, plan.task)
         prepared = time.perf_counter()
@@ -96,9 +100,14 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
     return report
 
 
-def _plan(
+def make_task(
     order: Order, services: Services, store: BlockStore, engine: Engine, display: Display, noted: list[Noted]
 ) -> Plan:
+    """Plan an order; what was fetched for it is noted.
+
+    Raises:
+        UserError, UnavailableError, VerificationError: as `runtime.prepare.prepare`.
+    """
     return services.prepare(
         order.request,
         store=store,

@@ -130,15 +130,21 @@ def _disposition(request: GatewayRequest, end: CID) -> str:
 
 
 def gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the same bytes in pieces of at least `PIECE_BYTES` (the last may be shorter)."""
+    """Yield the same bytes without the many small pieces between; a large one is given as it is, never copied."""
     held: list[bytes] = []
     size = 0
     for piece in pieces:
-        held.append(piece)
-        size += len(piece)
-        if size >= PIECE_BYTES:
-            yield b"".join(held)
-            held, size = [], 0
+        is_large = len(piece) >= PIECE_BYTES
+        if held and (is_large or size + len(piece) > PIECE_BYTES):
+            # Nothing else is held while whoever takes it is slow.
+            joined, held, size = b"".join(held), [], 0
+            yield joined
+            del joined
+        if is_large:
+            yield piece
+        else:
+            held.append(piece)
+            size += len(piece)
     if held:
         yield b"".join(held)
 

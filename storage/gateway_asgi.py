@@ -22,6 +22,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 READERS: Final = 4
 """Threads that read the store: blocks are hashed as they are read, and more threads hash no faster."""
+SEND_BYTES: Final = 64 << 10
 SLOW_CLIENT_S: Final = 60.0
 """A client that does not take one piece in this time is let go."""
 
@@ -79,8 +80,11 @@ async def send_pieces(
         try:
             await send({"type": "http.response.start", "status": status, "headers": headers})
             while (piece := await run_sync(_next, body, limiter=limiter)) is not None:
-                with anyio.fail_after(SLOW_CLIENT_S):
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                view = memoryview(piece)
+                for start in range(0, len(view), SEND_BYTES):  # servers copy what they are given
+                    part = bytes(view[start : start + SEND_BYTES])
+                    with anyio.fail_after(SLOW_CLIENT_S):
+                        await send({"type": "http.response.body", "body": part, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except BrokenOffError as error:  # raised below: as itself, not in a group
             broken = error

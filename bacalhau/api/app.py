@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
@@ -16,7 +16,7 @@ from bacalhau import __version__
 from bacalhau.api.answers import RefusedError, json_answer, refused
 from bacalhau.api.block_handlers import BlockRoom
 from bacalhau.api.document import make_document
-from bacalhau.api.endpoint import Endpoint, absent
+from bacalhau.api.endpoint import Bounded, Endpoint, Places, absent
 from bacalhau.api.event_stream import EventHandlers
 from bacalhau.api.guard import GATEWAY, PREFIX, Guard
 from bacalhau.api.job_finder import JobFinder
@@ -26,6 +26,9 @@ from network.node.control import NodeControl, status_json
 from storage.blocks import BlockStore
 from storage.errors import BacalhauError
 from storage.gateway_asgi import GatewayApp
+
+MAX_STREAMS: Final = 24
+"""CARs that are being sent at the same time: each holds a block of up to 2 MiB while its client is slow."""
 
 
 def make_app(
@@ -40,8 +43,8 @@ def make_app(
     """Return the application for one node.
 
     store: safe for threads, stays open while it serves; jobs: of the node's datastore, where ended jobs are found;
-    token: 64 hex digits; hosts: values of the Host header to answer besides loopback ones, such as `node.example:8080`;
-    clock: seconds since 1970.
+    token: 64 hex digits; hosts: `name` (with the node's port) or `name:port` of the Host header to answer besides
+    loopback ones; clock: seconds since 1970.
     """
     room, finder = BlockRoom(store), JobFinder(control, jobs)
     job, event = JobHandlers(control, room, finder, clock), EventHandlers(control, finder)
@@ -58,13 +61,14 @@ def make_app(
     async def description(_request: Request) -> ASGIApp:
         return json_answer(document)
 
-    endpoints = {
+    streams = Places(MAX_STREAMS)
+    endpoints: dict[str, ASGIApp] = {
         "/jobs": Endpoint(GET=job.list_jobs, POST=job.submit),
         "/jobs/{job}": Endpoint(GET=job.describe),
         "/jobs/{job}/cancel": Endpoint(POST=job.cancel),
         "/jobs/{job}/events": Endpoint(GET=event.events),
         "/jobs/{job}/logs": Endpoint(GET=job.logs),
-        "/jobs/{job}/results": Endpoint(GET=job.results),
+        "/jobs/{job}/results": Bounded(Endpoint(GET=job.results), streams),
         "/blocks": Endpoint(PUT=room.put_car),
         "/blocks/{cid}": Endpoint(GET=room.get_block),
         "/node": Endpoint(GET=node),
@@ -72,7 +76,9 @@ def make_app(
         "/openapi.json": Endpoint(GET=description),
     }
     routes = [Route(f"{PREFIX}{path}", endpoint) for path, endpoint in endpoints.items()]
-    router = Router([*routes, Mount(GATEWAY, GatewayApp(store))], redirect_slashes=False, default=absent)
+    router = Router(
+        [*routes, Mount(GATEWAY, Bounded(GatewayApp(store), streams))], redirect_slashes=False, default=absent
+    )
     answering = ExceptionMiddleware(router, handlers={RefusedError: _refusal, BacalhauError: _refusal})
     return Guard(answering, token=token, hosts=hosts)
 

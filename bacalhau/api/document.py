@@ -88,7 +88,7 @@ def _paths() -> dict[str, Any]:
             "get": _operation(
                 "getResults", "The job's record and all that its audit reads, as a CAR.",
                 {200: {**_binary(CAR), "headers": {"Content-Disposition": _text_header("A file name.")}}},
-                400, 404, 409, 422,
+                400, 404, 409, 422, 429,
             ),
         },
         "/blocks": {

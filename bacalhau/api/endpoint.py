@@ -14,6 +14,13 @@ Handler: TypeAlias = Callable[[Request], Awaitable[ASGIApp]]
 _LONGEST_NUMBER: Final = 18
 
 
+class Places:
+    """How many more there may be at this moment."""
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+
+
 class Endpoint:
     """An ASGI application of one path."""
 
@@ -33,6 +40,29 @@ class Endpoint:
             raise RefusedError(405, f"{scope['method']} is not for this path", where=scope["path"], headers=allowed)
         answer = await handler(Request(scope, receive))
         await answer(scope, receive, send)
+
+
+class Bounded:
+    """An application that answers so many requests at the same time, and refuses further ones."""
+
+    def __init__(self, app: ASGIApp, places: Places) -> None:
+        """Take the application, and places that it may share with others."""
+        self._app = app
+        self._places = places
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request.
+
+        Raises:
+            RefusedError: 429, or what the application raises.
+        """
+        if self._places.free == 0:
+            raise RefusedError(429, "too many do this already", where=scope["path"][:256], headers={"Retry-After": "5"})
+        self._places.free -= 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._places.free += 1
 
 
 async def absent(scope: Scope, _receive: Receive, _send: Send) -> Any:

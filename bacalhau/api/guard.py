@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeAlias
 
@@ -25,6 +26,10 @@ GATEWAY: Final = "/ipfs"
 OPEN_PATHS: Final = frozenset({f"{PREFIX}/health", f"{PREFIX}/openapi.json"})
 """Asked without a token."""
 
+LINGER_S: Final = 1.0
+LINGER_BYTES: Final = 2 << 20
+"""What is still read of a body that was refused: a client that sends it whole reads the answer afterwards."""
+
 _HTTP_PORT: Final = 80
 _log = logging.getLogger("bacalhau.api")
 _Call: TypeAlias = Callable[[Receive, Send], Awaitable[None]]
@@ -34,7 +39,7 @@ class Guard:
     """An ASGI application around another."""
 
     def __init__(self, app: ASGIApp, *, token: str, hosts: Iterable[str] = ()) -> None:
-        """Guard `app`. hosts: further values of the Host header to answer, such as `node.example:8080`."""
+        """Guard `app`. hosts: further ones to answer as: `node.example` (with our port), `proxy.example:80`."""
         self._app = app
         self._token = token.encode("ascii")
         self._hosts = frozenset(host.lower() for host in hosts)
@@ -85,7 +90,7 @@ class Guard:
         if host in self._hosts:
             return True
         name, port = _split_host(host)
-        return server is not None and port == server[1] and _is_loopback(name)
+        return server is not None and port == server[1] and (name in self._hosts or _is_loopback(name))
 
 
 def _split_host(host: str) -> tuple[str, int | None]:
@@ -136,13 +141,17 @@ class _Answering:
         if not is_end or self._body_ended:
             await self._send(message)
             return
+        # A connection that is closed with something unread is reset, and the client may never see the answer.
+        with anyio.move_on_after(LINGER_S):
+            await self._drain(LINGER_BYTES)
         # Hypercorn waits for room in a request's queue before it ends the connection, and would wait for ever if
         # the queue were full of a body that nobody reads.
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._drain)
+            tasks.start_soon(self._drain, math.inf)
             await self._send(message)
             tasks.cancel_scope.cancel()
 
-    async def _drain(self) -> None:
-        while not self._body_ended:
-            await self.receive()
+    async def _drain(self, limit: float) -> None:
+        size = 0
+        while not self._body_ended and size < limit:
+            size += len((await self.receive()).get("body", b""))

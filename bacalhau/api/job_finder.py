@@ -13,7 +13,8 @@ from anyio.to_thread import run_sync
 from bacalhau.api.answers import RefusedError
 from bacalhau.job_view import summary_of_job, summary_of_kept, view
 from bacalhau.targets import find_job
-from network.job_store import MIN_PREFIX, Job, JobStore
+from network.job_id import MIN_PREFIX
+from network.job_store import Job, JobStore
 from network.node.control import NodeControl
 from network.node.datastore import KeptJob
 from storage.cid import CID, is_cid_text, parse_cid

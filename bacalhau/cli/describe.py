@@ -6,13 +6,15 @@ from typing import Any
 
 import click
 
-from bacalhau.cli.options import json_option, services_of
+from bacalhau.cli.options import json_option, node_of, services_of
 from bacalhau.exit_codes import ExitCode
+from bacalhau.services import Services
 
 _FIELDS = (
     "job", "created_at", "verdict", "reason", "tier", "exit_code", "task", "function", "input", "output", "record",
     "state_digest", "seed", "epoch",
 )  # fmt: skip
+_UNDER_WAY = ("job", "created_at", "state", "cancelled", "task")
 
 
 @click.command("describe", short_help="Show all that is known of a job.")
@@ -20,15 +22,20 @@ _FIELDS = (
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
-    """Show a job, or the newest one of a record, output or task: what `run --json` printed."""
+    """Show a job, or the newest one of a record, output or task: what `run --json` printed.
+
+    Of one that is under way: its state and what was asked for.
+    """
     from bacalhau.render import print_fields, print_json, print_text
-    from bacalhau.targets import find_job
     from bacalhau.terminal_text import one_line
 
-    with services_of(ctx).open_jobs() as jobs:
-        report = find_job(target, jobs).report
+    report, under_way = _known(target, services_of(ctx))
     if as_json:
         print_json(report)
+        return ExitCode.DONE
+    if under_way:
+        print_fields(report, _UNDER_WAY)
+        print_fields(report["submission"] or {}, ("rule", "min_bids", "selector", "timeout_s"))
         return ExitCode.DONE
     print_fields(report, _FIELDS)
     for origin in report.get("origins", ()):  # jobs of older versions have none
@@ -39,6 +46,20 @@ def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
     for fault in report["faults"]:
         print_text(one_line(f"FAULT {fault['kind']} {fault['node']} {fault['detail']}"))
     return ExitCode.DONE
+
+
+def _known(target: str, services: Services) -> tuple[dict[str, Any], bool]:
+    """Return the report of a job, or what a node knows of one that has no report yet (True)."""
+    from bacalhau.targets import find_job
+
+    node = node_of(services)
+    if node is None:
+        with services.open_jobs() as jobs:
+            return dict(find_job(target, jobs).report), False
+    with node:
+        view = node.job(target)
+    report = view.pop("report")
+    return (report, False) if isinstance(report, dict) else (view, True)
 
 
 def _print_origin(origin: dict[str, Any]) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bacalhau.cli.options import json_option, named_path, services_of
+from bacalhau.cli.options import json_option, named_path, node_of, services_of
 from bacalhau.exit_codes import ExitCode
-from storage.cid import cid_text
-from storage.errors import VerificationError
+from storage.cid import cid_text, is_cid_text, parse_cid
+from storage.errors import UnavailableError, UserError, VerificationError
+
+if TYPE_CHECKING:
+    from bacalhau.node_client import NodeClient
 
 
 @click.command("get", short_help="Lay out an output as files, with its proof.")
@@ -27,6 +31,12 @@ def command(ctx: click.Context, /, target: str, output_dir: Path | None, as_json
     from bacalhau.targets import find_target
 
     services = services_of(ctx)
+    node = node_of(services)
+    if node is not None:
+        with node:
+            report = _report_of(node, target)
+            if node.is_elsewhere:
+                return _get_from(node, report, output_dir, as_json=as_json)
     with services.open_store() as store, services.open_jobs() as jobs:
         found = find_target(target, jobs)
         output = found.find_output(store)
@@ -41,6 +51,44 @@ def command(ctx: click.Context, /, target: str, output_dir: Path | None, as_json
     if as_json:
         record = cid_text(found.record) if found.record else None
         print_json({"path": str(place), "output": cid_text(output), "record": record})
+    else:
+        print_text(str(place))
+    return ExitCode.DONE
+
+
+def _report_of(node: NodeClient, target: str) -> dict[str, Any] | None:
+    """Return the report of a job that the node knows; None: it knows none, but the target is a CID.
+
+    Raises:
+        UnavailableError: it has not ended, or ended without a verdict.
+    """
+    try:
+        view = node.job(target)
+    except UserError:
+        if is_cid_text(target) and not node.is_elsewhere:
+            return None
+        raise
+    if isinstance(view["report"], dict):
+        return dict(view["report"])
+    fix = f"see `bacalhau events -f {view['job'][:8]}`"
+    if view["state"] == "ended":
+        said = "was cancelled" if view["cancelled"] else "ended without a verdict"
+        raise UnavailableError(said, where=target, fix=fix)
+    raise UnavailableError("has not ended yet", where=target, fix=fix)
+
+
+def _get_from(node: NodeClient, report: dict[str, Any] | None, output_dir: Path | None, *, as_json: bool) -> int:
+    from bacalhau.layout import default_target
+    from bacalhau.remote_results import lay_out_from_node
+    from bacalhau.render import print_json, print_text
+
+    if report is None or report["record"] is None:
+        verdict = "no verdict" if report is None else report["verdict"]
+        raise VerificationError(f"was not verified ({verdict}), so it has no output", where=node.name)
+    place = output_dir.absolute() if output_dir else default_target(report["job"])
+    output = lay_out_from_node(node, report["job"], parse_cid(report["record"]), place)
+    if as_json:
+        print_json({"path": str(place), "output": cid_text(output), "record": report["record"]})
     else:
         print_text(str(place))
     return ExitCode.DONE

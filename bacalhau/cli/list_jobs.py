@@ -1,18 +1,17 @@
-"""`bacalhau list`: the jobs that ran here."""
+"""`bacalhau list`: the jobs that ran here, and those under way."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from bacalhau.cli.options import json_option, services_of
+from bacalhau.cli.options import json_option, node_of, services_of
 from bacalhau.exit_codes import ExitCode
-from storage.cid import cid_text
+from bacalhau.services import Services
 
-if TYPE_CHECKING:
-    from network.job_store import Job
+_MOST_OF_A_NODE = 1000
+"""What its API lists at once."""
 
 
 @click.command("list", short_help="List the jobs that ran here, the newest first.")
@@ -22,29 +21,32 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, number: int, as_json: bool) -> int:
-    """List jobs: id, time, verdict, exit code, record and labels. With --json, one object a line."""
+    """List jobs: id, time, verdict or state, exit code, record and labels. With --json, one object a line."""
     from bacalhau.render import print_json, print_text
 
-    with services_of(ctx).open_jobs() as jobs:
-        rows = [summary(job) for job in jobs.newest(number)]
-    for row in rows:
+    for row in _rows(services_of(ctx), number):
         print_json(row) if as_json else print_text(_line(row))
     return ExitCode.DONE
 
 
-def summary(job: Job) -> dict[str, Any]:
-    """Return what `list` says of a job; `describe` says the rest."""
-    return {
-        "job": job.id,
-        "created_at": datetime.fromtimestamp(job.created_at, UTC).isoformat(timespec="seconds"),
-        "labels": list(job.labels),
-        "task": cid_text(job.task),
-        "output": cid_text(job.output) if job.output else None,
-        "record": cid_text(job.record) if job.record else None,
-        "verdict": job.verdict,
-        "tier": job.tier,
-        "exit_code": job.exit_code,
-    }
+def _rows(services: Services, number: int) -> list[dict[str, Any]]:
+    """Return the newest jobs: those of the node, and of this home unless the node has another."""
+    from bacalhau.job_view import summary_of_job
+
+    node = node_of(services)
+    told: list[dict[str, Any]] = []
+    if node is not None:
+        with node:
+            told = node.jobs(min(number, _MOST_OF_A_NODE))
+            if node.is_elsewhere:
+                return told
+    with services.open_jobs() as jobs:
+        here = [summary_of_job(job) for job in jobs.newest(number)]
+    known = {row["job"] for row in told}
+    rows = [*told, *(row for row in here if row["job"] not in known)]
+    if told:
+        rows.sort(key=lambda row: str(row["created_at"]), reverse=True)
+    return rows[:number]
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -52,5 +54,6 @@ def _line(row: dict[str, Any]) -> str:
 
     code = "-" if row["exit_code"] is None else row["exit_code"]
     labels = ",".join(visible(label) for label in row["labels"])
-    line = f"{row['job'][:8]}  {row['created_at']}  {row['verdict']:<8} {code:>3}  {row['record'] or '-'}  {labels}"
-    return line.rstrip()
+    state = row["verdict"] or ("cancelled" if row["cancelled"] else row["state"])
+    line = f"{row['job'][:8]}  {row['created_at']}  {state:<8} {code:>3}  {row['record'] or '-'}  {labels}"
+    return visible(line.rstrip())

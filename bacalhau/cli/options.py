@@ -1,13 +1,17 @@
-"""What several commands share: the `--json` flag, paths that are not empty, and the services they work with."""
+"""What several commands share: the `--json` flag, paths that are not empty, the services and the node they talk to."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bacalhau.services import Services, default_services
+
+if TYPE_CHECKING:
+    from bacalhau.node_client import NodeClient
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -16,6 +20,17 @@ def services_of(ctx: click.Context) -> Services:
     """Return the services that were handed in, else those of this environment."""
     found = ctx.find_object(Services)
     return found or default_services()
+
+
+def node_of(services: Services) -> NodeClient | None:
+    """Return the node that commands talk to, None without one; the caller closes it.
+
+    Raises:
+        UserError, UnavailableError: as `bacalhau.node_finder.find_node`.
+    """
+    from bacalhau.node_finder import find_node
+
+    return find_node(services.home, os.environ)
 
 
 class _NamedPath(click.Path):

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bacalhau.cli.options import json_option, named_path, named_text, services_of
+from bacalhau.cli.options import json_option, named_path, named_text, node_of, services_of
 from bacalhau.exit_codes import ExitCode, of_run
 from bacalhau.services import Services
 from runtime.request import DEFAULT_EPOCH, DEFAULT_MEMORY, DEFAULT_TIMEOUT_S, DEFAULT_URL_LIMIT, Request
@@ -39,6 +39,9 @@ from verifier.model import ModelError, Rule
 @click.option("--memory", default=DEFAULT_MEMORY, show_default=True, help="Memory of the function.")
 @click.option("--concurrency", type=int, default=DEFAULT_REPLICATION, show_default=True, help="Nodes that run it.")
 @click.option("--confidence", type=int, default=DEFAULT_CONFIDENCE, show_default=True, help="Nodes that must agree.")
+@click.option("--min-bids", type=click.IntRange(0, 1000), default=0, show_default=True,
+              help="Bids that must be there before any is accepted.")  # fmt: skip
+@click.option("-s", "--selector", "selectors", metavar="K=V", multiple=True, help="Ask only nodes with this label.")
 @click.option("--diverse", is_flag=True, help="Require different engines: Node and Bun in turn.")
 @click.option("--isolation", type=click.Choice(["best", "strict"]), default="best", show_default=True,
               help="strict: run nothing where a layer of the jail is missing.")  # fmt: skip
@@ -46,12 +49,17 @@ from verifier.model import ModelError, Rule
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S, show_default=True,
               help="Seconds after which a node gives up.")  # fmt: skip
 @click.option("--deterministic/--no-deterministic", default=True, show_default=True, help="Nothing else exists.")
-@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait for the end (always, without a node).")
+@click.option(
+    "--wait/--no-wait",
+    default=True,
+    show_default=True,
+    help="Wait for the end, or print the job id at once; without a node there is no other way than to wait.",
+)
 @click.option("--id-only", is_flag=True, help="Print the job id alone.")
 @click.option("--dry-run", is_flag=True, help="Print the plan with all CIDs; run nothing.")
 @click.option("--download", is_flag=True, help="Lay out the output as files afterwards, like `bacalhau get`.")
 @click.option("--output-dir", type=named_path, help="Where to; implies --download.")
-@click.option("--local", is_flag=True, help="Run on nodes of this process (the only mode so far).")
+@click.option("--local", is_flag=True, help="Run on nodes of this process although a node runs here.")
 @click.option("--no-cache", is_flag=True, help="Run although the result is known (always, so far).")
 @json_option
 @click.pass_context
@@ -65,13 +73,26 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
 
     refuse_unbuilt(flags)
     rule = read_rule(flags["concurrency"], flags["confidence"], diverse=flags["diverse"])
-    strict = flags["isolation"] == "strict"
-    order = Order(request=read_request(flags), rule=rule, labels=flags["labels"], strict=strict)
+    order = Order(
+        request=read_request(flags),
+        rule=rule,
+        labels=flags["labels"],
+        strict=flags["isolation"] == "strict",
+        min_bids=flags["min_bids"],
+        selector=read_selector(flags["selectors"]),
+    )
     target = read_target(flags)
     services = services_of(ctx)
     if flags["dry_run"]:
         return _show_plan(order, services, as_json=flags["as_json"])
-    return _run(order, services, flags, target)
+    node = None if flags["local"] else node_of(services)
+    if node is None:
+        refuse_without_node(flags)
+        return _run(order, services, flags, target)
+    from bacalhau.cli.run_with_node import run_with_node
+
+    with node:
+        return run_with_node(order, services, flags, target, node)
 
 
 def refuse_unbuilt(flags: dict[str, Any]) -> None:
@@ -82,8 +103,40 @@ def refuse_unbuilt(flags: dict[str, Any]) -> None:
     """
     if not flags["deterministic"]:
         raise UserError("only deterministic runs exist", where="--no-deterministic", fix="leave it out")
-    if not flags["wait"]:
-        raise UserError("needs a node that goes on when this ends", where="--no-wait", fix="leave it out")
+    if not flags["wait"] and (flags["download"] or flags["output_dir"]):
+        problem = "there is no output yet when the command ends"
+        raise UserError(problem, where="--no-wait", fix="leave --download out, and use `bacalhau get` later")
+
+
+def refuse_without_node(flags: dict[str, Any]) -> None:
+    """Refuse flags that mean something to a running node alone.
+
+    Raises:
+        UserError: one was given.
+    """
+    fix = "start one with `bacalhau serve`, or leave it out"
+    for flag, is_given in (
+        ("--no-wait", not flags["wait"]),
+        ("--min-bids", flags["min_bids"] > 0),
+        ("--selector", bool(flags["selectors"])),
+    ):
+        if is_given:
+            raise UserError("needs a node, and none runs here", where=flag, fix=fix)
+
+
+def read_selector(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the labels that nodes must have.
+
+    Raises:
+        UserError: one is not K=V, or a name is there twice.
+    """
+    pairs = [text.partition("=") for text in texts]
+    for text, (name, equals, value) in zip(texts, pairs, strict=True):
+        if not (name and equals and value):
+            raise UserError("is not K=V", where=f"--selector {text}", fix="write it like zone=eu")
+    if len({name for name, _, _ in pairs}) != len(pairs):
+        raise UserError("names a label twice", where="--selector", fix="a node has one value of each")
+    return tuple((name, value) for name, _, value in pairs)
 
 
 def read_rule(concurrency: int, confidence: int, *, diverse: bool = False) -> Rule:
@@ -159,20 +212,26 @@ def _show_plan(order: Any, services: Services, *, as_json: bool) -> int:
 
 def _run(order: Any, services: Services, flags: dict[str, Any], target: Path | None) -> int:
     from bacalhau.progress import shown_progress
-    from bacalhau.render import print_json, print_run, print_text
     from bacalhau.run_job import run_job
 
     with shown_progress() as display:
         report = run_job(order, services, display)
+    show_report(report, flags)
+    if flags["download"] or target is not None:
+        _download(report, services, target)
+    return of_run(report["verdict"], report["exit_code"])
+
+
+def show_report(report: dict[str, Any], flags: dict[str, Any], *, is_here: bool = True) -> None:
+    """Print what came of a run, as the flags say; is_here: its record is in this home."""
+    from bacalhau.render import print_json, print_run, print_text
+
     if flags["as_json"]:
         print_json(report)
     elif flags["id_only"]:
         print_text(report["job"])
     else:
-        print_run(report)
-    if flags["download"] or target is not None:
-        _download(report, services, target)
-    return of_run(report["verdict"], report["exit_code"])
+        print_run(report, is_here=is_here)
 
 
 def _download(report: dict[str, Any], services: Services, target: Path | None) -> None:

@@ -78,7 +78,7 @@ class RequesterSide:
         say: Callable[[PeerId, bytes], None],
         count_offence: Callable[[Misbehaved], None],
         kept: Callable[[], None],
-        queue_s: float = 3_600.0,
+        queue_s: float = 300.0,
     ) -> None:
         """Make a requester that does not run yet. queue_s: longest search for nodes.
 

@@ -39,7 +39,7 @@ MAX_PROBES: Final = 4
 PROBE_S: Final = 5.0
 """Time limit of one probe. Requesters ask other nodes when two seconds are over."""
 MAX_BLOCKS: Final = 100_000
-"""That are looked for to find data whole: of a file, 100 GiB. About a second, and 15 MB while it lasts."""
+"""That are looked for to find data whole: of a file, 100 GiB. About two seconds, and 12 MB while it lasts."""
 
 _Key: TypeAlias = tuple[PeerId, CID, Demand]
 

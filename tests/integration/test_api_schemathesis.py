@@ -49,20 +49,20 @@ def node(services):  # noqa: F811
         yield node
 
 
-def with_examples(node, task):
+def with_examples(node, known_task):
     """Return the API's description with the names of what is there: nobody guesses a CID."""
     document = httpx.get(f"{node.url}/api/v1/openapi.json", trust_env=False).json()
     answer = httpx.post(
         f"{node.url}/api/v1/jobs",
-        json={"task": task},
+        json={"task": known_task},
         headers={"Authorization": f"Bearer {node.token}"},
         trust_env=False,
     )
-    known = {"job": answer.json()["job"], "cid": task}
+    known = {"job": answer.json()["job"], "cid": known_task}
     for path in document["paths"].values():
         for parameter in path.get("parameters", ()):
             parameter["example"] = known[parameter["name"]]
-    document["components"]["schemas"]["Submission"]["properties"]["task"]["example"] = task
+    document["components"]["schemas"]["Submission"]["properties"]["task"]["example"] = known_task
     return document
 
 

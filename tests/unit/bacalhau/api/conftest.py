@@ -3,21 +3,14 @@ import pytest
 from bacalhau.home import Home
 from storage.cid import cid_text
 from tests.unit.bacalhau.fake_node import served
-from tests.unit.bacalhau.fakes import FakeEngine, fake_prepare
+from tests.unit.bacalhau.fakes import Desk, FakeEngine, fake_prepare
 
 
 @pytest.fixture
 def services(tmp_path):
-    from bacalhau.services import Services
-
     home = Home(tmp_path / "home")
     home.create()
-    return Services(
-        home=home,
-        make_engine=lambda host="node", strict=False: FakeEngine(),
-        prepare=fake_prepare,
-        knows_runtime=lambda runtime: True,
-    )
+    return Desk(home=home, engine=FakeEngine(), read_output=None).services()
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """The API over a real socket: every call, and who may make it."""
 
+import contextlib
+import hashlib
 import io
 import json
 import socket
@@ -7,7 +9,10 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from h2.connection import H2Connection
+from h2.events import ResponseReceived
 
+from bacalhau.api.app import MAX_STREAMS
 from bacalhau.api.event_stream import MAX_FOLLOWERS
 from bacalhau.api.http_server import MAX_CONNECTIONS
 from bacalhau.proof import write_proof
@@ -114,8 +119,16 @@ def test_names_of_loopback_are_ours(node, host):
 
 
 def test_a_host_that_the_operator_names_is_answered(services):
-    with served(services, hosts=("node.example:8080",)) as node:
-        for host, status in (("node.example:8080", 200), ("NODE.example:8080", 200), ("node.example", 421)):
+    with served(services, hosts=("node.example:8080", "Other.example")) as node:
+        port = urlsplit(node.url).port
+        for host, status in (
+            ("node.example:8080", 200),
+            ("NODE.example:8080", 200),
+            ("node.example", 421),
+            (f"node.example:{port}", 421),
+            (f"other.example:{port}", 200),
+            ("other.example:8080", 421),
+        ):
             answer = httpx.get(f"{node.url}/api/v1/health", headers={"Host": host}, trust_env=False)
             assert answer.status_code == status
 
@@ -284,6 +297,24 @@ def test_a_body_that_nobody_reads_does_not_hold_the_connection(node):
             assert connection.recv(12) == b"HTTP/1.1 401"
             with pytest.raises(ConnectionError):  # it is closed on us
                 send_for_ever(connection)
+
+
+def test_the_answer_to_a_body_that_is_refused_is_seen(node):
+    body = bytes(1 << 20)
+    for _ in range(20):
+        answer = httpx.post(f"{node.url}/api/v1/jobs", content=body, trust_env=False)
+        assert answer.status_code == 401
+
+
+def test_the_description_names_every_path_and_method(node, api):
+    from bacalhau.api.endpoint import Endpoint
+
+    described = api.get("/openapi.json").json()["paths"]
+    routes = [(route.path.removeprefix("/api/v1"), route.app) for route in node.app._app.app.routes]
+    apps = [(path, getattr(app, "_app", app)) for path, app in routes]  # without the bound on results
+    served = {path: set(app._handlers) for path, app in apps if isinstance(app, Endpoint)}
+    assert served == {path: {name.upper() for name in item} - {"PARAMETERS"} for path, item in described.items()}
+    assert len(served) == 11
 
 
 def test_unknown_paths_methods_and_parameters(api):
@@ -469,6 +500,20 @@ def test_a_proof_that_cannot_be_read_whole_is_cut_off(node, api, task):
     assert (answer.status_code, problem(answer)["where"]) == (503, record)
 
 
+def test_streams_that_nobody_reads_are_bounded(node, api):
+    content = hashlib.shake_128(b"large").digest(16 << 20)
+    root = cid_text(Importer(node.control.store).bytes(content).cid)
+    parts = urlsplit(node.url)
+    with contextlib.ExitStack() as stack:
+        for _ in range(MAX_STREAMS):
+            connection = stack.enter_context(socket.create_connection((parts.hostname, parts.port), timeout=20))
+            connection.sendall(f"GET /ipfs/{root}?format=car HTTP/1.1\r\nHost: {node.url[7:]}\r\n\r\n".encode())
+            assert connection.recv(12) == b"HTTP/1.1 200"
+        answer = httpx.get(f"{node.url}/ipfs/{root}?format=raw", trust_env=False)
+        assert (answer.status_code, problem(answer)["problem"]) == (429, "too many do this already")
+        assert api.get("/node").status_code == 200
+
+
 def test_an_error_of_the_node_has_its_status_and_a_bug_has_no_details(node, api, task, caplog):
     node.control.fails_with = UnavailableError("the disk is full", where="datastore", fix="make room")
     answer = api.post("/jobs", json={"task": task})
@@ -507,11 +552,19 @@ def test_malformed_http_is_answered_and_ends(node, request_):
 
 
 def test_http_2_and_websockets_are_not_spoken(node):
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
     parts = urlsplit(node.url)
     with socket.create_connection((parts.hostname, parts.port), timeout=20) as connection:
-        connection.sendall(preface)
-        assert connection.recv(65536)  # its settings; a request would be answered with 505
+        h2 = H2Connection()
+        h2.initiate_connection()
+        named = [(":method", "GET"), (":path", "/api/v1/health"), (":scheme", "http"), (":authority", node.url[7:])]
+        h2.send_headers(1, named, end_stream=True)
+        connection.sendall(h2.data_to_send())
+        answers = []
+        while not answers:
+            answers = [
+                event for event in h2.receive_data(connection.recv(65536)) if isinstance(event, ResponseReceived)
+            ]
+        assert dict(answers[0].headers)[b":status"] == b"505"
     upgrade = f"GET /api/v1/node HTTP/1.1\r\nHost: {node.url[7:]}\r\nAuthorization: Bearer {node.token}\r\n"
     upgrade += "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     upgrade += "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"

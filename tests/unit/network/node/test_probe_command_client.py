@@ -1,10 +1,13 @@
 """An operator's command as a probe: real processes, each of which ends, or is ended with all that it started."""
 
 import os
+import select
 import sys
+from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from network.node.probe_command_client import ask_command
@@ -47,9 +50,33 @@ async def test_a_command_that_is_not_there_refuses_and_tells_no_path() -> None:
 
 
 @on_real_time
-async def test_a_command_need_not_read_what_it_is_told() -> None:
+async def test_a_command_need_not_read_what_it_is_told(tmp_path) -> None:
     assert await ask_command(shell("exit 0"), bytes(1 << 20), limit_s=LONG_S) == ""
-    assert await ask_command(shell("exec 0<&-; echo no >&2; exit 1"), bytes(1 << 20), limit_s=LONG_S) == "no"
+    os.mkfifo(tmp_path / "go")
+
+    async def let_go() -> None:
+        go = await trio.to_thread.run_sync(os.open, tmp_path / "go", os.O_WRONLY)  # when stdin is closed there
+        await trio.testing.wait_all_tasks_blocked()
+        os.close(go)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(let_go)
+        deaf = shell(f"exec 0<&-; cat {tmp_path / 'go'}; echo no >&2; exit 1")
+        assert await ask_command(deaf, bytes(1 << 20), limit_s=LONG_S) == "no"
+
+
+@on_real_time
+async def test_what_was_said_before_anybody_listened_is_heard() -> None:
+    start = trio.lowlevel.open_process
+
+    async def start_and_wait(*args: Any, **options: Any) -> trio.Process:
+        process = await start(*args, **options)
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        return process
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trio.lowlevel, "open_process", start_and_wait)
+        assert await ask_command(shell("echo no >&2; exit 1"), b"{}", limit_s=LONG_S) == "no"
 
 
 @on_real_time
@@ -75,12 +102,13 @@ class Lifeline:
         self.descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
 
     def command(self) -> tuple[str, ...]:
-        """Return a command whose child says that it is there; neither ends by itself."""
-        return shell(f"exec 9>{self.path}; (echo here >&9; sleep 1000000) & wait")
+        """Return a command that is told a line, and whose child then says that it is there; neither ends by itself."""
+        return shell(f"exec 9>{self.path}; read line; (echo here >&9; sleep 1000000) & wait")
 
     async def read(self) -> bytes:
         """Return what a process wrote, or nothing when all of them have ended."""
-        await trio.lowlevel.wait_readable(self.descriptor)
+        ready = await trio.to_thread.run_sync(select.select, [self.descriptor], [], [], 30)
+        assert ready[0], "a process is still there, and says nothing"
         return os.read(self.descriptor, 100)
 
 
@@ -103,7 +131,7 @@ def test_out_of_time_it_is_killed_with_its_children_and_refuses(lifeline) -> Non
         assert await lifeline.read() == b""
 
     async def ask() -> None:
-        said.append(await ask_command(lifeline.command(), b"{}", limit_s=5.0))
+        said.append(await ask_command(lifeline.command(), b"{}\n", limit_s=5.0))
 
     said: list[str] = []
     trio.run(out_of_time, clock=clock)
@@ -112,7 +140,7 @@ def test_out_of_time_it_is_killed_with_its_children_and_refuses(lifeline) -> Non
 @on_real_time
 async def test_cancelled_it_is_killed_with_its_children(lifeline) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(lambda: ask_command(lifeline.command(), b"{}", limit_s=LONG_S))
+        nursery.start_soon(lambda: ask_command(lifeline.command(), b"{}\n", limit_s=LONG_S))
         assert await lifeline.read() == b"here\n"
         nursery.cancel_scope.cancel()
     assert await lifeline.read() == b""

@@ -1,0 +1,73 @@
+"""`bacalhau logs`: what the function of a job wrote."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bacalhau.cli.options import json_option, node_of, services_of
+from bacalhau.exit_codes import ExitCode
+from bacalhau.services import Services
+from storage.errors import VerificationError
+
+
+@click.command("logs", short_help="Show what a job's function wrote; -f waits for it.")
+@click.argument("target", metavar="JOB|CID")
+@click.option("-f", "--follow", is_flag=True, help="Wait until the job has ended.")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, /, target: str, follow: bool, as_json: bool) -> int:
+    """Show the agreed stdout and stderr of a job, the first 64 KiB of each.
+
+    What single nodes write is not shown: only what they agree on is the function's.
+    """
+    from bacalhau.render import print_json, print_text, stderr_console
+    from bacalhau.terminal_text import clean
+
+    said = _logs(target, services_of(ctx), follow=follow)
+    if as_json:
+        print_json(said)
+        return ExitCode.DONE
+    if said["stdout"]:
+        print_text(clean(said["stdout"]))
+    if said["stderr"]:
+        stderr_console().print(clean(said["stderr"]).rstrip("\n"))
+    for name in said["cut"]:
+        stderr_console().print(f"{name} is longer: `bacalhau get {said['job'][:8]}` writes all of it")
+    return ExitCode.DONE
+
+
+def _logs(target: str, services: Services, *, follow: bool) -> dict[str, Any]:
+    node = node_of(services)
+    if node is None:
+        return _of_report(target, services)
+    with node:
+        job = node.job(target)["job"]
+        if not follow:
+            return node.logs(job)
+        from bacalhau.job_events import event_phrase
+        from bacalhau.progress import shown_progress
+        from bacalhau.run_on_node import find_present, follow_job
+
+        with shown_progress() as display:
+            for event in follow_job(job, node, lambda: node_of(services)):
+                display.step(event_phrase(event))
+    with find_present(job, lambda: node_of(services)) as present:
+        return present.logs(job)
+
+
+def _of_report(target: str, services: Services) -> dict[str, Any]:
+    """Return the logs of a job that ended here.
+
+    Raises:
+        VerificationError: it was not verified.
+    """
+    from bacalhau.job_view import ENDED
+    from bacalhau.targets import find_job
+
+    with services.open_jobs() as jobs:
+        job = find_job(target, jobs)
+    if job.output is None:
+        raise VerificationError(f"was not verified ({job.verdict}), so it has no output", where=job.id)
+    return {"job": job.id, "state": ENDED, **{name: job.report[name] for name in ("stdout", "stderr", "cut")}}

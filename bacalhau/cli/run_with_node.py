@@ -1,0 +1,67 @@
+"""`bacalhau run … ` where a node runs: submits, follows, and ends like a run without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bacalhau.cli.options import node_of
+from bacalhau.cli.run_python import show_report
+from bacalhau.exit_codes import ExitCode, of_run
+from bacalhau.layout import default_target, lay_out
+from bacalhau.progress import shown_progress
+from bacalhau.remote_results import lay_out_from_node
+from bacalhau.render import print_json, print_text, stderr_console
+from bacalhau.run_on_node import submit_to_node, wait_for_report
+from storage.cid import parse_cid
+
+if TYPE_CHECKING:
+    from bacalhau.node_client import NodeClient
+    from bacalhau.run_job import Order
+    from bacalhau.services import Services
+
+
+def run_with_node(
+    order: Order, services: Services, flags: dict[str, Any], target: Path | None, node: NodeClient
+) -> int:
+    """Run an order on a node and return the exit code.
+
+    Raises:
+        UserError, UnavailableError, VerificationError: as `bacalhau.run_on_node`.
+    """
+    announced: list[str] = []
+    with _goes_on(announced), shown_progress() as display:
+        submitted = submit_to_node(order, services, display, node, announced.append)
+        if flags["wait"]:
+            report = wait_for_report(submitted.job, node, display, lambda: node_of(services))
+    if not flags["wait"]:
+        print_json(submitted.to_json()) if flags["as_json"] else print_text(submitted.job)
+        return ExitCode.DONE
+    show_report(report, flags, is_here=not node.is_elsewhere)
+    if (flags["download"] or target is not None) and report["record"] is not None:
+        _download(report, services, node, target or default_target(report["job"]))
+    return of_run(report["verdict"], report["exit_code"])
+
+
+@contextmanager
+def _goes_on(announced: list[str]) -> Iterator[None]:
+    """Tell, when it is interrupted, that the job is not."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for job in announced:
+            said = f"job {job} goes on: `bacalhau cancel {job[:8]}` ends it, `bacalhau events -f {job[:8]}` follows it"
+            stderr_console().print(said)
+        raise
+
+
+def _download(report: dict[str, Any], services: Services, node: NodeClient, place: Path) -> None:
+    output, record = parse_cid(report["output"]), parse_cid(report["record"])
+    if node.is_elsewhere:
+        lay_out_from_node(node, report["job"], record, place)
+    else:
+        with services.open_store() as store:
+            lay_out(store, output, record, place)
+    stderr_console().print(f"output is in {place}")

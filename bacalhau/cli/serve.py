@@ -1,0 +1,110 @@
+"""`bacalhau serve`: run a node."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any, Final
+
+import click
+
+from bacalhau.cli.network_extra import require_network
+from bacalhau.cli.options import json_option, services_of
+from bacalhau.cli.serve_options import selection_options
+from bacalhau.exit_codes import ExitCode
+from storage.errors import UserError
+
+ROLES: Final = ("compute", "requester")
+
+
+@click.command("serve", short_help="Run a node.")
+@click.option("--role", "roles", type=click.Choice(ROLES), multiple=True, help="What it does.  [default: both]")
+@click.option("--listen", multiple=True, metavar="MULTIADDR", default=("/ip4/127.0.0.1/tcp/0",), show_default=True,
+              help="Where other nodes reach it; port 0 takes a free one.")  # fmt: skip
+@click.option("--peer", "peers", multiple=True, metavar="MULTIADDR", help="A node to stay connected with.")
+@click.option("--mdns", is_flag=True, help="Find nodes on the local network.")
+@click.option("--api", default="127.0.0.1:0", show_default=True, metavar="HOST:PORT", help="Where its HTTP API is.")
+@click.option("--api-name", "api_names", multiple=True, metavar="HOST[:PORT]",
+              help="A further name that the API answers to.")  # fmt: skip
+@click.option("--allow-network", "allowed", multiple=True, metavar="CIDR", help="Connect with these networks alone.")
+@click.option("--deny-network", "denied", multiple=True, metavar="CIDR", help="Do not connect with these networks.")
+@click.option("--engine", type=click.Choice(("node", "bun")), default="node", show_default=True,
+              help="JavaScript engine of its executions.")  # fmt: skip
+@click.option("--isolation", type=click.Choice(["best", "strict"]), default="best", show_default=True,
+              help="strict: run nothing where a layer of the jail is missing.")  # fmt: skip
+@click.option("--bad-actor", metavar="NAME", hidden=True, help="Break the rules, for tests of a network.")
+@click.option("--verbose", is_flag=True, help="Tell on stderr what happens.")
+@selection_options
+@json_option
+@click.pass_context
+def command(ctx: click.Context, /, **flags: Any) -> int:
+    """Run a node until it is interrupted: it executes what others ask for, or asks others for what you submit.
+
+    One line on stdout says that it is ready. While it runs, `bacalhau run` and the other commands use it.
+    """
+    require_network("serve")
+    from bacalhau.cli.serve_options import read_selection
+    from bacalhau.node_process import NodeOptions, RunningNode, run_node
+    from bacalhau.render import print_json, print_text
+    from network.libp2p_host import Libp2pSettings
+    from network.transport_lists import ConnectionLists, parse_networks
+
+    _set_up_logs(verbose=flags["verbose"])
+    services = services_of(ctx)
+    policy, total, labels = read_selection(flags, services.home.root)
+    host, port = read_host_and_port(flags["api"])
+    lists = ConnectionLists(
+        allowed_networks=parse_networks(flags["allowed"]), denied_networks=parse_networks(flags["denied"])
+    )
+    roles = flags["roles"] or ROLES
+    options = NodeOptions(
+        computes="compute" in roles,
+        requests="requester" in roles,
+        transport=Libp2pSettings(listen=flags["listen"], bootstrap=flags["peers"], lists=lists, mdns=flags["mdns"]),
+        api_host=host,
+        api_port=port,
+        api_names=flags["api_names"],
+        policy=policy,
+        total=total,
+        labels=labels,
+        engine=flags["engine"],
+        strict=flags["isolation"] == "strict",
+        make_persona=_persona(flags["bad_actor"]),
+    )
+
+    def ready(node: RunningNode) -> None:
+        if flags["as_json"]:
+            print_json({"peer": node.peer, "addresses": list(node.addresses), "api": node.api, "dir": node.dir})
+        else:
+            print_text(f"node {node.peer} is ready; API {node.api}; peers reach it at {', '.join(node.addresses)}")
+
+    run_node(services, options, ready)
+    return ExitCode.DONE
+
+
+def read_host_and_port(text: str) -> tuple[str, int]:
+    """Read HOST:PORT; an IPv6 address stands in brackets.
+
+    Raises:
+        UserError: it is none.
+    """
+    host, colon, port = text.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise UserError("is not HOST:PORT", where=f"--api {text}", fix="write it like 127.0.0.1:1234")
+    return host, int(port)
+
+
+def _persona(name: str | None) -> Any:
+    if name is None:
+        return None
+    from network.node.bad_actors import persona_of
+
+    return persona_of(name, os.environ)
+
+
+def _set_up_logs(*, verbose: bool) -> None:
+    level = logging.DEBUG if os.environ.get("BACALHAU_DEBUG") else logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("bacalhau", "network", "runtime", "storage"):
+        logging.getLogger(name).setLevel(level)

@@ -1,0 +1,168 @@
+"""A node as a process: its home, its API, its signals. Everything that it opens is closed when this returns."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from bacalhau.api.app import make_app
+from bacalhau.api.http_server import serve_api
+from bacalhau.api_token import load_or_create_token
+from bacalhau.node_report import finished_job
+from bacalhau.services import Services
+from network import key_store
+from network.libp2p_transport import Libp2pSettings, open_libp2p
+from network.messages import Demand, EngineKind
+from network.node.compute_side import ComputeSettings
+from network.node.node import Node, NodeParts, Persona, open_node
+from network.node.node_lock import hold_directory
+from network.node.selection import JobSelection
+from network.node.selection_policy import SelectionPolicy
+from network.node.sqlite_datastore import SqliteDatastore
+from network.transport_core import single_errors
+from runtime.engine_host import find_host
+from runtime.fitness import misplacement
+from runtime.pyodide_engine import ENGINE_NAME
+from runtime.wheel_store import write_whole
+from storage.cid import CID
+from storage.errors import BacalhauError
+from verifier.identity import Identity
+
+if TYPE_CHECKING:
+    from runtime.engine import Plan
+    from storage.sqlite_block_store import SqliteBlockStore
+
+NODE_FILE: Final = "node.json"
+"""In BACALHAU_DIR while a node runs: where its API is."""
+KEY_FILE: Final = "node.key"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeOptions:
+    """What the operator said."""
+
+    computes: bool = True
+    requests: bool = True
+    transport: Libp2pSettings
+    api_host: str = "127.0.0.1"
+    api_port: int = 0
+    api_names: tuple[str, ...] = ()
+    """Further values of the Host header that the API answers to."""
+    policy: SelectionPolicy
+    total: Demand
+    labels: Mapping[str, str]
+    engine: str = "node"
+    """JavaScript engine of its executions, one of `runtime.engine_host.HOSTS`."""
+    strict: bool = False
+    """Run nothing outside of a whole jail."""
+    make_persona: Callable[[Identity], Persona] | None = None
+    """A bad actor's, for tests of a network."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningNode:
+    """How a node that is ready can be reached."""
+
+    peer: str
+    addresses: tuple[str, ...]
+    api: str
+    """URL."""
+    dir: str
+    """Its BACALHAU_DIR."""
+    pid: int
+
+
+def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningNode], None]) -> None:
+    """Run a node until SIGINT or SIGTERM. ready: called once, when it can be used.
+
+    Raises:
+        UserError: another node is on this directory, or an address cannot be listened on.
+        UnavailableError: the store or the datastore cannot be used, or the runtime cannot be fetched.
+    """
+    home = services.home
+    home.create()
+    with ExitStack() as stack:
+        stack.enter_context(hold_directory(home.root))
+        store = stack.enter_context(services.open_store())
+        datastore = stack.enter_context(SqliteDatastore(home.datastore_path))
+        jobs = stack.enter_context(services.open_jobs())
+        parts = _parts(services, options, store, datastore)
+        token = load_or_create_token(home.api_token_path)
+        node_file = home.root / NODE_FILE
+
+        async def main() -> None:
+            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, single_errors():
+                async with open_node(parts) as node, trio.open_nursery() as nursery:
+                    app = make_app(node, store, jobs, token=token, hosts=options.api_names)
+                    url = await nursery.start(partial(serve_api, app, options.api_host, options.api_port))
+                    running = _describe(node, url, home.root)
+                    write_whole(node_file, json.dumps(asdict(running)).encode())
+                    stack.callback(node_file.unlink, missing_ok=True)
+                    ready(running)
+                    async for _ in signals:
+                        nursery.cancel_scope.cancel()
+                        break
+
+        trio.run(main)
+
+
+def _describe(node: Node, url: str, root: Path) -> RunningNode:
+    status = node.status()
+    return RunningNode(peer=status.peer, addresses=status.addresses, api=url, dir=str(root), pid=os.getpid())
+
+
+def _parts(services: Services, options: NodeOptions, store: SqliteBlockStore, datastore: SqliteDatastore) -> NodeParts:
+    identity = key_store.load_or_create(services.home.keys_dir / KEY_FILE)
+    engine = services.make_engine(options.engine, strict=options.strict)
+    knows_runtime = cache(services.knows_runtime)
+    compute = None
+    if options.computes:
+        host = find_host(options.engine)
+        kind = EngineKind(engine=f"{ENGINE_NAME}-{host.name}", arch=host.arch)
+        compute = ComputeSettings(total=options.total, engines=(kind,), labels=options.labels)
+        services.make_runtime(store)
+
+    def fitness(plan: Plan) -> str:
+        return misplacement(plan, store)
+
+    return NodeParts(
+        identity=identity,
+        store=store,
+        datastore=datastore,
+        open_transport=partial(_open_transport, options.transport),
+        compute=compute,
+        requests=options.requests,
+        engine=engine,
+        make_selection=lambda: JobSelection(options.policy, store, knows_runtime=_forgiving(knows_runtime)),
+        fitness=fitness,
+        make_job=lambda submission, session, *, problem: finished_job(submission, session, store, problem=problem),
+        persona=None if options.make_persona is None else options.make_persona(identity),
+    )
+
+
+def _open_transport(settings: Libp2pSettings, identity: Any, handler: Any, store: Any) -> Any:
+    return open_libp2p(identity, handler, store, settings)
+
+
+def _forgiving(knows: Callable[[CID], bool]) -> Callable[[CID], bool]:
+    """A runtime that cannot be looked up is not known."""
+
+    def ask(runtime: CID) -> bool:
+        try:
+            return knows(runtime)
+        except BacalhauError as error:
+            log.warning("%s", error)
+            return False
+
+    return ask

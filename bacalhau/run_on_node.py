@@ -1,0 +1,178 @@
+"""One job from request to report on a running node: plans here, submits there, follows it to its end.
+
+A connection that ends is taken up again where it was: a node that is killed goes on with its jobs when it is back.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bacalhau.job_events import event_phrase
+from bacalhau.proof import proof_blocks
+from bacalhau.report import origin_list
+from bacalhau.run_job import make_task, parent_records
+from storage.car import car_pieces
+from storage.cid import CID, cid_text
+from storage.dag_walk import VisitKey, visit_key, walk
+from storage.errors import UnavailableError, UserError
+from storage.gateway_answer import gathered
+from storage.sqlite_pins import hold
+
+if TYPE_CHECKING:
+    from bacalhau.node_client import NodeClient
+    from bacalhau.progress import Display
+    from bacalhau.run_job import Order
+    from bacalhau.services import Services
+    from runtime.contents import Noted
+    from storage.blocks import BlockStore
+
+RETURN_S: Final = 60.0
+"""How long a node may be away before one gives up on following it; the job goes on when it is back."""
+_PAUSE_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmittedJob:
+    """A job that the node has accepted."""
+
+    job: str
+    task: CID
+    function: CID
+    input: CID
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `run --no-wait --json` prints."""
+        cids = {"task": self.task, "function": self.function, "input": self.input}
+        return {"job": self.job, "state": "running", **{name: cid_text(cid) for name, cid in cids.items()}}
+
+
+def submit_to_node(
+    order: Order, services: Services, display: Display, node: NodeClient, announce: Callable[[str], None]
+) -> SubmittedJob:
+    """Plan an order and have the node accept it; announce its id before the node is asked.
+
+    Raises:
+        UserError, UnavailableError, VerificationError: as `runtime.prepare.prepare` and `NodeClient`.
+    """
+    if order.strict:
+        fix = "leave it out, or run with --local"
+        raise UserError("is about this machine, and a node chooses others", where="--isolation strict", fix=fix)
+    noted: list[Noted] = []
+    with services.open_store() as store, services.open_jobs() as jobs:
+        plan = make_task(order, services, store, services.make_engine(), display, noted)
+        hold(store, plan.task)
+        parents = parent_records(order.request, plan, store, jobs)
+        if node.is_elsewhere:
+            display.step("sending the task to the node")
+            _upload(node, store, plan.task, parents)
+        job = uuid.uuid4().hex
+        announce(job)
+        node.submit({
+            "job": job,
+            "task": cid_text(plan.task),
+            "rule": order.rule.to_node(),
+            "min_bids": order.min_bids,
+            "labels": list(order.labels),
+            "selector": dict(order.selector),
+            "timeout_s": order.request.timeout_s,
+            "parents": [cid_text(parent) for parent in parents],
+            "origins": origin_list(noted),
+        })  # fmt: skip
+    return SubmittedJob(job=job, task=plan.task, function=plan.function_cid, input=plan.input_cid)
+
+
+def wait_for_report(
+    job: str,
+    node: NodeClient,
+    display: Display,
+    find_again: Callable[[], NodeClient | None],
+    pause: Callable[[float], None] = time.sleep,
+) -> dict[str, Any]:
+    """Follow a job to its end and return its report.
+
+    find_again: finds the node when it was away, perhaps at another address.
+
+    Raises:
+        UnavailableError: the node stays away, or the job ended without a verdict.
+    """
+    for event in follow_job(job, node, find_again, pause):
+        display.step(event_phrase(event))
+    with find_present(job, find_again) as present:
+        view = present.job(job)
+    report = view["report"]
+    if not isinstance(report, dict):
+        said = "was cancelled" if view["cancelled"] else "ended without a verdict"
+        raise UnavailableError(said, where=job, fix=f"see `bacalhau events {job[:8]}`")
+    return report
+
+
+def follow_job(
+    job: str,
+    node: NodeClient,
+    find_again: Callable[[], NodeClient | None],
+    pause: Callable[[float], None] = time.sleep,
+) -> Iterator[dict[str, Any]]:
+    """Yield the events of a job as they happen, to the last.
+
+    Raises:
+        UnavailableError: the node stays away.
+        BacalhauError: as `NodeClient.follow`.
+    """
+    after, owned = 0, False
+    while True:
+        try:
+            for event in node.follow(job, after=after):
+                after = event["number"]
+                yield event
+        except UnavailableError:
+            if owned:
+                node.close()
+            node, owned = _await_node(job, find_again, pause), True
+            continue
+        if owned:
+            node.close()
+        return
+
+
+def _await_node(job: str, find_again: Callable[[], NodeClient | None], pause: Callable[[float], None]) -> NodeClient:
+    for _ in range(round(RETURN_S / _PAUSE_S)):
+        pause(_PAUSE_S)
+        try:
+            node = find_again()
+        except UnavailableError:
+            continue
+        if node is not None:
+            return node
+    raise UnavailableError(
+        "the node is away", where=job, fix=f"start it again; then `bacalhau events -f {job[:8]}` goes on"
+    )
+
+
+def find_present(job: str, find_again: Callable[[], NodeClient | None]) -> NodeClient:
+    """Return the node after the end of a job; the caller closes it.
+
+    Raises:
+        UnavailableError: it is away.
+    """
+    node = find_again()
+    if node is None:
+        raise UnavailableError("the node is away", where=job, fix="start it again; the job has ended")
+    return node
+
+
+def _upload(node: NodeClient, store: BlockStore, task: CID, parents: Iterable[CID]) -> None:
+    node.put_blocks(gathered(car_pieces([task], _blocks(store, task, parents))))
+
+
+def _blocks(store: BlockStore, task: CID, parents: Iterable[CID]) -> Iterator[tuple[CID, bytes]]:
+    """Yield all that a node needs: the task with everything below it, and the proofs of its inputs."""
+    seen: set[VisitKey] = set()
+    for source in (walk(store, task), *(proof_blocks(store, parent) for parent in parents)):
+        for cid, data in source:
+            if visit_key(cid) not in seen:
+                seen.add(visit_key(cid))
+                yield cid, data
