@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -68,6 +69,8 @@ class NodeOptions:
     """Run nothing outside of a whole jail."""
     make_persona: Callable[[Identity], Persona] | None = None
     """A bad actor's, for tests of a network."""
+    until_eof: bool = False
+    """End when stdin does as well: it is a pipe from whoever must not be outlived."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,12 +112,22 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
                     running = _describe(node, url, home.root)
                     write_whole(node_file, json.dumps(asdict(running)).encode())
                     stack.callback(node_file.unlink, missing_ok=True)
+                    if options.until_eof:
+                        nursery.start_soon(_end_with_stdin, nursery.cancel_scope)
                     ready(running)
                     async for _ in signals:
                         nursery.cancel_scope.cancel()
                         break
 
         trio.run(main)
+
+
+async def _end_with_stdin(scope: trio.CancelScope) -> None:
+    # Our own copy: closing the stream must not close the descriptor 0 that others may be given then.
+    async with trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())) as stdin:
+        while await stdin.receive_some():
+            pass
+    scope.cancel()
 
 
 def _describe(node: Node, url: str, root: Path) -> RunningNode:
