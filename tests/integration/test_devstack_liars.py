@@ -1,6 +1,6 @@
 """Bad actors in a devstack: real nodes that execute, commit, reveal and lie over real connections."""
 
-from tests.integration.stack_world import Stack, audit, devstack, run
+from tests.integration.stack_world import Stack, audit, bacalhau, devstack, run
 
 # isort: split
 import json
@@ -12,6 +12,8 @@ from tests.integration.test_functions import FUNCTIONS, NAMES
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("devstack")]
 
+ALONE = (1, 0, None, (0, 1))
+"""The row of which nothing runs: it is refused before."""
 MAX_JOBS = 30
 """Until a bad actor among four nodes is one of the three that are drawn: one of 10**18 runs would need more."""
 
@@ -55,7 +57,7 @@ def test_a_function_that_fails_is_verified_with_the_liars_named(liar_and_copycat
     check_both_are_named(liar_and_copycat, report)
 
 
-@pytest.mark.parametrize(("nodes", "liars", "confidence", "expected"), ACCEPTANCE)
+@pytest.mark.parametrize(("nodes", "liars", "confidence", "expected"), [row for row in ACCEPTANCE if row != ALONE])
 def test_the_acceptance_table_at_two_shards(stack_home, tmp_path, nodes, liars, confidence, expected):
     bad = ("--bad-actors", ",".join(["liar"] * liars)) if liars else ()
     asked = () if confidence is None else ("--confidence", confidence)
@@ -72,6 +74,15 @@ def test_the_acceptance_table_at_two_shards(stack_home, tmp_path, nodes, liars, 
             if verified:
                 assert report["stdout"] == f"{shard}\n"
                 assert dissenting(report) <= {node["peer"] for node in stack.nodes if node["bad_actor"]}
+
+
+def test_one_node_alone_verifies_nothing_unless_that_was_asked_for(stack_home, tmp_path):
+    assert ALONE in ACCEPTANCE
+    with devstack(stack_home, tmp_path / "stack", "--nodes", 1) as stack:
+        done = bacalhau(stack.home, "run", "python", "--deterministic", "-c", "print(1)", "--concurrency", 1)
+        assert done.returncode == 2
+        assert "add --confidence 1 to trust a single node" in done.stderr
+        assert bacalhau(stack.home, "list", "--json").stdout == ""
 
 
 NAMED = {

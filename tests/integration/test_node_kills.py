@@ -1,4 +1,4 @@
-"""kill -9 of any node, the requester included, at drawn moments: no job is lost, and each ends with its right verdict."""
+"""kill -9 of any node, the requester included, at drawn moments: no job is lost, each ends with its right verdict."""
 
 from tests.integration.stack_world import Node, wait_for_end
 
