@@ -1,4 +1,4 @@
-"""What a garbage collection keeps besides pins: everything that a job of this home needs or names."""
+"""What a garbage collection keeps besides pins: everything that a job of this home, or a node on it, needs or names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from network.job_store import Job, JobStore
+from network.node.datastore import KeptJob, Machine
+from network.node.outcome import read_outcome
+from network.node.sqlite_datastore import SqliteDatastore
+from network.node_state import NodeEntry, Stage
+from network.requester_entries import read
 from storage.cid import CID, is_cid_text, parse_cid
 
 _ALL: Final = -1
@@ -14,31 +19,58 @@ _LONGEST_CID_TEXT: Final = 256
 
 
 class JobRoots:
-    """The CIDs that jobs keep; asked for again and again while a collection runs, and then as cheap as a count."""
+    """The CIDs that jobs keep; asked for again and again while a collection runs, and then as cheap as a number."""
 
-    def __init__(self, jobs: JobStore) -> None:
+    def __init__(self, jobs: JobStore, datastore: SqliteDatastore) -> None:
         self._jobs = jobs
-        self._count = -1
+        self._datastore = datastore
+        self._version = -1
         self._roots: tuple[CID, ...] = ()
 
     def __call__(self) -> tuple[CID, ...]:
-        """Return the task, function, input, output and record of every job, and every CID that its report names.
+        """Return what finished jobs, jobs under way and executions for others need.
 
-        Jobs are added and never changed or removed, so their number tells whether there is anything new. It is read
-        before them: one that is added in between is found the next time.
+        The version is read before them: what is committed in between is found the next time.
         """
-        count = self._jobs.count()
-        if count != self._count:
-            self._roots = tuple(dict.fromkeys(cid for job in self._jobs.newest(_ALL) for cid in roots_of(job)))
-            self._count = count
+        version = self._datastore.version()
+        if version != self._version:
+            self._roots = tuple(dict.fromkeys(self._all()))
+            self._version = version
         return self._roots
+
+    def _all(self) -> Iterator[CID]:
+        for job in self._jobs.newest(_ALL):
+            yield from roots_of(job)
+        for kept in self._datastore.unfinished():
+            yield from roots_under_way(kept)
+        for key, value in self._datastore.entries(Machine.COMPUTE).items():
+            if key.startswith("node/"):
+                yield from roots_of_execution(read(NodeEntry, value))
 
 
 def roots_of(job: Job) -> Iterator[CID]:
-    """Yield what one job keeps; the output of a dissenting or lone receipt is named by the report alone."""
+    """Yield what one finished job keeps; the output of a dissenting or lone receipt is named by the report alone."""
     yield from (job.task, job.function, job.input)
     yield from (cid for cid in (job.output, job.record) if cid is not None)
     yield from _named(job.report)
+
+
+def roots_under_way(kept: KeptJob) -> Iterator[CID]:
+    """Yield what a job keeps that was given to a node and has not ended."""
+    yield kept.submission.task
+    yield from kept.submission.parents
+    if kept.outcome:
+        outcome = read_outcome(kept.outcome)
+        yield from outcome.receipts
+        yield from (cid for cid in (outcome.output, outcome.record) if cid is not None)
+
+
+def roots_of_execution(entry: NodeEntry) -> Iterator[CID]:
+    """Yield what an execution for somebody else keeps, until its requester says that it is over."""
+    if entry.stage != Stage.ENDED.value:
+        yield entry.task
+        if entry.made is not None:
+            yield entry.made.output
 
 
 def _named(value: Any) -> Iterator[CID]:

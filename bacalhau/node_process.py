@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -67,10 +66,10 @@ class NodeOptions:
     """JavaScript engine of its executions, one of `runtime.engine_host.HOSTS`."""
     strict: bool = False
     """Run nothing outside of a whole jail."""
+    until_eof: bool = False
+    """End when stdin ends too: with whoever started it, however that ends."""
     make_persona: Callable[[Identity], Persona] | None = None
     """A bad actor's, for tests of a network."""
-    until_eof: bool = False
-    """End when stdin does as well: it is a pipe from whoever must not be outlived."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +97,7 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
     with ExitStack() as stack:
         stack.enter_context(hold_directory(home.root))
         store = stack.enter_context(services.open_store())
-        datastore = stack.enter_context(SqliteDatastore(home.datastore_path))
+        datastore = stack.enter_context(services.open_datastore())
         jobs = stack.enter_context(services.open_jobs())
         parts = _parts(services, options, store, datastore)
         token = load_or_create_token(home.api_token_path)
@@ -112,9 +111,9 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
                     running = _describe(node, url, home.root)
                     write_whole(node_file, json.dumps(asdict(running)).encode())
                     stack.callback(node_file.unlink, missing_ok=True)
-                    if options.until_eof:
-                        nursery.start_soon(_end_with_stdin, nursery.cancel_scope)
                     ready(running)
+                    if options.until_eof:
+                        nursery.start_soon(_until_eof, nursery.cancel_scope)
                     async for _ in signals:
                         nursery.cancel_scope.cancel()
                         break
@@ -122,11 +121,9 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
         trio.run(main)
 
 
-async def _end_with_stdin(scope: trio.CancelScope) -> None:
-    # Our own copy: closing the stream must not close the descriptor 0 that others may be given then.
-    async with trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())) as stdin:
-        while await stdin.receive_some():
-            pass
+async def _until_eof(scope: trio.CancelScope) -> None:
+    while await trio.to_thread.run_sync(os.read, 0, 4096, abandon_on_cancel=True):
+        pass
     scope.cancel()
 
 

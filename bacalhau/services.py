@@ -14,6 +14,7 @@ from bacalhau.home import Home, find_home
 
 if TYPE_CHECKING:
     from network.job_store import JobStore
+    from network.node.sqlite_datastore import SqliteDatastore
     from runtime.contents import Note
     from runtime.downloads import Report
     from runtime.engine import Engine, Plan, Progress
@@ -76,6 +77,13 @@ class Services:
 
         self.home.create()
         return JobStore(self.home.datastore_path)
+
+    def open_datastore(self) -> SqliteDatastore:
+        """Open what a node of this home remembers, in the same file as the jobs; the caller closes it."""
+        from network.node.sqlite_datastore import SqliteDatastore
+
+        self.home.create()
+        return SqliteDatastore(self.home.datastore_path)
 
 
 def default_services() -> Services:

@@ -33,7 +33,7 @@ ROLES: Final = ("compute", "requester")
 @click.option("--isolation", type=click.Choice(["best", "strict"]), default="best", show_default=True,
               help="strict: run nothing where a layer of the jail is missing.")  # fmt: skip
 @click.option("--bad-actor", metavar="NAME", hidden=True, help="Break the rules, for tests of a network.")
-@click.option("--until-eof", is_flag=True, hidden=True, help="End when stdin does; it must be a pipe.")
+@click.option("--until-eof", is_flag=True, hidden=True, help="End when stdin does: with whoever started it.")
 @click.option("--verbose", is_flag=True, help="Tell on stderr what happens.")
 @selection_options
 @json_option
@@ -70,8 +70,8 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         labels=labels,
         engine=flags["engine"],
         strict=flags["isolation"] == "strict",
-        make_persona=_persona(flags["bad_actor"]),
         until_eof=flags["until_eof"],
+        make_persona=_persona(flags["bad_actor"]),
     )
 
     def ready(node: RunningNode) -> None:

@@ -48,15 +48,20 @@ def stat(ctx: click.Context, /, as_json: bool) -> int:
 @json_option
 @click.pass_context
 def gc(ctx: click.Context, /, as_json: bool) -> int:
-    """Remove the blocks that no pin, no job with its record and no running command needs."""
+    """Remove the blocks that no pin, no job with its record, no node and no running command needs."""
     from bacalhau.kept_roots import JobRoots
     from bacalhau.progress import shown_progress
     from bacalhau.render import print_json, print_text
     from storage.sqlite_collection import collect
 
     services = services_of(ctx)
-    with services.open_store() as store, services.open_jobs() as jobs, shown_progress() as display:
-        done = collect(store, JobRoots(jobs), display.step)
+    with (
+        services.open_store() as store,
+        services.open_jobs() as jobs,
+        services.open_datastore() as datastore,
+        shown_progress() as display,
+    ):
+        done = collect(store, JobRoots(jobs, datastore), display.step)
     if as_json:
         print_json({
             "removed_blocks": done.removed_blocks,

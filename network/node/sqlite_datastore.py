@@ -107,6 +107,11 @@ class SqliteDatastore:
         """Return the last addresses of peers, the newest first."""
         return dict(self._read(peer_address, _PEERS, MAX_PEERS))
 
+    def version(self) -> int:
+        """Return a number that changes when another connection has committed something, jobs of commands included."""
+        with explained(self._path, _PROBLEM):
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
     def close(self) -> None:
         """Close the database. Closing twice is fine."""
         self._connection.close()

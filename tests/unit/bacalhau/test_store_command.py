@@ -4,8 +4,15 @@ import sqlite3
 import pytest
 
 from bacalhau.kept_roots import JobRoots
+from network.messages import Demand
+from network.node.datastore import Machine, Put, Submission, Submit
+from network.node_state import MadeEntry, NodeEntry
+from network.requester_entries import write
 from storage.cid import cid_text, make_cid, parse_cid
 from storage.sqlite_block_store import SqliteBlockStore
+from tests.vectors.records.world import identity
+from verifier.compare import make_rule
+from verifier.model import EngineInfo
 
 
 @pytest.fixture
@@ -59,14 +66,54 @@ def test_a_job_keeps_its_input_output_and_record(desk):
 
 def test_roots_of_jobs_are_read_again_only_when_there_are_new_ones(desk, monkeypatch):
     first = desk("run", "python", "-c", "pass", "--json").json
-    with desk.jobs() as jobs:
-        roots = JobRoots(jobs)
+    with desk.jobs() as jobs, desk.services().open_datastore() as datastore:
+        roots = JobRoots(jobs, datastore)
         assert {parse_cid(first[key]) for key in ("task", "function", "input", "output", "record")} <= set(roots())
         assert {parse_cid(receipt["output"]) for receipt in first["receipts"]} <= set(roots())
         again = desk("run", "python", "-c", "1", "--json").json
         assert parse_cid(again["task"]) in roots()
         monkeypatch.setattr(jobs, "newest", None)
         assert parse_cid(again["task"]) in roots()
+
+
+def test_what_a_node_has_under_way_is_kept(desk):
+    task, parent, lone = (parse_cid(add(desk, text, "--no-pin")) for text in (b"task", b"parent", b"lone"))
+    rule = make_rule()
+    demand = Demand(cpu_milli=1000, memory=1, disk=0, gpus=0)
+    submission = Submission(job="ab" * 16, created_at=1.0, task=task, rule=rule, demand=demand, parents=(parent,))
+    with desk.services().open_datastore() as datastore:
+        datastore.commit([Submit(submission=submission)])
+    assert desk("store", "gc", "--json").json["removed_blocks"] == 1
+    with desk.store() as store:
+        assert [store.has(cid) for cid in (task, parent, lone)] == [True, True, False]
+
+
+@pytest.mark.parametrize(("stage", "is_kept"), [("queued", True), ("committed", True), ("ended", False)])
+def test_what_a_node_executes_for_others_is_kept_until_it_is_over(desk, stage, is_kept):
+    task, output = (parse_cid(add(desk, text, "--no-pin")) for text in (b"task", b"output"))
+    made = MadeEntry(
+        output=output,
+        exit_code=0,
+        fuel=None,
+        state_digest="5a" * 32,
+        engine=EngineInfo(name="x", version="1", arch="y", isolation=()),
+        nonce="ab" * 32,
+    )
+    entry = NodeEntry(
+        requester=identity(1).peer,
+        session="cd" * 32,
+        task=task,
+        demand=Demand(cpu_milli=1000, memory=1, disk=0, gpus=0),
+        stage=stage,
+        reason=None,
+        made=made,
+        receipt=None,
+    )
+    with desk.services().open_datastore() as datastore:
+        datastore.commit([Put(machine=Machine.COMPUTE, key="node/" + "cd" * 32, value=write(entry))])
+    desk("store", "gc")
+    with desk.store() as store:
+        assert [store.has(cid) for cid in (task, output)] == [is_kept, is_kept]
 
 
 def test_stat_counts(desk, store_path):
