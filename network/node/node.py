@@ -135,7 +135,7 @@ class Node:
         """Take a message."""
         await self._ready.wait()
         persona = self._parts.persona
-        if persona is not None and not persona.hear(peer, payload, self._outbox.send):
+        if persona is not None and not persona.hear(peer, payload, self._say):
             return
         if version_of(payload) in FOR_NODES:
             if self.compute is not None:

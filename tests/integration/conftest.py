@@ -130,6 +130,16 @@ def caches(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def stack_home(tmp_path_factory):
+    """BACALHAU_DIR of whoever starts a devstack; what its nodes share is made before, so that none of them waits."""
+    from tests.integration.stack_world import HELLO, run
+
+    home = tmp_path_factory.mktemp("stack_home")
+    run(home, "-c", HELLO, "--local", "--concurrency", 1, "--confidence", 1)
+    return home
+
+
+@pytest.fixture(scope="session")
 def session_home(tmp_path_factory):
     """The home of this test process: the runtime is laid out once."""
     return tmp_path_factory.mktemp("home")
