@@ -136,7 +136,10 @@ class Devstack:
         """Return when a requester has heard what every compute node has."""
         token = load_token(Home(process.node.directory).api_token_path)
         with NodeClient(process.facts["api"], token, is_elsewhere=True) as client:
-            while (await trio.to_thread.run_sync(client.status))["known_nodes"] < self.plan.compute_nodes:
+            while True:
+                status = await trio.to_thread.run_sync(client.status, abandon_on_cancel=True)
+                if status["known_nodes"] >= self.plan.compute_nodes:
+                    return
                 await trio.sleep(LOOK_S)
 
     async def _watch(self, process: StackProcess) -> None:

@@ -24,6 +24,8 @@ from pathlib import Path
 
 import pytest
 
+from bacalhau.node_client import NodeClient
+
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("devstack")]
 
 
@@ -87,6 +89,22 @@ def test_nodes_end_when_the_devstack_is_killed(stack_home, tmp_path):
     for pid in stack.pids:
         wait_for_end(pid)
     assert not list(scratch.rglob("node.json")), "they ended by themselves, and cleanly"
+
+
+def test_a_node_that_is_started_by_hand_does_not_care_about_its_stdin(stack_home):
+    with subprocess.Popen(
+        command("serve", "--json", "--role", "requester"),
+        env=environment(stack_home),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        facts = json.loads(process.stdout.readline())
+        with NodeClient(facts["api"], "", is_elsewhere=True) as client:
+            assert client.health()["peer"] == facts["peer"]
+        assert process.poll() is None
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 0
 
 
 @pytest.mark.parametrize(
