@@ -22,6 +22,7 @@ from runtime.engine import Engine, Plan
 from runtime.request import Request
 from storage.blocks import BlockStore
 from storage.cid import CID
+from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
 from storage.unixfs_read import UnixfsReader
 from verifier.model import Rule
@@ -97,7 +98,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
 
 
 def _plan(
-    order: Order, services: Services, store: BlockStore, engine: Engine, display: Display, noted: list[Noted]
+    order: Order, services: Services, store: SqliteBlockStore, engine: Engine, display: Display, noted: list[Noted]
 ) -> Plan:
     return services.prepare(
         order.request,

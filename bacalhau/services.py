@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from bacalhau.home import Home, find_home
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from runtime.downloads import Report
     from runtime.engine import Engine, Plan, Progress
     from runtime.request import Request
-    from storage.blocks import BlockStore
     from storage.cid import CID
     from storage.sqlite_block_store import SqliteBlockStore
 
@@ -27,7 +27,14 @@ class Prepare(Protocol):
     """Turns a request into a plan: `runtime.prepare.prepare`, or a test's stand-in."""
 
     def __call__(
-        self, request: Request, *, store: BlockStore, engine: Engine, progress: Progress, report: Report, note: Note
+        self,
+        request: Request,
+        *,
+        store: SqliteBlockStore,
+        engine: Engine,
+        progress: Progress,
+        report: Report,
+        note: Note,
     ) -> Plan:
         """Return the plan.
 
@@ -92,9 +99,10 @@ def default_services() -> Services:
         )
 
     def plan(
-        request: Request, *, store: BlockStore, engine: Engine, progress: Progress, report: Report, note: Note
+        request: Request, *, store: SqliteBlockStore, engine: Engine, progress: Progress, report: Report, note: Note
     ) -> Plan:
         from runtime.prepare import prepare
+        from storage.sqlite_pins import hold
 
         return prepare(
             request,
@@ -104,6 +112,7 @@ def default_services() -> Services:
             progress=progress,
             report=report,
             note=note,
+            hold=partial(hold, store),
         )
 
     def knows_runtime(cid: CID) -> bool:
