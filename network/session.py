@@ -43,6 +43,7 @@ from network.session_state import (
     published_by_node,
     room,
     with_entry,
+    without_entry,
 )
 from network.transition_table import Table, Transition, held_to
 from storage.cid import CID
@@ -124,14 +125,23 @@ def _commit_late(session: Session, event: Committed) -> Step:
 def _reveal(session: Session, event: Revealed) -> Step:
     peer, receipt = event.peer, event.receipt
     known = session.receipts.get(peer)
-    if known is None and (session.phase is not Phase.REVEALING or peer not in session.pending):
-        return session, ()  # too late, already recorded as mute: it names an earlier list and must not be blamed again
-    if fault := reveal_fault(session.task, peer, receipt, known, session.published):
+    is_due = session.phase is Phase.REVEALING and peer in session.pending
+    if known is None and not is_due and peer not in session.mute:
+        return session, ()
+    # A late receipt names the list of its own round. It is bound by its commitment, so it can only be true or missing:
+    # to leave it out would let a later liar win against it.
+    published = session.published if is_due else session.mute.get(peer, session.published)
+    if fault := reveal_fault(session.task, peer, receipt, known, published):
         return _settle(exclude(session, fault))
     if known is not None:
         return session, ()
-    kept = with_entry(session.receipts, peer, receipt)
-    return _settle(replace(session, receipts=kept, pending=session.pending - {peer}))
+    after = replace(
+        session,
+        receipts=with_entry(session.receipts, peer, receipt),
+        mute=without_entry(session.mute, peer),
+        pending=session.pending - {peer},
+    )
+    return _settle(after)
 
 
 def _fail_commit(session: Session, event: Undetermined) -> Step:

@@ -35,6 +35,8 @@ class Session:
     published: CommitmentList | None = None
     """The list of the last closed round."""
     receipts: Mapping[PeerId, Receipt] = field(default_factory=dict)
+    mute: Mapping[PeerId, CommitmentList] = field(default_factory=dict)
+    """Nodes that did not reveal in time, with the list that they were to reveal for: a late receipt still counts."""
     faults: tuple[Fault, ...] = ()
     undetermined: tuple[tuple[PeerId, str], ...] = ()
     withdrawn: bool = False
@@ -88,6 +90,7 @@ def exclude(session: Session, fault: Fault) -> Session:
         pending=session.pending - {fault.peer},
         commitments=without_entry(session.commitments, fault.peer),
         receipts=without_entry(session.receipts, fault.peer),
+        mute=without_entry(session.mute, fault.peer),
     )
 
 
@@ -95,4 +98,6 @@ def mute(session: Session, peers: Iterable[PeerId], detail: str) -> Session:
     """Record that these peers committed and do not reveal, and wait for them no more."""
     for peer in sorted(peers):
         session = blame(session, mute_fault(peer, session.published, detail))
+        if session.published is not None:
+            session = replace(session, mute=with_entry(session.mute, peer, session.published))
     return replace(session, pending=session.pending - frozenset(peers))

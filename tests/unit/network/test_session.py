@@ -38,8 +38,8 @@ from tests.unit.network.personas import (
 )
 from tests.vectors.records.world import identity
 from verifier.commitment import check_round
-from verifier.compare import make_rule
-from verifier.model import Verdict
+from verifier.compare import compare, make_rule
+from verifier.model import Receipt, Verdict
 
 H, L = Honest, Liar
 
@@ -248,6 +248,43 @@ def test_who_sends_anothers_receipt_is_blamed_not_its_signer():
     assert [(fault.peer, fault.kind) for fault in session.faults] == [(nodes[1].peer, FaultKind.FORGED)]
     session, _ = step(session, revealed)
     assert set(session.receipts) == {nodes[0].peer}
+
+
+def revealing(nodes: int = 3, confidence: int | None = None):
+    """Return a session whose first round is closed, its nodes and the list."""
+    honest = [Honest(number) for number in range(nodes)]
+    session, _ = start(TASK, make_rule(replication=nodes, confidence=confidence))
+    session, _ = step(session, Assigned(nodes=tuple(node.peer for node in honest)))
+    for node in honest:
+        session, actions = step(session, node.on_execute()[0])
+    return session, honest, actions[0].commitments
+
+
+def test_a_late_receipt_counts_against_a_liar_who_was_asked_later():
+    session, (slow,), first = revealing(1, confidence=1)
+    session, (ask,) = step(session, DeadlinePassed(round_number=1, phase=Phase.REVEALING))
+    assert (ask.count, [fault.kind for fault in session.faults]) == (1, [FaultKind.MUTE])
+    (late,) = slow.on_publish(first)
+    session, actions = step(session, late)
+    assert (set(session.receipts), session.mute, actions) == ({slow.peer}, {}, ())
+    liar = Liar(5)
+    session, _ = step(session, Assigned(nodes=(liar.peer,)))
+    session, (publish,) = step(session, liar.on_execute()[0])
+    session, (ask,) = step(session, liar.on_publish(publish.commitments)[0])
+    assert isinstance(ask, AskNodes)
+    assert compare(session.receipts.values(), session.rule).verdict is Verdict.SPLIT
+
+
+def test_a_late_receipt_that_its_commitment_does_not_cover_convicts():
+    session, (slow,), first = revealing(1, confidence=1)
+    session, _ = step(session, DeadlinePassed(round_number=1, phase=Phase.REVEALING))
+    (late,) = slow.on_publish(first)
+    node = late.receipt.to_node() | {"output": output("another")}
+    other = Receipt.from_node(identity(0).sign(node))
+    session, _ = step(session, Revealed(peer=slow.peer, receipt=other))
+    assert [fault.kind for fault in session.faults] == [FaultKind.MUTE, FaultKind.MISMATCH]
+    session, _ = step(session, late)
+    assert session.receipts == {}
 
 
 def test_a_reveal_before_the_close_is_not_looked_at():
