@@ -6,7 +6,7 @@ without times in between.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,8 +57,38 @@ def event_phrase(event: Mapping[str, Any]) -> str:
     """Return an event as a short phrase, the node first: what progress shows."""
     detail = dict(event["detail"])
     node = detail.pop("node", None)
-    said = " ".join([event["kind"], *(f"{name}={_shown(value)}" for name, value in detail.items())])
+    words = _PHRASES.get(event["kind"])
+    try:
+        said = _listed(event["kind"], detail) if words is None else words(detail)
+    except (KeyError, TypeError):  # of another release
+        said = _listed(event["kind"], detail)
     return f"node {node[-_PEER_DIGITS:]}: {said}" if isinstance(node, str) else said
+
+
+def _listed(kind: str, detail: Mapping[str, Any]) -> str:
+    return " ".join([kind, *(f"{name}={_shown(value)}" for name, value in detail.items())])
+
+
+def _verdict(detail: Mapping[str, Any]) -> str:
+    if "receipts" not in detail:
+        return _listed("verdict", detail)
+    others = f", {detail['dissent']} of them in dissent" if detail["dissent"] else ""
+    return f"verdict {detail['verdict']}: {detail['receipts']} receipts{others}"
+
+
+_PHRASES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "submitted": lambda detail: f"submitted task {detail['task']}",
+    "assigned": lambda detail: f"assigned to {len(detail['nodes'])} nodes",
+    "committed": lambda _: "committed",
+    "revealed": lambda detail: f"revealed output {detail['output']}",
+    "undetermined": lambda detail: f"its host failed: {detail['reason']}",
+    "fault": lambda detail: f"broke a rule ({detail['kind']}): {detail['detail']}",
+    "deadline": lambda detail: f"time for {detail['phase']} is over, round {detail['round']}",
+    "fetching": lambda detail: f"fetching output {detail['output']}",
+    "output-missing": lambda detail: f"nobody gives the output: {detail['reason']}",
+    "verdict": _verdict,
+    LAST: lambda _: LAST,
+}
 
 
 def event_line(event: Mapping[str, Any]) -> str:

@@ -76,6 +76,7 @@ def print_run(report: Mapping[str, Any], *, is_here: bool = True) -> None:
         console.print(Text(clean(report["stderr"]).rstrip("\n")))
     _print_notes(console, report)
     _print_verdict(console, report)
+    _print_others(console, report)
     print_fields(report, ("function", "input", "output", "record", "task"), console)
     _print_next(console, report, is_here=is_here)
 
@@ -99,6 +100,16 @@ def _print_verdict(console: Console, report: Mapping[str, Any]) -> None:
     said = f"the function failed with exit code {report['exit_code']}{limit}, " if failed else ""
     word = ("verified", _UNSURE if failed else _GOOD)
     console.print(Text.assemble(word, f": {said}{agreeing} of {len(receipts)} nodes agree"))
+
+
+def _print_others(console: Console, report: Mapping[str, Any]) -> None:
+    """Name the nodes that said something else, or broke a rule."""
+    for receipt in report["receipts"]:
+        if report["verdict"] == "agreed" and not receipt["agrees"]:
+            said = f"dissent: node {receipt['node']} gave {receipt['output']}, exit code {receipt['exit_code']}"
+            console.print(Text(said, _BAD))
+    for fault in report["faults"]:
+        console.print(Text(one_line(f"fault: node {fault['node']} ({fault['kind']}): {fault['detail']}"), _BAD))
 
 
 def _print_next(console: Console, report: Mapping[str, Any], *, is_here: bool) -> None:

@@ -35,7 +35,7 @@ def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
         return ExitCode.DONE
     if under_way:
         print_fields(report, _UNDER_WAY)
-        print_fields(report["submission"] or {}, ("rule", "min_bids", "selector", "timeout_s"))
+        print_fields(_asked(report["submission"] or {}), ("rule", "min_bids", "selector", "timeout_s"))
         return ExitCode.DONE
     print_fields(report, _FIELDS)
     for origin in report.get("origins", ()):  # jobs of older versions have none
@@ -60,6 +60,17 @@ def _known(target: str, services: Services) -> tuple[dict[str, Any], bool]:
         view = node.job(target)
     report = view.pop("report")
     return (report, False) if isinstance(report, dict) else (view, True)
+
+
+def _asked(submission: dict[str, Any]) -> dict[str, Any]:
+    """Return what was asked of the node, for people."""
+    shown = dict(submission)
+    if "rule" in shown:
+        rule = shown["rule"]
+        shown["rule"] = f"{rule['confidence']} of {rule['replication']}{', diverse' if rule['diverse'] else ''}"
+    pairs = (f"{name}={value}" for name, value in (shown.pop("selector", None) or {}).items())
+    selector = " ".join(pairs)
+    return {**shown, "selector": selector} if selector else shown
 
 
 def _print_origin(origin: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import click
 from bacalhau.cli.options import json_option, node_of, services_of
 from bacalhau.exit_codes import ExitCode
 from bacalhau.services import Services
-from storage.errors import VerificationError
+from storage.errors import UnavailableError, VerificationError
 
 
 @click.command("logs", short_help="Show what a job's function wrote; -f waits for it.")
@@ -62,6 +62,7 @@ def _of_report(target: str, services: Services) -> dict[str, Any]:
 
     Raises:
         VerificationError: it was not verified.
+        UnavailableError: it was, but its output is not here.
     """
     from bacalhau.job_view import ENDED
     from bacalhau.targets import find_job
@@ -70,4 +71,6 @@ def _of_report(target: str, services: Services) -> dict[str, Any]:
         job = find_job(target, jobs)
     if job.output is None:
         raise VerificationError(f"was not verified ({job.verdict}), so it has no output", where=job.id)
+    if job.report["stdout"] is None:
+        raise UnavailableError(job.report["reason"] or "the agreed output is not here", where=job.id)
     return {"job": job.id, "state": ENDED, **{name: job.report[name] for name in ("stdout", "stderr", "cut")}}

@@ -16,6 +16,7 @@ from bacalhau.remote_results import lay_out_from_node
 from bacalhau.render import print_json, print_text, stderr_console
 from bacalhau.run_on_node import submit_to_node, wait_for_report
 from storage.cid import parse_cid
+from storage.errors import UnavailableError
 
 if TYPE_CHECKING:
     from bacalhau.node_client import NodeClient
@@ -40,6 +41,8 @@ def run_with_node(
         print_json(submitted.to_json()) if flags["as_json"] else print_text(submitted.job)
         return ExitCode.DONE
     show_report(report, flags, is_here=not node.is_elsewhere)
+    if report["verdict"] == "agreed" and report["stdout"] is None:
+        raise UnavailableError(report["reason"] or "the agreed output is not here", where=report["job"])
     if (flags["download"] or target is not None) and report["record"] is not None:
         _download(report, services, node, target or default_target(report["job"]))
     return of_run(report["verdict"], report["exit_code"])

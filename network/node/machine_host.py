@@ -19,13 +19,25 @@ from typing import Final, Protocol, TypeAlias
 import trio
 
 from network.node.datastore import Change, Machine, Put, Remove
-from network.protocol_events import Action, Event, Forget, KeepList, Persist, Report, SetTimer, Timer
+from network.protocol_events import (
+    Action,
+    Event,
+    Forget,
+    Heard,
+    KeepList,
+    Persist,
+    Received,
+    Report,
+    SetTimer,
+    Timer,
+)
 from storage.errors import BacalhauError, UserError
 
 MAX_BATCH: Final = 64
 """Events between two transactions: many, because one costs the disk's round trip."""
 MAX_WAITING: Final = 4_096
-"""Events that wait; above it whoever brings one waits too, and so does the peer behind it."""
+MAX_WAITING_BYTES: Final = 8 << 20
+"""Events that wait, and what those weigh that peers sent: above it whoever brings one waits, and the peer behind it."""
 FIRST_PAUSE_S: Final = 0.5
 MAX_PAUSE_S: Final = 30.0
 _KEPT: Final = (Persist, Forget, KeepList, Report)
@@ -64,6 +76,7 @@ MakeMachine: TypeAlias = Callable[[Mapping[str, bytes]], tuple[StateMachine, tup
 @dataclass(slots=True)
 class _Entry:
     event: Event
+    size: int = 0
     done: trio.Event | None = None
     error: Exception | None = None
 
@@ -80,6 +93,7 @@ class MachineHost:
         self._make = make
         self._world = world
         self._inbox: deque[_Entry] = deque()
+        self._waiting_bytes = 0
         self._arrived = trio.Event()
         self._room = trio.Event()
         self._timers: list[tuple[float, int, Timer]] = []
@@ -89,12 +103,12 @@ class MachineHost:
         """Bring an event of this process itself: there are no more of those than the machine has asked for."""
         self._put(_Entry(event))
 
-    async def bring(self, event: Event) -> None:
-        """Bring an event that a peer caused; waits while too many wait."""
-        while len(self._inbox) >= MAX_WAITING:
-            self._room = trio.Event()
+    async def bring(self, event: Received | Heard) -> None:
+        """Bring what a peer sent; waits while too much waits."""
+        size = len(event.message)
+        while len(self._inbox) >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES:
             await self._room.wait()
-        self._put(_Entry(event))
+        self._put(_Entry(event, size))
 
     async def ask(self, event: Event) -> None:
         """Bring an event and wait until what came of it is kept and done.
@@ -103,7 +117,7 @@ class MachineHost:
             UserError: the machine refuses it.
             UnavailableError: it could not be kept.
         """
-        entry = _Entry(event, trio.Event())
+        entry = _Entry(event, done=trio.Event())
         self._put(entry)
         await entry.done.wait()  # type: ignore[union-attr]
         if entry.error is not None:
@@ -128,10 +142,8 @@ class MachineHost:
         self.machine = None
         self._timers.clear()
         self._world.restarted()
-        for entry in self._inbox:
+        for entry in self._take(len(self._inbox)):
             _settle(entry, error)
-        self._inbox.clear()
-        self._room.set()
 
     async def _live(self) -> None:
         entries = await self._world.in_thread(self._world.load)  # type: ignore[misc]
@@ -141,8 +153,7 @@ class MachineHost:
         self.is_healthy = True
         while True:
             await self._wait()
-            batch = [self._inbox.popleft() for _ in range(min(len(self._inbox), MAX_BATCH))]
-            self._room.set()
+            batch = self._take(min(len(self._inbox), MAX_BATCH))
             try:
                 await self._perform(_handled(machine, batch))
             except BacalhauError as error:
@@ -176,8 +187,16 @@ class MachineHost:
             with trio.move_on_at(self._timers[0][0] if self._timers else float("inf")):
                 await self._arrived.wait()
 
+    def _take(self, count: int) -> list[_Entry]:
+        taken = [self._inbox.popleft() for _ in range(count)]
+        self._waiting_bytes -= sum(entry.size for entry in taken)
+        self._room.set()
+        self._room = trio.Event()
+        return taken
+
     def _put(self, entry: _Entry) -> None:
         self._inbox.append(entry)
+        self._waiting_bytes += entry.size
         self._arrived.set()
 
 

@@ -28,7 +28,7 @@ from storage.sqlite_pins import check_whole, hold
 from verifier.model import PeerId
 
 TRIES: Final = 6
-"""To bring an output here, with pauses that double: about two minutes in all."""
+"""To bring an output here, with pauses that double: about a minute in all."""
 FIRST_PAUSE_S: Final = 2.0
 DISK_PAUSE_S: Final = 10.0
 AT_ONCE: Final = 8

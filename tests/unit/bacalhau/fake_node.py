@@ -114,7 +114,7 @@ class FakeControl:
         texts = None if session.output is None else read_texts(UnixfsReader(self.store), session.output)
         report = run_report(
             job=job, created_at=asked.created_at, labels=asked.labels, plan=plan, rule=asked.rule, session=session,
-            texts=texts, noted=(), timings_s={"total": 1.0},
+            texts=texts, origins=(), timings_s={"total": 1.0},
         )  # fmt: skip
         report["origins"] = [dict(origin) for origin in asked.origins]
         for receipt in report["receipts"]:

@@ -82,6 +82,20 @@ def test_exit_codes_are_the_same(desk, node):
     assert (said.code, said.err.splitlines()[-1]) == (4, "bacalhau: datastore: the disk is full; make room")
 
 
+def test_an_agreed_output_that_is_not_here_is_no_answer(desk, node, monkeypatch):
+    job = NodeClient.job
+
+    def without_output(client, name):
+        view = job(client, name)
+        view["report"].update(stdout=None, stderr=None, result=None, reason="the agreed output is not here: lost")
+        return view
+
+    monkeypatch.setattr(NodeClient, "job", without_output)
+    said = desk("run", "python", desk.function, "--json", "--output-dir", "out")
+    assert (said.code, said.json["verdict"]) == (4, "agreed")
+    assert said.err.splitlines()[-1].endswith("the agreed output is not here: lost")
+
+
 def test_no_wait_prints_the_id_at_once(desk, node):
     node.control.runs_at_once = False
     said = desk("run", "python", desk.function, "--no-wait")
@@ -130,7 +144,7 @@ def test_download_lays_the_output_out(desk, node, tmp_path):
 def test_jobs_under_way_and_ended_are_listed_described_and_got(desk, node):
     ended = desk.run("-l", "done")
     node.control.runs_at_once = False
-    running = desk("run", "python", desk.function, "--no-wait", "-l", "busy").text.strip()
+    running = desk("run", "python", desk.function, "--no-wait", "-l", "busy", "-s", "zone=a").text.strip()
     rows = {row["job"]: row for row in map(json.loads, desk("list", "--json").text.splitlines())}
     assert (rows[ended["job"]]["state"], rows[ended["job"]]["verdict"]) == ("ended", "agreed")
     assert (rows[running]["state"], rows[running]["verdict"]) == ("running", None)
@@ -139,7 +153,9 @@ def test_jobs_under_way_and_ended_are_listed_described_and_got(desk, node):
     assert desk("describe", ended["job"], "--json").json == ended
     assert ended["record"] in desk("describe", ended["job"][:7]).text
     assert desk("describe", running, "--json").json["state"] == "running"
-    assert "running" in desk("describe", running[:6]).text
+    described = desk("describe", running[:6]).text
+    for text in ("running", "2 of 3", "zone=a"):
+        assert text in described
     early = desk("get", running)
     assert (early.code, "has not ended yet" in early.err) == (4, True)
     assert desk("get", ended["job"][:6], "--output-dir", "out").code == 0

@@ -5,12 +5,17 @@ from contextlib import AsyncExitStack
 import pytest
 import trio
 
+from network.message_codec import encode, sign_close, sign_commit
+from network.messages import Bid, Close, Offer
 from network.node.datastore import JobState
+from network.transport import PeerRefusedError, PeerUnreachableError
 from runtime.engine import UndeterminedError
+from storage.cid import DAG_CBOR, make_cid
 from storage.errors import UnavailableError, UserError
 from storage.sqlite_block_store import SqliteBlockStore
 from tests.unit.network.node.node_world import (
     JOB,
+    UNIT,
     Engine,
     Net,
     in_thread,
@@ -19,7 +24,9 @@ from tests.unit.network.node.node_world import (
     until_event,
 )
 from tests.unit.network.node.offers import on_real_time
+from tests.vectors.records.world import identity
 from verifier.audit import audit_record
+from verifier.commitment import close_round, sign_commitment
 from verifier.compare import make_rule
 
 
@@ -257,3 +264,63 @@ async def test_a_node_without_the_role_says_so(tmp_path):
 @pytest.fixture
 def autojump_pause(monkeypatch):
     monkeypatch.setattr("network.node.machine_host.FIRST_PAUSE_S", 0.0)
+
+
+class Silent:
+    async def answer(self, peer, payload):
+        return b""
+
+    async def receive(self, peer, payload):
+        pass
+
+
+TASK = make_cid(DAG_CBOR, b"no task")
+
+
+def a_commitment(who):
+    return sign_commitment(who, task=TASK, nonce="ab" * 32, output=TASK, state_digest="5a" * 32)
+
+
+def forged_close(session):
+    node = sign_close(identity(90), session, 1, close_round(TASK, [a_commitment(identity(90))])).to_node()
+    return node | {"round": 2}
+
+
+def junk(session):
+    """What no honest peer sends: nonsense, another version, too long for its kind, forged, of nobody's session."""
+    forged = sign_commit(identity(90), session, a_commitment(identity(90)))
+    return [
+        b"\xff" * 100,
+        b"\xa2\x61v\x68offer/99" + b"\0" * 50,
+        encode(Bid(session=session, engine="x", arch="y")).ljust(1 << 19, b"\0"),
+        encode(forged),
+        encode(Close.from_node(forged_close(session))),
+        encode(Offer(session=session, job=JOB, task=TASK, demand=UNIT)),
+    ]
+
+
+@on_real_time
+async def test_a_flood_of_nonsense_gets_its_sender_hung_up_on_and_stops_nobody(tmp_path):
+    net = Net(tmp_path, [Engine(), Engine(), Engine()])
+    net.requester.computes = True
+    task = task_at(net.requester)
+    with SqliteBlockStore(tmp_path / "stranger.sqlite") as store:
+        async with net.running() as node, net.network.join(identity(90), Silent(), store) as stranger:
+            await net.network.connect(identity(90).peer, net.requester.peer)
+            hung_up = trio.Event()
+
+            async def flood():
+                with pytest.raises((PeerUnreachableError, PeerRefusedError)):  # noqa: PT012
+                    while True:
+                        for message in junk("ab" * 32):
+                            await stranger.send(net.requester.peer, message, deadline_s=5.0)
+                hung_up.set()
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(flood)
+                await node.submit(submission(task))
+                await until_event(node, JOB, "ended")
+                await hung_up.wait()
+            assert identity(90).peer not in node.status().connected
+            assert node.status().store_ok
+    assert audited(net.requester)[0] == "valid"
