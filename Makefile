@@ -15,7 +15,7 @@ export BACALHAU_DIR ?= $(CURDIR)/.bacalhau
 # Two test processes use both cores of a small machine; each execution is one more process.
 JOBS ?= 2
 
-.PHONY: help setup engines kubo interop demo test test-python test-node simulate simulate-scale fuzz expected check format \
+.PHONY: help setup engines kubo conformance interop demo test test-python test-node simulate simulate-scale fuzz expected check format \
         bench wheel lock clean
 
 help:  ## list the targets
@@ -88,6 +88,20 @@ $(KUBO_BINARY): tests/engines/kubo.sum
 	@go mod download -json github.com/ipfs/kubo@$(KUBO) | grep -qF "\"Sum\": \"$$(cat $<)\"" || { echo "Kubo $(KUBO) could not be downloaded, or is not the one of $<" >&2; exit 1; }
 	@mkdir -p $(dir $@)
 	@cd "$$(go env GOMODCACHE)/github.com/ipfs/kubo@$(KUBO)" && go build -trimpath -o "$(CURDIR)/$@" ./cmd/ipfs
+
+# The suite and its fixtures, of which nothing is kept in this repository; the sum is that of the tag's module.
+CONFORMANCE := v0.13.2
+CONFORMANCE_SUITE := tests/engines/gateway-conformance/suite
+
+conformance: $(CONFORMANCE_SUITE)  ## build IPFS's conformance suite for gateways, for the tests of ours; needs Go 1.25 or newer
+
+$(CONFORMANCE_SUITE): tests/engines/gateway-conformance.sum
+	@command -v go >/dev/null || { echo "Go is needed to build the suite: https://go.dev/doc/install" >&2; exit 1; }
+	@echo "building ipfs/gateway-conformance $(CONFORMANCE)"
+	@go mod download -json github.com/ipfs/gateway-conformance@$(CONFORMANCE) | grep -qF "\"Sum\": \"$$(cat $<)\"" || { echo "ipfs/gateway-conformance $(CONFORMANCE) could not be downloaded, or is not the one of $<" >&2; exit 1; }
+	@rm -rf $(dir $@) && mkdir -p $(dir $@)
+	@cp -R "$$(go env GOMODCACHE)/github.com/ipfs/gateway-conformance@$(CONFORMANCE)/fixtures" $(dir $@)fixtures && chmod -R u+w $(dir $@)fixtures
+	@cd "$$(go env GOMODCACHE)/github.com/ipfs/gateway-conformance@$(CONFORMANCE)" && go test -c -trimpath -o "$(CURDIR)/$@" ./tests
 
 # Seconds for each target of `make fuzz`; atheris has wheels for Linux on x86-64 alone.
 FUZZ_SECONDS ?= 60

@@ -22,6 +22,7 @@ from runtime.engine import Engine, Plan
 from runtime.request import Request
 from storage.blocks import BlockStore
 from storage.cid import CID
+from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
 from storage.unixfs_read import UnixfsReader
 from verifier.model import Rule
@@ -101,7 +102,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
 
 
 def make_task(
-    order: Order, services: Services, store: BlockStore, engine: Engine, display: Display, noted: list[Noted]
+    order: Order, services: Services, store: SqliteBlockStore, engine: Engine, display: Display, noted: list[Noted]
 ) -> Plan:
     """Plan an order; what was fetched for it is noted.
 

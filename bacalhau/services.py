@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from bacalhau.home import Home, find_home
@@ -28,7 +29,14 @@ class Prepare(Protocol):
     """Turns a request into a plan: `runtime.prepare.prepare`, or a test's stand-in."""
 
     def __call__(
-        self, request: Request, *, store: BlockStore, engine: Engine, progress: Progress, report: Report, note: Note
+        self,
+        request: Request,
+        *,
+        store: SqliteBlockStore,
+        engine: Engine,
+        progress: Progress,
+        report: Report,
+        note: Note,
     ) -> Plan:
         """Return the plan.
 
@@ -103,9 +111,10 @@ def default_services() -> Services:
         )
 
     def plan(
-        request: Request, *, store: BlockStore, engine: Engine, progress: Progress, report: Report, note: Note
+        request: Request, *, store: SqliteBlockStore, engine: Engine, progress: Progress, report: Report, note: Note
     ) -> Plan:
         from runtime.prepare import prepare
+        from storage.sqlite_pins import hold
 
         return prepare(
             request,
@@ -115,6 +124,7 @@ def default_services() -> Services:
             progress=progress,
             report=report,
             note=note,
+            hold=partial(hold, store),
         )
 
     def make_runtime(store: BlockStore) -> CID:

@@ -8,6 +8,7 @@ from network.job_store import Job, JobStore
 from storage.blocks import BlockStore
 from storage.cid import CID, DAG_CBOR, codec_of, is_cid_text, parse_cid
 from storage.errors import UnavailableError, UserError
+from storage.url_text import parse_ipfs_url, scheme_of
 from verifier.model import Record, load_node
 
 
@@ -80,12 +81,15 @@ def find_job(text: str, jobs: JobStore) -> Job:
 
 
 def split_content(text: str) -> tuple[CID, str]:
-    """Read `CID`, `CID/path`, `/ipfs/CID/path` or `ipfs://CID/path`.
+    """Read `CID`, `CID/path`, `/ipfs/CID/path` or `ipfs://CID/path`; the last is a URL, so its path is decoded.
 
     Raises:
-        UserError: it does not begin with a CID.
+        UserError: it does not begin with a CID, or is a malformed URL.
     """
-    head, _, path = text.removeprefix("ipfs://").removeprefix("/ipfs/").partition("/")
+    if scheme_of(text) == "ipfs":
+        head, path = parse_ipfs_url(text, where=text)
+    else:
+        head, _, path = text.removeprefix("/ipfs/").partition("/")
     return parse_cid(head), path
 
 

@@ -1,40 +1,38 @@
-"""What `-i` and `-v` name, found and then brought into the store: CIDs, paths in them, local paths, URLs, lists.
+"""What `-i` and `-v` name: CIDs, paths in them, local paths, URLs, lists. `content_import` brings them into the store.
 
-Finding touches nothing but the store and the local disk, so that a typo is told before anything is fetched.
+Locating touches nothing but the store and the local disk, so that a typo is told before anything is fetched. What lies
+behind a CID that is not here is found out next, from a few blocks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
+from urllib.parse import quote
 
-from runtime.engine import Progress
 from runtime.url_list import ListedUrl, read_url_list
 from storage.blocks import BlockStore
-from storage.cid import CID, is_cid_text, parse_cid
+from storage.cid import CID, cid_text, is_cid_text, parse_cid
+from storage.content_fetch import ContentFetcher
 from storage.errors import UnavailableError, UserError
-from storage.unixfs_graft import finished_entry
-from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
-from storage.unixfs_tree import TreeBuilder
-from storage.url_fetch import UrlFetcher
 from storage.url_origin import Origin
 from storage.url_text import Url, parse_ipfs_url, parse_url, scheme_of
 
-Place: TypeAlias = CID | Path | Url | tuple[ListedUrl, ...]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
-    """One content that a flag names."""
+class Elsewhere:
+    """A CID, or a path below one, that cannot be followed with the blocks that are here."""
 
-    where: str
-    """The flag and its text, for errors."""
+    root: CID
     path: str
-    """Where the guest finds it."""
-    place: Place
+
+
+Place: TypeAlias = CID | Path | Url | tuple[ListedUrl, ...]
+Located: TypeAlias = Place | Elsewhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +64,8 @@ def typed_cid(text: str) -> tuple[CID, str] | None:
     return (parse_cid(head), path) if is_cid_text(head) else None
 
 
-def locate(text: str, flag: str, store: BlockStore) -> Place:
-    """Find out what a text names, without bringing it here.
+def locate(text: str, flag: str, store: BlockStore) -> Located:
+    """Find out what a text names, as far as this machine knows.
 
     Raises:
         UserError: nothing that can be read.
@@ -76,7 +74,10 @@ def locate(text: str, flag: str, store: BlockStore) -> Place:
     where = f"{flag} {text}"
     found = typed_cid(text)
     if found is not None:
-        return _resolved(*found, where=where, store=store)
+        try:
+            return _resolved(*found, where=where, store=store)
+        except UnavailableError:
+            return Elsewhere(root=found[0], path=found[1])
     if text.startswith("@"):
         return read_url_list(Path(text[1:]), flag)
     if scheme_of(text) is not None:
@@ -87,6 +88,49 @@ def locate(text: str, flag: str, store: BlockStore) -> Place:
     if not (Path(text).is_file() or Path(text).is_dir()):
         raise UserError("is neither a file nor a directory", where=where, fix="copy its content to a file")
     return Path(text).resolve()
+
+
+def find(place: Located, where: str, fetcher: ContentFetcher) -> tuple[Place, BlockStore]:
+    """Return the place that was located, and a store in which one can tell what it is; asks sources if need be.
+
+    Raises:
+        UserError: no source is named, or the path leads nowhere or to a symlink.
+        UnavailableError, PeerError: no source has the blocks on the way.
+        VerificationError: a block on the way is malformed.
+    """
+    if not isinstance(place, Elsewhere):
+        return place, fetcher.store
+    with told_of(where, fetcher):
+        cid = fetcher.find(place.root, place.path).cid
+        seen = fetcher.look(cid)
+    _check_kind(cid, where, seen)
+    return cid, seen
+
+
+@contextmanager
+def told_of(where: str, fetcher: ContentFetcher) -> Iterator[None]:
+    """Tell which flag it is for that something is not to be had."""
+    try:
+        yield
+    except UnavailableError as error:
+        if not fetcher.sources():
+            fix = "name a source with --from, add it with `bacalhau add`, or give the path of a local file"
+            raise UserError("is not in this store, or not all of it", where=where, fix=fix) from error
+        said = f"{error.where}: {error.problem}" if error.where else error.problem
+        raise UnavailableError(f"is not to be had: {said}", where=where, fix=error.fix) from error
+
+
+def ipfs_url(text: str) -> str | None:
+    """Return `ipfs://CID/path` for a text that names content by its CID, None for any other.
+
+    Raises:
+        UserError: it is a malformed ipfs URL.
+    """
+    found = typed_cid(text)
+    if found is None:
+        return None
+    path = found[1].strip("/")
+    return f"ipfs://{cid_text(found[0])}{'/' if path else ''}{quote(path)}"
 
 
 def is_directory(place: Place, store: BlockStore) -> bool:
@@ -128,54 +172,14 @@ def check_not_around(place: Place, where: str, home: Path) -> None:
         raise UserError(f"holds {home.resolve()}, where blocks are kept", where=where, fix=fix)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContentImporter:
-    """Brings contents into `store`."""
-
-    store: BlockStore
-    fetcher: UrlFetcher
-    progress: Progress
-    note: Note
-
-    def bring(self, content: Content) -> CID:
-        """Return the CID of a content, whole in the store.
-
-        Raises:
-            UserError, UnavailableError, VerificationError: as `Importer.path` and `UrlFetcher.fetch`.
-        """
-        place = content.place
-        if isinstance(place, bytes):
-            return place
-        if isinstance(place, Path):
-            here = Path.cwd()
-            self.progress(f"importing {place.relative_to(here) if place.is_relative_to(here) else place}")
-            return Importer(self.store).path(place).cid
-        if isinstance(place, Url):
-            return self._fetch(place, content.path, content.where).cid
-        return self._fetch_all(place, content.path)
-
-    def _fetch(self, url: Url, path: str, where: str) -> Origin:
-        origin = self.fetcher.fetch(url, where=where)
-        self.note(Noted(path=path, origin=origin))
-        return origin
-
-    def _fetch_all(self, listed: tuple[ListedUrl, ...], path: str) -> CID:
-        tree = TreeBuilder(Importer(self.store))
-        for line in listed:
-            origin = self._fetch(line.url, f"{path}/{line.path}", line.where)
-            tree.add_entry(line.path, finished_entry(self.store, origin.cid))
-        return tree.finish().cid
-
-
 def _resolved(root: CID, path: str, *, where: str, store: BlockStore) -> CID:
-    try:
-        reader = UnixfsReader(store)
-        cid = reader.resolve(root, path)
-        stat = reader.stat(cid)
-    except UnavailableError as error:
-        fix = "add it with `bacalhau add`, or give the path of a local file"
-        raise UserError("is not in this store", where=where, fix=fix) from error
-    if stat.kind == "symlink":
+    cid = UnixfsReader(store).resolve(root, path)
+    _check_kind(cid, where, store)
+    return cid
+
+
+def _check_kind(cid: CID, where: str, store: BlockStore) -> None:
+    reader = UnixfsReader(store)
+    if reader.stat(cid).kind == "symlink":
         problem = f"is a symlink to {reader.read_link(cid)!r}"
         raise UserError(problem, where=where, fix="name what it points to")
-    return cid

@@ -8,26 +8,20 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from runtime import arguments, source_check
-from runtime.contents import (
-    Content,
-    ContentImporter,
-    Note,
-    check_not_around,
-    check_not_empty,
-    forget,
-    is_directory,
-    locate,
-)
+from runtime.content_import import ContentImporter
+from runtime.contents import Note, check_not_around, forget
 from runtime.distribution import read_distribution
 from runtime.downloads import Downloads, Report, quiet
 from runtime.engine import Engine, Plan, Progress, silent
+from runtime.inputs import bring_inputs, find_inputs, url_bounds
 from runtime.lock import lock_requirements, standard_sources
-from runtime.mounts import check_places, nest
+from runtime.mounts import check_places
 from runtime.npm_client import pyodide_package
 from runtime.plan import make_plan
 from runtime.prepared_runtime import make_runtime
@@ -38,9 +32,11 @@ from runtime.resolver_client import UvResolver
 from runtime.source_import import ENTRY_FILE, REQUIREMENTS_FILE, Source, import_source, read_source
 from storage.blocks import BlockStore, OverlayBlockStore
 from storage.cid import CID, RAW, make_cid
+from storage.content_fetch import ContentFetcher
+from storage.endpoints import KINDS, Sources, read_endpoint
 from storage.errors import UserError
+from storage.sqlite_pins import check_whole
 from storage.unixfs_read import UnixfsReader
-from storage.url_client import Bounds
 from storage.url_fetch import UrlFetcher
 from verifier.model import Function, Input, Limits, Lock, ModelError, Volume, store_node
 
@@ -54,9 +50,6 @@ MAX_FUEL = (1 << 53) - 1
 
 OUTPUT_LIMIT = 256 << 20
 """Bytes of all outputs of one execution."""
-
-MAX_URL_BYTES = 1 << 40
-"""The most that `--url-limit` may allow for one URL."""
 
 MAX_EPOCH = 253_402_300_799
 """The end of the year 9999, the last that `datetime` knows."""
@@ -82,11 +75,13 @@ def prepare(
     progress: Progress = silent,
     report: Report = quiet,
     note: Note = forget,
+    hold: Callable[[CID], None] | None = None,
 ) -> Plan:
     """Return the plan of a request.
 
     progress: told when a step begins. report: told how many bytes of a download have come. note: told where fetched
-    content came from.
+    content came from. hold: keeps what is below a CID while this process works, and raises if not all of it is here
+    (`sqlite_pins.hold`); without it the latter alone is done, which is enough where nobody collects garbage.
 
     Raises:
         UserError: the request cannot be met; says what to change.
@@ -107,26 +102,33 @@ def prepare(
     if not isinstance(module, source_check.SyntaxProblem) and entry is not None:
         source_check.check_entry(module, entry=entry, args=args, where=source.where)
 
-    bounds = _url_bounds(request)
-    wanted, further = _wanted(request, store)
-    for content in (*further, *([] if wanted is None else [wanted])):
-        check_not_around(content.place, content.where, cache_dir)
-    paths = [volume.path for volume in further]
-    check_places(paths, data=None if wanted is None else wanted.path, outputs=[output.path for output in outputs])
-    # Made before there is content for it, because making it checks every bound.
-    draft = _draft(request.epoch, paths, args=args, env=env, seed=seed, outputs=outputs, limits=limits)
+    bounds, endpoints = url_bounds(request), [read_endpoint(text, KINDS, "--from") for text in request.sources]
+    hold = hold or (lambda cid: check_whole(store, [cid]))
+    with Sources(endpoints) as sources:
+        fetcher = UrlFetcher(
+            store=store, directory=cache_dir / "urls", bounds=bounds, progress=progress, report=report, hold=hold
+        )
+        content_fetcher = ContentFetcher(
+            store=store, sources=sources, cache_dir=cache_dir, progress=progress, max_bytes=bounds.max_bytes
+        )
+        importer = ContentImporter(fetcher=fetcher, content_fetcher=content_fetcher, hold=hold, note=note)
+        inputs = find_inputs(request, content_fetcher)
+        for content in inputs.all:
+            check_not_around(content.place, content.where, cache_dir)
+        check_places(inputs.paths, data=inputs.data_path, outputs=[output.path for output in outputs])
+        # Made before there is content for it, because making it checks every bound.
+        draft = _draft(request.epoch, inputs.paths, args=args, env=env, seed=seed, outputs=outputs, limits=limits)
 
-    package = pyodide_package(cache_dir, progress)
-    if isinstance(module, source_check.SyntaxProblem):
-        _confirm_syntax(source, module, package, store=store, engine=engine)
-    lock = _lock(source, package, store=store, cache_dir=cache_dir, progress=progress, report=report)
-    runtime = make_runtime(package, store)
-    function = Function(source=import_source(source, store), entry=entry, lock=store_node(store, lock), runtime=runtime)
-    fetcher = UrlFetcher(store=store, directory=cache_dir / "urls", bounds=bounds, progress=progress, report=report)
-    importer = ContentImporter(store=store, fetcher=fetcher, progress=progress, note=note)
-    data, volumes = _import_contents(wanted, further, importer)
-    input_ = replace(draft, data=data, volumes=volumes)
-    return make_plan(function, input_, lock, store=store, wall_clock_s=request.timeout_s)
+        package = pyodide_package(cache_dir, progress)
+        if isinstance(module, source_check.SyntaxProblem):
+            _confirm_syntax(source, module, package, store=store, engine=engine)
+        lock = _lock(source, package, store=store, cache_dir=cache_dir, progress=progress, report=report)
+        runtime, of_lock = make_runtime(package, store), store_node(store, lock)
+        function = Function(source=import_source(source, store), entry=entry, lock=of_lock, runtime=runtime)
+        data, volumes = bring_inputs(inputs, importer)
+    return make_plan(
+        function, replace(draft, data=data, volumes=volumes), lock, store=store, wall_clock_s=request.timeout_s
+    )
 
 
 def _draft(epoch: int, paths: list[str], **fields: Any) -> Input:
@@ -191,36 +193,6 @@ def _limits(request: Request) -> Limits:
     if not 0 < fuel <= MAX_FUEL:
         raise UserError(f"{fuel} is out of range", where="--fuel", fix=f"choose between 1 and {MAX_FUEL}")
     return Limits(fuel=fuel, memory=memory // 65536 * 65536, output=OUTPUT_LIMIT)
-
-
-def _wanted(request: Request, store: BlockStore) -> tuple[Content | None, list[Content]]:
-    """Return the data, if any, and the volumes; nothing is imported yet."""
-    data, volumes = None, []
-    if request.data is not None:
-        place, where = locate(request.data, "-i", store), f"-i {request.data}"
-        check_not_empty(place, where, store)
-        data = Content(where=where, path="/inputs" if is_directory(place, store) else "/inputs/data", place=place)
-    for text in request.volumes:
-        named, path = arguments.split_volume(text)
-        volumes.append(Content(where=f"-v {text}", path=path, place=locate(named, "-v", store)))
-    return data, volumes
-
-
-def _url_bounds(request: Request) -> Bounds:
-    limit = parse_bytes(request.url_limit, where="--url-limit")
-    if not 0 < limit <= MAX_URL_BYTES:
-        raise UserError(f"{request.url_limit} is out of range", where="--url-limit", fix="choose up to 1024Gb")
-    return Bounds(max_bytes=limit, allow_private=request.allow_private_urls)
-
-
-def _import_contents(
-    data: Content | None, volumes: list[Content], importer: ContentImporter
-) -> tuple[CID | None, tuple[Volume, ...]]:
-    brought = None if data is None else importer.bring(data)
-    if data is not None and brought is not None:
-        check_not_empty(brought, data.where, importer.store)  # of a URL it is known only now
-    mounted = [Volume(path=volume.path, cid=importer.bring(volume)) for volume in volumes]
-    return brought, nest(mounted, importer.store)
 
 
 def _confirm_syntax(

@@ -42,7 +42,9 @@ class Request:
     memory: str = DEFAULT_MEMORY
     timeout_s: float = DEFAULT_TIMEOUT_S
     """Wall-clock guard of one execution; not part of the task."""
+    sources: tuple[str, ...] = ()
+    """Whom to ask for content that is not here: kubo:URL, gateway:URL, car:FILE; in turn."""
     url_limit: str = DEFAULT_URL_LIMIT
-    """Bytes that one URL may bring."""
+    """Bytes that one URL, or one CID that is not here, may bring."""
     allow_private_urls: bool = False
     """Fetch from addresses that are not on the public internet too."""

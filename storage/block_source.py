@@ -6,11 +6,11 @@ against its CID before it leaves them. Whether a DAG came whole is not theirs to
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Protocol, TypeAlias
 
 from storage.cid import CID, cid_text, verify_block
-from storage.errors import PeerError, UnavailableError, VerificationError
+from storage.errors import BacalhauError, PeerError, UnavailableError, VerificationError
 
 BlockStream: TypeAlias = Generator[tuple[CID, bytes], None, None]
 """Blocks that arrive; to be closed by whoever does not want the rest."""
@@ -72,3 +72,17 @@ def lied_about(source: str, cid: CID) -> PeerError:
     return PeerError(
         f"sent bytes that are not {cid_text(cid)}", peer=source, evidence=(cid,), fix="name another source"
     )
+
+
+def nobody_gives(problem: str, cid: CID, faults: Sequence[BacalhauError]) -> BacalhauError:
+    """Return the error for what no source gave: the only fault, or all of them in one.
+
+    problem: what is not to be had. faults: of each source that was asked.
+    """
+    if not faults:
+        fix = "name a source: --from kubo:URL, gateway:URL or car:FILE"
+        return UnavailableError(problem, where=cid_text(cid), fix=fix)
+    if len(faults) == 1:
+        return faults[0]
+    said = "; ".join(f"{fault.where}: {fault.problem}" for fault in faults)
+    return UnavailableError(f"no source gave all of it ({said})", where=cid_text(cid), fix="name another source")

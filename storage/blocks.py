@@ -22,7 +22,7 @@ class BlockStore(Protocol):
         ...
 
     def put_many(self, blocks: Iterable[tuple[CID, bytes]]) -> None:
-        """Keep many blocks in one transaction: all of them or none."""
+        """Keep many blocks in one transaction: all of them or none. May be called by a thread of an importer's own."""
         ...
 
     def get(self, cid: CID) -> bytes:

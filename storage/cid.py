@@ -54,7 +54,15 @@ def cid_of_digest(codec: int, digest: bytes) -> CID:
     """Return the CIDv1 for a sha2-256 digest of 32 bytes."""
     if len(digest) != 32:
         raise ValueError("a sha2-256 digest has 32 bytes")
-    return CID(b"\x01" + encode_varint(codec) + _SHA2_256_HEAD + digest)
+    return CID((_HEADS.get(codec) or _head(codec)) + digest)
+
+
+def _head(codec: int) -> bytes:
+    """Return what stands before the digest in a CIDv1 with sha2-256."""
+    return b"\x01" + encode_varint(codec) + _SHA2_256_HEAD
+
+
+_HEADS: Final = {codec: _head(codec) for codec in (RAW, DAG_PB, DAG_CBOR)}
 
 
 def split_cid(data: bytes | memoryview, start: int = 0) -> CidParts:

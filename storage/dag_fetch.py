@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from storage.block_source import BlockAbsentError, BlockSource
+from storage.block_source import BlockAbsentError, BlockSource, nobody_gives
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text, inline_data
 from storage.dag_walk import VisitKey, links_of, visit_key
-from storage.errors import BacalhauError, PeerError, UnavailableError, VerificationError
+from storage.errors import BacalhauError, PeerError, UnavailableError, UserError, VerificationError
 from storage.unixfs_write import BlockBatch
 
 AT_ONCE: Final = 8
@@ -41,42 +41,58 @@ class Fetched:
     """That arrived; those that were here are not counted."""
     size: int
     """Bytes of them."""
+    givers: tuple[str, ...]
+    """Names of the sources they came from, in their order."""
     faults: tuple[BacalhauError, ...]
     """Why sources were given up, in their order, although the DAG is here."""
 
 
-def fetch_dag(store: BlockStore, root: CID, sources: Sequence[BlockSource], *, step: Step | None = None) -> Fetched:
+def fetch_dag(
+    store: BlockStore,
+    root: CID,
+    sources: Sequence[BlockSource],
+    *,
+    step: Step | None = None,
+    max_bytes: int | None = None,
+) -> Fetched:
     """Bring the DAG below `root` into the store, from the first source that has it, or from several in turn.
 
-    step: told about progress, in words.
+    step: told about progress, in words. max_bytes: of all blocks that come; None for no bound.
 
     Raises:
+        UserError: more than `max_bytes` would come. What came is kept.
         UnavailableError: blocks are missing; the message says of each source why. What came is kept.
         PeerError: the only source lies.
         VerificationError: a block is what its CID says, and malformed: nobody can give a better one.
     """
-    missing = _Missing(store, step or _silent)
+    missing = _Missing(store, root, step or _silent, max_bytes)
     missing.look_for(root)
+    givers: list[str] = []
     faults: list[BacalhauError] = []
     for source in sources:
         if not missing.wanted:
             break
+        before = missing.blocks
         try:
             missing.pull(source, root)
         except (UnavailableError, PeerError) as error:
             faults.append(error)
+        if missing.blocks > before:
+            givers.append(source.name)
     if missing.wanted:
-        raise _incomplete(missing, root, faults)
-    return Fetched(blocks=missing.blocks, size=missing.size, faults=tuple(faults))
+        raise nobody_gives(f"{len(missing.wanted)} of its blocks are not here and linked to", root, faults)
+    return Fetched(blocks=missing.blocks, size=missing.size, givers=tuple(givers), faults=tuple(faults))
 
 
 class _Missing:
     """What is known of a DAG: which blocks were seen, and which of those are not here."""
 
-    def __init__(self, store: BlockStore, step: Step) -> None:
+    def __init__(self, store: BlockStore, root: CID, step: Step, max_bytes: int | None) -> None:
         self._store = store
+        self._root = root
         self._batch = BlockBatch(store)
         self._step = step
+        self._max_bytes = max_bytes
         self._seen: set[VisitKey] = set()
         self._found_bytes = 0
         self._told_bytes = 0
@@ -143,6 +159,9 @@ class _Missing:
 
     def _arrived(self, cid: CID, data: bytes) -> None:
         links = links_of(cid, data)
+        if self._max_bytes is not None and self.size + len(data) > self._max_bytes:
+            problem = f"has more than the {self._max_bytes} bytes allowed"
+            raise UserError(problem, where=cid_text(self._root), fix="raise --url-limit")
         self._batch.add(cid, data)
         del self.wanted[visit_key(cid)]
         self.blocks += 1
@@ -186,17 +205,6 @@ def _ask(source: BlockSource, cid: CID) -> bytes | BlockAbsentError:
         return source.block(cid)
     except BlockAbsentError as error:
         return error
-
-
-def _incomplete(missing: _Missing, root: CID, faults: list[BacalhauError]) -> BacalhauError:
-    left = len(missing.wanted)
-    if not faults:
-        fix = "name a source: --from kubo:URL, gateway:URL or car:FILE"
-        return UnavailableError(f"{left} of its blocks are not here and linked to", where=cid_text(root), fix=fix)
-    if len(faults) == 1:
-        return faults[0]
-    said = "; ".join(f"{fault.where}: {fault.problem}" for fault in faults)
-    return UnavailableError(f"no source gave all of it ({said})", where=cid_text(root), fix="name another source")
 
 
 def _silent(_phrase: str) -> None:

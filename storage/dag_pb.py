@@ -13,7 +13,8 @@ from typing import Final
 
 from storage.cid import CID, check_cid
 from storage.errors import VerificationError
-from storage.protobuf import LENGTH_DELIMITED, VARINT, bytes_field, fields, varint_field
+from storage.protobuf import LENGTH_DELIMITED, VARINT, bytes_field, fields
+from storage.varint import encode_varint
 
 MAX_NODE_BYTES: Final = 2 << 20
 """Blocks above 2 MiB do not travel between implementations (bitswap's limit)."""
@@ -76,8 +77,16 @@ def decode_node(block: bytes) -> PbNode:
     return PbNode(links=tuple(links), data=data)
 
 
+_CID_KEY: Final = encode_varint(_LINK_CID << 3 | LENGTH_DELIMITED)
+_NAME_KEY: Final = encode_varint(_LINK_NAME << 3 | LENGTH_DELIMITED)
+_TSIZE_KEY: Final = encode_varint(_LINK_TSIZE << 3 | VARINT)
+
+
 def _encode_link(link: Link) -> bytes:
-    return bytes_field(_LINK_CID, link.cid) + bytes_field(_LINK_NAME, link.name) + varint_field(_LINK_TSIZE, link.tsize)
+    # What `bytes_field` and `varint_field` give; of a large directory their calls are what takes the time.
+    cid, name = link.cid, link.name
+    head = _CID_KEY + encode_varint(len(cid)) + cid + _NAME_KEY + encode_varint(len(name)) + name
+    return head + _TSIZE_KEY + encode_varint(link.tsize)
 
 
 def _decode_link(message: bytes) -> Link:

@@ -66,7 +66,7 @@ def _found(
         said.append(("Content-Length", str(len(first))))
         body: Iterator[bytes] = iter((first,))
     else:
-        blocks = answer_blocks(store, found, request.scope, request.bytes)
+        blocks = answer_blocks(store, found, request.scope, request.bytes, repeats=request.repeats)
         body = gathered(car_pieces([found.end], blocks))
     return GatewayAnswer(status=200, headers=tuple(said), body=body if method == "GET" else iter(()))
 
@@ -91,7 +91,8 @@ def _look_up(store: BlockStore, request: GatewayRequest, headers: Mapping[str, s
 
 
 def _headers(request: GatewayRequest, found: Resolved, etag: str, path: bytes) -> list[tuple[str, str]]:
-    kind = RAW_TYPE if request.format == "raw" else f"{CAR_TYPE}; version=1; order=dfs; dups=n"
+    dups = "y" if request.repeats else "n"
+    kind = RAW_TYPE if request.format == "raw" else f"{CAR_TYPE}; version=1; order=dfs; dups={dups}"
     said = [
         ("Content-Type", kind),
         ("Content-Disposition", _disposition(request, found.end)),
@@ -102,20 +103,23 @@ def _headers(request: GatewayRequest, found: Resolved, etag: str, path: bytes) -
         ("X-Content-Type-Options", "nosniff"),
         ("Accept-Ranges", "none"),
     ]
-    if not request.says_format:
+    if not (request.says_format and request.says_repeats):
         said.append(("Vary", "Accept"))
-        said.append(("Content-Location", f"{quote(path, safe='/%')}?format={request.format}"))
+    if not request.says_format:
+        chosen = f"format={request.format}{'&car-dups=y' if request.repeats else ''}"
+        said.append(("Content-Location", f"{quote(path, safe='/%')}?{chosen}"))
     return said
 
 
 def _etag(request: GatewayRequest, found: Resolved) -> str:
-    """Return a strong tag: the same request gives the same bytes, as blocks come in one order and once."""
+    """Return a strong tag: the same request gives the same bytes, as blocks come in one order."""
     if request.format == "raw":
         return f'"{cid_text(found.end)}.raw"'
     span = (request.bytes.first, request.bytes.last) if request.bytes else None
     # Another way to the same end has another proof.
     way = repr((request.scope.value, span, [bytes(cid) for cid in found.proof]))
-    return f'"{cid_text(found.end)}.car.{request.scope.value}.{hashlib.sha256(way.encode()).hexdigest()[:16]}"'
+    kind = "car-dups" if request.repeats else "car"
+    return f'"{cid_text(found.end)}.{kind}.{request.scope.value}.{hashlib.sha256(way.encode()).hexdigest()[:16]}"'
 
 
 def _matches(said: str, etag: str) -> bool:

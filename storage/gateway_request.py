@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from storage.cid import CID, parse_cid
@@ -25,7 +25,11 @@ _RANGE: Final = re.compile(r"(-?\d{1,18}):(-?\d{1,18}|\*)")
 _FORMATS: Final[Mapping[str, Literal["raw", "car"]]] = {"raw": "raw", "car": "car"}
 _TYPES: Final[Mapping[str, Literal["raw", "car"]]] = {RAW_TYPE: "raw", CAR_TYPE: "car"}
 _CAR_CHOICES: Final = {"version": ("1",), "order": ("dfs", "unk"), "dups": ("n", "y")}
-"""What may be asked of a CAR. `dups=y` is answered with `dups=n`, as the answer's Content-Type says."""
+"""What may be asked of a CAR; it says in its Content-Type what it is."""
+
+_CAR_KINDS: Final = "CARs are version=1; order=dfs; dups=n or y"
+_Accepted: TypeAlias = tuple[float, Literal["raw", "car"], Mapping[str, str]]
+"""Weight, format and parameters of one media range."""
 
 
 class Scope(Enum):
@@ -58,8 +62,12 @@ class GatewayRequest:
     bytes: ByteRange | None
     filename: str
     """For whoever saves the answer; empty: named after the CID."""
+    repeats: bool
+    """Of a CAR: blocks as often as they are met (`dups=y`), not once."""
     says_format: bool
     """The URL itself says the format, so that caches cannot mix them up."""
+    says_repeats: bool
+    """The same for `repeats`, which a raw block has not."""
 
 
 class Refusal(Exception):  # noqa: N818  not an error of ours
@@ -85,7 +93,7 @@ def read_request(path: bytes, query: bytes, headers: Mapping[str, str]) -> Gatew
     root, segments = _content_path(path)
     if headers.get("service-worker", "").lower() == "script":
         raise Refusal(400, "service workers are not given out")
-    kind = _format(parameters, headers.get("accept", ""))
+    kind, choices = _format(parameters, headers.get("accept", ""))
     if kind == "raw" and segments:
         raise Refusal(400, "a raw block is asked for by its CID alone: a path could not be verified")
     span = _span(parameters.get("entity-bytes")) if kind == "car" else None
@@ -96,7 +104,9 @@ def read_request(path: bytes, query: bytes, headers: Mapping[str, str]) -> Gatew
         scope=Scope.ENTITY if span else _scope(parameters.get("dag-scope", "all")),
         bytes=span,
         filename=parameters.get("filename", ""),
+        repeats=choices.get("dups") == "y",
         says_format=parameters.get("format") == kind,
+        says_repeats=kind == "raw" or "car-dups" in parameters,
     )
 
 
@@ -121,27 +131,37 @@ def _content_path(path: bytes) -> tuple[CID, tuple[str, ...]]:
         raise Refusal(400, "the path does not begin with a CID, or is not UTF-8") from error
 
 
-def _format(parameters: Mapping[str, str], accept: str) -> Literal["raw", "car"]:
-    """Choose by the query first, then by the Accept header; a CAR must be of a kind that can be made."""
+def _format(parameters: Mapping[str, str], accept: str) -> tuple[Literal["raw", "car"], Mapping[str, str]]:
+    """Choose by the query first, then by the Accept header; return what is asked of a CAR as well.
+
+    A CAR must be of a kind that can be made. The query also goes before the header in each of its choices (IPIP-523).
+    """
     asked = parameters.get("format")
     if asked is not None and asked not in _FORMATS:
         raise Refusal(406, "this gateway gives raw blocks and CARs only: format=raw or format=car")
+    said = {name: parameters[f"car-{name}"] for name in _CAR_CHOICES if f"car-{name}" in parameters}
     if asked == "car" or asked is None:
-        _check_car({name: parameters[f"car-{name}"] for name in _CAR_CHOICES if f"car-{name}" in parameters})
+        _check_car(said)
+    found = [one for one in map(_accepted, accept.split(",")) if one is not None]
+    usable = [one for one in found if one[0] > 0 and (one[1] == "raw" or _can(one[2]))]
     if asked is not None:
-        return _FORMATS[asked]
+        usable = [one for one in usable if one[1] == asked]
+        return _FORMATS[asked], {**(_best(usable)[2] if usable else {}), **said}
     if not accept.strip():
         raise Refusal(400, f"say what you want: Accept: {RAW_TYPE} or {CAR_TYPE}, or format= in the address")
-    found = [one for one in map(_accepted, accept.split(",")) if one is not None]
     if not found:
         raise Refusal(406, f"this gateway gives {RAW_TYPE} and {CAR_TYPE} only")
-    usable = [(quality, kind) for quality, kind, choices in found if quality > 0 and (kind == "raw" or _can(choices))]
     if not usable:
-        raise Refusal(406, "CARs are version=1; order=dfs; dups=n")
-    return max(usable, key=lambda one: one[0])[1]
+        raise Refusal(406, _CAR_KINDS)
+    _, kind, choices = _best(usable)
+    return kind, {**choices, **said}
 
 
-def _accepted(item: str) -> tuple[float, Literal["raw", "car"], dict[str, str]] | None:
+def _best(usable: list[_Accepted]) -> _Accepted:
+    return max(usable, key=lambda one: one[0])
+
+
+def _accepted(item: str) -> _Accepted | None:
     """Read one media range of an Accept header: its weight, the format, and its parameters."""
     media, *rest = [part.strip() for part in item.split(";")]
     kind = _TYPES.get(media.lower())
@@ -154,7 +174,7 @@ def _accepted(item: str) -> tuple[float, Literal["raw", "car"], dict[str, str]] 
 
 def _check_car(choices: Mapping[str, str]) -> None:
     if not _can(choices):
-        raise Refusal(400, "CARs are version=1; order=dfs; dups=n")
+        raise Refusal(400, _CAR_KINDS)
 
 
 def _can(choices: Mapping[str, str]) -> bool:

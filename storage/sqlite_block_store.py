@@ -14,6 +14,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -28,14 +29,20 @@ from storage.sqlite_lease import Lease
 _DIGESTS_PER_PAGE: Final = 1000
 _COMMON_HEADS: Final = frozenset(bytes([1, codec, SHA2_256, 32]) for codec in (RAW, DAG_PB, DAG_CBOR))
 """How nearly every CID begins whose digest follows; the rules for all of them give the same, slower."""
+_ROWS_AT_ONCE: Final = 64
+"""Rows put by one statement: for each, SQLite saves the page of `state`, which costs more than a small block."""
+_SMALL_BYTES: Final = 64 << 10
+"""Blocks up to this size are put together: SQLite holds a copy of all of a statement's."""
 _PUT: Final = (
-    "INSERT INTO blocks(digest, data) VALUES(?, ?) ON CONFLICT(digest) DO UPDATE"
+    "INSERT INTO blocks(digest, data) VALUES{} ON CONFLICT(digest) DO UPDATE"
     " SET data = excluded.data WHERE data IS NOT excluded.data"
 )
 _TOUCH: Final = (
-    "INSERT INTO touched(digest, generation) VALUES(?, ?) ON CONFLICT(digest) DO UPDATE"
+    "INSERT INTO touched(digest, generation) VALUES{} ON CONFLICT(digest) DO UPDATE"
     " SET generation = excluded.generation WHERE generation < excluded.generation"
 )
+_ONE_ROW: Final = "(?, ?)"
+_MANY_ROWS: Final = ", ".join([_ONE_ROW] * _ROWS_AT_ONCE)
 
 
 class SqliteBlockStore:
@@ -68,7 +75,7 @@ class SqliteBlockStore:
         with self.writing() as connection:
             before = usage_of(connection)
             digests: list[bytes] = []
-            connection.executemany(_PUT, _rows(blocks, digests))
+            _insert(connection, _PUT, _rows(blocks, digests))
             self._check_quota(before, usage_of(connection))
             self._touch(connection, digests)
 
@@ -200,7 +207,7 @@ class SqliteBlockStore:
 
     def _touch(self, connection: sqlite3.Connection, digests: Iterable[bytes]) -> None:
         generation = self.lease(connection).generation
-        connection.executemany(_TOUCH, ((digest, generation) for digest in digests))
+        _insert(connection, _TOUCH, ((digest, generation) for digest in digests))
 
     def _check_quota(self, before: Usage, after: Usage) -> None:
         if after.quota is not None and before.bytes < after.bytes > after.quota:
@@ -239,3 +246,18 @@ def _rows(blocks: Iterable[tuple[CID, bytes]], digests: list[bytes]) -> Iterator
             continue
         digests.append(digest)
         yield digest, data
+
+
+def _insert(connection: sqlite3.Connection, statement: str, rows: Iterable[tuple[bytes, bytes | int]]) -> None:
+    """Run a statement for rows of two values, several at a time; {} in it stands for their places."""
+    one, many = statement.format(_ONE_ROW), statement.format(_MANY_ROWS)
+    together: list[tuple[bytes, bytes | int]] = []
+    for row in rows:
+        if isinstance(row[1], bytes) and len(row[1]) > _SMALL_BYTES:
+            connection.execute(one, row)
+            continue
+        together.append(row)
+        if len(together) == _ROWS_AT_ONCE:
+            connection.execute(many, list(chain.from_iterable(together)))
+            together.clear()
+    connection.executemany(one, together)

@@ -15,6 +15,7 @@ import secrets
 import sqlite3
 from pathlib import Path
 
+from storage.cid import CID
 from storage.errors import UnavailableError
 
 
@@ -41,6 +42,8 @@ class Lease:
         row = connection.execute("SELECT generation FROM state").fetchone()
         self.generation = int(row[0])
         """Blocks put since then are kept while the lease is alive."""
+        self.whole: set[CID] = set()
+        """What it holds and was found to be here down to the last block: none of it goes while the lease is alive."""
         connection.execute("INSERT INTO leases(id, generation) VALUES(?, ?)", (self.id, self.generation))
 
     def close(self) -> None:

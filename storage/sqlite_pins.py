@@ -6,7 +6,7 @@ the call returns. Who holds first and looks afterwards cannot be overtaken by a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -81,20 +81,25 @@ def hold(store: SqliteBlockStore, cid: CID) -> None:
     with store.writing() as connection:
         lease = store.lease(connection)
         connection.execute("INSERT OR IGNORE INTO holds(lease, cid) VALUES(?, ?)", (lease.id, cid))
-    check_whole(store, [cid])
+    # What this lease holds and was whole once cannot have gone: the input of a task is not walked again with the task.
+    check_whole(store, [cid], known=lease.whole)
+    lease.whole.add(cid)
 
 
-def check_whole(store: BlockStore, roots: Iterable[CID], *, max_blocks: int | None = None) -> None:
+def check_whole(
+    store: BlockStore, roots: Iterable[CID], *, known: Collection[CID] = (), max_blocks: int | None = None
+) -> None:
     """Make sure that every block below `roots` is here. Blocks without links are looked up, not read.
 
-    max_blocks: gives up when there are more of them; None looks for all.
+    known: roots below which nothing needs to be looked at. max_blocks: gives up when there are more of them; None looks
+    for all.
 
     Raises:
         UnavailableError: a block is not here, or there are too many.
         VerificationError: a block with links is damaged or malformed.
     """
-    todo = list(roots)
-    seen = set(todo)
+    todo = [root for root in roots if root not in known]
+    seen = {*known, *todo}
     while todo:
         if max_blocks is not None and len(seen) > max_blocks:
             raise UnavailableError(f"has more than {max_blocks} blocks, which is more than are looked for")

@@ -50,9 +50,13 @@ class Importer:
 
         about_bytes: how long it probably is; saves time for small files, and changes nothing if it is wrong.
         """
+        size = self._profile.chunk_bytes
         with self._batch.open():
-            chunks = _chunks(stream, self._profile.chunk_bytes, about_bytes)
-            return _balanced(self._writer, chunks, self._profile.links_per_node)
+            # One byte more than there should be: a read that comes back shorter has met the end.
+            first = _read_fully(stream, size, size if about_bytes is None else min(size, about_bytes + 1))
+            if len(first) < size:
+                return self._writer.leaf(first)  # as most files are: no tree
+            return _balanced(self._writer, _chunks(first, stream, size), self._profile.links_per_node)
 
     def symlink(self, target: str) -> Entry:
         """Import a symlink; the target is kept as it is, wherever it leads."""
@@ -105,13 +109,12 @@ class Importer:
         return self.directory({name: self._path(f"{path}/{name}", depth + 1) for name in names})
 
 
-def _chunks(stream: Readable, size: int, about_bytes: int | None) -> Iterator[bytes]:
-    """Yield chunks of exactly `size` bytes, the last one shorter; one empty chunk for an empty stream."""
-    # One byte more than there should be: a read that comes back shorter has met the end.
-    chunk = _read_fully(stream, size, size if about_bytes is None else min(size, about_bytes + 1))
-    yield chunk
-    while len(chunk) == size and (chunk := _read_fully(stream, size, size)):
+def _chunks(first: bytes, stream: Readable, size: int) -> Iterator[bytes]:
+    """Yield chunks of exactly `size` bytes, the last one shorter; `first` is the first of them."""
+    chunk = first
+    while chunk:
         yield chunk
+        chunk = _read_fully(stream, size, size) if len(chunk) == size else b""
 
 
 def _read_fully(stream: Readable, size: int, first_size: int) -> bytes:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final, Self
 
 from storage.blocks import BlockStore
 from storage.cid import CID, DAG_PB, RAW, make_cid
@@ -15,7 +14,10 @@ from storage.unixfs_names import check_name
 from storage.unixfs_node import NodeType, UnixfsNode, encode_unixfs
 from storage.unixfs_profile import Profile, ShardEstimate
 
-BATCH_BYTES: Final = 16 << 20
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+BATCH_BYTES: Final = 8 << 20
 """Blocks per transaction: where the store's speed levels off."""
 BATCH_BLOCKS: Final = 16384
 """The same bound for tiny blocks."""
@@ -33,40 +35,75 @@ class Entry:
 
 
 class BlockBatch:
-    """Blocks on their way to a store, at most about 16 MiB held back."""
+    """Blocks on their way to a store: at most about 8 MiB held back, and as much being put.
+
+    A full batch is put by a thread of its own while the next one is made, so that reading and hashing do not wait for
+    the disk. Batches are put in their order, and none after one that failed. Not for several threads at once.
+    """
 
     def __init__(self, store: BlockStore) -> None:
         self._store = store
         self._held: list[tuple[CID, bytes]] = []
         self._held_bytes = 0
         self._depth = 0
+        self._thread: ThreadPoolExecutor | None = None
+        """Only while it is needed: most imports are smaller than a batch."""
+        self._putting: Future[None] | None = None
 
-    @contextmanager
-    def open(self) -> Iterator[None]:
-        """Hold blocks back inside; the outermost exit hands over the rest, or drops it after an error."""
-        self._depth += 1
-        try:
-            yield
-            if self._depth == 1:
-                self._flush()
-        finally:
-            self._depth -= 1
-            if self._depth == 0:
-                self._clear()
+    def open(self) -> Self:
+        """Return this, to be entered: blocks are held back inside; when the outermost is left, all of them are put.
+
+        After an error the last ones are dropped.
+        """
+        return self
 
     def add(self, cid: CID, data: bytes) -> None:
-        """Take one block; only inside `open`."""
+        """Take one block; only inside `open`. Raises what putting an earlier batch raised."""
         if self._depth == 0:
             raise RuntimeError("blocks are added inside an open batch")
         self._held.append((cid, data))
         self._held_bytes += len(data)
         if self._held_bytes >= BATCH_BYTES or len(self._held) >= BATCH_BLOCKS:
-            self._flush()
+            self._put_beside()
 
-    def _flush(self) -> None:
-        if self._held:
-            self._store.put_many(self._held)
+    def __enter__(self) -> Self:
+        self._depth += 1
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: object) -> None:
+        self._depth -= 1
+        if self._depth:
+            return
+        try:
+            if error is None:
+                self._wait()
+                if self._held:
+                    self._store.put_many(self._held)
+        finally:
+            self._clear()
+            self._putting = None
+            if self._thread is not None:
+                self._thread.shutdown()  # waits for what is being put
+                self._thread = None
+
+    def _put_beside(self) -> None:
+        self._wait()
+        if self._thread is None:
+            from concurrent.futures import ThreadPoolExecutor  # most who import this never need it
+
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="blocks")
+        self._putting = self._thread.submit(self._store.put_many, self._held)
         self._clear()
+
+    def _wait(self) -> None:
+        """Wait until the last full batch has been put.
+
+        Raises:
+            what `put_many` raised.
+        """
+        putting, self._putting = self._putting, None
+        if putting is not None:
+            putting.result()
 
     def _clear(self) -> None:
         self._held = []

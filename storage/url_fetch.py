@@ -17,8 +17,7 @@ from typing import Final
 
 from storage import file_lock
 from storage.blocks import BlockStore
-from storage.cid import CID, DAG_PB, codec_of
-from storage.dag_walk import links_of
+from storage.cid import CID
 from storage.errors import BacalhauError, UnavailableError, VerificationError
 from storage.partial_file import PartialFile, write_whole
 from storage.s3_credentials import find_s3_settings
@@ -50,6 +49,9 @@ class UrlFetcher:
     progress: Callable[[str], None]
     """Told a phrase when a step begins."""
     report: Report
+    hold: Callable[[CID], None]
+    """Keeps what is here below a CID from being collected while this process works, and raises a `BacalhauError` if
+    not all of it is here (`sqlite_pins.hold`). What is imported needs none: the store keeps what was put."""
     make_client: Callable[[Bounds], UrlClient] = UrlClient
     now: Callable[[], datetime] = field(default=_now)
 
@@ -141,31 +143,23 @@ class UrlFetcher:
         )
 
     def _known(self, note: Path, url: Url) -> Origin | None:
-        """Return the note of an earlier download if what it brought is still here, whole, and is what is asked for."""
+        """Return the note of an earlier download if what it brought is still here, whole, and is what is asked for.
+
+        It may have been needed by nobody until now, and a collection may be going on: so it is held first, for what is
+        found afterwards stays.
+        """
         try:
             origin = Origin.from_json(json.loads(note.read_bytes()))
         except (OSError, ValueError):
             return None
         fits = origin.url == url.text and url.sha256 in (None, origin.sha256) and origin.size <= self.bounds.max_bytes
-        return origin if fits and is_here(self.store, origin.cid) else None
-
-
-def is_here(store: BlockStore, cid: CID) -> bool:
-    """Tell whether every block of a UnixFS file is in the store, reading its nodes alone."""
-    todo, seen = [cid], set()
-    try:
-        while todo:
-            at = todo.pop()
-            if at in seen:
-                continue
-            seen.add(at)
-            if not store.has(at):
-                return False
-            if codec_of(at) == DAG_PB:
-                todo.extend(links_of(at, store.get(at)))
-    except BacalhauError:
-        return False
-    return True
+        if not fits:
+            return None
+        try:
+            self.hold(origin.cid)
+        except BacalhauError:
+            return None
+        return origin
 
 
 def _conditions(known: Origin | None) -> tuple[tuple[str, str], ...]:
@@ -177,7 +171,7 @@ def _conditions(known: Origin | None) -> tuple[tuple[str, str], ...]:
     return () if etag is None else (("If-None-Match", etag),)
 
 
-def _check_hash(found: str, url: Url, where: str) -> None:
+def _check_hash(found: str | None, url: Url, where: str) -> None:
     if url.sha256 not in (None, found):
         problem = f"its sha256 is {found}, not {url.sha256}"
         raise VerificationError(problem, where=where, fix="correct the checksum, or ask who publishes the file")

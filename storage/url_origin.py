@@ -1,4 +1,4 @@
-"""Where content came from: what is noted beside a record, never in it.
+"""Where content came from, a URL or the IPFS world: what is noted beside a record, never in it.
 
 A note is evidence of nothing: the content is named by its CID, and whoever checks a record needs no URL.
 """
@@ -29,12 +29,12 @@ class Origin:
     url: str
     """As it was asked for, without a fragment."""
     final_url: str
-    """After redirects."""
+    """After redirects; of a DAG, the sources that gave its blocks, separated by spaces."""
     cid: CID
     size: int
-    """Bytes."""
-    sha256: str
-    """Of the whole content, lower-case hex."""
+    """Bytes; of a DAG, those of the blocks that came."""
+    sha256: str | None
+    """Of the whole content, lower-case hex; None for a DAG, whose CID says it all."""
     fetched_at: datetime
     """When the bytes had come."""
     checked_at: datetime
@@ -61,7 +61,7 @@ class Origin:
 
     @classmethod
     def from_json(cls, value: Any) -> Origin:
-        """Read what `to_json` gave.
+        """Read what `to_json` gave for a URL.
 
         Raises:
             ValueError: it is something else.
@@ -79,7 +79,7 @@ class Origin:
             )
         except (KeyError, TypeError, AttributeError, UserError) as error:
             raise ValueError(f"not the note of a download: {error}") from error
-        if not _SHA256.fullmatch(origin.sha256) or None in (origin.fetched_at.tzinfo, origin.checked_at.tzinfo):
+        if not _SHA256.fullmatch(origin.sha256 or "") or None in (origin.fetched_at.tzinfo, origin.checked_at.tzinfo):
             raise ValueError("not the note of a download")
         return origin
 

@@ -79,6 +79,7 @@ def _print_origin(origin: dict[str, Any]) -> None:
 
     print_text(one_line(f"FETCHED {origin['path']} {origin['cid']} {origin['url']}"))
     moved = f" from {origin['final_url']}" if origin["final_url"] != origin["url"] else ""
-    print_text("    " + one_line(f"{origin['size']} bytes at {origin['fetched_at']}{moved}, sha256 {origin['sha256']}"))
+    checksum = f", sha256 {origin['sha256']}" if origin["sha256"] else ""
+    print_text("    " + one_line(f"{origin['size']} bytes at {origin['fetched_at']}{moved}{checksum}"))
     for name, value in origin["headers"]:
         print_text("    " + one_line(f"{name}: {value}"))

@@ -13,6 +13,10 @@ from bacalhau.services import Services, default_services
 if TYPE_CHECKING:
     from bacalhau.node_client import NodeClient
 
+from_option = click.option(
+    "--from", "places", multiple=True, metavar="kubo:URL|gateway:URL|car:FILE", envvar="BACALHAU_FROM",
+    help="Whom to ask for what is not here; several are asked in turn.",
+)  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -22,9 +22,9 @@ def command(ctx: click.Context, /, content: str, to: str, as_json: bool) -> int:
 
     A daemon that is online tells its network: publish what anybody may read.
     """
-    from bacalhau.endpoints import read_endpoint
     from bacalhau.progress import shown_progress
     from bacalhau.render import print_json, print_text
+    from storage.endpoints import read_endpoint
 
     cid = parse_cid(content)
     endpoint = read_endpoint(to, ("car", "kubo"), "--to")
@@ -62,7 +62,7 @@ class Counted:
 def _push(place: str, cid: CID, blocks: Counted, step: Callable[[str], None]) -> str:
     from contextlib import closing
 
-    from bacalhau.endpoints import open_kubo
+    from storage.endpoints import open_kubo
 
     with closing(open_kubo(place)) as daemon:
         version = daemon.version()

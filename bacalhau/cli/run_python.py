@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bacalhau.cli.options import json_option, named_path, named_text, node_of, services_of
+from bacalhau.cli.options import from_option, json_option, named_path, named_text, node_of, services_of
 from bacalhau.exit_codes import ExitCode, of_run
 from bacalhau.services import Services
 from runtime.request import DEFAULT_EPOCH, DEFAULT_MEMORY, DEFAULT_TIMEOUT_S, DEFAULT_URL_LIMIT, Request
@@ -24,7 +24,9 @@ from verifier.model import ModelError, Rule
               help="The input: what the function gets as `data`. @FILE: a list of URLs, as a directory.")  # fmt: skip
 @click.option("-v", "volumes", metavar="CID:PATH", multiple=True,
               help="Mount a further input, read-only; a path or URL will do as well as a CID.")  # fmt: skip
-@click.option("--url-limit", default=DEFAULT_URL_LIMIT, show_default=True, help="Most bytes that one URL may bring.")
+@from_option
+@click.option("--url-limit", default=DEFAULT_URL_LIMIT, show_default=True,
+              help="Most bytes that one URL or CID may bring.")  # fmt: skip
 @click.option("--allow-private-urls", is_flag=True, envvar="BACALHAU_ALLOW_PRIVATE_URLS",
               help="Fetch from private addresses too, and through proxies.")  # fmt: skip
 @click.option("-o", "outputs", metavar="NAME:PATH", multiple=True, help="Collect PATH as outputs/NAME.")
@@ -179,6 +181,7 @@ def read_request(flags: dict[str, Any]) -> Request:
         fuel=flags["fuel"],
         memory=flags["memory"],
         timeout_s=flags["timeout"],
+        sources=flags["places"],
         url_limit=flags["url_limit"],
         allow_private_urls=flags["allow_private_urls"],
     )

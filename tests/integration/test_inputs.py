@@ -5,8 +5,10 @@ import textwrap
 
 import pytest
 
-from storage.blocks import OverlayBlockStore
+from storage.blocks import MemoryBlockStore, OverlayBlockStore
+from storage.car_file import write_car_file
 from storage.cid import cid_text
+from storage.dag_walk import walk
 from storage.errors import UserError
 from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
@@ -88,6 +90,30 @@ def test_paths_inside_a_cid(house):
         "deep",
         "deep",
     ]
+
+
+def test_content_that_is_not_here_comes_from_where_the_user_says(house, tmp_path):
+    there = MemoryBlockStore()
+    root = tree(there, {"a b": {"one": b"1", "two": b"22"}, "other": b"not wanted"}).cid
+    write_car_file(tmp_path / "x.car", root, walk(there, root))
+    source = """
+        import os
+        def main(data): return [sorted(os.listdir("/inputs")), open("/ref").read(), len(data.read()) > 1024]
+        """
+    request = {"data": f"ipfs://{cid_text(root)}/a%20b", "volumes": (f"{cid_text(root)}/a b/two:/ref",)}
+    with pytest.raises(UserError, match=r"is not in this store.*name a source with --from"):
+        house.plan(textwrap.dedent(source), **request)
+    outcome = run(house, source, **request, sources=(f"car:{tmp_path / 'x.car'}",))
+    assert json.loads(outcome.result) == [["one", "two"], "22", True]
+    assert outcome.plan.input.data == UnixfsReader(there).resolve(root, "a b")
+    assert not house.store.has(UnixfsReader(there).resolve(root, "other"))
+    # Now it is here, with the way to it.
+    assert house.plan(textwrap.dedent(source), **request).task == outcome.plan.task
+
+
+def test_a_source_is_written_right(house):
+    with pytest.raises(UserError, match="--from: not a place: 'ftp:x'"):
+        house.plan("def main(data): return 1", sources=("ftp:x",))
 
 
 class Watched(OverlayBlockStore):

@@ -16,6 +16,7 @@ from storage.block_source import BlockAbsentError
 from storage.blocks import ForgetfulBlockStore, MemoryBlockStore
 from storage.car_file import write_car_file
 from storage.cid import CID, DAG_CBOR, IDENTITY, RAW, cid_text, make_cid, parse_cid
+from storage.content_fetch import ContentFetcher
 from storage.dag_fetch import fetch_dag
 from storage.dag_walk import walk
 from storage.errors import PeerError, UnavailableError
@@ -23,6 +24,7 @@ from storage.gateway_client import GatewayClient
 from storage.http_client import HttpClient
 from storage.kubo_client import KuboClient
 from storage.unixfs_import import Importer
+from storage.unixfs_read import UnixfsReader
 from tests.integration.kubo_daemon import KuboDaemon, kubo_binary
 
 
@@ -69,6 +71,29 @@ def test_ipfs_add_gives_our_cids(daemon, here, tree):
     assert daemon.ipfs("add", "-r", "-H", "-Q", "--cid-version=1", str(tree)) == cid_text(importer.path(tree).cid)
     for path in sorted(tree.glob("*.bin")):
         assert daemon.ipfs("add", "-Q", str(path)) == cid_text(importer.path(path).cid)
+
+
+def test_a_path_is_followed_block_by_block_and_the_rest_stays_there(daemon, tree, tmp_path):
+    root = parse_cid(daemon.ipfs("add", "-r", "-H", "-Q", "--cid-version=1", str(tree)))
+    for client in (KuboClient(HttpClient(daemon.url)), GatewayClient(HttpClient(daemon.gateway_url))):
+        here = MemoryBlockStore()
+        fetcher = ContentFetcher(
+            store=here, sources=lambda client=client: [client], cache_dir=tmp_path, progress=lambda _: None
+        )
+        for path, content in (("many/00077-" + "n" * 30, b"77"), ("sub/größe 'x'\n", b"name")):
+            found = fetcher.find(root, path)
+            fetcher.fetch(found.cid)
+            reader = UnixfsReader(here)
+            assert reader.read_bytes(reader.resolve(root, path), 100) == content
+        # The root, `many` with a shard or two of its hundreds, `sub`; the two files.
+        assert 3 <= sum(here.has(cid) for cid, _ in walk(everything(tree), root) if cid[1] != RAW) <= 6
+        client.close()
+
+
+def everything(tree):
+    store = MemoryBlockStore()
+    Importer(store).path(tree)
+    return store
 
 
 def test_ipfs_add_of_ten_thousand_files_gives_our_cid(daemon, tmp_path):

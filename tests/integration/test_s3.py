@@ -7,6 +7,7 @@ import pytest
 
 from storage.blocks import MemoryBlockStore
 from storage.errors import UserError
+from storage.sqlite_pins import check_whole
 from storage.unixfs_read import UnixfsReader
 from storage.url_client import Bounds
 from storage.url_fetch import UrlFetcher
@@ -48,6 +49,7 @@ def fetch(store, directory, text):
         bounds=Bounds(max_bytes=1 << 30, allow_private=True),
         progress=lambda _: None,
         report=lambda *_: None,
+        hold=lambda cid: check_whole(store, [cid]),
     )
     return fetcher.fetch(parse_url(text, where=f"-i {text}"), where=f"-i {text}")
 

@@ -8,18 +8,25 @@ tried (of two collections every fifth, and all with BACALHAU_SLOW_TESTS=1), on r
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from storage import dag_cbor
 from storage.cid import CID, DAG_CBOR, RAW, make_cid
 from storage.errors import UnavailableError
+from storage.partial_file import PartialFile
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_collection import Collection, collect
-from storage.sqlite_pins import Pin, check_whole, pin, pins, unpin
+from storage.sqlite_pins import Pin, check_whole, hold, pin, pins, unpin
+from storage.url_client import Bounds, Came, Wanted
+from storage.url_fetch import UrlFetcher
+from storage.url_text import Url
 
 LEAF = make_cid(RAW, b"leaf")
 NODE = dag_cbor.encode([LEAF])
@@ -175,6 +182,136 @@ def test_no_order_of_transactions_loses_what_was_acknowledged(tmp_path, scenario
         finally:
             world.close()
         world.check_after_all_are_gone()
+
+
+class Stepped(SqliteBlockStore):
+    """A store that says before each of its transactions that something else may happen now."""
+
+    def __init__(self, path: Path, between: Step) -> None:
+        self.between: Step = lambda: None
+        super().__init__(path)
+        self.between = between
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        self.between()
+        with super().writing() as connection:
+            yield connection
+
+    def get(self, cid: CID) -> bytes:
+        self.between()
+        return super().get(cid)
+
+    def has(self, cid: CID) -> bool:
+        self.between()
+        return super().has(cid)
+
+
+class Server:
+    """Stands for the client of a server that has one file, in one version for ever."""
+
+    def __init__(self, between: Step) -> None:
+        self.between = between
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def download(self, wanted: Wanted, partial: PartialFile, _advance: object) -> Came:
+        self.between()
+        if wanted.known:
+            return Came(is_known=True, final_url=wanted.url, headers=())
+        partial.find()
+        partial.begin('"1"', len(FILE))
+        partial.write(FILE)
+        partial.mark()
+        return Came(is_known=False, final_url=wanted.url, headers=(("etag", '"1"'),))
+
+
+FILE = bytes(3 << 20)
+"""A root and a leaf, linked three times."""
+URL = Url(text="https://host/file")
+
+
+def fetch_and_make_a_job(world: World, cache: Path, between: Step, *, holds: bool = True) -> None:
+    """Fetch a URL that may have been fetched before, and have a job keep it, as `run` does."""
+    with Stepped(world.path, between) as store:
+
+        def keep(cid: CID) -> None:
+            hold(store, cid) if holds else check_whole(store, [cid])
+
+        fetcher = UrlFetcher(
+            store=store,
+            directory=cache,
+            bounds=Bounds(max_bytes=1 << 30),
+            progress=lambda _phrase: None,
+            report=lambda *_: None,
+            hold=keep,
+            make_client=lambda _bounds: Server(between),
+        )
+        cid = fetcher.fetch(URL, where="-i").cid
+        world.promised.append(cid)
+        between()
+        world.jobs.append(cid)
+        between()
+
+
+def collect_while_fetching(folder: Path, order: tuple[int, ...], *, known: bool, holds: bool = True) -> None:
+    """Let a collection go on whenever the fetcher is between two of its steps, as far as `order` says (1: its turn).
+
+    known: an earlier process fetched the same; nothing needs what it left.
+    """
+    world = World(folder / "blocks.sqlite")
+    if known:
+        fetch_and_make_a_job(world, folder / "urls", lambda: None)
+        world.jobs.clear()
+        world.promised.clear()
+    turns, steps = iter(order), iter(collector(world, 2))
+
+    def between() -> None:
+        world.check()
+        for turn in turns:
+            if turn:
+                return
+            next(steps)()
+            world.check()
+
+    try:
+        fetch_and_make_a_job(world, folder / "urls", between, holds=holds)
+        for step in steps:
+            step()
+        world.check()
+    finally:
+        world.close()
+
+
+BETWEEN = {True: 6, False: 4}
+"""How often a fetch can be interrupted, of what is known and of what is not; the end of its process included."""
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_no_collection_takes_what_a_url_brought_before_a_job_keeps_it(tmp_path, known):
+    for number, order in enumerate(interleavings(4, BETWEEN[known])):
+        collect_while_fetching(tmp_path / f"{number}", order, known=known)
+
+
+def test_a_fetch_that_looks_without_holding_is_caught(tmp_path):
+    def search():
+        for number, order in enumerate(interleavings(4, BETWEEN[True])):
+            collect_while_fetching(tmp_path / f"{number}", order, known=True, holds=False)
+
+    with pytest.raises(UnavailableError):
+        search()
+
+
+def test_a_fetch_is_interrupted_wherever_it_can_be(tmp_path):
+    world = World(tmp_path / "blocks.sqlite")
+    for known in (False, True):
+        turns = []
+        fetch_and_make_a_job(world, tmp_path / "urls", lambda turns=turns: turns.append(1))
+        assert len(turns) == BETWEEN[known]
 
 
 def test_all_orders_are_tried():

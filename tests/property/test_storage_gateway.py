@@ -18,6 +18,7 @@ from storage.unixfs_profile import LEGACY
 from storage.unixfs_read import UnixfsReader
 
 SMALL = dataclasses.replace(LEGACY, name="test", chunk_bytes=1000, links_per_node=4)
+TINY = dataclasses.replace(LEGACY, name="tiny", chunk_bytes=2, links_per_node=2)
 STORE = MemoryBlockStore()
 _IMPORTER = Importer(STORE)
 FILE = _IMPORTER.bytes(bytes(range(200)) * 50).cid
@@ -99,3 +100,22 @@ def test_a_byte_range_can_be_read_from_its_blocks(first, last):
     leaves = sum(cid[1] == 0x55 for cid in blocks)
     assert leaves == (0 if end <= start else (end - 1) // 1000 - start // 1000 + 1)
     assert len(blocks) <= len(list(walk(store, root)))
+
+
+@given(
+    st.lists(st.sampled_from([b"aa", b"bb", b"cc"]), min_size=1, max_size=40),
+    st.sampled_from(["entity-bytes=0:*", "dag-scope=all"])
+    | st.tuples(st.integers(0, 80), st.integers(0, 80)).map(lambda ends: f"entity-bytes={min(ends)}:{max(ends)}"),
+)
+def test_blocks_given_once_are_those_given_as_often_as_they_are_met(chunks, query):
+    """What is passed over because it was entered before would have given nothing new."""
+    store = MemoryBlockStore()
+    root = Importer(store, TINY).bytes(b"".join(chunks)).cid
+
+    def blocks(dups):
+        said = answer(
+            store, "GET", f"/ipfs/{cid_text(root)}".encode(), f"format=car&car-dups={dups}&{query}".encode(), {}
+        )
+        return [cid for cid, _ in read_car(io.BytesIO(b"".join(said.body))).blocks]
+
+    assert blocks("n") == list(dict.fromkeys(blocks("y")))

@@ -9,16 +9,13 @@ import trio
 from bacalhau.api.app import make_app
 from bacalhau.api.http_server import serve_api
 from bacalhau.api_token import load_or_create_token
-from bacalhau.output_texts import read_texts
-from bacalhau.report import run_report
+from bacalhau.node_report import finished_job
 from network.embedded import run_embedded
-from network.job_store import Job
 from network.messages import Demand
 from network.node.control import NodeStatus
 from network.node.datastore import JobEvent, JobState, KeptJob
 from runtime.plan import plan_of_task
 from storage.errors import UserError
-from storage.unixfs_read import UnixfsReader
 from tests.unit.bacalhau.fakes import FakeEngine
 from tests.unit.network.transport_world import identity
 
@@ -111,22 +108,12 @@ class FakeControl:
             plan, engine=self.engine, store=self.store, keys_dir=self.keys_dir, rule=asked.rule, parallel=1,
             parents=asked.parents,
         )  # fmt: skip
-        texts = None if session.output is None else read_texts(UnixfsReader(self.store), session.output)
-        report = run_report(
-            job=job, created_at=asked.created_at, labels=asked.labels, plan=plan, rule=asked.rule, session=session,
-            texts=texts, origins=(), timings_s={"total": 1.0},
-        )  # fmt: skip
-        report["origins"] = [dict(origin) for origin in asked.origins]
+        done = finished_job(asked, session, self.store, problem="")
+        report = done.report
         for receipt in report["receipts"]:
             self.tell(job, "revealed", {"node": receipt["node"]})
         self.tell(job, "verdict", {"verdict": report["verdict"]})
-        self.finished.add(
-            Job(
-                id=job, created_at=asked.created_at, labels=asked.labels, task=plan.task, function=plan.function_cid,
-                input=plan.input_cid, output=session.output, record=session.record, verdict=report["verdict"],
-                tier=report["tier"], exit_code=report["exit_code"], report=report,
-            )
-        )  # fmt: skip
+        self.finished.add(done)
         self.end(job)
 
 

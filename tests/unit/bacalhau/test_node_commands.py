@@ -191,6 +191,18 @@ def test_cancel(desk, node):
     assert desk("cancel", "abcdef").code == 2
 
 
+def test_a_cancelled_job_is_listed_as_such_whatever_its_verdict(desk, node):
+    node.control.runs_at_once = False
+    jobs = [desk("run", "python", desk.function, "--no-wait").text.strip() for _ in range(2)]
+    node.do(node.control.run, jobs[0])
+    node.control.engine = FakeEngine(lambda number, plan, store: Gave(result=str(number).encode()))
+    node.do(node.control.run, jobs[1])
+    for job in jobs:
+        node.control.kept[job] = replace(node.control.kept[job], cancelled=True)
+    shown = {line[:8]: line.split()[2] for line in desk("list").text.splitlines()}
+    assert [shown[job[:8]] for job in jobs] == ["agreed", "cancelled"]
+
+
 def test_a_job_that_is_cancelled_while_one_waits(desk, node, monkeypatch):
     node.control.runs_at_once = False
     follow = NodeClient.follow

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -9,9 +10,10 @@ import pytest
 
 from bacalhau.home import Home
 from storage import dag_cbor
-from storage.cid import DAG_CBOR, DAG_PB, RAW, cid_text, make_cid
+from storage.cid import DAG_CBOR, DAG_PB, RAW, cid_text, make_cid, parse_cid
 from storage.gateway_answer import answer
 from storage.unixfs_import import Importer
+from storage.unixfs_read import UnixfsReader
 
 
 @pytest.fixture
@@ -91,6 +93,66 @@ def test_wrong_calls(desk, tree, call, problem):
     said = desk(*(part.replace("{tree}", tree) for part in call))
     assert (said.code, said.out) == (2, b"")
     assert problem in said.err
+
+
+def cid_at(desk, text):
+    with desk.store() as store:
+        root, _, path = text.partition("/")
+        return cid_text(UnixfsReader(store).resolve(parse_cid(root), path))
+
+
+def test_with_a_path_only_what_it_leads_to_is_fetched(desk, other, tree, tmp_path):
+    desk("publish", tree, "--to", "car:x.car")
+    sub = cid_at(desk, f"{tree}/sub")
+    said = other("fetch", f"{tree}/sub", "-o", "back", "--from", "car:x.car", "--json")
+    # The tree's own node, on the way; the directory; the file in it.
+    assert said.json["cid"] == sub
+    assert (said.json["path"], said.json["blocks"]) == (str(tmp_path / "back"), 3)
+    assert (tmp_path / "back" / "a.txt").read_bytes() == b"deep"
+    assert not (tmp_path / "back" / "b.bin").exists()
+    assert [json.loads(line)["cid"] for line in other("store", "pins", "--json").text.splitlines()] == [sub]
+    assert other("cat", f"{tree}/sub/a.txt").out == b"deep"
+    assert other("cat", f"{tree}/b.bin").code == 4
+    # What the way needed and nothing else does goes with the garbage; what was fetched stays.
+    assert other("store", "gc").code == 0
+    assert other("cat", f"{sub}/a.txt").out == b"deep"
+    assert other("ls", tree).code == 4
+
+
+def test_a_path_is_written_as_elsewhere(desk, other, tmp_path):
+    (tmp_path / "tree" / "a b").mkdir(parents=True)
+    (tmp_path / "tree" / "a b" / "c?").write_bytes(b"odd")
+    tree = desk("add", "tree").text.strip()
+    desk("publish", tree, "--to", "car:x.car")
+    file = cid_at(desk, f"{tree}/a b/c?")
+    for text in (f"{tree}/a b/c?", f"/ipfs/{tree}/a b/c?", f"ipfs://{tree}/a%20b/c%3F", f"{tree}//a b/c?/"):
+        assert other("fetch", text, "--from", "car:x.car").text == f"{file}\n"
+        assert other("cat", text).out == b"odd"
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "code", "problem"),
+    [
+        ("gone", True, 2, "'gone' is not there"),
+        ("sub/a.txt/x", True, 2, "is not a directory"),
+        ("sub/../b.bin", True, 2, "'..' is not a name"),
+        ("sub", False, 4, "block is not in this store"),
+    ],
+)
+def test_a_path_that_leads_nowhere(desk, other, tree, path, source, code, problem):
+    desk("publish", tree, "--to", "car:x.car")
+    said = other("fetch", f"{tree}/{path}", "-o", "back", *(("--from", "car:x.car") if source else ()))
+    assert (said.code, said.out) == (code, b"")
+    assert problem in said.err
+    assert other("store", "pins").text == ""
+    if not source:
+        assert "name a source: --from kubo:URL, gateway:URL or car:FILE" in said.err
+
+
+def test_sources_may_stand_in_the_environment(desk, other, tree, monkeypatch):
+    desk("publish", tree, "--to", "car:x.car")
+    monkeypatch.setenv("BACALHAU_FROM", "car:x.car car:x.car")
+    assert other("fetch", tree).text == f"{tree}\n"
 
 
 def test_data_is_fetched_but_is_no_file(desk, other):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -357,3 +358,25 @@ def test_flags_about_urls_reach_the_planner(desk, monkeypatch):
     monkeypatch.setenv("BACALHAU_ALLOW_PRIVATE_URLS", "1")
     desk.run("--dry-run")
     assert asked == [("16Gb", False), ("1Gb", True), ("16Gb", True)]
+
+
+def test_whom_to_ask_for_content_reaches_the_planner(desk, monkeypatch):
+    asked = []
+    desk.prepare = lambda request, **rest: asked.append(request.sources) or fake_prepare(request, **rest)
+    desk.run("--from", "car:a.car", "--from", "kubo:")
+    monkeypatch.setenv("BACALHAU_FROM", "gateway:http://127.0.0.1:8080 car:b.car")
+    desk.run()
+    assert asked == [("car:a.car", "kubo:"), ("gateway:http://127.0.0.1:8080", "car:b.car")]
+
+
+def test_a_download_without_a_checksum_is_described(desk):
+    def planned(request, *, note, **rest):
+        plan = fetched(request, note=lambda noted: notes.append(noted), **rest)
+        note(Noted(path="/inputs", origin=replace(notes[0].origin, url="ipfs://bafy", final_url="x.car", sha256=None)))
+        return plan
+
+    notes = []
+    desk.prepare = planned
+    report = desk.run("-i", desk.file())
+    assert report["origins"][0]["sha256"] is None
+    assert "5 bytes at 2026-01-02T03:04:05+00:00 from x.car\n" in desk("describe", report["job"]).text

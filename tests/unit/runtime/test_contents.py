@@ -2,23 +2,29 @@
 
 import pytest
 
+from runtime.content_import import Content, ContentImporter
 from runtime.contents import (
-    Content,
-    ContentImporter,
+    Elsewhere,
     check_not_around,
     check_not_empty,
+    find,
+    ipfs_url,
     is_directory,
     locate,
     typed_cid,
 )
 from storage.blocks import MemoryBlockStore
-from storage.cid import cid_text
-from storage.errors import UserError
+from storage.cid import RAW, cid_text, make_cid
+from storage.content_fetch import ContentFetcher
+from storage.dag_walk import walk
+from storage.errors import PeerError, UnavailableError, UserError, VerificationError
+from storage.sqlite_pins import check_whole
 from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
 from storage.url_client import Bounds
 from storage.url_fetch import UrlFetcher
 from storage.url_text import Url
+from tests.unit.storage.peers import Gateway
 from tests.unit.storage.url_server import Page, UrlServer
 
 
@@ -34,6 +40,27 @@ def tree(store):
     return importer.directory({"sub": inner, "link": importer.symlink("sub")}).cid
 
 
+def importer_into(store, tmp_path, *sources, note=lambda _: None, max_bytes=1 << 24):
+    def hold(cid):
+        check_whole(store, [cid])
+
+    def progress(_phrase):
+        pass
+
+    fetcher = UrlFetcher(
+        store=store,
+        directory=tmp_path / "urls",
+        bounds=Bounds(max_bytes=1 << 20, allow_private=True),
+        progress=progress,
+        report=lambda *_: None,
+        hold=hold,
+    )
+    content_fetcher = ContentFetcher(
+        store=store, sources=lambda: sources, cache_dir=tmp_path, progress=progress, max_bytes=max_bytes
+    )
+    return ContentImporter(fetcher=fetcher, content_fetcher=content_fetcher, hold=hold, note=note)
+
+
 def test_a_cid_and_paths_in_it(store, tree):
     text = cid_text(tree)
     reader = UnixfsReader(store)
@@ -43,6 +70,9 @@ def test_a_cid_and_paths_in_it(store, tree):
     assert locate(f"ipfs://{text}/sub/a%20b%3F", "-i", store) == file
     assert is_directory(locate(f"{text}/sub", "-v", store), store)
     assert typed_cid(f"ipfs://{text}/sub") == (tree, "sub")
+    assert ipfs_url(f"ipfs://{text}/sub/a%20b%3F") == ipfs_url(f"{text}/sub/a b?") == f"ipfs://{text}/sub/a%20b%3F"
+    assert ipfs_url(text) == f"ipfs://{text}"
+    assert ipfs_url("https://host/x") is None
     assert typed_cid("https://host/x") is typed_cid("file.txt") is typed_cid("@list") is None
 
 
@@ -86,14 +116,7 @@ def test_a_list_becomes_a_directory_and_every_url_is_noted(store, tmp_path, monk
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     noted = []
-    fetcher = UrlFetcher(
-        store=store,
-        directory=tmp_path / "urls",
-        bounds=Bounds(max_bytes=1 << 20, allow_private=True),
-        progress=lambda _: None,
-        report=lambda *_: None,
-    )
-    importer = ContentImporter(store=store, fetcher=fetcher, progress=lambda _: None, note=noted.append)
+    importer = importer_into(store, tmp_path, note=noted.append)
     with UrlServer() as server:
         server.pages |= {"/a.csv": Page(body=b"a"), "/b?x": Page(body=b"b" * 100_000)}
         (tmp_path / "list").write_text(f"{server.url}/a.csv\n{server.url}/b?x sub/b.csv\n")
@@ -104,3 +127,101 @@ def test_a_list_becomes_a_directory_and_every_url_is_noted(store, tmp_path, monk
     inner = Importer(other).directory({"b.csv": Importer(other).bytes(b"b" * 100_000)})
     assert cid == Importer(other).directory({"a.csv": Importer(other).bytes(b"a"), "sub": inner}).cid
     assert [note.path for note in noted] == ["/inputs/a.csv", "/inputs/sub/b.csv"]
+
+
+class Here:
+    """A store with nothing in it, and one gateway that has everything."""
+
+    def __init__(self, there, tmp_path):
+        self.store = MemoryBlockStore()
+        self.gateway = Gateway(there)
+        self.noted = []
+        self.importer = importer_into(self.store, tmp_path, self.gateway.client(), note=self.noted.append)
+
+    def bring(self, text):
+        where = f"-i {text}"
+        place, seen = find(locate(text, "-i", self.store), where, self.importer.content_fetcher)
+        self.seen = seen
+        return self.importer.bring(Content(where=where, path="/inputs", place=place, url=ipfs_url(text)))
+
+
+@pytest.fixture
+def here(store, tmp_path):
+    return Here(store, tmp_path)
+
+
+def test_what_is_not_here_is_located_without_asking_anybody(here, tree):
+    text = cid_text(tree)
+    assert locate(text, "-i", here.store) == Elsewhere(root=tree, path="")
+    assert locate(f"ipfs://{text}/sub/a%20b%3F", "-i", here.store) == Elsewhere(root=tree, path="sub/a b?")
+    assert here.gateway.asked == []
+
+
+def test_of_a_dag_that_is_elsewhere_the_part_that_is_named_is_fetched(here, store, tree):
+    inner = UnixfsReader(store).resolve(tree, "sub")
+    text = f"ipfs://{cid_text(tree)}/sub"
+    assert here.bring(text) == inner
+    assert is_directory(inner, here.seen)
+    assert dict(walk(here.store, inner)) == dict(walk(store, inner))
+    # The way, what stands at its end, and everything below that.
+    assert here.gateway.asked == [("raw", cid_text(tree)), ("raw", cid_text(inner)), ("car", cid_text(inner))]
+    assert not here.store.has(UnixfsReader(store).resolve(tree, "link"))
+    (note,) = here.noted
+    assert (note.path, note.origin.url, note.origin.final_url) == ("/inputs", text, "http://gateway.test")
+    assert (note.origin.cid, note.origin.sha256, note.origin.headers) == (inner, None, ())
+    assert note.origin.size == sum(len(block) for _, block in walk(store, inner))
+    # A second time everything is here, and nobody is asked.
+    here.gateway.asked.clear()
+    assert here.bring(text) == inner
+    assert (here.gateway.asked, len(here.noted)) == ([], 1)
+
+
+def test_what_is_here_in_part_is_made_whole(here, store, tree):
+    everything = dict(walk(store, tree))
+    here.store.put(tree, everything.pop(tree))
+    assert here.bring(cid_text(tree)) == tree
+    assert dict(walk(here.store, tree)) == dict(walk(store, tree))
+    assert sorted(here.gateway.asked) == sorted(("raw", cid_text(cid)) for cid in everything)
+
+
+def test_without_a_source_one_is_told_to_name_one(here, store, tree, tmp_path):
+    alone = importer_into(here.store, tmp_path)
+    text = f"{cid_text(tree)}/sub"
+    fix = "name a source with --from, add it with `bacalhau add`, or give the path of a local file"
+    with pytest.raises(UserError, match="-i x: is not in this store, or not all of it") as caught:
+        find(locate(text, "-i", here.store), "-i x", alone.content_fetcher)
+    assert caught.value.fix == fix
+    here.store.put(tree, store.get(tree))
+    content = Content(where="-i y", path="/inputs", place=locate(cid_text(tree), "-i", here.store))
+    with pytest.raises(UserError, match="-i y: is not in this store, or not all of it") as caught:
+        alone.bring(content)
+    assert caught.value.fix == fix
+
+
+def test_a_symlink_elsewhere_is_no_input(here, tree):
+    with pytest.raises(UserError, match="is a symlink to 'sub'; name what it points to"):
+        here.bring(f"{cid_text(tree)}/link")
+
+
+def test_whose_fault_it_is_that_content_does_not_come(here, tree):
+    gone = cid_text(make_cid(RAW, b"gone"))
+    with pytest.raises(UnavailableError, match=f"-i {gone}: is not to be had: http://gateway.test: gateway does not"):
+        here.bring(gone)
+    here.gateway.change = lambda _request, response: response.__class__(200, headers=response.headers, content=b"lie")
+    with pytest.raises(PeerError, match=r"http://gateway\.test: sent bytes that are not"):
+        here.bring(cid_text(tree))
+    assert here.noted == []
+
+
+def test_content_from_elsewhere_is_bounded(here, store, tree, tmp_path):
+    importer = importer_into(here.store, tmp_path, here.gateway.client(), max_bytes=100)
+    with pytest.raises(UserError, match="has more than the 100 bytes allowed; raise --url-limit"):
+        importer.bring(Content(where="-i x", path="/inputs", place=tree))
+
+
+def test_a_damaged_block_is_told_as_such_where_nobody_can_give_a_better_one(here, store, tree, tmp_path):
+    here.store.put_many((cid, block if cid != tree else b"x" + block[1:]) for cid, block in walk(store, tree))
+    with pytest.raises(VerificationError, match="does not match"):
+        importer_into(here.store, tmp_path).bring(Content(where="-i x", path="/inputs", place=tree))
+    importer_into(here.store, tmp_path, here.gateway.client()).bring(Content(where="-i", path="/inputs", place=tree))
+    assert dict(walk(here.store, tree)) == dict(walk(store, tree))

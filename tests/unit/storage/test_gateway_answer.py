@@ -6,12 +6,17 @@ import pytest
 from storage import dag_cbor
 from storage.blocks import MemoryBlockStore
 from storage.car import read_car
-from storage.cid import CID, DAG_CBOR, IDENTITY, RAW, cid_text, make_cid
+from storage.cid import CID, DAG_CBOR, DAG_PB, IDENTITY, RAW, cid_text, make_cid
+from storage.dag_pb import Link, decode_node, encode_node
 from storage.dag_walk import walk
 from storage.errors import UnavailableError
 from storage.gateway_answer import answer
+from storage.hamt import FANOUT, MURMUR3_X64_64, bitfield_of, prefix_of
 from storage.unixfs_import import Importer
+from storage.unixfs_node import NodeType, UnixfsNode, encode_unixfs
+from storage.unixfs_profile import V1_2025
 from storage.unixfs_read import UnixfsReader
+from storage.unixfs_write import BlockBatch, NodeWriter
 
 CAR = "application/vnd.ipld.car"
 BLOCK = "application/vnd.ipld.raw"
@@ -274,3 +279,108 @@ def test_a_damaged_store_is_no_missing_block(house):
     cid = make_cid(RAW, b"good")
     house.store.put(cid, b"bad")
     assert house.ask(f"/ipfs/{cid_text(cid)}", "format=raw")[0] == 500
+
+
+@pytest.fixture
+def twins(house):
+    """A directory that has one file of five leaves, two of them the same, under two names."""
+    importer = Importer(house.store)
+    file = importer.bytes(b"".join(bytes([n]) * MIB for n in (1, 2, 1, 3)) + b"end")
+    return importer.directory({"a": file, "b": file}).cid, file.cid, [link.cid for link in links(house.store, file.cid)]
+
+
+def links(store, cid):
+    return decode_node(store.get(cid)).links
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("format=car&car-dups=y", {}),
+        ("format=car&car-dups=y", {"accept": f"{CAR}; dups=n"}),
+        ("format=car", {"accept": f"{CAR}; version=1; order=dfs; dups=y"}),
+        ("car-dups=y", {"accept": f"{CAR};dups=n;q=0.5, {BLOCK};q=0.4"}),
+        ("", {"accept": f"text/html, {CAR}; order=dfs; dups=y"}),
+    ],
+)
+def test_blocks_are_given_as_often_as_they_are_met_to_whom_asks_for_it(house, twins, query, headers):
+    root, file, leaves = twins
+    status, said, body = house.ask(f"/ipfs/{cid_text(root)}", query, **headers)
+    assert (status, said["Content-Type"]) == (200, f"{CAR}; version=1; order=dfs; dups=y")
+    assert [cid for cid, _ in read_car(io.BytesIO(body)).blocks] == [root, *[file, *leaves] * 2]
+    # A cache must know what else would have given something else.
+    assert ("Vary" in said) == ("car-dups" not in query or "format" not in query)
+    if "Content-Location" in said:
+        assert said["Content-Location"] == f"/ipfs/{cid_text(root)}?format=car&car-dups=y"
+    once = house.ask(f"/ipfs/{cid_text(root)}", "format=car&car-dups=n")[1]
+    assert once["Etag"] != said["Etag"]
+    assert once["Content-Type"].endswith("dups=n")
+
+
+def test_repeats_are_those_of_the_scope(house, twins):
+    root, file, leaves = twins
+
+    def asked(path, query):
+        body = house.ask(f"/ipfs/{path}", f"format=car&car-dups=y&{query}")[2]
+        return [cid for cid, _ in read_car(io.BytesIO(body)).blocks]
+
+    assert asked(f"{cid_text(root)}/b", "dag-scope=entity") == [root, file, *leaves]
+    assert asked(cid_text(file), f"entity-bytes={MIB}:{3 * MIB - 1}") == [file, leaves[1], leaves[2]]
+    assert asked(cid_text(root), "dag-scope=entity") == [root]
+    assert asked(cid_text(CID(bytes([1, RAW, IDENTITY, 3]) + b"abc")), "") == []
+
+
+def hostile_file(store, levels):
+    """A file of 100**levels bytes in one block a level."""
+    batch = BlockBatch(store)
+    with batch.open():
+        writer = NodeWriter(batch, V1_2025)
+        entry = writer.leaf(b"x")
+        for _ in range(levels):
+            entry = writer.parent([entry] * 100)
+    return entry.cid
+
+
+def hostile_shard(store, levels):
+    """A shard of which every slot leads to one shard below: 256**levels ways."""
+    cid = None
+    for _ in range(levels):
+        names = [prefix_of(slot) for slot in range(FANOUT)]
+        below = [] if cid is None else [Link(cid=cid, name=name, tsize=1) for name in names]
+        bits = bitfield_of(range(len(below)))
+        node = UnixfsNode(type=NodeType.SHARD, data=bits, hash_type=MURMUR3_X64_64, fanout=FANOUT)
+        block = encode_node(below, encode_unixfs(node))
+        cid = make_cid(DAG_PB, block)
+        store.put(cid, block)
+    return cid
+
+
+@pytest.mark.parametrize(
+    ("make", "levels", "query"),
+    [
+        (hostile_file, 9, "dag-scope=entity"),
+        (hostile_file, 9, "dag-scope=all"),
+        (hostile_file, 9, f"entity-bytes=3:{10**17 - 5}"),
+        (hostile_shard, 20, "dag-scope=entity"),
+        (hostile_shard, 20, "dag-scope=all"),
+    ],
+)
+def test_few_blocks_that_stand_for_many_are_given_once_each(make, levels, query):
+    """Entered as often as they are met they would take years, in which nothing is sent that could be broken off."""
+    house = House()
+    cid = make(house.store, levels)
+    expected = dict(walk(house.store, cid))
+    assert house.car(cid_text(cid), query)[1] == expected
+
+
+@pytest.mark.parametrize("query", ["dag-scope=entity", "dag-scope=all"])
+@pytest.mark.parametrize("make", [hostile_file, hostile_shard])
+def test_repeats_have_a_bound_at_which_the_answer_breaks_off(make, query, monkeypatch):
+    monkeypatch.setattr("storage.gateway_blocks.MAX_REPEATED_BYTES", 1 << 20)
+    store = MemoryBlockStore()
+    path = f"/ipfs/{cid_text(make(store, 9))}".encode()
+    said = answer(store, "GET", path, f"format=car&car-dups=y&{query}".encode(), {})
+    sizes: list[int] = []
+    with pytest.raises(UnavailableError, match="repeats more than 1048576 bytes"):
+        sizes.extend(map(len, said.body))
+    assert sum(sizes) < 2 << 20

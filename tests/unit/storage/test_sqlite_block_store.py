@@ -192,3 +192,26 @@ def test_processes_make_and_fill_one_store_together(tmp_path):
     assert [(writer.communicate()[1], writer.returncode) for writer in writers] == [("", 0)] * 4
     with SqliteBlockStore(path) as store:
         assert store.size()[0] == 200
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 128, 200])
+def test_however_many_blocks_are_put_each_is_there_once_and_counted(store, count):
+    # Small and large ones, which take different ways into the database, and an empty one.
+    datas = [b"%d" % n * (40_000 if n % 7 == 0 else 3 if n else 0) for n in range(count)]
+    blocks = [(make_cid(RAW, data), data) for data in datas]
+    store.put_many([*blocks, *blocks[: count // 2]])
+    assert [store.get(cid) for cid, _ in blocks] == datas
+    assert store.size() == (count, sum(map(len, datas)))
+    store.put_many(iter(blocks))
+    assert store.size() == (count, sum(map(len, datas)))
+
+
+def test_one_damaged_block_among_many_is_replaced(store, tmp_path):
+    blocks = [(make_cid(RAW, b"%d" % n), b"%d" % n) for n in range(100)]
+    store.put_many(blocks)
+    with sqlite3.connect(store.path) as other:
+        other.execute("UPDATE blocks SET data = x'00' WHERE digest = ?", (split_cid(blocks[50][0]).digest,))
+    other.close()
+    store.put_many(blocks)
+    assert [store.get(cid) for cid, _ in blocks] == [data for _, data in blocks]
+    assert store.size() == (100, sum(len(data) for _, data in blocks))

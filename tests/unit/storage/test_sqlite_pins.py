@@ -6,6 +6,7 @@ from storage import dag_cbor
 from storage.cid import DAG_CBOR, RAW, cid_text, make_cid
 from storage.errors import UnavailableError, UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
+from storage.sqlite_collection import collect
 from storage.sqlite_pins import Pin, hold, pin, pins, unpin
 from storage.unixfs_import import Importer
 
@@ -63,3 +64,36 @@ def test_a_damaged_node_is_not_pinned(store, tmp_path):
     with pytest.raises(VerificationError, match="does not match"):
         pin(store, named("x", root))
     assert pins(store) == []
+
+
+def test_what_is_held_and_whole_is_not_walked_again(tmp_path):
+    read = []
+
+    class Watched(SqliteBlockStore):
+        def get(self, cid):
+            read.append(cid)
+            return super().get(cid)
+
+        def has(self, cid):
+            read.append(cid)
+            return super().has(cid)
+
+    with Watched(tmp_path / "blocks.sqlite") as store:
+        leaf = Importer(store).bytes(b"leaf")
+        tree = Importer(store).directory({"a": leaf}).cid
+        node = dag_cbor.encode({"input": tree})
+        task = make_cid(DAG_CBOR, node)
+        store.put(task, node)
+        hold(store, tree)
+        assert read == [tree, leaf.cid]
+        hold(store, task)
+        hold(store, task)
+        assert read == [tree, leaf.cid, task]
+        # Without the lease nothing is held any more, so all of it has to be looked at.
+        read.clear()
+        store.release()
+        with SqliteBlockStore(tmp_path / "blocks.sqlite") as other:
+            collect(other, list, lambda _phrase: None)
+        with pytest.raises(UnavailableError):
+            hold(store, task)
+        assert read == [task]

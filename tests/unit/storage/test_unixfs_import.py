@@ -90,7 +90,7 @@ def test_sizes_add_up_through_files_and_directories(importer, store):
 def test_blocks_reach_the_store_in_batches_of_bounded_size():
     store = Counting()
     Importer(store).bytes(os.urandom(40 << 20))
-    assert len(store.batches) == 3
+    assert len(store.batches) == 6
     assert max(store.batches) <= BATCH_BYTES + (1 << 20)
 
 

@@ -12,6 +12,7 @@ from storage import partial_file
 from storage.blocks import MemoryBlockStore
 from storage.errors import UnavailableError, UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
+from storage.sqlite_pins import check_whole
 from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
 from storage.url_client import Bounds
@@ -50,6 +51,7 @@ class Desk:
             bounds=Bounds(max_bytes=limit, allow_private=private),
             progress=self.told.append,
             report=lambda *what: self.reported.append(what),
+            hold=lambda cid: check_whole(self.store, [cid]),
         )
         return fetcher.fetch(parse_url(text, where=f"-i {text}"), where=f"-i {text}")
 

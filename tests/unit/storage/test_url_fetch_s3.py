@@ -40,6 +40,10 @@ def amazon(monkeypatch, tmp_path):
     return Amazon()
 
 
+def no_need_to_hold(_cid):
+    """Stands for what keeps known content, of which there is none here."""
+
+
 def fetch(amazon, tmp_path, text):
     store = MemoryBlockStore()
     fetcher = UrlFetcher(
@@ -48,6 +52,7 @@ def fetch(amazon, tmp_path, text):
         bounds=Bounds(max_bytes=1 << 20),
         progress=lambda _: None,
         report=lambda *_: None,
+        hold=no_need_to_hold,
         make_client=lambda bounds: UrlClient(bounds, resolve=lambda *_: ["1.2.3.4"], below=httpx.MockTransport(amazon)),
     )
     origin = fetcher.fetch(parse_url(text, where="-i"), where="-i")
@@ -104,6 +109,7 @@ def test_a_redirect_to_a_private_address_is_refused(tmp_path):
         bounds=Bounds(max_bytes=1 << 20),
         progress=lambda _: None,
         report=lambda *_: None,
+        hold=no_need_to_hold,
         make_client=lambda bounds: UrlClient(
             bounds, resolve=lambda host, _: addresses[host], below=httpx.MockTransport(answer)
         ),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from storage.errors import UserError
 
@@ -57,21 +57,32 @@ def open_kubo(place: str) -> KuboClient:
     return KuboClient(HttpClient(place or DEFAULT_URL))
 
 
-@contextmanager
-def open_sources(endpoints: Sequence[Endpoint]) -> Iterator[list[BlockSource]]:
-    """Open places that content comes from, in their order, and close them afterwards.
+class Sources:
+    """Places that content comes from, in their order; opened when they are first needed. A context manager."""
 
-    Raises:
-        UserError: not an address, or a file that is no CAR.
-        PeerError: a CAR that is wrong.
-    """
-    with ExitStack() as opened:
-        sources = []
-        for endpoint in endpoints:
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._endpoints = tuple(endpoints)
+        self._sources: list[BlockSource] = []
+        self._opened = ExitStack()
+
+    def __call__(self) -> Sequence[BlockSource]:
+        """Return them, opened: the index of a CAR is made once.
+
+        Raises:
+            UserError: not an address, or a file that is no CAR.
+            PeerError: a CAR that is wrong.
+        """
+        for endpoint in self._endpoints[len(self._sources) :]:
             source = _open(endpoint)
-            opened.callback(source.close)
-            sources.append(source)
-        yield sources
+            self._opened.callback(source.close)
+            self._sources.append(source)
+        return tuple(self._sources)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._opened.close()
 
 
 def _open(endpoint: Endpoint) -> BlockSource:
