@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import trio
 
@@ -19,9 +19,8 @@ from bacalhau.home import Home
 from bacalhau.node_client import NodeClient
 from bacalhau.shared_caches import share_caches
 from bacalhau.stack_process import StackProcess, start_node
-from network.transport_core import single_errors
 from runtime.pool_capacity import PoolCapacity
-from storage.errors import UnavailableError, UserError
+from storage.errors import BacalhauError, UnavailableError, UserError
 
 READY_S: Final = 180.0
 """Until all nodes are ready: seconds, unless Pyodide has to be fetched first."""
@@ -70,6 +69,8 @@ class Devstack:
     processes: list[StackProcess] = field(default_factory=list)
     _is_ready: bool = False
     _is_ending: bool = False
+    _failure: BacalhauError | None = None
+    _scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
     def run(self) -> None:
         """Run the stack until SIGINT, SIGTERM or SIGHUP.
@@ -95,14 +96,17 @@ class Devstack:
         return {"dir": str(self.plan.directory), "submit_to": nodes[0]["dir"], "api": nodes[0]["api"], "nodes": nodes}
 
     async def _main(self) -> None:
-        with trio.open_signal_receiver(*_SIGNALS) as signals, single_errors():
+        with trio.open_signal_receiver(*_SIGNALS) as signals:
             try:
                 async with trio.open_nursery() as nursery:
+                    self._scope = nursery.cancel_scope
                     nursery.start_soon(_cancel_at_signal, signals, nursery.cancel_scope)
                     await self._start(nursery)
                     self.announce(self.describe())
             finally:
                 await self._stop()
+        if self._failure is not None:
+            raise self._failure
 
     async def _start(self, nursery: trio.Nursery) -> None:
         first, *others = self.plan.nodes
@@ -118,36 +122,49 @@ class Devstack:
                     await self._hears_of_all(one)
             self._is_ready = True
         if limit.cancelled_caught:
-            raise UnavailableError(f"was not ready in {READY_S:.0f} s", where="devstack", fix="start fewer --nodes")
+            fix = "start fewer --nodes"
+            await self._fail(UnavailableError(f"was not ready in {READY_S:.0f} s", where="devstack", fix=fix))
 
     async def _start_one(self, node: StackNode, peers: tuple[str, ...], nursery: trio.Nursery) -> None:
-        share_caches(self.home, Home(node.directory))
-        process = await start_node(
-            node,
-            serve_arguments(node, self.share, peers=peers),
-            environment_of(node, self.plan, self.environment),
-            self.plan.directory / f"{node.name}.log",
-        )
-        self.processes.append(process)
-        await process.become_ready()
+        try:
+            share_caches(self.home, Home(node.directory))
+            process = await start_node(
+                node,
+                serve_arguments(node, self.share, peers=peers),
+                environment_of(node, self.plan, self.environment),
+                self.plan.directory / f"{node.name}.log",
+            )
+            self.processes.append(process)
+            await process.become_ready()
+        except BacalhauError as error:
+            await self._fail(error)
         nursery.start_soon(self._watch, process)
+
+    async def _fail(self, error: BacalhauError) -> NoReturn:
+        """End the stack, and whoever calls this, with the first error of those that come at the same time."""
+        self._failure = self._failure or error
+        self._scope.cancel()
+        await trio.sleep_forever()
 
     async def _hears_of_all(self, process: StackProcess) -> None:
         """Return when a requester has heard what every compute node has."""
-        token = load_token(Home(process.node.directory).api_token_path)
-        with NodeClient(process.facts["api"], token, is_elsewhere=True) as client:
-            while True:
-                status = await trio.to_thread.run_sync(client.status, abandon_on_cancel=True)
-                if status["known_nodes"] >= self.plan.compute_nodes:
-                    return
-                await trio.sleep(LOOK_S)
+        try:
+            token = load_token(Home(process.node.directory).api_token_path)
+            with NodeClient(process.facts["api"], token, is_elsewhere=True) as client:
+                while True:
+                    status = await trio.to_thread.run_sync(client.status, abandon_on_cancel=True)
+                    if status["known_nodes"] >= self.plan.compute_nodes:
+                        return
+                    await trio.sleep(LOOK_S)
+        except BacalhauError as error:
+            await self._fail(error)
 
     async def _watch(self, process: StackProcess) -> None:
         await process.process.wait()
         if self._is_ending:
             return
         if not self._is_ready:
-            raise process.not_started()
+            await self._fail(process.not_started())
         lines = "".join(f"\n  {line}" for line in process.tail())
         self.complain(f"{process.node.name} {process.end_words()}; the others go on. Its log ends:{lines}")
 

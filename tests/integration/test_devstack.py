@@ -134,14 +134,16 @@ def test_if_a_node_does_not_start_all_are_stopped_and_the_reason_is_told(stack_h
     assert "a node runs here already" in line
 
 
-def test_a_node_that_cannot_start_later_ends_those_that_did(stack_home, tmp_path):
+@pytest.mark.parametrize("broken", [("node-2",), ("node-1", "node-2")])
+def test_a_node_that_cannot_start_later_ends_those_that_did(stack_home, tmp_path, broken):
     place = tmp_path / "kept"
-    (place / "node-2" / "store").mkdir(parents=True)
-    (place / "node-2" / "store" / "blocks.sqlite").write_text("no database")
+    for name in broken:
+        (place / name / "store").mkdir(parents=True)
+        (place / name / "store" / "blocks.sqlite").write_text("no database")
     done = bacalhau(stack_home, "devstack", "--nodes", 2, "--dir", place)
     assert (done.returncode, done.stdout) == (4, "")
     (line,) = done.stderr.splitlines()
-    assert line.startswith("bacalhau: node-2: did not start: ")
+    assert line.startswith(tuple(f"bacalhau: {name}: did not start: " for name in broken))
     assert not list(place.rglob("node.json")), "the others ended cleanly"
 
 

@@ -18,13 +18,6 @@ MAX_JOBS = 30
 """Until a bad actor among four nodes is one of the three that are drawn: one of 10**18 runs would need more."""
 
 
-@pytest.fixture(scope="module")
-def liar_and_copycat(stack_home, tmp_path_factory):
-    scratch = tmp_path_factory.mktemp("liars") / "stack"
-    with devstack(stack_home, scratch, "--nodes", 5, "--bad-actors", "liar,copycat") as stack:
-        yield stack
-
-
 def dissenting(report):
     return {receipt["node"] for receipt in report["receipts"] if not receipt["agrees"]}
 
@@ -33,28 +26,51 @@ def faults(report):
     return {(fault["node"], fault["kind"]) for fault in report["faults"]}
 
 
-def check_both_are_named(stack: Stack, report):
-    assert dissenting(report) == {stack.bad("liar")}
-    (kind,) = {kind for node, kind in faults(report) if node == stack.bad("copycat")}
-    assert kind == "mismatch"
+@pytest.fixture(scope="module")
+def liar_and_copycat(stack_home, tmp_path_factory):
+    """A stack, and the report of a job for which the copycat had something to copy."""
+    scratch = tmp_path_factory.mktemp("liars") / "stack"
+    with devstack(stack_home, scratch, "--nodes", 5, "--bad-actors", "liar,copycat") as stack:
+        arguments = ("-c", "print('once')", "--concurrency", 5)
+        first = run(stack.home, *arguments)
+        # Perhaps it overheard nothing before it lost patience, and guessed. The same task again: now all is known.
+        second = run(stack.home, *arguments) if faults(first) == set() else first
+        if second is not first:
+            assert dissenting(first) == {stack.bad("liar"), stack.bad("copycat")}
+        yield stack, second
+
+
+def check_the_liar_is_named(stack: Stack, report):
+    assert (report["verdict"], dissenting(report)) == ("agreed", {stack.bad("liar")})
     honest = stack.peers() - {stack.bad("liar"), stack.bad("copycat")}
     assert {receipt["node"] for receipt in report["receipts"] if receipt["agrees"]} == honest
+    assert audit(stack.home, report["record"]) == "valid"
+
+
+def test_a_copycat_is_convicted_by_a_digest_that_it_cannot_open(liar_and_copycat):
+    stack, report = liar_and_copycat
+    assert faults(report) == {(stack.bad("copycat"), "mismatch")}
+    check_the_liar_is_named(stack, report)
+
+
+# Who was convicted is not asked again, so four nodes are left, the liar among them.
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_function_is_verified_with_the_liars_named(liar_and_copycat, name):
+def test_every_function_is_verified_with_the_liar_named(liar_and_copycat, name):
+    stack, _ = liar_and_copycat
     (data,) = (FUNCTIONS / name).glob("input.*")
-    report = run(liar_and_copycat.home, FUNCTIONS / name, "-i", data, "--concurrency", 5)
-    assert report["verdict"] == "agreed"
+    report = run(stack.home, FUNCTIONS / name, "-i", data, "--concurrency", 4)
     assert report["output"] == json.loads((FUNCTIONS / name / "expected.json").read_text())["output"]
-    check_both_are_named(liar_and_copycat, report)
-    assert audit(liar_and_copycat.home, report["record"]) == "valid"
+    assert faults(report) == set()
+    check_the_liar_is_named(stack, report)
 
 
-def test_a_function_that_fails_is_verified_with_the_liars_named(liar_and_copycat):
-    report = run(liar_and_copycat.home, "-c", "raise SystemExit(7)", "--concurrency", 5, code=3)
-    assert (report["verdict"], report["exit_code"]) == ("agreed", 7)
-    check_both_are_named(liar_and_copycat, report)
+def test_a_function_that_fails_is_verified_with_the_liar_named(liar_and_copycat):
+    stack, _ = liar_and_copycat
+    report = run(stack.home, "-c", "raise SystemExit(7)", "--concurrency", 4, code=3)
+    assert report["exit_code"] == 7
+    check_the_liar_is_named(stack, report)
 
 
 @pytest.mark.parametrize(("nodes", "liars", "confidence", "expected"), [row for row in ACCEPTANCE if row != ALONE])
