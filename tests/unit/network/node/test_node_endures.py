@@ -1,0 +1,54 @@
+"""What others do, or what a disk holds, that must neither end a node nor keep one of its jobs from ending."""
+
+from network.node.datastore import JobState
+from storage.errors import UserError, VerificationError
+from storage.sqlite_block_store import SqliteBlockStore
+from tests.unit.network.node import node_world
+from tests.unit.network.node.node_world import JOB, Engine, Net, make_job, put_task, submission, until_event
+from tests.unit.network.node.offers import on_real_time
+from verifier.compare import make_rule
+
+ALONE = make_rule(replication=1, confidence=1)
+
+
+def task_at(place):
+    with SqliteBlockStore(place.folder / "blocks.sqlite") as store:
+        return put_task(store)
+
+
+@on_real_time
+async def test_an_agreed_output_that_no_function_writes_ends_its_job_and_not_the_node(tmp_path, monkeypatch):
+    def picky(submission, session, *, problem):
+        if session.output is not None and not problem:
+            raise UserError("'result' is not there")
+        return make_job(submission, session, problem=problem)
+
+    monkeypatch.setattr(node_world, "make_job", picky)
+    net = Net(tmp_path, [Engine()])
+    task = task_at(net.requester)
+    async with net.running() as node:
+        await node.submit(submission(task, rule=ALONE))
+        await until_event(node, JOB, "ended")
+    assert "'result' is not there" in net.requester.finished()[JOB].report["problem"]
+
+
+@on_real_time
+async def test_a_job_that_cannot_be_finished_does_not_end_the_node(tmp_path, monkeypatch):
+    failures = [ValueError("a bug"), VerificationError("the disk is damaged")]
+
+    def failing(submission, session, *, problem):
+        if submission.job == JOB:
+            raise failures.pop(0)
+        return make_job(submission, session, problem=problem)
+
+    monkeypatch.setattr(node_world, "make_job", failing)
+    net = Net(tmp_path, [Engine()])
+    task = task_at(net.requester)
+    for other in ("1" * 32, "2" * 32):
+        async with net.running() as node:
+            if failures[1:]:
+                await node.submit(submission(task, rule=ALONE))
+                await until_event(node, JOB, "fetching")
+            await node.submit(submission(task, job=other, rule=ALONE))
+            await until_event(node, other, "ended")
+            assert (await node.job(JOB)).state is JobState.SETTLING
