@@ -127,7 +127,8 @@ class JobSelection:
         """Do what reads the disk."""
         try:
             if refusal := strangeness(plan, self._knows_runtime):
-                return refusal
+                # It names a CID, which may be long: a reason that is too long could not be sent.
+                return reason(refusal, otherwise="its runtime is not known here")
         except (UnavailableError, VerificationError):
             return "cannot tell whether the task's runtime may be started here"
         return absence(plan, self._store) if self._policy.data_locality is DataLocality.LOCAL else ""
