@@ -85,7 +85,8 @@ class ComputeSide:
         self._say = say
         self._heard_own = heard_own
         self._count_offence = count_offence
-        self._refusals: OrderedDict[tuple[PeerId, str, CID], str] = OrderedDict()
+        self._refusals: OrderedDict[tuple[PeerId, str, CID, Demand], str] = OrderedDict()
+        """A session may be offered twice at once, with another demand: what was found out is of one of them."""
         self._capacity: Capacity | None = None
         self._changed = trio.Event()
         world = World(
@@ -169,13 +170,13 @@ class ComputeSide:
         return await self._selection.refusal(OfferedTask(requester=peer, job=said.job, demand=said.demand, plan=plan))
 
     def _note(self, peer: PeerId, said: Offer | Assign, refusal: str) -> None:
-        self._refusals[peer, said.job, said.task] = refusal
+        self._refusals[peer, said.job, said.task, said.demand] = refusal
         if len(self._refusals) > MAX_LOOKED_AT:
             self._refusals.popitem(last=False)
 
     def _refusal(self, offer: Offer, peer: PeerId) -> str:
         """Answer the machine: what was found out is used once."""
-        return self._refusals.pop((peer, offer.job, offer.task), "the task was not looked at")
+        return self._refusals.pop((peer, offer.job, offer.task, offer.demand), "the task was not looked at")
 
     # Gossip
 

@@ -1,10 +1,15 @@
 """What others do, or what a disk holds, that must neither end a node nor keep one of its jobs from ending."""
 
+import dataclasses
+
+from network.message_codec import encode, session_id
+from network.messages import Offer
 from network.node.datastore import JobState
+from network.node.selection import JobSelection
 from storage.errors import UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
 from tests.unit.network.node import node_world
-from tests.unit.network.node.node_world import JOB, Engine, Net, make_job, put_task, submission, until_event
+from tests.unit.network.node.node_world import JOB, UNIT, Engine, Net, make_job, put_task, submission, until_event
 from tests.unit.network.node.offers import on_real_time
 from verifier.compare import make_rule
 
@@ -52,3 +57,31 @@ async def test_a_job_that_cannot_be_finished_does_not_end_the_node(tmp_path, mon
             await node.submit(submission(task, job=other, rule=ALONE))
             await until_event(node, other, "ended")
             assert (await node.job(JOB)).state is JobState.SETTLING
+
+
+@on_real_time
+async def test_what_was_found_out_about_one_demand_is_no_answer_to_another(tmp_path, monkeypatch):
+    """Two offers of one session are looked at together, and the refused one comes to the machine first."""
+    net = Net(tmp_path, [Engine()])
+    (place,) = net.nodes
+    task = task_at(place)
+    other = net.requester.peer
+    good = Offer(session=session_id(other, JOB, task), job=JOB, task=task, demand=UNIT)
+    bad = dataclasses.replace(good, demand=dataclasses.replace(UNIT, memory=0))
+
+    async def refusal(_self, offered):
+        return "too little" if offered.demand == bad.demand else ""
+
+    monkeypatch.setattr(JobSelection, "refusal", refusal)
+    async with place.open(net.network) as node:
+        side, brought = node.compute, []
+
+        async def bring(event):
+            brought.append(event)
+
+        monkeypatch.setattr(side.host, "bring", bring)
+        await side.receive(other, encode(bad))
+        await side.receive(other, encode(good))
+        for event in brought:
+            side.host.machine.handle(event)
+        assert [task.demand for task in side.host.machine.tasks.values()] == [good.demand]
