@@ -373,8 +373,9 @@ async def open_node(parts: NodeParts) -> AsyncGenerator[Node]:
             finally:
                 if node.compute is not None:
                     node.compute.executor.give_up_all()
-                # Ends the executions that nobody gave up, and lets their threads go.
-                await trio.to_thread.run_sync(parts.engine.stop)
+                # Ends the executions that nobody gave up, and lets their threads go; also when an error ends the node.
+                with trio.CancelScope(shield=True):
+                    await trio.to_thread.run_sync(parts.engine.stop)
                 nursery.cancel_scope.cancel()
 
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import trio
+
 from network.message_codec import encode, session_id
 from network.messages import Offer
 from network.node.datastore import JobState
@@ -85,3 +87,16 @@ async def test_what_was_found_out_about_one_demand_is_no_answer_to_another(tmp_p
         for event in brought:
             side.host.machine.handle(event)
         assert [task.demand for task in side.host.machine.tasks.values()] == [good.demand]
+
+
+@on_real_time
+async def test_a_node_that_is_cancelled_stops_its_engine(tmp_path):
+    stopped = []
+    engine = Engine()
+    engine.stop = lambda: stopped.append(True)
+    net = Net(tmp_path, [engine])
+    with trio.CancelScope() as scope:
+        async with net.nodes[0].open(net.network):
+            scope.cancel()
+            await trio.lowlevel.checkpoint()
+    assert stopped
