@@ -61,8 +61,8 @@ log = logging.getLogger(__name__)
 class Connectable(Transport, Protocol):
     """A transport that can be told whom to connect to."""
 
-    async def connect(self, address: str) -> PeerId:
-        """Connect to a peer at a multiaddress and keep it connected."""
+    async def reach(self, address: str) -> None:
+        """Connect to a peer at a multiaddress, once: a stranger said it."""
         ...
 
 
@@ -253,7 +253,7 @@ class Node:
         """Make the halves, once there is a transport."""
         parts = self._parts
         self._transport, self._nursery = transport, nursery
-        self._book = PeerBook(transport, transport.connect)
+        self._book = PeerBook(transport, transport.reach)
         self._book.recall(await self._in_thread(parts.datastore.peers))
         self._outbox = Outbox(transport, nursery, reach=self._book.reach)
         if parts.requests:

@@ -106,7 +106,7 @@ class Place:
 @asynccontextmanager
 async def _join(network, identity, handler, store):
     async with network.join(identity, handler, store) as core:
-        core.connect = _nowhere
+        core.reach = _nowhere
         yield core
 
 
