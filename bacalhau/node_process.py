@@ -27,7 +27,7 @@ from network.node.compute_side import ComputeSettings
 from network.node.node import Node, NodeParts, Persona, open_node
 from network.node.node_lock import hold_directory
 from network.node.selection import JobSelection
-from network.node.selection_policy import SelectionPolicy
+from network.node.selection_policy import SelectionPolicy, objection_to_run
 from network.node.sqlite_datastore import SqliteDatastore
 from network.transport_core import single_errors
 from runtime.engine_host import find_host
@@ -144,7 +144,7 @@ def _parts(services: Services, options: NodeOptions, store: SqliteBlockStore, da
         services.make_runtime(store)
 
     def fitness(plan: Plan) -> str:
-        return misplacement(plan, store)
+        return objection_to_run(options.policy, plan) or misplacement(plan, store)
 
     return NodeParts(
         identity=identity,

@@ -60,7 +60,12 @@ class OfferedTask:
 
 def objection(policy: SelectionPolicy, offered: OfferedTask) -> str:
     """Return why the offer is refused, of all that is known without looking or asking; empty if nothing."""
-    return _unwelcome(policy, offered.requester) or _misfit(offered) or _stateless(policy, offered)
+    return _unwelcome(policy, offered.requester) or _misfit(offered) or _stateless(policy, offered.plan)
+
+
+def objection_to_run(policy: SelectionPolicy, plan: Plan) -> str:
+    """Return why a task that was assigned is not run: the operator may have changed their mind, and restarted."""
+    return _unwelcome(policy, PeerId(plan.submitter)) or _stateless(policy, plan)
 
 
 def _unwelcome(policy: SelectionPolicy, requester: PeerId) -> str:
@@ -79,8 +84,8 @@ def _misfit(offered: OfferedTask) -> str:
     return excess(offered.plan)
 
 
-def _stateless(policy: SelectionPolicy, offered: OfferedTask) -> str:
-    has_state = offered.plan.input.data is not None or bool(offered.plan.input.volumes)
+def _stateless(policy: SelectionPolicy, plan: Plan) -> str:
+    has_state = plan.input.data is not None or bool(plan.input.volumes)
     return "" if has_state or policy.accepts_stateless else "this node takes no jobs without data"
 
 
