@@ -18,7 +18,7 @@ from network.messages import Demand
 from network.node.probe_command_client import ask_command
 from network.node.probe_http_client import ask_url
 from network.node.reasons import reason
-from network.node.selection_policy import DataLocality, OfferedTask, SelectionPolicy, objection
+from network.node.selection_policy import DataLocality, OfferedTask, SelectionPolicy, objection, unwelcome
 from network.node.selection_question import question
 from runtime.engine import Plan
 from runtime.fitness import KnowsRuntime, strangeness
@@ -76,6 +76,10 @@ class JobSelection:
         self._asking_of: Counter[PeerId] = Counter()
         self._looking = trio.CapacityLimiter(1)
         self._probing = trio.CapacityLimiter(MAX_PROBES)
+
+    def unwelcome(self, requester: PeerId) -> str:
+        """Return why an offer of a requester need not even be looked at; empty if it must be."""
+        return unwelcome(self._policy, requester)
 
     async def refusal(self, offered: OfferedTask) -> str:
         """Return why the offer is refused, 1 to 255 bytes; empty if it is taken.

@@ -2,19 +2,24 @@
 
 import dataclasses
 
+import pytest
 import trio
 
-from network.message_codec import encode, session_id
-from network.messages import Offer
+from network.message_codec import decode, encode, session_id
+from network.messages import Offer, Refuse
 from network.node.datastore import JobState
 from network.node.selection import JobSelection
+from network.node.selection_policy import SelectionPolicy
 from storage.errors import UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
 from tests.unit.network.node import node_world
 from tests.unit.network.node.node_world import JOB, UNIT, Engine, Net, make_job, put_task, submission, until_event
 from tests.unit.network.node.offers import on_real_time
+from tests.vectors.records.world import identity
 from verifier.compare import make_rule
 
+SMALL = dataclasses.replace(UNIT, memory=1)
+"""Too little for any task."""
 ALONE = make_rule(replication=1, confidence=1)
 
 
@@ -100,3 +105,43 @@ async def test_a_node_that_is_cancelled_stops_its_engine(tmp_path):
             scope.cancel()
             await trio.lowlevel.checkpoint()
     assert stopped
+
+
+class Stranger:
+    """Offers a task, and keeps what is said to that."""
+
+    def __init__(self):
+        self.said = trio.Event()
+        self.message = None
+
+    async def answer(self, peer, payload):
+        return b""
+
+    async def receive(self, peer, payload):
+        if isinstance(message := decode(payload, peer), Refuse):
+            self.message = message
+            self.said.set()
+
+
+@on_real_time
+@pytest.mark.parametrize("is_denied", [False, True])
+async def test_an_offer_that_is_refused_leaves_nothing_on_the_disk(tmp_path, is_denied):
+    net = Net(tmp_path, [Engine()])
+    (place,) = net.nodes
+    me, stranger = identity(90), Stranger()
+    allowed = frozenset() if is_denied else frozenset({me.peer})
+    place.policy = SelectionPolicy(denied_requesters=frozenset({me.peer}) - allowed, accepts_stateless=False)
+    with SqliteBlockStore(tmp_path / "stranger.sqlite") as store:
+        task = put_task(store)
+        asked = []
+        put = store.get
+        store.get = lambda cid: (asked.append(cid), put(cid))[1]
+        offer = Offer(session=session_id(me.peer, JOB, task), job=JOB, task=task, demand=SMALL)
+        async with place.open(net.network), net.network.join(me, stranger, store) as transport:
+            await net.network.connect(me.peer, place.peer)
+            await transport.send(place.peer, encode(offer), deadline_s=5.0)
+            await stranger.said.wait()
+    with SqliteBlockStore(place.folder / "blocks.sqlite") as store:
+        assert store.size() == (0, 0)
+    assert bool(asked) is not is_denied
+    assert stranger.message.reason
