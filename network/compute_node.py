@@ -121,7 +121,9 @@ class ComputeNode:
             task = task_of(read(NodeEntry, entries[key]), self.identity)
             # Nothing overtakes an assignment: one that will never fit would keep all others waiting.
             is_lost = task.stage is Stage.QUEUED and not fits(task.demand, self.total)
-            actions += self._keep(*(node_task.undo(task, "larger than this node") if is_lost else node_task.resume(task)))
+            actions += self._keep(
+                *(node_task.undo(task, "larger than this node") if is_lost else node_task.resume(task))
+            )
         return (*actions, *self._fill(), *self._gossip())
 
     def handle(self, event: Event) -> tuple[Action, ...]:

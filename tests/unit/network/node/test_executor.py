@@ -41,9 +41,7 @@ class Trickle:
 
 def executor(store, nursery, engine, sources=(), **more):
     values = {"fitness": lambda plan: "", "slots": 2, "wall_clock_s": 60.0}
-    return Executor(
-        engine=engine, store=store, sources=lambda first: sources, nursery=nursery, **(values | more)
-    )
+    return Executor(engine=engine, store=store, sources=lambda first: sources, nursery=nursery, **(values | more))
 
 
 @on_real_time
