@@ -10,6 +10,7 @@ from network.messages import Offer, Refuse
 from network.node.datastore import JobState
 from network.node.selection import JobSelection
 from network.node.selection_policy import SelectionPolicy
+from network.protocol_events import Received
 from storage.errors import UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
 from tests.unit.network.node import node_world
@@ -82,6 +83,7 @@ async def test_what_was_found_out_about_one_demand_is_no_answer_to_another(tmp_p
     monkeypatch.setattr(JobSelection, "refusal", refusal)
     async with place.open(net.network) as node:
         side, brought = node.compute, []
+        await side.host.ask(Received(peer=other, message=b"nonsense"))  # from now on it has its machine
 
         async def bring(event):
             brought.append(event)
