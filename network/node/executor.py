@@ -138,6 +138,7 @@ class Executor:
             raise UndeterminedError(why)
         execution = self.alter(self.engine.execute(plan, self.store, stop=stop))
         hold(self.store, execution.output)
+        self.store.sync()  # the commitment is a promise to give it
         return execution
 
 

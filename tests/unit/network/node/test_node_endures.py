@@ -7,7 +7,7 @@ import trio
 
 from network.message_codec import decode, encode, session_id
 from network.messages import Offer, Refuse
-from network.node.datastore import JobState
+from network.node.datastore import JobState, Move, Put, Submit
 from network.node.selection import JobSelection
 from network.node.selection_policy import SelectionPolicy
 from network.protocol_events import Received
@@ -147,3 +147,43 @@ async def test_an_offer_that_is_refused_leaves_nothing_on_the_disk(tmp_path, is_
         assert store.size() == (0, 0)
     assert bool(asked) is not is_denied
     assert stranger.message.reason
+
+
+@on_real_time
+async def test_blocks_are_on_the_disk_before_what_names_them(tmp_path, monkeypatch):
+    seen = []
+    sync = SqliteBlockStore.sync
+    monkeypatch.setattr(SqliteBlockStore, "sync", lambda store: (seen.append(("sync", store.path)), sync(store)))
+    net = Net(tmp_path, [Engine()])
+    for place in (net.requester, *net.nodes):
+        place.wrap = lambda below, place=place: Watched(below, place.folder / "blocks.sqlite", seen)
+    task = task_at(net.requester)
+    async with net.running() as node:
+        await node.submit(submission(task, rule=ALONE))
+        await until_event(node, JOB, "ended")
+    here, there = (place.folder / "blocks.sqlite" for place in (net.requester, *net.nodes))
+    at_requester = [what for what, where in seen if where == here]
+    for named in ("Submit", "verdict"):
+        assert at_requester[at_requester.index(named) - 1] == "sync"
+    at_node = [what for what, where in seen if where == there]
+    assert at_node.index("sync") < at_node.index("committed")
+
+
+class Watched:
+    """A datastore that notes when it is told of blocks."""
+
+    def __init__(self, below, where, seen):
+        self._below, self._where, self._seen = below, where, seen
+
+    def __getattr__(self, name):
+        return getattr(self._below, name)
+
+    def commit(self, changes):
+        for change in changes:
+            if isinstance(change, Submit):
+                self._seen.append(("Submit", self._where))
+            elif isinstance(change, Move) and change.outcome:
+                self._seen.append(("verdict", self._where))
+            elif isinstance(change, Put) and b"committed" in change.value:
+                self._seen.append(("committed", self._where))
+        self._below.commit(changes)
