@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +27,7 @@ from network.node.compute_side import ComputeSettings
 from network.node.node import Node, NodeParts, Persona, open_node
 from network.node.node_lock import hold_directory
 from network.node.selection import JobSelection
-from network.node.selection_policy import SelectionPolicy
+from network.node.selection_policy import SelectionPolicy, objection_to_run
 from network.node.sqlite_datastore import SqliteDatastore
 from network.transport_core import single_errors
 from runtime.engine_host import find_host
@@ -135,7 +135,6 @@ def _describe(node: Node, url: str, root: Path) -> RunningNode:
 def _parts(services: Services, options: NodeOptions, store: SqliteBlockStore, datastore: SqliteDatastore) -> NodeParts:
     identity = key_store.load_or_create(services.home.keys_dir / KEY_FILE)
     engine = services.make_engine(options.engine, strict=options.strict)
-    knows_runtime = cache(services.knows_runtime)
     compute = None
     if options.computes:
         host = find_host(options.engine)
@@ -144,7 +143,7 @@ def _parts(services: Services, options: NodeOptions, store: SqliteBlockStore, da
         services.make_runtime(store)
 
     def fitness(plan: Plan) -> str:
-        return misplacement(plan, store)
+        return objection_to_run(options.policy, plan) or misplacement(plan, store)
 
     return NodeParts(
         identity=identity,
@@ -154,7 +153,7 @@ def _parts(services: Services, options: NodeOptions, store: SqliteBlockStore, da
         compute=compute,
         requests=options.requests,
         engine=engine,
-        make_selection=lambda: JobSelection(options.policy, store, knows_runtime=_forgiving(knows_runtime)),
+        make_selection=lambda: JobSelection(options.policy, store, knows_runtime=_forgiving(services.knows_runtime)),
         fitness=fitness,
         make_job=lambda submission, session, *, problem: finished_job(submission, session, store, problem=problem),
         persona=None if options.make_persona is None else options.make_persona(identity),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Protocol
 
 from bacalhau.home import Home, find_home
@@ -133,12 +133,17 @@ def default_services() -> Services:
 
         return make_runtime(pyodide_package(home.cache_dir), store)
 
-    def knows_runtime(cid: CID) -> bool:
+    @cache
+    def own_runtime() -> CID:
+        """It takes a while: whoever is asked about many runtimes of strangers makes it once."""
         from storage.blocks import ForgetfulBlockStore
+
+        return make_runtime(ForgetfulBlockStore())
+
+    def knows_runtime(cid: CID) -> bool:
         from storage.cid import cid_text
 
-        ran_here = (home.runtimes_dir / cid_text(cid)).is_dir()
-        return ran_here or cid == make_runtime(ForgetfulBlockStore())
+        return (home.runtimes_dir / cid_text(cid)).is_dir() or cid == own_runtime()
 
     return Services(
         home=home, make_engine=make_engine, prepare=plan, knows_runtime=knows_runtime, make_runtime=make_runtime

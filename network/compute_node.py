@@ -119,7 +119,11 @@ class ComputeNode:
         actions: list[Action] = []
         for key in sorted(key for key in entries if key.startswith("node/")):
             task = task_of(read(NodeEntry, entries[key]), self.identity)
-            actions += self._keep(*node_task.resume(task))
+            # Nothing overtakes an assignment: one that will never fit would keep all others waiting.
+            is_lost = task.stage is Stage.QUEUED and not fits(task.demand, self.total)
+            actions += self._keep(
+                *(node_task.undo(task, "larger than this node") if is_lost else node_task.resume(task))
+            )
         return (*actions, *self._fill(), *self._gossip())
 
     def handle(self, event: Event) -> tuple[Action, ...]:

@@ -112,8 +112,20 @@ class Libp2pTransport(TransportCore):
             PeerUnreachableError: it could not be reached; it goes on being tried.
         """
         info = peer_info(address)
+        self.upkeep.want(info)
         await self.upkeep.dial(info)
         return PeerId(str(info.peer_id))
+
+    async def reach(self, address: str) -> None:
+        """Connect to a peer once. For addresses that strangers say: such a one is not dialled for ever.
+
+        address: as of `connect`.
+
+        Raises:
+            UserError: it is no such address.
+            PeerUnreachableError: it could not be reached.
+        """
+        await self.upkeep.dial(peer_info(address))
 
 
 def _attach(host: IHost, pubsub: Pubsub, core: TransportCore, nursery: trio.Nursery) -> None:

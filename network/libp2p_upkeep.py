@@ -104,13 +104,12 @@ class Upkeep:
                 await trio.sleep(UPKEEP_S)
 
     async def dial(self, info: PeerInfo) -> None:
-        """Connect to a peer.
+        """Connect to a peer. Whether it stays connected is for `want` to say.
 
         Raises:
             PeerUnreachableError: it could not be reached.
         """
         peer = PeerId(str(info.peer_id))
-        self.want(info)
         async with self._dialling[peer]:
             if peer not in self._core.connected():
                 await self._dial(peer, info)

@@ -94,6 +94,11 @@ def resume(state: NodeTask) -> Step:
     return state, ()
 
 
+def undo(state: NodeTask, reason: str) -> Step:
+    """Say of a task from disk, which is not begun, that it will not be: the node is another one than it was."""
+    return _say(replace(state, stage=Stage.FAILED, reason=reason), is_new=True)
+
+
 def step(state: NodeTask, event: object, peer: PeerId | None = None) -> Step:
     """Return the task after an event, and what to do now. `peer` sent it; None for timers and the engine.
 

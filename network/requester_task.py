@@ -15,7 +15,7 @@ from typing import Final
 from network import session as core
 from network.message_codec import check_signed
 from network.messages import Accepted, Ack, Bid, Commit, Decline, Failed, Message, Refuse, Reveal
-from network.protocol_events import Action, Persist
+from network.protocol_events import Action, KeepList, Persist
 from network.requester_bids import offer_again, offer_found, queue_over, take_bid, take_refusal
 from network.requester_entries import JobEntry, StepEntry, step_event
 from network.requester_state import Found, OfferAgain, QueueOver, Repeat, RequesterTask, Seek
@@ -66,15 +66,19 @@ def resume(identity: Identity, job: JobEntry, task: CID, session_id: str, kept: 
     """
     state, _ = begin(identity, job, task, session_id)
     session, last = core.start(task, job.rule, max_nodes=job.max_nodes)
+    lists: tuple[KeepList, ...] = ()
     for entry in kept:
         session, actions = core.step(session, step_event(entry))
         last = actions or last
+        # Nothing names a closed list before there is a record: while nobody was here a collection may have taken it.
+        lists += tuple(KeepList(commitments=one.commitments) for one in actions if isinstance(one, PublishRound))
         commits = state.commits
         if entry.commit is not None and entry.commit.node not in commits:
             commits = with_entry(commits, entry.commit.node, entry.commit)
         state = replace(state, session=session, commits=commits, steps=state.steps + 1)
     # The action that led into this phase is still to be done, but for the nodes that have answered it.
-    return translate(state, tuple(_remaining(action, session.pending) for action in last))
+    after, said = translate(state, tuple(_remaining(action, session.pending) for action in last))
+    return after, (*lists, *said)
 
 
 def _remaining(action: CoreAction, pending: frozenset[PeerId]) -> CoreAction:

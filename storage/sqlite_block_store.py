@@ -166,6 +166,15 @@ class SqliteBlockStore:
             finally:
                 self._writer.execute("PRAGMA synchronous = NORMAL")
 
+    def sync(self) -> None:
+        """Have all that was put so far on the disk when this returns: before something durable elsewhere names it.
+
+        Raises:
+            UnavailableError: the database cannot be written.
+        """
+        with self.durably_writing() as connection:
+            connection.execute("UPDATE state SET quota = quota")  # a transaction that writes nothing is not synced
+
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Give the connection that reads; nothing else of this store can be read meanwhile.

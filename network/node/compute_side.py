@@ -33,6 +33,8 @@ from verifier.model import PeerId
 
 MAX_LOOKED_AT: Final = 4_096
 """Answers to offers between the look at them and the machine's question."""
+MAX_HEADERS_EACH: Final = 4
+"""Tasks of one requester whose nodes are on their way here at a time: some MiB each, in memory."""
 LEAST_PAUSE_S: Final = 1.1
 """Between two announcements: peers drop those that come faster."""
 log = logging.getLogger(__name__)
@@ -85,7 +87,9 @@ class ComputeSide:
         self._say = say
         self._heard_own = heard_own
         self._count_offence = count_offence
-        self._refusals: OrderedDict[tuple[PeerId, str, CID], str] = OrderedDict()
+        self._refusals: OrderedDict[tuple[PeerId, str, CID, Demand], str] = OrderedDict()
+        """A session may be offered twice at once, with another demand: what was found out is of one of them."""
+        self._bringing: dict[PeerId, trio.CapacityLimiter] = {}
         self._capacity: Capacity | None = None
         self._changed = trio.Event()
         world = World(
@@ -162,20 +166,31 @@ class ComputeSide:
 
     async def _look(self, peer: PeerId, said: Offer | Assign) -> str:
         """Return why the task is refused; empty if it is taken."""
+        if refusal := self._selection.unwelcome(peer):
+            return refusal
         try:
-            plan: Plan = await bring_header(said.task, self._transport, peer, self._store, self.executor.wall_clock_s)
+            plan = await self._plan(peer, said.task)
         except BacalhauError as error:
             return reason(f"the task cannot be read: {error.problem}", otherwise="the task cannot be read")
         return await self._selection.refusal(OfferedTask(requester=peer, job=said.job, demand=said.demand, plan=plan))
 
+    async def _plan(self, peer: PeerId, task: CID) -> Plan:
+        limiter = self._bringing.setdefault(peer, trio.CapacityLimiter(MAX_HEADERS_EACH))
+        try:
+            async with limiter:
+                return await bring_header(task, self._transport, peer, self._store, self.executor.wall_clock_s)
+        finally:
+            if not limiter.borrowed_tokens and not limiter.statistics().tasks_waiting:
+                self._bringing.pop(peer, None)
+
     def _note(self, peer: PeerId, said: Offer | Assign, refusal: str) -> None:
-        self._refusals[peer, said.job, said.task] = refusal
+        self._refusals[peer, said.job, said.task, said.demand] = refusal
         if len(self._refusals) > MAX_LOOKED_AT:
             self._refusals.popitem(last=False)
 
     def _refusal(self, offer: Offer, peer: PeerId) -> str:
         """Answer the machine: what was found out is used once."""
-        return self._refusals.pop((peer, offer.job, offer.task), "the task was not looked at")
+        return self._refusals.pop((peer, offer.job, offer.task, offer.demand), "the task was not looked at")
 
     # Gossip
 

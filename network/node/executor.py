@@ -6,7 +6,8 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from functools import partial
+from typing import Final, Protocol, TypeVar
 
 import trio
 
@@ -28,6 +29,7 @@ BRING_S: Final = 120.0
 FIRST_PAUSE_S: Final = 0.5
 MAX_PAUSE_S: Final = 10.0
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Sources(Protocol):
@@ -54,10 +56,12 @@ class Executor:
     alter: Callable[[Execution], Execution] = field(default=lambda execution: execution)
     """For tests of the network: what a bad actor makes of its execution."""
     _limiter: trio.CapacityLimiter = field(init=False)
+    _threads: trio.CapacityLimiter = field(init=False)
+    """Apart from those of everything else in the process, which has few, and must not wait for an execution."""
     _stops: dict[str, StopSignal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._limiter = trio.CapacityLimiter(self.slots)
+        self._limiter, self._threads = trio.CapacityLimiter(self.slots), trio.CapacityLimiter(self.slots)
 
     @property
     def running(self) -> int:
@@ -87,7 +91,7 @@ class Executor:
             async with self._limiter:
                 await self._bring(run, stop)
                 # Threads cannot be cancelled: a node that ends stops its engine, and then they end too.
-                execution = await trio.to_thread.run_sync(self._execute, run, stop, abandon_on_cancel=True)
+                execution = await self._in_thread(partial(self._execute, run, stop))
             event = Executed(session=run.session, execution=execution, nonce=secrets.token_hex(32))
         except BacalhauError as error:
             log.info("session %s: %s", run.session[:8], error)
@@ -106,7 +110,7 @@ class Executor:
         while True:
             sources = self.sources(run.requester)
             try:
-                return await trio.to_thread.run_sync(self._fetch, run.task, sources, stop, abandon_on_cancel=True)
+                return await self._in_thread(partial(self._fetch, run.task, sources, stop))
             except UndeterminedError:
                 raise
             except UnavailableError:
@@ -115,8 +119,12 @@ class Executor:
             await trio.sleep(pause_s)
             pause_s = min(2 * pause_s, MAX_PAUSE_S)
 
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await trio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._threads)
+
     def _fetch(self, task: CID, sources: Sequence[BlockSource], stop: StopSignal) -> None:
-        with stop.ending(_nothing):  # one that was given up is not begun
+        # One that was given up is not begun, and asks nobody any more: who gives a block now and then keeps no slot.
+        with stop.ending(partial(_close, sources)):
             # Held first, so that a collection leaves alone what arrives.
             try:
                 hold(self.store, task)
@@ -130,8 +138,10 @@ class Executor:
             raise UndeterminedError(why)
         execution = self.alter(self.engine.execute(plan, self.store, stop=stop))
         hold(self.store, execution.output)
+        self.store.sync()  # the commitment is a promise to give it
         return execution
 
 
-def _nothing() -> None:
-    return
+def _close(sources: Sequence[BlockSource]) -> None:
+    for source in sources:
+        source.close()

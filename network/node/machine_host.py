@@ -31,7 +31,7 @@ from network.protocol_events import (
     SetTimer,
     Timer,
 )
-from storage.errors import BacalhauError, UserError
+from storage.errors import BacalhauError, UnavailableError, UserError
 
 MAX_BATCH: Final = 64
 """Events between two transactions: many, because one costs the disk's round trip."""
@@ -129,10 +129,13 @@ class MachineHost:
         while True:
             try:
                 await self._live()
-            except BacalhauError as error:
+            except Exception as error:
                 self.is_healthy = False
-                log.warning("%s is made anew from the datastore: %s", self.name, error)
-                self._drop(error)
+                if isinstance(error, BacalhauError):
+                    log.warning("%s is made anew from the datastore: %s", self.name, error)
+                else:  # a bug, and what came to it is not there the next time: the other half and the jobs go on
+                    log.exception("%s is made anew from the datastore", self.name)
+                self._drop(_told(error))
                 await trio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads tries
                 pause_s = min(2 * pause_s, MAX_PAUSE_S)
             else:
@@ -156,9 +159,9 @@ class MachineHost:
             batch = self._take(min(len(self._inbox), MAX_BATCH))
             try:
                 await self._perform(_handled(machine, batch))
-            except BacalhauError as error:
+            except Exception as error:
                 for entry in batch:
-                    _settle(entry, error)
+                    _settle(entry, _told(error))
                 raise
             for entry in batch:
                 _settle(entry, None)
@@ -216,6 +219,10 @@ def _changes(name: Machine, actions: Iterable[Action]) -> Iterable[Change]:
             yield Put(machine=name, key=action.key, value=action.value)
         elif isinstance(action, Forget):
             yield Remove(machine=name, key=action.key)
+
+
+def _told(error: Exception) -> BacalhauError:
+    return error if isinstance(error, BacalhauError) else UnavailableError("internal error of the node")
 
 
 def _settle(entry: _Entry, error: Exception | None) -> None:

@@ -52,6 +52,8 @@ MAX_SOURCES: Final = 8
 """Peers that are asked for the blocks of one DAG."""
 MAX_OUTPUT_BYTES: Final = 1 << 30
 """Of an output that is fetched: what a run may give, four times over."""
+MAX_OUTPUT_S: Final = 600.0
+"""For one of several tries to fetch an output; what came by then stays."""
 NOTHING: Final = Demand(cpu_milli=0, memory=0, disk=0, gpus=0)
 log = logging.getLogger(__name__)
 
@@ -59,8 +61,8 @@ log = logging.getLogger(__name__)
 class Connectable(Transport, Protocol):
     """A transport that can be told whom to connect to."""
 
-    async def connect(self, address: str) -> PeerId:
-        """Connect to a peer at a multiaddress and keep it connected."""
+    async def reach(self, address: str) -> None:
+        """Connect to a peer at a multiaddress, once: a stranger said it."""
         ...
 
 
@@ -226,12 +228,12 @@ class Node:
 
         return speak
 
-    def _sources(self, first: Sequence[PeerId], max_bytes: int) -> list[BlockSource]:
+    def _sources(self, first: Sequence[PeerId], max_bytes: int, max_s: float) -> list[BlockSource]:
         """Return peers that may have blocks, those of `first` before all others."""
         connected = self._transport.connected()
         others = [peer for peer in sorted(connected) if peer not in first]
         peers = [peer for peer in (*first, *others) if peer in connected][:MAX_SOURCES]
-        return [PeerSource(self._transport, peer, max_bytes=max_bytes) for peer in peers]
+        return [PeerSource(self._transport, peer, max_bytes=max_bytes, max_s=max_s) for peer in peers]
 
     def _count_offence(self, action: Misbehaved) -> None:
         log.info("%s %s", action.peer, action.problem)
@@ -251,7 +253,7 @@ class Node:
         """Make the halves, once there is a transport."""
         parts = self._parts
         self._transport, self._nursery = transport, nursery
-        self._book = PeerBook(transport, transport.connect)
+        self._book = PeerBook(transport, transport.reach)
         self._book.recall(await self._in_thread(parts.datastore.peers))
         self._outbox = Outbox(transport, nursery, reach=self._book.reach)
         if parts.requests:
@@ -265,7 +267,7 @@ class Node:
             store=parts.store,
             datastore=parts.datastore,
             in_thread=self._in_thread,
-            sources=lambda first: self._sources(first, MAX_OUTPUT_BYTES),
+            sources=lambda first: self._sources(first, MAX_OUTPUT_BYTES, MAX_OUTPUT_S),
             make_job=parts.make_job,
             nursery=self._nursery,
             kept=self._wake,
@@ -287,7 +289,7 @@ class Node:
         executor = Executor(
             engine=parts.engine,
             store=parts.store,
-            sources=lambda first: self._sources([first], settings.total.disk),
+            sources=lambda first: self._sources([first], settings.total.disk, parts.max_wall_clock_s),
             fitness=parts.fitness,
             nursery=self._nursery,
             slots=max(1, settings.total.cpu_milli // 1000),
@@ -371,8 +373,9 @@ async def open_node(parts: NodeParts) -> AsyncGenerator[Node]:
             finally:
                 if node.compute is not None:
                     node.compute.executor.give_up_all()
-                # Ends the executions that nobody gave up, and lets their threads go.
-                await trio.to_thread.run_sync(parts.engine.stop)
+                # Ends the executions that nobody gave up, and lets their threads go; also when an error ends the node.
+                with trio.CancelScope(shield=True):
+                    await trio.to_thread.run_sync(parts.engine.stop)
                 nursery.cancel_scope.cancel()
 
 

@@ -39,7 +39,7 @@ class PeerBook:
     """Announcements by node. Used in the node's loop."""
 
     def __init__(self, transport: Transport, connect: Callable[[str], Awaitable[object]]) -> None:
-        """Make an empty book. connect: dials an address and keeps the peer connected."""
+        """Make an empty book. connect: dials an address once."""
         self._transport = transport
         self._connect = connect
         self._known: OrderedDict[PeerId, Announcement] = OrderedDict()

@@ -26,11 +26,16 @@ FETCH_S: Final = 30.0
 class PeerSource:
     """A `BlockSource`: what one peer has. Made in the node's loop, used by threads, which it outlives."""
 
-    def __init__(self, transport: Transport, peer: PeerId, *, max_bytes: int) -> None:
-        """Make a source that gives at most `max_bytes` in its life."""
+    def __init__(self, transport: Transport, peer: PeerId, *, max_bytes: int, max_s: float) -> None:
+        """Make a source that gives at most `max_bytes` in its life, and is asked for `max_s` from now on.
+
+        A peer may be in time with every answer and give one block with each: that must not go on for ever.
+        """
         self._transport = transport
         self._peer = peer
         self._left = max_bytes
+        self._until = trio.current_time() + max_s
+        self._is_closed = False
         self._lock = Lock()
         self._token = trio.lowlevel.current_trio_token()
 
@@ -66,13 +71,19 @@ class PeerSource:
                 wanted.pop(cid, None)
 
     def close(self) -> None:
-        """Let go of nothing: the connection is the node's."""
+        """Ask no more; what was asked is waited for. The connection is the node's."""
+        self._is_closed = True
 
     def _fetch(self, cids: Sequence[CID]) -> FetchedBlocks:
         if self._left <= 0:
             raise UnavailableError("is larger than this node takes", where=cid_text(cids[0]))
 
+        if self._is_closed:
+            raise UnavailableError("is not wanted any more", where=cid_text(cids[0]))
+
         async def fetch() -> FetchedBlocks:
+            if trio.current_time() >= self._until:
+                raise UnavailableError("did not come in time", where=cid_text(cids[0]))
             return await self._transport.fetch_blocks(self._peer, cids, deadline_s=FETCH_S)
 
         answer = in_loop(self._token, fetch)

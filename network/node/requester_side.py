@@ -204,6 +204,8 @@ class RequesterSide:
                 store_node(self._store, action.commitments)
             elif isinstance(action, Report) and isinstance(action.news, TaskEnded):
                 more += self._ended(action.news)
+        if any(isinstance(action, KeepList | Report) for action in actions):
+            self._store.sync()  # what is committed below names blocks: of a job, of its lists, of its verdict
         if changes or more:
             # A job is there before its events are.
             first = [change for change in more if isinstance(change, Submit)]

@@ -18,7 +18,7 @@ from network.messages import Demand
 from network.node.probe_command_client import ask_command
 from network.node.probe_http_client import ask_url
 from network.node.reasons import reason
-from network.node.selection_policy import DataLocality, OfferedTask, SelectionPolicy, objection
+from network.node.selection_policy import DataLocality, OfferedTask, SelectionPolicy, objection, unwelcome
 from network.node.selection_question import question
 from runtime.engine import Plan
 from runtime.fitness import KnowsRuntime, strangeness
@@ -77,6 +77,10 @@ class JobSelection:
         self._looking = trio.CapacityLimiter(1)
         self._probing = trio.CapacityLimiter(MAX_PROBES)
 
+    def unwelcome(self, requester: PeerId) -> str:
+        """Return why an offer of a requester need not even be looked at; empty if it must be."""
+        return unwelcome(self._policy, requester)
+
     async def refusal(self, offered: OfferedTask) -> str:
         """Return why the offer is refused, 1 to 255 bytes; empty if it is taken.
 
@@ -127,7 +131,8 @@ class JobSelection:
         """Do what reads the disk."""
         try:
             if refusal := strangeness(plan, self._knows_runtime):
-                return refusal
+                # It names a CID, which may be long: a reason that is too long could not be sent.
+                return reason(refusal, otherwise="its runtime is not known here")
         except (UnavailableError, VerificationError):
             return "cannot tell whether the task's runtime may be started here"
         return absence(plan, self._store) if self._policy.data_locality is DataLocality.LOCAL else ""

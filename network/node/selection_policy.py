@@ -60,10 +60,16 @@ class OfferedTask:
 
 def objection(policy: SelectionPolicy, offered: OfferedTask) -> str:
     """Return why the offer is refused, of all that is known without looking or asking; empty if nothing."""
-    return _unwelcome(policy, offered.requester) or _misfit(offered) or _stateless(policy, offered)
+    return unwelcome(policy, offered.requester) or _misfit(offered) or _stateless(policy, offered.plan)
 
 
-def _unwelcome(policy: SelectionPolicy, requester: PeerId) -> str:
+def objection_to_run(policy: SelectionPolicy, plan: Plan) -> str:
+    """Return why a task that was assigned is not run: the operator may have changed their mind, and restarted."""
+    return unwelcome(policy, PeerId(plan.submitter)) or _stateless(policy, plan)
+
+
+def unwelcome(policy: SelectionPolicy, requester: PeerId) -> str:
+    """Return that nothing is taken of a requester, whatever it offers; empty if something may be."""
     if requester in policy.denied_requesters:
         return "this node takes no jobs of this requester"
     if policy.allowed_requesters and requester not in policy.allowed_requesters:
@@ -79,8 +85,8 @@ def _misfit(offered: OfferedTask) -> str:
     return excess(offered.plan)
 
 
-def _stateless(policy: SelectionPolicy, offered: OfferedTask) -> str:
-    has_state = offered.plan.input.data is not None or bool(offered.plan.input.volumes)
+def _stateless(policy: SelectionPolicy, plan: Plan) -> str:
+    has_state = plan.input.data is not None or bool(plan.input.volumes)
     return "" if has_state or policy.accepts_stateless else "this node takes no jobs without data"
 
 

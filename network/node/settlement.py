@@ -22,7 +22,7 @@ from network.node.outcome import Outcome, read_outcome, session_result
 from storage.block_source import BlockSource
 from storage.cid import CID, cid_text
 from storage.dag_fetch import fetch_dag
-from storage.errors import BacalhauError, UnavailableError, VerificationError
+from storage.errors import BacalhauError, UnavailableError, UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import check_whole, hold
 from verifier.model import PeerId
@@ -79,9 +79,11 @@ class Settlement:
 
     async def _settle(self, job: str) -> None:
         try:
-            async with self._limiter:
-                while not await self._try(job):
-                    await trio.sleep(DISK_PAUSE_S)
+            while True:
+                async with self._limiter:
+                    if await self._try(job):
+                        return
+                await trio.sleep(DISK_PAUSE_S)  # without a place: what one job lacks keeps no other waiting
         finally:
             self._under_way.discard(job)
 
@@ -104,10 +106,19 @@ class Settlement:
             return False
         except VerificationError as error:  # what is on this disk is not what was written: trying again changes nothing
             log.warning("job %s cannot be finished: %s", job, error)
+        except Exception:  # one job that cannot be finished does not end the node, now and after each restart
+            log.exception("job %s cannot be finished", job)
         return True
 
     def _finished(self, submission: Submission, outcome: Outcome, problem: str) -> Job:
-        return self.make_job(submission, session_result(outcome, self.store), problem=problem)
+        session = session_result(outcome, self.store)
+        try:
+            return self.make_job(submission, session, problem=problem)
+        except (UserError, VerificationError) as error:
+            if problem or outcome.output is None:
+                raise
+            # Nodes may agree on blocks that are whole, and are not what a function writes.
+            return self.make_job(submission, session, problem=f"it is no output of a function: {error}")
 
     async def _bring(self, job: str, outcome: Outcome) -> str:
         """Bring the output here; return why that is not possible, empty if it is here."""

@@ -10,7 +10,7 @@ from network.transport import Transport
 from runtime.engine import Plan
 from runtime.plan import plan_of_task
 from storage.block_source import BlockAbsentError
-from storage.blocks import BlockStore
+from storage.blocks import BlockStore, OverlayBlockStore
 from storage.cid import CID, cid_text
 from storage.errors import UnavailableError
 from verifier.model import Function, PeerId, Task, load_node
@@ -22,17 +22,20 @@ HEADER_S: Final = 10.0
 async def bring_header(task: CID, transport: Transport, peer: PeerId, store: BlockStore, wall_clock_s: float) -> Plan:
     """Bring a task's nodes here and return its plan; data, source and wheels need not be here.
 
+    What comes is kept in memory and let go: anyone may offer tasks, and none of them is taken yet.
+
     Raises:
         UnavailableError: the peer does not have them, or is gone.
         PeerError: it lied.
         VerificationError: they are no task.
     """
-    await _bring([task], transport, peer, store)
-    parts = await trio.to_thread.run_sync(load_node, store, task, Task)
-    await _bring([parts.function, parts.input], transport, peer, store)
-    function = await trio.to_thread.run_sync(load_node, store, parts.function, Function)
-    await _bring([function.lock], transport, peer, store)
-    return await trio.to_thread.run_sync(plan_of_task, task, store, wall_clock_s)
+    trial = OverlayBlockStore(store)
+    await _bring([task], transport, peer, trial)
+    parts = await trio.to_thread.run_sync(load_node, trial, task, Task)
+    await _bring([parts.function, parts.input], transport, peer, trial)
+    function = await trio.to_thread.run_sync(load_node, trial, parts.function, Function)
+    await _bring([function.lock], transport, peer, trial)
+    return await trio.to_thread.run_sync(plan_of_task, task, trial, wall_clock_s)
 
 
 async def _bring(cids: list[CID], transport: Transport, peer: PeerId, store: BlockStore) -> None:

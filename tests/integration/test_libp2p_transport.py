@@ -51,6 +51,14 @@ async def test_requests_messages_blocks_and_capacity_both_ways() -> None:
 
 
 @on_trio
+async def test_what_a_stranger_says_is_dialled_once_and_not_kept() -> None:
+    async with peer(1) as one, peer(2) as two:
+        await two.reach(one.addresses[0])
+        assert ONE in two.connected()
+        assert two.upkeep._wanted == {}
+
+
+@on_trio
 async def test_many_requests_at_once_and_one_that_is_given_up() -> None:
     async with peer(1) as one, peer(2) as two:
         await two.connect(one.addresses[0])

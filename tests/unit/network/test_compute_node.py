@@ -254,6 +254,17 @@ def test_a_restart_takes_up_what_was_on_disk(events):
         assert [word] == said[events]
 
 
+def test_what_a_node_that_was_made_smaller_cannot_run_fails_and_lets_others_pass():
+    two = Demand(cpu_milli=2000, memory=2 << 30, disk=0, gpus=0)
+    large = another(1, Assign, two)
+    _, kept = through(make_node(slots=2), told(large))
+    node = make_node(slots=1)
+    (failure,) = sent(node.start(kept))
+    assert (failure.session, failure.reason) == (large.session, "larger than this node")
+    actions = node.handle(told(ASSIGN))
+    assert [action.session for action in actions if isinstance(action, Run)] == [SESSION]
+
+
 def test_what_is_over_stays_over_after_a_restart():
     _, kept = through(make_node(), told(OFFER), told(ASSIGN), told(Cancel(session=SESSION)))
     node = make_node()

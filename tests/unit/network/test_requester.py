@@ -309,6 +309,19 @@ def test_after_a_restart_the_same_list_is_published():
     assert {close.commitments for close in closes} == {published}
 
 
+def test_after_a_restart_the_lists_of_earlier_rounds_are_kept_again():
+    play = Play(rule=make_rule(replication=2, confidence=2))
+    play.bid(*range(6))
+    one, other = play.assigned
+    play.commit(one)
+    play.commit(other, "a lie")
+    play.reveal(one)
+    play.reveal(other, "a lie")
+    assert play.task.phase is Phase.ASSIGNING
+    published = play.task.session.published
+    assert KeepList(commitments=published) in play.restart()
+
+
 def test_a_restart_while_nodes_are_sought_seeks_anew():
     play = Play()
     play.restart()

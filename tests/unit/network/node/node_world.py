@@ -73,6 +73,7 @@ class Place:
         self.peer = self.identity.peer
         self.engine = engine or Engine()
         self.computes, self.requests, self.labels, self.persona = computes, requests, labels or {}, persona
+        self.policy = SelectionPolicy()
         self.wrap = lambda datastore: datastore
 
     @asynccontextmanager
@@ -90,7 +91,7 @@ class Place:
                 compute=compute,
                 requests=self.requests,
                 engine=self.engine,
-                make_selection=lambda: JobSelection(SelectionPolicy(), store, knows_runtime=lambda _: True),
+                make_selection=lambda: JobSelection(self.policy, store, knows_runtime=lambda _: True),
                 fitness=lambda plan: "",
                 make_job=make_job,
                 persona=self.persona,
@@ -106,7 +107,7 @@ class Place:
 @asynccontextmanager
 async def _join(network, identity, handler, store):
     async with network.join(identity, handler, store) as core:
-        core.connect = _nowhere
+        core.reach = _nowhere
         yield core
 
 

@@ -50,6 +50,8 @@ class Recorder:
         if isinstance(event, Timer):
             return (Send(peer=PEER, message=b"timer"),)
         key = event.message.decode()
+        if key == "bug":
+            raise ValueError("too long")
         if key.startswith("timer"):
             return (SetTimer(session="s", about=1, delay_ms=5_000),)
         return (Send(peer=PEER, message=event.message), Persist(key=key, value=b""))
@@ -101,6 +103,16 @@ async def test_nothing_is_said_that_could_not_be_kept_and_the_machine_is_made_an
     assert not recorder.host.is_healthy
     await recorder.host.ask(received("b"))
     assert recorder.log == ["restarted", ["b"], ("act", Send(peer=PEER, message=b"b"))]
+    assert (recorder.made, recorder.host.is_healthy) == (2, True)
+
+
+@on_jumping_clock
+async def test_a_bug_that_an_event_finds_is_told_to_who_waits_and_the_machine_is_made_anew(recorder, nursery):
+    await recorder.host.ask(received("a"))
+    with pytest.raises(UnavailableError, match="internal error"):
+        await recorder.host.ask(received("bug"))
+    assert not recorder.host.is_healthy
+    await recorder.host.ask(received("b"))
     assert (recorder.made, recorder.host.is_healthy) == (2, True)
 
 

@@ -9,6 +9,7 @@ import pytest
 import trio
 import trio.testing
 
+from network.messages import Refuse
 from network.node import selection
 from network.node.selection import (
     MAX_ASKING,
@@ -73,6 +74,15 @@ async def into(answers: list[str], chosen: JobSelection, offer: OfferedTask) -> 
 
 
 # What is looked at.
+
+
+@on_real_time
+async def test_a_refusal_can_be_sent_however_long_the_name_of_the_runtime_is() -> None:
+    made = plan()
+    runtime = CID(bytes([1, RAW, 0]) + b"\x80\x01" + bytes(128))
+    strange = dataclasses.replace(made, function=dataclasses.replace(made.function, runtime=runtime))
+    refusal = await select(SelectionPolicy(), knows_runtime=lambda _: False).refusal(offered(plan=strange))
+    assert Refuse(session="ab" * 32, reason=refusal).reason.startswith("not run: its runtime")
 
 
 @on_real_time

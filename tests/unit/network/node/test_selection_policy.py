@@ -9,6 +9,7 @@ from network.node.reasons import reason
 from network.node.selection_policy import (
     SelectionPolicy,
     objection,
+    objection_to_run,
     parse_command,
     parse_peers,
     parse_probe_url,
@@ -26,6 +27,14 @@ VOLUME = Volume(path="/ref", cid=CID_OF_NOTHING)
 def test_without_a_word_of_the_operator_an_ordinary_job_is_taken():
     assert objection(SelectionPolicy(), offered()) == ""
     assert objection(SelectionPolicy(), offered(plan=plan(data=None, volumes=()))) == ""
+
+
+def test_what_was_assigned_before_the_operator_changed_their_mind_is_not_run():
+    asked = dataclasses.replace(plan(), submitter=ALICE)
+    assert objection_to_run(SelectionPolicy(), asked) == ""
+    assert objection_to_run(SelectionPolicy(denied_requesters=frozenset({ALICE})), asked) != ""
+    stateless = dataclasses.replace(plan(data=None, volumes=()), submitter=ALICE)
+    assert objection_to_run(SelectionPolicy(accepts_stateless=False), stateless) != ""
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,189 @@
+"""What others do, or what a disk holds, that must neither end a node nor keep one of its jobs from ending."""
+
+import dataclasses
+
+import pytest
+import trio
+
+from network.message_codec import decode, encode, session_id
+from network.messages import Offer, Refuse
+from network.node.datastore import JobState, Move, Put, Submit
+from network.node.selection import JobSelection
+from network.node.selection_policy import SelectionPolicy
+from network.protocol_events import Received
+from storage.errors import UserError, VerificationError
+from storage.sqlite_block_store import SqliteBlockStore
+from tests.unit.network.node import node_world
+from tests.unit.network.node.node_world import JOB, UNIT, Engine, Net, make_job, put_task, submission, until_event
+from tests.unit.network.node.offers import on_real_time
+from tests.vectors.records.world import identity
+from verifier.compare import make_rule
+
+SMALL = dataclasses.replace(UNIT, memory=1)
+"""Too little for any task."""
+ALONE = make_rule(replication=1, confidence=1)
+
+
+def task_at(place):
+    with SqliteBlockStore(place.folder / "blocks.sqlite") as store:
+        return put_task(store)
+
+
+@on_real_time
+async def test_an_agreed_output_that_no_function_writes_ends_its_job_and_not_the_node(tmp_path, monkeypatch):
+    def picky(submission, session, *, problem):
+        if session.output is not None and not problem:
+            raise UserError("'result' is not there")
+        return make_job(submission, session, problem=problem)
+
+    monkeypatch.setattr(node_world, "make_job", picky)
+    net = Net(tmp_path, [Engine()])
+    task = task_at(net.requester)
+    async with net.running() as node:
+        await node.submit(submission(task, rule=ALONE))
+        await until_event(node, JOB, "ended")
+    assert "'result' is not there" in net.requester.finished()[JOB].report["problem"]
+
+
+@on_real_time
+async def test_a_job_that_cannot_be_finished_does_not_end_the_node(tmp_path, monkeypatch):
+    failures = [ValueError("a bug"), VerificationError("the disk is damaged")]
+
+    def failing(submission, session, *, problem):
+        if submission.job == JOB:
+            raise failures.pop(0)
+        return make_job(submission, session, problem=problem)
+
+    monkeypatch.setattr(node_world, "make_job", failing)
+    net = Net(tmp_path, [Engine()])
+    task = task_at(net.requester)
+    for other in ("1" * 32, "2" * 32):
+        async with net.running() as node:
+            if failures[1:]:
+                await node.submit(submission(task, rule=ALONE))
+                await until_event(node, JOB, "fetching")
+            await node.submit(submission(task, job=other, rule=ALONE))
+            await until_event(node, other, "ended")
+            assert (await node.job(JOB)).state is JobState.SETTLING
+
+
+@on_real_time
+async def test_what_was_found_out_about_one_demand_is_no_answer_to_another(tmp_path, monkeypatch):
+    """Two offers of one session are looked at together, and the refused one comes to the machine first."""
+    net = Net(tmp_path, [Engine()])
+    (place,) = net.nodes
+    task = task_at(place)
+    other = net.requester.peer
+    good = Offer(session=session_id(other, JOB, task), job=JOB, task=task, demand=UNIT)
+    bad = dataclasses.replace(good, demand=dataclasses.replace(UNIT, memory=0))
+
+    async def refusal(_self, offered):
+        return "too little" if offered.demand == bad.demand else ""
+
+    monkeypatch.setattr(JobSelection, "refusal", refusal)
+    async with place.open(net.network) as node:
+        side, brought = node.compute, []
+        await side.host.ask(Received(peer=other, message=b"nonsense"))  # from now on it has its machine
+
+        async def bring(event):
+            brought.append(event)
+
+        monkeypatch.setattr(side.host, "bring", bring)
+        await side.receive(other, encode(bad))
+        await side.receive(other, encode(good))
+        for event in brought:
+            side.host.machine.handle(event)
+        assert [task.demand for task in side.host.machine.tasks.values()] == [good.demand]
+
+
+@on_real_time
+async def test_a_node_that_is_cancelled_stops_its_engine(tmp_path):
+    stopped = []
+    engine = Engine()
+    engine.stop = lambda: stopped.append(True)
+    net = Net(tmp_path, [engine])
+    with trio.CancelScope() as scope:
+        async with net.nodes[0].open(net.network):
+            scope.cancel()
+            await trio.lowlevel.checkpoint()
+    assert stopped
+
+
+class Stranger:
+    """Offers a task, and keeps what is said to that."""
+
+    def __init__(self):
+        self.said = trio.Event()
+        self.message = None
+
+    async def answer(self, peer, payload):
+        return b""
+
+    async def receive(self, peer, payload):
+        if isinstance(message := decode(payload, peer), Refuse):
+            self.message = message
+            self.said.set()
+
+
+@on_real_time
+@pytest.mark.parametrize("is_denied", [False, True])
+async def test_an_offer_that_is_refused_leaves_nothing_on_the_disk(tmp_path, is_denied):
+    net = Net(tmp_path, [Engine()])
+    (place,) = net.nodes
+    me, stranger = identity(90), Stranger()
+    allowed = frozenset() if is_denied else frozenset({me.peer})
+    place.policy = SelectionPolicy(denied_requesters=frozenset({me.peer}) - allowed, accepts_stateless=False)
+    with SqliteBlockStore(tmp_path / "stranger.sqlite") as store:
+        task = put_task(store)
+        asked = []
+        put = store.get
+        store.get = lambda cid: (asked.append(cid), put(cid))[1]
+        offer = Offer(session=session_id(me.peer, JOB, task), job=JOB, task=task, demand=SMALL)
+        async with place.open(net.network), net.network.join(me, stranger, store) as transport:
+            await net.network.connect(me.peer, place.peer)
+            await transport.send(place.peer, encode(offer), deadline_s=5.0)
+            await stranger.said.wait()
+    with SqliteBlockStore(place.folder / "blocks.sqlite") as store:
+        assert store.size() == (0, 0)
+    assert bool(asked) is not is_denied
+    assert stranger.message.reason
+
+
+@on_real_time
+async def test_blocks_are_on_the_disk_before_what_names_them(tmp_path, monkeypatch):
+    seen = []
+    sync = SqliteBlockStore.sync
+    monkeypatch.setattr(SqliteBlockStore, "sync", lambda store: (seen.append(("sync", store.path)), sync(store)))
+    net = Net(tmp_path, [Engine()])
+    for place in (net.requester, *net.nodes):
+        place.wrap = lambda below, place=place: Watched(below, place.folder / "blocks.sqlite", seen)
+    task = task_at(net.requester)
+    async with net.running() as node:
+        await node.submit(submission(task, rule=ALONE))
+        await until_event(node, JOB, "ended")
+    here, there = (place.folder / "blocks.sqlite" for place in (net.requester, *net.nodes))
+    at_requester = [what for what, where in seen if where == here]
+    for named in ("Submit", "verdict"):
+        assert at_requester[at_requester.index(named) - 1] == "sync"
+    at_node = [what for what, where in seen if where == there]
+    assert at_node.index("sync") < at_node.index("committed")
+
+
+class Watched:
+    """A datastore that notes when it is told of blocks."""
+
+    def __init__(self, below, where, seen):
+        self._below, self._where, self._seen = below, where, seen
+
+    def __getattr__(self, name):
+        return getattr(self._below, name)
+
+    def commit(self, changes):
+        for change in changes:
+            if isinstance(change, Submit):
+                self._seen.append(("Submit", self._where))
+            elif isinstance(change, Move) and change.outcome:
+                self._seen.append(("verdict", self._where))
+            elif isinstance(change, Put) and b"committed" in change.value:
+                self._seen.append(("committed", self._where))
+        self._below.commit(changes)
