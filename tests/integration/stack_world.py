@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from tests.integration import libp2p_gate  # noqa: F401
-
-# isort: split
 import json
 import os
 import select

@@ -1,5 +1,8 @@
 """`bacalhau devstack` as a person uses it: real processes on loopback, jobs through them, and nothing left behind."""
 
+from tests.integration import libp2p_gate  # noqa: F401
+
+# isort: split
 from tests.integration.stack_world import (
     HELLO,
     PATIENCE_S,

@@ -1,5 +1,8 @@
 """Bad actors in a devstack: real nodes that execute, commit, reveal and lie over real connections."""
 
+from tests.integration import libp2p_gate  # noqa: F401
+
+# isort: split
 from tests.integration.stack_world import Stack, audit, bacalhau, devstack, run
 
 # isort: split

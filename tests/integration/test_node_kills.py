@@ -1,5 +1,8 @@
 """kill -9 of any node, the requester included, at drawn moments: no job is lost, each ends with its right verdict."""
 
+from tests.integration import libp2p_gate  # noqa: F401
+
+# isort: split
 from tests.integration.stack_world import Node, wait_for_end
 
 # isort: split
