@@ -6,7 +6,7 @@ Records are hints: a node that lies about its room refuses or keeps an offer wai
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from network.bid_choice import draws
@@ -55,6 +55,11 @@ class CapacityBook:
 
     def __len__(self) -> int:
         return len(self._peers)
+
+    @property
+    def peers(self) -> Sequence[PeerId]:
+        """Return the nodes that may be picked."""
+        return self._peers
 
     def note(self, record: Capacity) -> bool:
         """Keep a record whose signature was checked, if it is newer; tell whether it was kept."""

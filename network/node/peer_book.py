@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,11 +73,12 @@ class PeerBook:
         """Return the labels of each node that was heard of."""
         return {peer: said.labels for peer, said in self._known.items()}
 
-    def unlike(self, selector: Sequence[tuple[str, str]]) -> frozenset[PeerId]:
-        """Return the nodes that do not have what a selector asks for."""
+    def unlike(self, selector: Sequence[tuple[str, str]], peers: Iterable[PeerId]) -> frozenset[PeerId]:
+        """Return those of `peers` that are not known to have what a selector asks for: of some the labels are gone."""
         if not selector:
             return frozenset()
-        return frozenset(peer for peer, said in self._known.items() if not matches(selector, said.labels))
+        known = self._known
+        return frozenset(peer for peer in peers if peer not in known or not matches(selector, known[peer].labels))
 
     async def reach(self, peer: PeerId) -> bool:
         """Connect to a peer if it is not and may be dialled now; tell whether it is connected."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import trio
@@ -184,15 +184,15 @@ class RequesterSide:
         return self._datastore.entries(Machine.REQUESTER)
 
     def _make(self, entries: Mapping[str, bytes]) -> tuple[StateMachine, tuple[Action, ...]]:
-        machine = Requester(self._identity, self._unfit)
+        machine = Requester(self._identity, lambda job: self._unfit(job, machine.book.peers))
         actions = machine.restore(entries)
         for said in self._book.announcements():
             actions += machine.handle(Heard(message=encode(said.capacity), via=said.capacity.node))
         return machine, actions
 
-    def _unfit(self, job: str) -> frozenset[PeerId]:
+    def _unfit(self, job: str, peers: Sequence[PeerId]) -> frozenset[PeerId]:
         submission = self.open.get(job)
-        return frozenset() if submission is None else self._book.unlike(submission.selector)
+        return frozenset() if submission is None else self._book.unlike(submission.selector, peers)
 
     def _keep(self, actions: tuple[Action, ...], changes: list[Change]) -> None:
         """Keep blocks first, then everything else at once: entries, jobs, events."""
