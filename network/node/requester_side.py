@@ -100,6 +100,7 @@ class RequesterSide:
         self._released = trio.Event()
         self._pending: dict[str, Submission] = {}
         """Told to the machine and not durable yet."""
+        self._settling: list[str] = []
         self._sessions: dict[str, str] = {}
         """Job by session, of open jobs."""
         world = World(
@@ -115,9 +116,6 @@ class RequesterSide:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        for kept in await self._in_thread(self._datastore.unfinished):  # type: ignore[misc]
-            if kept.state is JobState.SETTLING:
-                self._settlement.begin(kept.submission.job)
         await self.host.run()
 
     async def submit(self, submission: Submission) -> None:
@@ -177,13 +175,17 @@ class RequesterSide:
     # The machine
 
     def _load(self) -> Mapping[str, bytes]:
-        kept = [one for one in self._datastore.unfinished() if one.state is JobState.RUNNING]
+        unfinished = self._datastore.unfinished()
+        kept = [one for one in unfinished if one.state is JobState.RUNNING]
+        self._settling = [one.submission.job for one in unfinished if one.state is JobState.SETTLING]
         self.open, self._sessions = {}, {}
         for submission in (*(one.submission for one in kept), *self._pending.values()):
             self._add(submission)
         return self._datastore.entries(Machine.REQUESTER)
 
     def _make(self, entries: Mapping[str, bytes]) -> tuple[StateMachine, tuple[Action, ...]]:
+        for job in self._settling:  # also when a commit was made, and said that it was not
+            self._settlement.begin(job)
         machine = Requester(self._identity, lambda job: self._unfit(job, machine.book.peers))
         actions = machine.restore(entries)
         for said in self._book.announcements():

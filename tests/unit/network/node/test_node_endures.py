@@ -11,7 +11,7 @@ from network.node.datastore import JobState, Move, Put, Submit
 from network.node.selection import JobSelection
 from network.node.selection_policy import SelectionPolicy
 from network.protocol_events import Received
-from storage.errors import UserError, VerificationError
+from storage.errors import UnavailableError, UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
 from tests.unit.network.node import node_world
 from tests.unit.network.node.node_world import JOB, UNIT, Engine, Net, make_job, put_task, submission, until_event
@@ -187,3 +187,32 @@ class Watched:
             elif isinstance(change, Put) and b"committed" in change.value:
                 self._seen.append(("committed", self._where))
         self._below.commit(changes)
+
+
+class Doubtful:
+    """A datastore that says once of a verdict which it has kept that it has not."""
+
+    def __init__(self, below):
+        self._below = below
+        self.failures = 1
+
+    def __getattr__(self, name):
+        return getattr(self._below, name)
+
+    def commit(self, changes):
+        changes = list(changes)
+        self._below.commit(changes)
+        if self.failures and any(isinstance(change, Move) and change.outcome for change in changes):
+            self.failures -= 1
+            raise UnavailableError("an error of the disk, after the commit")
+
+
+@on_real_time
+async def test_a_verdict_that_was_kept_although_the_disk_denied_it_is_settled(tmp_path):
+    net = Net(tmp_path, [Engine()])
+    net.requester.wrap = Doubtful
+    task = task_at(net.requester)
+    async with net.running() as node:
+        await node.submit(submission(task, rule=ALONE))
+        await until_event(node, JOB, "ended")
+    assert net.requester.finished()[JOB].record is not None
