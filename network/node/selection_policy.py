@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 from urllib.parse import urlsplit
 
 from network.messages import Demand
@@ -17,6 +18,9 @@ from runtime.fitness import excess
 from storage.errors import UserError, VerificationError
 from verifier.model import PeerId
 from verifier.peer_id import public_key_of
+
+WORKER_CPU_MILLI: Final = 1000
+"""What an execution takes: one thread that computes. With less, one requester could fill a node for nothing."""
 
 
 class DataLocality(StrEnum):
@@ -80,6 +84,8 @@ def unwelcome(policy: SelectionPolicy, requester: PeerId) -> str:
 def _misfit(offered: OfferedTask) -> str:
     """Refuse what must not run here, whatever the operator says."""
     memory = offered.plan.input.limits.memory
+    if offered.demand.cpu_milli < WORKER_CPU_MILLI:
+        return f"the offer demands {offered.demand.cpu_milli} thousandths of a core, and a worker keeps one busy"
     if offered.demand.memory < memory:
         return f"the offer demands {offered.demand.memory} bytes of memory, and its task may use {memory}"
     return excess(offered.plan)

@@ -1,4 +1,4 @@
-"""The network as it is, once in every run of the tests: processes, libp2p, a liar (the long ones are test_devstack*)."""
+"""The network as it is, once in every run of the tests: processes, libp2p, a liar (the long ones: test_devstack*)."""
 
 import importlib.util
 import signal

@@ -65,6 +65,12 @@ def test_the_demand_covers_the_memory_that_the_task_may_use():
     assert f"demands {less.memory} bytes of memory" in objection(SelectionPolicy(), offered(demand=less))
 
 
+def test_the_demand_covers_the_core_that_a_worker_keeps_busy():
+    less = dataclasses.replace(DEMAND, cpu_milli=999)
+    assert "999 thousandths of a core" in objection(SelectionPolicy(), offered(demand=less))
+    assert objection(SelectionPolicy(), offered()) == ""
+
+
 @pytest.mark.parametrize("limits", [{"memory": 4 << 30}, {"output": 1 << 40}])
 def test_what_no_run_gets_is_refused_whatever_is_demanded(limits):
     asked = Limits(**{"fuel": None, "memory": 1 << 29, "output": 1 << 26} | limits)
