@@ -45,6 +45,7 @@ HOST_MODULES: Final = (
     "instrument/stack_plan.mjs",
     "instrument/tool.mjs",
     "instrument/webs.mjs",
+    "last_pages.mjs",
     "libraries.mjs",
     "lockdown.mjs",
     "path_tree.mjs",

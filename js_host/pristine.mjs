@@ -1,10 +1,12 @@
 // The image beside the instance: what changed in a run, its digest, and the way back, with proof.
 //
 // After the last instruction of a run every page of memory is compared with the image. Pages that differ are hashed for
-// the digest, copied back, and compared again; pages that were equal have not been touched since. So when `reset` is
-// done, the whole memory has been compared equal, byte by byte, at the price of little more than one pass.
+// the digest, or are found to hold what the last run left there (last_pages.mjs). They are copied back, and compared
+// again; pages that were equal have not been touched since. So when `reset` is done, the whole memory has been compared
+// equal, byte by byte, at the price of little more than one pass.
 
 import { readExactly, sameBytes, writeSha256 } from "./host.mjs";
+import { LastPages } from "./last_pages.mjs";
 import { digestOfPages, HASH_BYTES, PAGE_BYTES, pageOf } from "./state_digest.mjs";
 
 /** Compared at once, since most of memory has not changed; 64 KiB, what memory grows by. */
@@ -42,8 +44,13 @@ const blocksOf = (memory) => Array.from({ length: memory.length / BLOCK_BYTES },
 export class PristineMemory {
   #blocks;
   #hashes;
-  /** The instance's blocks; made again when its buffer is another one, which it is after growing. */
-  #seen = { buffer: null, blocks: [] };
+  /** Views of the image's pages, made when they are first needed: mostly the same pages change, and views cost. */
+  #pages = [];
+  /** Views of the instance's blocks and pages; made again when its buffer is another one, which it is after growing. */
+  #seen = { buffer: null, blocks: [], pages: [] };
+  #last = new LastPages();
+  /** Hashes of all pages after the run, and the numbers of those that had to be hashed. */
+  #run = { hashes: null, hashed: [] };
 
   /**
    * @param {Uint8Array[]} blocks the image's memory, see `readBlocks`; kept
@@ -64,49 +71,99 @@ export class PristineMemory {
    * all are looked at, since a module that is loaded may write anywhere.
    */
   layOver(memory) {
-    this.#view(memory).forEach((block, i) => {
+    this.#view(memory).blocks.forEach((block, i) => {
       const wanted = this.#blocks[i];
       if (wanted !== NO_BLOCK || !sameBytes(block, NO_BLOCK)) block.set(wanted);
     });
   }
 
-  /** Numbers of the pages in which an instance's memory is not the image's, those that it has grown by included. */
+  /** Numbers, ascending, of the pages in which memory is not the image's, those that it has grown by included. */
   compare(memory) {
     const changed = [];
-    this.#view(memory).forEach((block, i) => {
+    const { blocks } = this.#view(memory);
+    for (let i = 0; i < blocks.length; i++) {
       const before = this.#blocks[i];
-      if (before !== undefined && sameBytes(block, before)) return;
-      for (let page = 0; page < PAGES_OF_BLOCK; page++) {
-        const isSame = before !== undefined && sameBytes(pageOf(block, page), pageOf(before, page));
-        if (!isSame) changed.push(i * PAGES_OF_BLOCK + page);
+      if (before !== undefined && sameBytes(blocks[i], before)) continue;
+      for (let number = i * PAGES_OF_BLOCK; number < (i + 1) * PAGES_OF_BLOCK; number++) {
+        const isSame = before !== undefined && sameBytes(this.#seenPage(number), this.#page(number));
+        if (!isSame) changed.push(number);
       }
-    });
+    }
     return changed;
   }
 
   /** State digest of an instance's memory, in which the pages `changed` are not the image's. */
   digest(memory, changed) {
+    this.#view(memory);
     const hashes = new Uint8Array((memory.length / PAGE_BYTES) * HASH_BYTES);
     hashes.set(this.#hashes);
-    for (const number of changed) writeSha256(pageOf(memory, number), hashes, number * HASH_BYTES);
+    const hashed = changed.filter((number) => {
+      const page = this.#seenPage(number);
+      const known = this.#last.hashOf(number, page);
+      if (known === null) writeSha256(page, hashes, number * HASH_BYTES);
+      else hashes.set(known, number * HASH_BYTES);
+      return known === null;
+    });
+    this.#run = { hashes, hashed };
     return digestOfPages(hashes);
   }
 
-  /** Put the image back in the pages `changed`; tells whether it is there now. */
+  /**
+   * Put the image back in the pages `changed`; tells whether it is there now. Nothing of the guest may have run since
+   * `digest`: pages that were hashed there are kept with their hashes first, for the next run.
+   */
   reset(memory, changed) {
     if (memory.length !== this.length) return false;
-    for (const number of changed) memory.set(this.#page(number), number * PAGE_BYTES);
-    return changed.every((number) => sameBytes(pageOf(memory, number), this.#page(number)));
+    this.#keepHashed(memory);
+    let isBack = true;
+    // Compared while they are in the processor's cache; no later copy reaches beyond its own run.
+    for (const [first, end] of runsOf(changed)) {
+      const wanted = this.#span(first, end);
+      memory.set(wanted, first * PAGE_BYTES);
+      isBack &&= sameBytes(memory.subarray(first * PAGE_BYTES, end * PAGE_BYTES), wanted);
+    }
+    return isBack;
+  }
+
+  #keepHashed(memory) {
+    this.#view(memory);
+    const { hashes, hashed } = this.#run;
+    for (const number of hashed) {
+      this.#last.keep(number, this.#seenPage(number), hashes.subarray(number * HASH_BYTES, (number + 1) * HASH_BYTES));
+    }
+    this.#run = { hashes: null, hashed: [] };
   }
 
   #page(number) {
-    return pageOf(this.#blocks[Math.floor(number / PAGES_OF_BLOCK)], number % PAGES_OF_BLOCK);
+    return (this.#pages[number] ??= this.#span(number, number + 1));
+  }
+
+  #seenPage(number) {
+    const { blocks, pages } = this.#seen;
+    return (pages[number] ??= pageOf(blocks[Math.floor(number / PAGES_OF_BLOCK)], number % PAGES_OF_BLOCK));
+  }
+
+  /** The image's bytes from page `first` to before page `end`, which is in the same block. */
+  #span(first, end) {
+    const from = first % PAGES_OF_BLOCK;
+    return this.#blocks[Math.floor(first / PAGES_OF_BLOCK)].subarray(from * PAGE_BYTES, (from + end - first) * PAGE_BYTES);
   }
 
   #view(memory) {
-    if (this.#seen.buffer !== memory.buffer) this.#seen = { buffer: memory.buffer, blocks: blocksOf(memory) };
-    return this.#seen.blocks;
+    if (this.#seen.buffer !== memory.buffer) this.#seen = { buffer: memory.buffer, blocks: blocksOf(memory), pages: [] };
+    return this.#seen;
   }
+}
+
+/** Runs of neighbours in ascending page numbers, none of them over the end of a block: [first, the one after the last]. */
+function runsOf(numbers) {
+  const runs = [];
+  for (const number of numbers) {
+    const run = runs.at(-1);
+    if (run?.[1] === number && number % PAGES_OF_BLOCK !== 0) run[1] = number + 1;
+    else runs.push([number, number + 1]);
+  }
+  return runs;
 }
 
 /**

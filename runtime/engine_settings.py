@@ -26,8 +26,13 @@ NODE_FLAGS: Final = (
 _WORKER_FLAGS: Final = (
     "--wasm-lazy-validation",  # of functions when they are first called: modules are checked by their hashes
     "--min-semi-space-size=32",  # MB: starting leaves little that is garbage
+    # CPython is many small functions, and counting fuel has made them larger than the engine expects: more of them are
+    # put into one another (decision 0039). Node 22 knows these and puts nothing into anything.
+    "--wasm-inlining-max-size=2000",  # bytes of a function that may be, 500 by default
+    "--wasm-inlining-budget=50000",  # nodes of what comes of it, 5,000 by default
+    "--wasm-inlining-factor=10",  # times its own nodes, 3 by default
 )
-"""What Node workers are started with besides, to start sooner."""
+"""What Node workers are started with besides, to start sooner and to run faster."""
 
 _BUN_FLAGS: Final = ("--no-install", "--no-addons", "--no-env-file")
 

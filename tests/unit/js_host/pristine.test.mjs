@@ -38,6 +38,43 @@ test("reset leaves the image, byte for byte, and says so", () => {
   assert.deepEqual(image.compare(memory), []);
 });
 
+test("the digest is right run after run, whatever the run before has left where", () => {
+  const [memory, image] = [IMAGE.slice(), pristine()];
+  const runs = [[5, 70_000, 2 * BLOCK], [5, 70_000], [70_000, 70_001], [], [5, 2 * BLOCK], [5, 70_000, 2 * BLOCK]];
+  for (const [run, changes] of runs.entries()) {
+    for (const at of changes) memory[at] ^= at === 5 ? run + 1 : 1; // one page is another every time, others are not
+    const changed = image.compare(memory);
+    assert.equal(image.digest(memory, changed), stateDigest(memory));
+    assert.equal(image.reset(memory, changed), true);
+    assert.deepEqual(memory, IMAGE);
+  }
+});
+
+test("neighbours go back together, over the end of a block too", () => {
+  const [memory, image] = [IMAGE.slice(), pristine()];
+  memory.fill(1, BLOCK - 8192, BLOCK + 4096);
+  memory[3 * BLOCK - 1] ^= 1;
+  const changed = image.compare(memory);
+  assert.deepEqual(changed, [14, 15, 16, 47]);
+  const set = [];
+  memory.set = (bytes, at) => {
+    set.push([at, bytes.length]);
+    Uint8Array.prototype.set.call(memory, bytes, at);
+  };
+  assert.equal(image.reset(memory, changed), true);
+  assert.deepEqual(set, [[BLOCK - 8192, 8192], [BLOCK, 4096], [3 * BLOCK - 4096, 4096]]);
+  assert.deepEqual(memory.slice(), IMAGE);
+});
+
+test("one page of many that is not taken back is enough", () => {
+  for (const refused of [0, 1, 2]) {
+    const [memory, image] = [IMAGE.slice(), pristine()];
+    for (const at of [0, BLOCK, 2 * BLOCK]) memory[at] ^= 1;
+    memory.set = (bytes, at) => at === refused * BLOCK || Uint8Array.prototype.set.call(memory, bytes, at);
+    assert.equal(image.reset(memory, image.compare(memory)), false);
+  }
+});
+
 test("an image is read in blocks, empty ones unread, and laid over whatever is there", () => {
   const folder = mkdtempSync(join(tmpdir(), "image-"));
   const image = new Uint8Array(7 * BLOCK);
