@@ -65,6 +65,7 @@ PICKED = [
     ("/a.c", "a.c", "file"),
     ("/a+(b|c)$", "a+(b|c)$", "file"),
     ("/*a*b*", "xaybz", "file"),
+    ("/*a*b*", "abca", "file"),
     ("/*ab", "aab", "file"),
     ("/a*a", "aa", "file"),
 ]
