@@ -65,15 +65,13 @@ def find_base(reader: UnixfsReader, root: CID, path: str) -> CID:
 def make_shards(store: BlockStore, base: CID, pattern: ShardPattern, *, batch_size: int = 1) -> Iterator[Shard]:
     """Yield the shards of a directory as they are found; their directories are in `store` then.
 
-    batch_size: picks of one shard; the last one may have fewer.
+    batch_size: picks of one shard, 1 to MAX_BATCH; the last one may have fewer.
 
     Raises:
-        UserError: nothing is picked, or the batch size is out of range.
+        UserError: nothing is picked.
         VerificationError: links claim sizes that cannot be.
         UserError, UnavailableError, VerificationError: as `shard_walk.picks`.
     """
-    if not 1 <= batch_size <= MAX_BATCH:
-        raise UserError(f"{batch_size} is out of range", where=BATCH_FLAG, fix=f"choose between 1 and {MAX_BATCH}")
     importer, index = Importer(store), 0
     picked = picks(UnixfsReader(store), base, pattern)
     while batch := list(islice(picked, batch_size)):

@@ -4,7 +4,7 @@ import pytest
 
 from runtime.shard_pattern import parse_pattern
 from runtime.shard_walk import picks
-from runtime.shards import MAX_BATCH, find_base, make_shards
+from runtime.shards import find_base, make_shards
 from storage.blocks import MemoryBlockStore
 from storage.cid import DAG_CBOR, DAG_PB, RAW, make_cid
 from storage.dag_pb import Link, encode_node
@@ -222,12 +222,6 @@ def test_an_empty_directory_has_one_shard_or_none(store):
     assert [shard.directory for shard in split(store, empty, "/")] == [empty]
     with pytest.raises(UserError, match="picks nothing"):
         split(store, empty, "/*")
-
-
-@pytest.mark.parametrize("size", [0, -1, MAX_BATCH + 1])
-def test_a_batch_size_out_of_range_is_refused(store, size):
-    with pytest.raises(UserError, match="out of range"):
-        split(store, tree(store, FILES), "/*", batch_size=size)
 
 
 def test_a_file_cannot_be_split(store):
