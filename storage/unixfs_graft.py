@@ -13,6 +13,7 @@ from storage.errors import UserError, VerificationError
 from storage.unixfs_import import Entry, Importer
 from storage.unixfs_names import MAX_DEPTH, check_name
 from storage.unixfs_read import UnixfsReader
+from storage.unixfs_write import MAX_TSIZE
 
 
 def graft(store: BlockStore, root: CID, path: str, content: CID) -> CID:
@@ -64,6 +65,6 @@ def finished_entry(store: BlockStore, cid: CID) -> Entry:
     tsize = len(block)
     if codec_of(cid) == DAG_PB:
         tsize += sum(link.tsize for link in decode_node(block).links)
-    if tsize >= 1 << 63:
+    if tsize >= MAX_TSIZE:
         raise VerificationError("claims more bytes than there can be", where=cid_text(cid))
     return Entry(cid=cid, size=0, tsize=tsize)

@@ -23,7 +23,7 @@ from storage.unixfs_names import check_name
 from storage.unixfs_node import NodeType
 
 MAX_ENTRIES: Final = 1 << 20
-"""Names in one directory: listing sorts them in memory, about 300 bytes each."""
+"""Names in one directory: listing sorts them in memory, about 230 bytes each."""
 _BUFFER_BYTES: Final = 64 << 10
 
 Kind: TypeAlias = Literal["file", "directory", "symlink"]
@@ -72,13 +72,23 @@ class UnixfsReader:
         Raises:
             UserError: not a directory.
         """
+        # Names become text when they are asked for: of a million entries, texts and pairs take as much as the rest.
+        return ((link.name.decode("utf-8"), link) for link in self.listing(cid))
+
+    def listing(self, cid: CID) -> list[Link]:
+        """Return the entries of a directory as links, sorted by name; every name is UTF-8 and fit for a directory.
+
+        Raises:
+            UserError: not a directory.
+        """
         node = self._directory(cid)
         links = sorted(self._links(cid, node), key=lambda link: link.name)
-        names = [_entry_name(cid, link) for link in links]
-        repeated = next((name for name, after in pairwise(names) if name == after), None)
+        for link in links:
+            _check_entry_name(cid, link)
+        repeated = next((link.name for link, after in pairwise(links) if link.name == after.name), None)
         if repeated is not None:
-            raise VerificationError(f"directory has a name twice: {repeated!r}", where=cid_text(cid))
-        return iter(list(zip(names, links, strict=True)))
+            raise VerificationError(f"directory has a name twice: {repeated.decode('utf-8')!r}", where=cid_text(cid))
+        return links
 
     def resolve(self, cid: CID, path: str) -> CID:
         """Return what a path of names below `cid` leads to; slashes around it are ignored, symlinks not followed.
@@ -88,7 +98,7 @@ class UnixfsReader:
         """
         for name in [name for name in path.split("/") if name]:
             _check_wanted(path, name)
-            link = self._find(cid, name)
+            link = self.find(cid, name)
             if link is None:
                 raise UserError(
                     f"{name!r} is not there",
@@ -97,6 +107,22 @@ class UnixfsReader:
                 )
             cid = link.cid
         return cid
+
+    def find(self, cid: CID, name: str) -> Link | None:
+        """Return one entry of a directory, None if it is not there.
+
+        A basic directory is checked whole, a sharded one along the way to the name.
+
+        Raises:
+            UserError: not a directory.
+        """
+        node = self._directory(cid)
+        if node.fs.type is NodeType.SHARD:
+            return hamt.find_entry(self._loader.node, cid, name.encode("utf-8"))
+        # Whoever looks for one name mostly looks for the others too: checking all of them each time is quadratic.
+        if self._last_listed is None or self._last_listed[0] != cid:
+            self._last_listed = (cid, dict(self.entries(cid)))
+        return self._last_listed[1].get(name)
 
     def open(self, cid: CID) -> BinaryIO:
         """Open a file for reading; it seeks, and loads blocks only as they are read.
@@ -143,16 +169,6 @@ class UnixfsReader:
                 raise VerificationError(f"directory has more than {MAX_ENTRIES} entries", where=cid_text(cid))
             yield link
 
-    def _find(self, cid: CID, name: str) -> Link | None:
-        """Return one entry; a basic directory is checked whole, a sharded one along the way to the name."""
-        node = self._directory(cid)
-        if node.fs.type is NodeType.SHARD:
-            return hamt.find_entry(self._loader.node, cid, name.encode("utf-8"))
-        # Whoever looks for one name mostly looks for the others too: checking all of them each time is quadratic.
-        if self._last_listed is None or self._last_listed[0] != cid:
-            self._last_listed = (cid, dict(self.entries(cid)))
-        return self._last_listed[1].get(name)
-
 
 def _check_wanted(path: str, name: str) -> None:
     try:
@@ -163,8 +179,8 @@ def _check_wanted(path: str, name: str) -> None:
         ) from error
 
 
-def _entry_name(cid: CID, link: Link) -> str:
+def _check_entry_name(cid: CID, link: Link) -> None:
     try:
-        return check_name(link.name)
+        check_name(link.name)
     except VerificationError as error:
         raise VerificationError(f"{error.problem}: {error.where}", where=cid_text(cid)) from error

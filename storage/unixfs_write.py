@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from storage.blocks import BlockStore
-from storage.cid import CID, DAG_PB, RAW, make_cid
+from storage.cid import CID, DAG_PB, RAW, cid_text, make_cid
 from storage.dag_pb import Link, encode_node
+from storage.errors import VerificationError
 from storage.hamt import FANOUT, MURMUR3_X64_64, bitfield_of, hash_name, prefix_of, slot_of
 from storage.unixfs_names import check_name
 from storage.unixfs_node import NodeType, UnixfsNode, encode_unixfs
@@ -21,6 +22,8 @@ BATCH_BYTES: Final = 8 << 20
 """Blocks per transaction: where the store's speed levels off."""
 BATCH_BLOCKS: Final = 16384
 """The same bound for tiny blocks."""
+MAX_TSIZE: Final = 1 << 63
+"""Cumulative sizes are less: what a link can say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +145,7 @@ class NodeWriter:
         """Make a directory: one block, or a HAMT above the profile's threshold.
 
         Raises:
-            VerificationError: an unsafe name (`unixfs_names.check_name`).
+            VerificationError: an unsafe name (`unixfs_names.check_name`), or sizes whose sum cannot be.
         """
         links = [
             Link(cid=entry.cid, name=check_name(name).encode("utf-8"), tsize=entry.tsize)
@@ -184,5 +187,8 @@ class NodeWriter:
         cid = make_cid(DAG_PB, block)
         if self._profile.cid_version == 0:
             cid = CID(cid[2:])  # a CIDv0 is the bare multihash
+        tsize = len(block) + sum(link.tsize for link in links)
+        if tsize >= MAX_TSIZE:  # links into what others made say what they like
+            raise VerificationError("claims more bytes than there can be", where=cid_text(cid))
         self._batch.add(cid, block)
-        return Entry(cid=cid, size=size, tsize=len(block) + sum(link.tsize for link in links))
+        return Entry(cid=cid, size=size, tsize=tsize)
