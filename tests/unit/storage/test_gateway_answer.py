@@ -358,9 +358,9 @@ def hostile_shard(store, levels):
 @pytest.mark.parametrize(
     ("make", "levels", "query"),
     [
-        (hostile_file, 9, "dag-scope=entity"),
-        (hostile_file, 9, "dag-scope=all"),
-        (hostile_file, 9, f"entity-bytes=3:{10**17 - 5}"),
+        (hostile_file, 8, "dag-scope=entity"),
+        (hostile_file, 8, "dag-scope=all"),
+        (hostile_file, 8, f"entity-bytes=3:{10**16 - 5}"),
         (hostile_shard, 20, "dag-scope=entity"),
         (hostile_shard, 20, "dag-scope=all"),
     ],
@@ -378,7 +378,7 @@ def test_few_blocks_that_stand_for_many_are_given_once_each(make, levels, query)
 def test_repeats_have_a_bound_at_which_the_answer_breaks_off(make, query, monkeypatch):
     monkeypatch.setattr("storage.gateway_blocks.MAX_REPEATED_BYTES", 1 << 20)
     store = MemoryBlockStore()
-    path = f"/ipfs/{cid_text(make(store, 9))}".encode()
+    path = f"/ipfs/{cid_text(make(store, 8))}".encode()
     said = answer(store, "GET", path, f"format=car&car-dups=y&{query}".encode(), {})
     sizes: list[int] = []
     with pytest.raises(UnavailableError, match="repeats more than 1048576 bytes"):
