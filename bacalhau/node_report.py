@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from bacalhau.output_texts import read_texts
-from bacalhau.report import run_report
+from bacalhau.report import job_of, run_report
 from network.embedded import SessionResult
 from network.job_store import Job
 from network.node.datastore import Submission
@@ -39,17 +39,4 @@ def finished_job(submission: Submission, session: SessionResult, store: BlockSto
     )
     if problem:
         report["reason"] = f"the agreed output is not here: {problem}"
-    return Job(
-        id=submission.job,
-        created_at=submission.created_at,
-        labels=submission.labels,
-        task=submission.task,
-        function=plan.function_cid,
-        input=plan.input_cid,
-        output=session.output,
-        record=session.record,
-        verdict=report["verdict"],
-        tier=report["tier"],
-        exit_code=report["exit_code"],
-        report=report,
-    )
+    return job_of(report, submission.created_at, plan, session)

@@ -12,6 +12,7 @@ from typing import Any
 
 from bacalhau.output_texts import OutputTexts
 from network.embedded import SessionResult
+from network.job_store import Job
 from runtime.contents import Noted
 from runtime.engine import Plan
 from storage.cid import CID, cid_text
@@ -66,6 +67,24 @@ def run_report(
             "executions": [dict(execution.timings_s) for execution in session.executions],
         },
     }
+
+
+def job_of(report: dict[str, Any], created_at: float, plan: Plan, session: SessionResult) -> Job:
+    """Return the row of a finished job, as `bacalhau list` shows it. created_at: seconds since 1970, UTC."""
+    return Job(
+        id=report["job"],
+        created_at=created_at,
+        labels=tuple(report["labels"]),
+        task=plan.task,
+        function=plan.function_cid,
+        input=plan.input_cid,
+        output=session.output,
+        record=session.record,
+        verdict=report["verdict"],
+        tier=report["tier"],
+        exit_code=report["exit_code"],
+        report=report,
+    )
 
 
 def plan_report(plan: Plan, rule: Rule, noted: Sequence[Noted]) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from typing import Any
 
 from bacalhau.output_texts import read_texts
 from bacalhau.progress import Display
-from bacalhau.report import origin_list, plan_report, run_report
+from bacalhau.report import job_of, origin_list, plan_report, run_report
 from bacalhau.services import Services
-from network.embedded import SessionResult, run_embedded
-from network.job_store import Job, JobStore
+from network.embedded import run_embedded
+from network.job_store import JobStore
 from runtime.arguments import split_volume
 from runtime.contents import Noted, typed_cid
 from runtime.engine import Engine, Plan
@@ -97,7 +97,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
             origins=origin_list(noted),
             timings_s={"prepare": prepared - started, "run": finished - prepared, "total": finished - started},
         )
-        jobs.add(_job(report, created_at, plan, session))
+        jobs.add(job_of(report, created_at, plan, session))
     return report
 
 
@@ -136,20 +136,3 @@ def _planned(plan: Plan) -> Iterator[CID]:
     if plan.input.data is not None:
         yield plan.input.data
     yield from (volume.cid for volume in plan.input.volumes)
-
-
-def _job(report: dict[str, Any], created_at: float, plan: Plan, session: SessionResult) -> Job:
-    return Job(
-        id=report["job"],
-        created_at=created_at,
-        labels=tuple(report["labels"]),
-        task=plan.task,
-        function=plan.function_cid,
-        input=plan.input_cid,
-        output=session.output,
-        record=session.record,
-        verdict=report["verdict"],
-        tier=report["tier"],
-        exit_code=report["exit_code"],
-        report=report,
-    )

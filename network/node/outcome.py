@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from network.embedded import SessionResult
+from network.node.reasons import reason
 from network.protocol_events import TaskEnded
 from network.requester_entries import read, write
 from network.session_events import Fault, FaultKind
@@ -95,7 +96,8 @@ def keep_outcome(ended: TaskEnded, task: CID, parents: tuple[CID, ...], store: B
         dissent=tuple(cids[receipt.node] for receipt in dissent),
         undetermined=tuple(Failure(node=peer, reason=why) for peer, why in session.undetermined),
         faults=tuple(
-            Breach(node=fault.peer, kind=fault.kind.value, detail=_detail(fault.detail)) for fault in session.faults
+            Breach(node=fault.peer, kind=fault.kind.value, detail=reason(fault.detail, otherwise="-"))
+            for fault in session.faults
         ),
     )
 
@@ -140,7 +142,3 @@ def session_result(outcome: Outcome, store: BlockStore) -> SessionResult:
         undetermined=tuple((one.node, one.reason) for one in outcome.undetermined),
         faults=faults,
     )
-
-
-def _detail(text: str) -> str:
-    return text.encode()[:255].decode("utf-8", "ignore") or "-"
