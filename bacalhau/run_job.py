@@ -129,7 +129,7 @@ def parent_records(request: Request, plan: Plan, store: BlockStore, jobs: JobSto
 def _typed(request: Request) -> Iterator[CID]:
     """Yield the CIDs that were typed: with a path behind it, or inside another volume, the input is something else."""
     texts = [*([request.data] if request.data else []), *(split_volume(text)[0] for text in request.volumes)]
-    yield from (found[0] for found in map(typed_cid, texts) if found is not None)
+    yield from (found.root for found in map(typed_cid, texts) if found is not None)
 
 
 def _planned(plan: Plan) -> Iterator[CID]:
