@@ -20,8 +20,10 @@ from runtime.arguments import split_volume
 from runtime.contents import Noted, typed_cid
 from runtime.engine import Engine, Plan
 from runtime.request import Request
+from runtime.url_list import Inside
 from storage.blocks import BlockStore
 from storage.cid import CID
+from storage.ipld_path import path_names
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
 from storage.unixfs_read import UnixfsReader
@@ -120,16 +122,25 @@ def make_task(
 
 
 def parent_records(request: Request, plan: Plan, store: BlockStore, jobs: JobStore) -> list[CID]:
-    """Return the newest record here of each output that this task's inputs are, or were taken from."""
-    contents = dict.fromkeys((*_typed(request), *_planned(plan)))
-    newest = (next((job.record for job in jobs.by_output(cid) if job.record is not None), None) for cid in contents)
-    return sorted({record for record in newest if record is not None and store.has(record)})
+    """Return the record here of each output that this task's inputs are, or were taken from.
+
+    That is the record that was typed (`RECORD/output/…`), if a job here made it; of other outputs the newest one.
+    """
+    typed = list(_typed(request))
+    below_output = [inside.root for inside in typed if path_names(inside.path)[:1] == ["output"]]
+    named = [job for job in map(jobs.by_record, below_output) if job is not None]
+    known = {job.output for job in named}
+    contents = dict.fromkeys((*(inside.root for inside in typed), *_planned(plan)))
+    others = (jobs.by_output(cid) for cid in contents if cid not in known)
+    newest = (next((job.record for job in found if job.record is not None), None) for found in others)
+    records = {*(job.record for job in named), *newest}
+    return sorted(record for record in records if record is not None and store.has(record))
 
 
-def _typed(request: Request) -> Iterator[CID]:
+def _typed(request: Request) -> Iterator[Inside]:
     """Yield the CIDs that were typed: with a path behind it, or inside another volume, the input is something else."""
     texts = [*([request.data] if request.data else []), *(split_volume(text)[0] for text in request.volumes)]
-    yield from (found.root for found in map(typed_cid, texts) if found is not None)
+    yield from (found for found in map(typed_cid, texts) if found is not None)
 
 
 def _planned(plan: Plan) -> Iterator[CID]:

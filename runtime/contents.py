@@ -17,6 +17,7 @@ from storage.blocks import BlockStore
 from storage.cid import CID, is_cid_text, parse_cid
 from storage.content_fetch import ContentFetcher
 from storage.errors import UnavailableError, UserError
+from storage.ipld_path import check_unixfs, content_at
 from storage.unixfs_read import UnixfsReader
 from storage.url_origin import Origin
 from storage.url_text import Url, parse_ipfs_url, parse_url, scheme_of
@@ -82,7 +83,7 @@ def find(place: Located, where: str, fetcher: ContentFetcher) -> tuple[Place, Bl
     """Return the place that was located, and a store in which one can tell what it is; asks sources if need be.
 
     Raises:
-        UserError: no source is named, or the path leads nowhere or to a symlink.
+        UserError: no source is named, or the path leads nowhere, to a symlink or to data.
         UnavailableError, PeerError: no source has the blocks on the way.
         VerificationError: a block on the way is malformed.
     """
@@ -163,9 +164,10 @@ def check_kind(cid: CID, where: str, store: BlockStore) -> None:
     """Refuse what no function can be given.
 
     Raises:
-        UserError: it is a symlink.
+        UserError: it is a symlink, or data.
         UnavailableError, VerificationError: its root block is not here, or malformed.
     """
+    check_unixfs(store, cid, where)
     reader = UnixfsReader(store)
     if reader.stat(cid).kind == "symlink":
         problem = f"is a symlink to {reader.read_link(cid)!r}"
@@ -175,7 +177,7 @@ def check_kind(cid: CID, where: str, store: BlockStore) -> None:
 def _followed(inside: Inside, where: str, store: BlockStore) -> CID | None:
     """Return where a path leads to, None if that cannot be told with the blocks that are here."""
     try:
-        cid = UnixfsReader(store).resolve(inside.root, inside.path)
+        cid = content_at(store, inside.root, inside.path)
         check_kind(cid, where, store)
     except UnavailableError:
         return None

@@ -13,8 +13,9 @@ from runtime.contents import (
     typed_cid,
 )
 from runtime.url_list import Inside
+from storage import dag_cbor
 from storage.blocks import MemoryBlockStore
-from storage.cid import RAW, cid_text, make_cid
+from storage.cid import DAG_CBOR, RAW, cid_text, make_cid
 from storage.content_fetch import ContentFetcher
 from storage.dag_walk import walk
 from storage.errors import PeerError, UnavailableError, UserError, VerificationError
@@ -294,3 +295,39 @@ def test_a_damaged_block_is_told_as_such_where_nobody_can_give_a_better_one(here
         importer_into(here.store, tmp_path).bring(Content(where="-i x", path="/inputs", place=tree))
     importer_into(here.store, tmp_path, here.gateway.client()).bring(Content(where="-i", path="/inputs", place=tree))
     assert dict(walk(here.store, tree)) == dict(walk(store, tree))
+
+
+def data(store, node):
+    block = dag_cbor.encode(node)
+    cid = make_cid(DAG_CBOR, block)
+    store.put(cid, block)
+    return cid_text(cid)
+
+
+def test_content_behind_data(here, store, tree, tmp_path):
+    record = data(store, {"output": tree, "rule": {"n": 3}})
+    file = UnixfsReader(store).resolve(tree, "sub/a b?")
+    assert locate(f"{record}/output/sub/a b?", "-i", store) == file
+    # From elsewhere: the record, two directories, the file; what else the record links to stays there.
+    assert here.bring(f"ipfs://{record}/output/sub/a%20b%3F") == file
+    assert [kind for kind, _ in here.gateway.asked] == ["raw"] * 4 + ["car"]
+    assert not here.store.has(UnixfsReader(store).resolve(tree, "link"))
+    (line,) = locate(list_of(tmp_path, f"ipfs://{record}/output/sub all"), "-i", store)
+    assert line.cid == UnixfsReader(store).resolve(tree, "sub")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", "is data, not a file or directory; name (one of its links: output|what it links to: CID/NAME)$"),
+        ("/rule", "is a map inside the block"),
+        ("/gone", "'gone' is not there: .* is a map; it has rule, output"),
+    ],
+)
+def test_data_is_no_input(here, store, tree, path, said):
+    record = data(store, {"output": tree, "rule": {"n": 3}})
+    with pytest.raises(UserError, match=said):
+        locate(record + path, "-v", store)
+    with pytest.raises(UserError, match=said):
+        here.bring(record + path)
+    assert here.noted == []
