@@ -8,7 +8,7 @@ Source: ipld/specs DAG-CBOR; measured pitfalls in docs/decisions/0003-dag-cbor.m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import libipld
@@ -25,14 +25,16 @@ MAX_DEPTH = 128
 """Lists and maps inside one another. Fixed, so that what is accepted does not depend on the reader's stack."""
 
 
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
 def encode(node: Any) -> bytes:
     """Encode a node canonically.
 
     Raises:
         ValueError: bytes that are not a CID, a type that DAG-CBOR does not have, or more than 128 levels.
     """
-    for _ in links(node):
-        pass
+    _check(node)
     try:
         return bytes(libipld.encode_dag_cbor(node))
     except Exception as error:
@@ -55,8 +57,7 @@ def decode(data: bytes) -> Any:
     if again != data:
         raise VerificationError("DAG-CBOR is not canonical")
     try:
-        for _ in links(node):
-            pass
+        _check(node)
     except ValueError as error:
         raise VerificationError(str(error)) from error
     return node
@@ -78,6 +79,30 @@ def links(node: Any) -> Iterator[CID]:
         if children and depth >= MAX_DEPTH:
             raise ValueError(f"DAG-CBOR is nested more than {MAX_DEPTH} levels deep")
         todo.extend((child, depth + 1) for child in reversed(children))
+
+
+def _check(node: Any) -> None:
+    """Find what `links` would refuse, in no order: everything that is hashed or signed comes by here, several times.
+
+    Raises:
+        ValueError: as `links` does.
+    """
+    todo: list[tuple[Collection[Any], int]] = [((node,), 0)]
+    while todo:
+        items, depth = todo.pop()
+        for item in items:
+            kind = type(item)
+            if kind in _SCALARS:
+                continue
+            if isinstance(item, bytes):
+                _link(item)
+                continue
+            is_plain = kind is list or (kind is dict and all(type(key) is str for key in item))
+            below = _children(item) if not is_plain else item.values() if kind is dict else item
+            if below and depth >= MAX_DEPTH:
+                raise ValueError(f"DAG-CBOR is nested more than {MAX_DEPTH} levels deep")
+            if below:
+                todo.append((below, depth + 1))
 
 
 def _link(data: bytes) -> CID:

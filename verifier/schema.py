@@ -8,10 +8,16 @@ one that exists is legal; `from_node` accepts exactly the keys and types written
 from __future__ import annotations
 
 import types
+from collections.abc import Callable
 from functools import cache
-from typing import Annotated, Any, ClassVar, Self, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Self, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from storage.errors import VerificationError
+
+_Check: TypeAlias = Callable[[Any, str], None]
+"""Takes a value and its path from the outermost type."""
+_Reader: TypeAlias = Callable[[object, str], Any]
+"""The same, and returns the value of the model."""
 
 
 class ModelError(ValueError):
@@ -35,8 +41,9 @@ class Schema:
     """Value of the key `v`, type and version such as `task/1`; empty for a part that is never hashed by itself."""
 
     def __post_init__(self) -> None:
-        for name, hint in _fields(type(self)).items():
-            _check(hint, getattr(self, name), name)
+        hashable: Any = type(self)
+        for name, check in _checks(hashable):
+            check(getattr(self, name), name)
 
     def to_node(self) -> dict[str, Any]:
         """Return the DAG-CBOR node: plain dicts, lists and scalars, links as binary CIDs."""
@@ -74,49 +81,94 @@ def _read_schema(cls: type[Any], node: object, where: str) -> Any:
         raise ModelError("must be a map", field=where or "node")
     if cls.VERSION and node.get("v") != cls.VERSION:
         raise ModelError(f"must be {cls.VERSION!r}", field=_join(where, "v"))
-    fields = _fields(cls)
-    expected = {"v", *fields} if cls.VERSION else set(fields)
+    hashable: Any = cls
+    readers = _readers(hashable)
+    expected = {name for name, _ in readers} | ({"v"} if cls.VERSION else set())
     if missing := sorted(expected - set(node)):
         raise ModelError("is missing", field=_join(where, missing[0]))
     if len(node) > len(expected):
         raise ModelError("has an unknown key", field=where or "node")
-    values = {name: _read(hint, node[name], _join(where, name)) for name, hint in fields.items()}
+    values = {}
+    for name, reader in readers:
+        value = node[name]
+        values[name] = value if reader is None or value is None else reader(value, _join(where, name))
     try:
         return cls(**values)
     except ModelError as error:
         raise ModelError(error.problem, field=_join(where, error.field)) from error
 
 
-def _read(hint: Any, value: object, where: str) -> Any:
-    """Give a node's value the structure of `hint`; bounds are checked when the type is made."""
-    inner = _unwrap(hint)
-    if value is None or inner is Any:
-        return value
-    if get_origin(inner) is tuple:
+@cache
+def _readers(cls: type[Schema]) -> tuple[tuple[str, _Reader | None], ...]:
+    """Return for each field what gives a node's value the structure of its hint; None for one that stays as it is."""
+    return tuple((name, _reader_of(_unwrap(hint))) for name, hint in _fields(cls).items())
+
+
+def _reader_of(hint: Any) -> _Reader | None:
+    """Return what reads a value, without its bounds: they are checked when the type is made."""
+    if get_origin(hint) is tuple:
+        return _list_reader(_reader_of(_unwrap(get_args(hint)[0])))
+    if isinstance(hint, type) and issubclass(hint, Schema):
+        return lambda value, where: _read_schema(hint, value, where)
+    return None
+
+
+def _list_reader(item_reader: _Reader | None) -> _Reader:
+    def read(value: object, where: str) -> object:
         if not isinstance(value, list):
             raise ModelError("must be a list", field=where)
-        return tuple(_read(get_args(inner)[0], item, f"{where}[{i}]") for i, item in enumerate(value))
-    if isinstance(inner, type) and issubclass(inner, Schema):
-        return _read_schema(inner, value, where)
-    return value
+        if item_reader is None:
+            return tuple(value)
+        # null is no item, and is refused as such when the type is made.
+        return tuple(None if item is None else item_reader(item, f"{where}[{i}]") for i, item in enumerate(value))
+
+    return read
 
 
-def _check(hint: Any, value: object, where: str) -> None:
+@cache
+def _checks(cls: type[Schema]) -> tuple[tuple[str, _Check], ...]:
+    """Return what checks each field of a class: put together once, since everything that is signed comes by here."""
+    return tuple((name, _check_of(hint)) for name, hint in _fields(cls).items())
+
+
+def _check_of(hint: Any) -> _Check:
+    """Return what raises a `ModelError` for a value that `hint` does not allow."""
     if get_origin(hint) is Annotated:
         inner, *bounds = get_args(hint)
-        _check(inner, value, where)
+        return _bounded(_check_of(inner), tuple(bounds))
+    if get_origin(hint) in (Union, types.UnionType):
+        return _optional(_check_of(next(arm for arm in get_args(hint) if arm is not type(None))))
+    if get_origin(hint) is tuple:
+        return _each(_check_of(get_args(hint)[0]))
+    expected = get_origin(hint) or getattr(hint, "__supertype__", hint)
+    return lambda value, where: _check_type(expected, value, where)
+
+
+def _bounded(check: _Check, bounds: tuple[Callable[[Any], str], ...]) -> _Check:
+    def bounded(value: object, where: str) -> None:
+        check(value, where)
         for bound in bounds:
             if problem := bound(value):
                 raise ModelError(problem, field=where)
-    elif get_origin(hint) in (Union, types.UnionType):
+
+    return bounded
+
+
+def _optional(check: _Check) -> _Check:
+    def optional(value: object, where: str) -> None:
         if value is not None:
-            _check(next(arm for arm in get_args(hint) if arm is not type(None)), value, where)
-    elif get_origin(hint) is tuple:
+            check(value, where)
+
+    return optional
+
+
+def _each(check: _Check) -> _Check:
+    def each(value: object, where: str) -> None:
         _check_type(tuple, value, where)
         for i, item in enumerate(value):  # type: ignore[arg-type, var-annotated]
-            _check(get_args(hint)[0], item, f"{where}[{i}]")
-    else:
-        _check_type(get_origin(hint) or getattr(hint, "__supertype__", hint), value, where)
+            check(item, f"{where}[{i}]")
+
+    return each
 
 
 def _check_type(expected: type, value: object, where: str) -> None:
