@@ -194,6 +194,7 @@ def _found_line(line: ListedUrl, fetcher: ContentFetcher) -> ListedUrl:
         return line
     with told_of(line.where, fetcher):
         cid = fetcher.find(line.url.root, line.url.path).cid
+        check_unixfs(fetcher.store, cid, line.where)
         if not fetcher.sources():
             fetcher.look(cid)
     return replace(line, cid=cid)

@@ -15,7 +15,7 @@ from runtime.contents import (
 from runtime.url_list import Inside
 from storage import dag_cbor
 from storage.blocks import MemoryBlockStore
-from storage.cid import DAG_CBOR, RAW, cid_text, make_cid
+from storage.cid import DAG_CBOR, RAW, cid_text, make_cid, parse_cid
 from storage.content_fetch import ContentFetcher
 from storage.dag_walk import walk
 from storage.errors import PeerError, UnavailableError, UserError, VerificationError
@@ -331,3 +331,11 @@ def test_data_is_no_input(here, store, tree, path, said):
     with pytest.raises(UserError, match=said):
         here.bring(record + path)
     assert here.noted == []
+
+
+def test_data_behind_a_line_of_a_list_does_not_come(here, store, tree, tmp_path):
+    outer = data(store, {"task": parse_cid(data(store, {"output": tree}))})
+    located = locate(list_of(tmp_path, f"ipfs://{outer}/task x"), "-i", here.store)
+    with pytest.raises(UserError, match="list:1: is data, not a file or directory"):
+        find(located, "-i", here.importer.content_fetcher)
+    assert here.gateway.asked == [("raw", outer)]
