@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from network import requester_steps, requester_task
 from network.blame import Blame
-from network.capacity_book import CapacityBook
+from network.capacity_book import GOSSIP_MS, CapacityBook
 from network.message_codec import check_signed, decode, encode, session_id
 from network.messages import Accepted, Bid, Cancel, Capacity, Commit, Failed, Message, Refuse, Reveal, Settled
 from network.protocol_errors import LocalProtocolError, RemoteProtocolError
@@ -31,6 +31,7 @@ from network.protocol_events import (
     Received,
     Report,
     Send,
+    SetTimer,
     Submitted,
     Timer,
 )
@@ -44,6 +45,8 @@ from verifier.model import PeerId
 
 UNKNOWN_WINDOW: Final = 16
 """Tasks that look for nodes while none are known."""
+PERIOD: Final = "period"
+"""The timer of the machine itself: in a period every node that is there says once what it has."""
 WITHDRAWN: Final = requester_steps.WITHDRAWN
 FromNode: TypeAlias = Bid | Refuse | Accepted | Commit | Failed | Reveal
 
@@ -56,14 +59,22 @@ def nobody(_job: str) -> frozenset[PeerId]:
 class Requester:
     """The requester's machine. `handle` is its only way in and what it returns its only way out."""
 
-    def __init__(self, identity: Identity, unfit: Callable[[str], frozenset[PeerId]] = nobody) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        unfit: Callable[[str], frozenset[PeerId]] = nobody,
+        *,
+        gossip_ms: int = GOSSIP_MS,
+    ) -> None:
         """Make a machine that knows nobody.
 
         unfit: of a job, the nodes that it must not be offered to, by what they say of themselves. Who is asked is kept
         on disk, so a restart does not depend on it.
+        gossip_ms: between two records of a node.
         """
         self.identity = identity
         self.unfit = unfit
+        self.gossip_ms = gossip_ms
         self.book = CapacityBook()
         self.jobs: dict[str, JobEntry] = {}
         self.tasks: dict[str, RequesterTask] = {}
@@ -99,6 +110,9 @@ class Requester:
         if isinstance(event, Heard):
             return self._heard(event)
         if isinstance(event, Timer):
+            if event.about == PERIOD:
+                self.book.period_passed()
+                return (self._period(),)
             task = self.tasks.get(event.session)
             return () if task is None else self._step(task, event.about)
         if isinstance(event, Submitted):
@@ -131,7 +145,10 @@ class Requester:
         for job in self.jobs.values():
             if job.job not in told:
                 actions += self._take_up(job, steps)
-        return (*actions, *self._fill())
+        return (*actions, *self._fill(), self._period())
+
+    def _period(self) -> SetTimer:
+        return SetTimer(session="", about=PERIOD, delay_ms=self.gossip_ms)
 
     def _take_up(self, job: JobEntry, steps: Mapping[str, list[StepEntry]]) -> Iterable[Action]:
         names = {session_id(self.identity.peer, job.job, task): task for task in job.tasks}

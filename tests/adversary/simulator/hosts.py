@@ -154,7 +154,7 @@ class RequesterHost(Host):
         world.requesters.append(self)
 
     def new_machine(self):
-        self.machine = Requester(self.identity)
+        self.machine = Requester(self.identity, gossip_ms=NodeHost.gossip_ms)
         actions = self.machine.restore(self.disk)
         for node in self.world.hosts.values():
             if node.is_node and node.last_record is not None:  # gossip reaches it soon after

@@ -3,7 +3,7 @@
 import pytest
 
 from network.bid_choice import choose_bids, is_diverse_enough
-from network.capacity_book import MAX_SLOTS, CapacityBook
+from network.capacity_book import SILENT_PERIODS
 from network.message_codec import encode, sign_capacity, sign_commit
 from network.messages import (
     Accepted,
@@ -13,7 +13,6 @@ from network.messages import (
     Cancel,
     Close,
     Decline,
-    Demand,
     Failed,
     Offer,
     Refuse,
@@ -345,7 +344,7 @@ def test_a_verdict_that_may_not_have_been_told_is_told_again_and_then_no_more():
     assert [type(news) for news in told] == [TaskEnded, JobEnded]
     assert told[0].decision == reports(actions)[0].decision
     play.disk = disk(play.actions, play.disk)
-    assert play.restart() == ()
+    assert [type(action) for action in play.restart()] == [SetTimer]  # of the machine itself
 
 
 def test_cancelling_ends_all_tasks_and_tells_their_nodes():
@@ -458,27 +457,12 @@ def test_diverse_takes_kinds_in_turn_the_rarest_first():
     assert is_diverse_enough([("noop", "x")], [], 1)
 
 
-def test_slots_count_what_is_scarcest_and_follow_the_records():
-    book = CapacityBook()
-    demand = Demand(cpu_milli=500, memory=1 << 30, disk=0, gpus=0)
-    assert book.slots(demand) == 0
-    for sequence, memory_gb in ((0, 3), (1, 1)):
-        room = Demand(cpu_milli=2000, memory=memory_gb << 30, disk=0, gpus=0)
-        book.note(sign_capacity(identity(0), sequence=sequence, total=room, free=UNIT, engines=(KIND,)))
-        assert book.slots(demand) == memory_gb
-    assert book.slots(Demand(cpu_milli=0, memory=0, disk=0, gpus=1)) == 0
-    assert book.slots(Demand(cpu_milli=0, memory=0, disk=0, gpus=0)) == MAX_SLOTS
-
-
-def test_the_least_loaded_that_fit_are_picked():
-    book = CapacityBook()
-    for number in range(4):
-        room = Demand(cpu_milli=1000 * (number + 1), memory=1 << 30, disk=0, gpus=0)
-        book.note(sign_capacity(identity(number), sequence=0, total=room, free=room, engines=(KIND,)))
-    two = Demand(cpu_milli=2000, memory=1, disk=0, gpus=0)
-    peers = [identity(number).peer for number in range(4)]
-    assert set(book.pick(9, two, seed="s", exclude=frozenset())) == set(peers[1:])
-    book.engage(peers[1], 3)
-    book.engage(peers[2], 1)
-    assert book.pick(9, two, seed="s", exclude=frozenset()) == (peers[3], peers[2], peers[1])
-    assert book.pick(9, two, seed="s", exclude=frozenset(peers[2:])) == (peers[1],)
+def test_nodes_are_forgotten_as_periods_pass_and_the_requester_counts_them_itself():
+    requester = requester_with(0, 1)
+    (tick,) = requester.restore({})
+    assert (tick.session, tick.delay_ms) == ("", 10_000)
+    for sequence in range(2, SILENT_PERIODS + 3):
+        record = sign_capacity(identity(0), sequence=sequence, total=UNIT, free=UNIT, engines=(KIND,))
+        requester.handle(Heard(message=encode(record), via=identity(0).peer))
+        assert requester.handle(Timer(session="", about=tick.about)) == (tick,)
+    assert list(requester.book.peers) == [identity(0).peer]
