@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from network import node_task
-from network.capacity_book import fits
+from network.capacity_book import GOSSIP_MS, fits
 from network.message_codec import decode, encode, session_id, sign_capacity
 from network.messages import (
     Ack,
@@ -58,7 +58,6 @@ MAX_SESSIONS_EACH: Final = 1_024
 """Of one requester."""
 MAX_ENDED: Final = 10_000
 """Sessions remembered after their end, the oldest forgotten first."""
-GOSSIP_MS: Final = 10_000
 SEQUENCES: Final = 1_000
 """Numbers of capacity records that are reserved on disk at a time."""
 FromRequester: TypeAlias = Offer | Assign | Decline | Ack | Cancel | Close | Settled

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-from network.compute_node import GOSSIP_MS
+from network.capacity_book import GOSSIP_MS
 from network.protocol_events import JobEnded, Submitted, TaskEnded
 from storage.cid import RAW, make_cid
 from tests.adversary.simulator.hosts import UNIT, NodeHost, RequesterHost
