@@ -1,8 +1,8 @@
 """A requester without its world: jobs in, verdicts out, over any number of tasks and nodes. No clock, no I/O.
 
 Every task follows `requester_task`; this keeps the tasks by session, lets as many of them be under way as the known
-nodes can take, and looks nodes up in the capacity book. Bytes that are no message, and messages of no session, change
-nothing.
+nodes can take, of all jobs in turn, and looks nodes up in the capacity book. Bytes that are no message, and messages of
+no session, change nothing.
 """
 
 from __future__ import annotations
@@ -86,20 +86,27 @@ class Requester:
         """Outcome by session."""
         self.shunned: frozenset[PeerId] = frozenset()
         """Nodes that are proven to have broken the rules: they are offered nothing any more."""
-        self._waiting: deque[tuple[str, CID, str]] = deque()
+        self._waiting: dict[str, deque[tuple[CID, str]]] = {}
+        """Tasks with their sessions that have not begun, by job; the job whose turn is next is first."""
+        self._seeking: set[str] = set()
+        """Sessions that look for nodes."""
         self._open: dict[str, set[str]] = {}
 
     def window(self, job: JobEntry) -> int:
-        """Return how many tasks may be under way, so that they cannot keep each other from beginning.
+        """Return how many tasks may look for nodes, so that they cannot keep each other from beginning.
 
         Each waits with at most one bid less than it needs. While all of those together are fewer than the slots that
-        there are, one more bid is always possible, and somebody begins. (Other requesters are not counted: there a bid
-        that runs out is what helps.)
+        there are, one more bid is always possible, and somebody begins. What is executed is not counted: it ends by
+        itself, and meanwhile the next ones have their bids. (Neither are other requesters, nor tasks that look for
+        further nodes: there a bid that runs out is what helps.)
         """
-        slots, held = self.book.slots(job.demand), max(job.rule.replication, job.min_bids) - 1
+        slots, held = self._slots(job), max(job.rule.replication, job.min_bids) - 1
         if not slots:
             return UNKNOWN_WINDOW
         return max(1, (slots - 1) // held if held else 2 * slots)
+
+    def _slots(self, job: JobEntry) -> int:
+        return self.book.slots(job.demand)
 
     def handle(self, event: Event) -> tuple[Action, ...]:
         """Take one event and return what to do now, in this order. A peer's mistake becomes `Misbehaved`.
@@ -160,7 +167,7 @@ class Requester:
             yield from self._job_ended(job.job)
         for name in sorted(self._open[job.job]):
             if name not in steps:
-                self._waiting.append((job.job, names[name], name))
+                self._waiting.setdefault(job.job, deque()).append((names[name], name))
         # A job without steps may wait its turn; one with steps has nodes that wait for it.
         for name in sorted(self._open[job.job] & steps.keys()):
             task, actions = requester_task.resume(self.identity, job, names[name], name, self.grace_ms, steps[name])
@@ -211,7 +218,7 @@ class Requester:
         for task in event.tasks:
             name = session_id(self.identity.peer, event.job, task)
             self._open[event.job].add(name)
-            self._waiting.append((event.job, task, name))
+            self._waiting.setdefault(event.job, deque()).append((task, name))
         kept = Persist(key=f"job/{event.job}", value=write(entry))
         return (kept, Report(news=JobAccepted(job=event.job)), *self._fill())
 
@@ -224,9 +231,7 @@ class Requester:
         return (kept, *self._withdraw(job), *self._fill())
 
     def _withdraw(self, job: JobEntry) -> tuple[Action, ...]:
-        waiting = [one for one in self._waiting if one[0] == job.job]
-        self._waiting = deque(one for one in self._waiting if one[0] != job.job)
-        for _, task, name in waiting:
+        for task, name in self._waiting.pop(job.job, ()):
             self.tasks[name], _ = self._begin(job, task, name)
         running = [self.tasks[name] for name in sorted(self._open[job.job]) if name in self.tasks]
         return tuple(action for task in running for action in self._advance(task, Withdrawn()))
@@ -257,6 +262,7 @@ class Requester:
         if task.phase is Phase.DONE:
             return (*done, *self._task_ended(task))
         self.tasks[task.session_id] = task
+        (self._seeking.add if task.phase is Phase.ASSIGNING else self._seeking.discard)(task.session_id)
         return tuple(done)
 
     def _found(self, job: JobEntry, seek: Seek) -> Found:
@@ -276,6 +282,7 @@ class Requester:
 
     def _task_ended(self, task: RequesterTask) -> tuple[Action, ...]:
         self.tasks.pop(task.session_id, None)
+        self._seeking.discard(task.session_id)
         self.ended[task.session_id] = requester_steps.outcome(task)
         self._open[task.job.job].discard(task.session_id)
         return () if self._open[task.job.job] else self._job_ended(task.job.job)
@@ -286,10 +293,19 @@ class Requester:
 
     def _fill(self) -> tuple[Action, ...]:
         actions: list[Action] = []
-        while self._waiting and len(self.tasks) < self.window(self.jobs[self._waiting[0][0]]):
-            job, task, name = self._waiting.popleft()
-            actions += self._keep(*self._begin(self.jobs[job], task, name))
+        while self._waiting and self._has_room(self.jobs[next(iter(self._waiting))]):
+            name = next(iter(self._waiting))
+            waiting = self._waiting.pop(name)
+            task, session = waiting.popleft()
+            if waiting:  # behind the others: a job of thousands keeps no other waiting
+                self._waiting[name] = waiting
+            actions += self._keep(*self._begin(self.jobs[name], task, session))
         return tuple(actions)
+
+    def _has_room(self, job: JobEntry) -> bool:
+        """Tell whether one more task may begin. Those that nobody answers are bounded as well."""
+        window = self.window(job)
+        return len(self._seeking) < window and len(self.tasks) < window + max(self._slots(job), UNKNOWN_WINDOW)
 
     def _begin(self, job: JobEntry, task: CID, name: str) -> requester_steps.Step:
         return requester_task.begin(self.identity, job, task, name, self.grace_ms)
