@@ -26,6 +26,7 @@ from network.protocol_events import (
     Heard,
     JobAccepted,
     JobEnded,
+    Lost,
     Misbehaved,
     Persist,
     Received,
@@ -129,6 +130,8 @@ class Requester:
             return self._submit(event)
         if isinstance(event, CancelRequested):
             return self._cancel(event.job)
+        if isinstance(event, Lost):
+            return self._lose(event)
         raise LocalProtocolError(f"{type(event).__name__} sent to a requester")
 
     def restore(self, entries: Mapping[str, bytes]) -> tuple[Action, ...]:
@@ -235,6 +238,21 @@ class Requester:
             self.tasks[name], _ = self._begin(job, task, name)
         running = [self.tasks[name] for name in sorted(self._open[job.job]) if name in self.tasks]
         return tuple(action for task in running for action in self._advance(task, Withdrawn()))
+
+    def _lose(self, event: Lost) -> tuple[Action, ...]:
+        """Wait no longer for a node in any task: others are asked in its place, or those that answered are enough."""
+        waiting = [
+            task
+            for task in self.tasks.values()
+            if event.peer in task.session.pending or event.peer in task.offered or event.peer in task.bids
+        ]
+        actions = [action for task in waiting for action in self._advance(task, event, event.peer)]
+        return (*actions, *self._fill())
+
+    @property
+    def awaited(self) -> frozenset[PeerId]:
+        """Return the nodes that tasks wait for: they were asked to execute, or to reveal."""
+        return frozenset().union(*(task.session.pending for task in self.tasks.values()))
 
     # The tasks.
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from network.bid_choice import choose_bids, is_diverse_enough
 from network.messages import Bid, Decline, Offer, Refuse
+from network.protocol_events import Lost
 from network.requester_state import Found, GraceOver, OfferAgain, QueueOver, RequesterTask
 from network.requester_steps import Step, advance, bids_needed, search, search_last, timer, to
 from network.session_events import Assigned
@@ -70,6 +71,13 @@ def take_refusal(state: RequesterTask, message: Refuse, peer: PeerId) -> Step:  
     if peer not in state.offered:
         return state, ()
     return replace(state, refused=state.refused | {peer}, bids=without_entry(state.bids, peer)), ()
+
+
+def lose_bid(state: RequesterTask, event: Lost, peer: PeerId | None) -> Step:  # noqa: ARG001
+    """A node is gone: its bid is worth nothing, and its room is not counted on."""
+    if peer is None:
+        return state, ()
+    return replace(state, offered=state.offered - {peer}, bids=without_entry(state.bids, peer)), ()
 
 
 def offer_again(state: RequesterTask, event: OfferAgain, _: PeerId | None) -> Step:

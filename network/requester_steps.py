@@ -106,7 +106,8 @@ def bids_needed(state: RequesterTask) -> int:
 
 
 def _assign(state: RequesterTask, nodes: tuple[PeerId, ...]) -> tuple[Action, ...]:
-    return (*to(nodes, assignment(state)), *_phase_timers(state, state.job.execute_ms))
+    # A node may have another task of this job to end first (`compute_node`).
+    return (*to(nodes, assignment(state)), *_phase_timers(state, 2 * state.job.execute_ms))
 
 
 def assignment(state: RequesterTask) -> Assign:

@@ -15,8 +15,16 @@ from typing import Final
 from network import session as core
 from network.message_codec import check_signed
 from network.messages import Accepted, Ack, Bid, Commit, Decline, Failed, Message, Refuse, Reveal
-from network.protocol_events import Action, KeepList, Persist
-from network.requester_bids import grace_over, offer_again, offer_found, queue_over, take_bid, take_refusal
+from network.protocol_events import Action, KeepList, Lost, Persist
+from network.requester_bids import (
+    grace_over,
+    lose_bid,
+    offer_again,
+    offer_found,
+    queue_over,
+    take_bid,
+    take_refusal,
+)
 from network.requester_entries import JobEntry, StepEntry, step_event
 from network.requester_state import Found, GraceOver, OfferAgain, QueueOver, Repeat, RequesterTask, Seek
 from network.requester_steps import (
@@ -47,6 +55,8 @@ from network.transition_table import Table, Transition, held_to
 from storage.cid import CID
 from verifier.identity import Identity
 from verifier.model import PeerId
+
+LOST: Final = "the connection to it was lost"
 
 
 def begin(identity: Identity, job: JobEntry, task: CID, session_id: str, grace_ms: int) -> Step:
@@ -145,6 +155,13 @@ def _confirm(after: RequesterTask, actions: tuple[Action | Seek, ...], message: 
     return after, (*actions[:at], *ack, *actions[at:])
 
 
+def _lose(state: RequesterTask, event: Lost, peer: PeerId | None) -> Step:  # noqa: ARG001
+    """A node is gone: before its commitment as one whose host failed, after it as one that is mute."""
+    if peer is None or peer not in state.session.pending:
+        return state, ()
+    return advance(state, Undetermined(peer=peer, reason=LOST))
+
+
 def _deadline(state: RequesterTask, event: DeadlinePassed, _: PeerId | None) -> Step:
     return advance(state, event)
 
@@ -188,6 +205,7 @@ TRANSITIONS: Final[Table] = MappingProxyType(
         (_A, Failed): Transition(_failed, (_A,)),
         (_A, Repeat): Transition(_ignore, (_A,)),
         (_A, DeadlinePassed): Transition(_ignore, (_A,)),
+        (_A, Lost): Transition(lose_bid, (_A,)),
         (_A, Withdrawn): Transition(_withdraw, (_D,)),
         (_C, Bid): Transition(_late_bid, (_C,)),
         (_C, Refuse): Transition(_ignore, (_C,)),
@@ -200,6 +218,7 @@ TRANSITIONS: Final[Table] = MappingProxyType(
         (_C, Failed): Transition(_failed, _ANY_C),
         (_C, Repeat): Transition(_repeat, (_C,)),
         (_C, DeadlinePassed): Transition(_deadline, _ANY_C),
+        (_C, Lost): Transition(_lose, _ANY_C),
         (_C, Withdrawn): Transition(_withdraw, (_D,)),
         (_R, Bid): Transition(_late_bid, (_R,)),
         (_R, Refuse): Transition(_ignore, (_R,)),
@@ -212,6 +231,7 @@ TRANSITIONS: Final[Table] = MappingProxyType(
         (_R, Failed): Transition(_failed, _ANY_R),
         (_R, Repeat): Transition(_repeat, (_R,)),
         (_R, DeadlinePassed): Transition(_deadline, _ANY_R),
+        (_R, Lost): Transition(_lose, _ANY_R),
         (_R, Withdrawn): Transition(_withdraw, (_D,)),
     }
 )

@@ -93,7 +93,13 @@ class Host:
         self.life += 1
         if self.is_node:
             self.world.note_trouble(self, self)
+            self.world.at(self.world.random.uniform(1, 12), self._tell_lost, self.life)
         self.world.at(self.world.random.uniform(0.1, 8), self.boot)
+
+    def _tell_lost(self, life):
+        """Let requesters notice what is down for long."""
+        if life == self.life:
+            self.world.tell_lost(self, self.world.requesters)
 
     def free_disk(self):
         self.disk_is_full = False

@@ -27,6 +27,8 @@ MAX_SHARDS = 10_000
 SLOTS = 2
 REPLICATION = 3
 MEAN_EXECUTION_S = 1.55
+LOST_AFTER_S = 10.0
+"""Of a connection, as a node's driver waits for it (`network.node.lost_peers`)."""
 
 
 class Watch:
@@ -65,6 +67,7 @@ class ScaleNode(NodeHost):
         self.is_up = False
         self.machine = None
         self.life += 1
+        self.world.at(LOST_AFTER_S + self.world.random.uniform(0, 1), self._tell_lost, self.life)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ from network.protocol_events import (
     JobAccepted,
     JobEnded,
     KeepList,
+    Lost,
     Misbehaved,
     Persist,
     Received,
@@ -407,7 +408,7 @@ def test_after_a_restart_those_who_have_not_committed_are_asked_again():
     assert kinds(actions) == [Assign]
     assert sent(actions, identity(numbers[2]).peer) != []
     deadline = [one for one in actions if isinstance(one, SetTimer) and isinstance(one.about, DeadlinePassed)]
-    assert [one.delay_ms for one in deadline] == [play.task.job.execute_ms]
+    assert [one.delay_ms for one in deadline] == [2 * play.task.job.execute_ms]
     assert set(play.task.session.commitments) == {identity(number).peer for number in numbers[:2]}
 
 
@@ -577,3 +578,75 @@ def test_nodes_are_forgotten_as_periods_pass_and_the_requester_counts_them_itsel
         requester.handle(Heard(message=encode(record), via=identity(0).peer))
         assert requester.handle(Timer(session="", about=tick.about)) == (tick,)
     assert list(requester.book.peers) == [identity(0).peer]
+
+
+# ---- nodes that are lost
+
+
+def committing(*committed):
+    """Return a play in which three nodes were assigned and some of these have committed, and the three."""
+    play = Play()
+    play.bid(*range(6))
+    numbers = play.assigned
+    for at in committed:
+        play.commit(numbers[at])
+    return play, numbers
+
+
+def lost(number):
+    return Lost(peer=identity(number).peer)
+
+
+def test_those_who_have_committed_are_enough_without_a_node_that_is_lost():
+    play, numbers = committing(0, 1)
+    assert play.requester.awaited == {identity(numbers[2]).peer}
+    actions = play.do(lost(numbers[2]))
+    assert isinstance(actions[0], Persist)
+    assert kinds(actions) == [Close, Close]
+    assert play.requester.awaited == {identity(number).peer for number in numbers[:2]}
+    for number in numbers[:2]:
+        actions = play.reveal(number)
+    (ended, _) = reports(actions)
+    assert ended.decision.verdict is Verdict.AGREED
+    assert [reason for _, reason in ended.session.undetermined] == ["the connection to it was lost"]
+    assert ended.session.faults == ()
+
+
+def test_others_are_asked_in_place_of_a_node_that_is_lost():
+    play, numbers = committing(0)
+    play.do(lost(numbers[1]))
+    assert kinds(play.do(lost(numbers[2]))).count(Offer) == 3
+    assert play.task.phase is Phase.ASSIGNING
+    play.bid(*(number for number in range(6) if number not in numbers))
+    assert len(play.assigned) == 4
+
+
+def test_a_lost_node_that_has_committed_is_mute_and_may_still_reveal():
+    play, numbers = committing(0, 1, 2)
+    play.reveal(numbers[0], "y")
+    play.do(lost(numbers[1]))
+    assert kinds(play.reveal(numbers[1])) == [Ack]
+    assert identity(numbers[1]).peer in play.task.session.receipts
+
+
+def test_a_bid_of_a_lost_node_is_not_taken():
+    play = Play()
+    play.bid(0, 1)
+    play.do(lost(0))
+    play.bid(2)
+    assert play.task.phase is Phase.ASSIGNING
+    play.bid(3)
+    assert len(play.assigned) == 3
+    assert 0 not in play.assigned
+
+
+def test_a_node_that_nothing_is_waited_for_may_be_lost():
+    play, numbers = committing(0)
+    others = [number for number in range(8) if number not in numbers[1:]]
+    assert [play.do(lost(number)) for number in others] == [()] * len(others)
+
+
+def test_what_was_lost_is_on_disk():
+    play, numbers = committing(0, 1)
+    play.do(lost(numbers[2]))
+    assert kinds(play.restart()) == [Close, Close]
