@@ -1,4 +1,4 @@
-"""The shards of a job as blocks: a list that names parts, each of a few hundred tasks. A job over shards is given by it.
+"""The shards of a job as blocks: a list that names parts, each of a few hundred tasks. A job over shards is given so.
 
 A list is DAG-CBOR with links to every task, so whoever holds it whole holds all that the job needs, and a job of ten
 thousand shards is named by one CID (docs/record.ipldsch). What was split is named by its text: shards may leave parts

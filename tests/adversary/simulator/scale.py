@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from network.capacity_book import GOSSIP_MS
 from network.protocol_events import JobEnded, Submitted, TaskEnded
+from network.requester_entries import MAX_TASKS
 from storage.cid import RAW, make_cid
 from tests.adversary.simulator.hosts import UNIT, NodeHost, RequesterHost
 from tests.adversary.simulator.world import Weather, World
@@ -37,7 +38,8 @@ class Watch:
     def __init__(self, world):
         self.world = world
         self.begun_s, self.took_s, self.verdicts = {}, [], Counter()
-        self.is_over = False
+        self.open = 0
+        """Jobs."""
 
     def restarted(self, host):
         pass
@@ -56,7 +58,7 @@ class Watch:
         if isinstance(news, TaskEnded):
             self.verdicts[news.decision.verdict] += 1
             self.took_s.append(self.world.now_s - self.begun_s[news.session_id.encode()])
-        self.is_over |= isinstance(news, JobEnded)
+        self.open -= isinstance(news, JobEnded)
 
 
 class ScaleNode(NodeHost):
@@ -100,11 +102,14 @@ def measure(nodes: int, shards: int, *, dying_percent: int = 0) -> Growth:
     for host in world.random.sample(hosts, nodes * dying_percent // 100):
         world.at(1.0 + world.random.uniform(0.0, ideal_s), host.die)
     tasks = tuple(make_cid(RAW, f"shard {number}".encode()) for number in range(shards))
-    job = Submitted(
-        job="5c" * 16, tasks=tasks, rule=make_rule(replication=REPLICATION), demand=UNIT, seed="5c" * 32
-    )  # fmt: skip
-    world.at(1.0, requester.feed, job)
-    assert world.run(1e6, lambda: watch.is_over)
+    parts = [tasks[at : at + MAX_TASKS] for at in range(0, shards, MAX_TASKS)]
+    watch.open = len(parts)
+    for number, part in enumerate(parts):
+        job = Submitted(
+            job=f"{number:032x}", tasks=part, rule=make_rule(replication=REPLICATION), demand=UNIT, seed="5c" * 32
+        )
+        world.at(1.0, requester.feed, job)
+    assert world.run(1e6, lambda: not watch.open)
     gossip = world.sent.pop("capacity/1")
     watch.took_s.sort()
     return Growth(
