@@ -198,6 +198,11 @@ def shard_entry(one: JobShard) -> dict[str, Any]:
     }
 
 
+def shards_phrase(count: int) -> str:
+    """Return `1 shard`, `2 shards`."""
+    return f"{count} shard" if count == 1 else f"{count} shards"
+
+
 def is_over_shards(report: Mapping[str, Any]) -> bool:
     """Tell whether a report is of a job over shards."""
     return "sharding" in report
@@ -256,10 +261,13 @@ def _reason(rows: Sequence[JobShard], totals: ShardTotals, *, is_complete: bool,
         without = [one for one in rows if one.verdict not in _VERIFIED]
         named = "; ".join(f"shard {one.number} ({one.verdict}): {one.reason}" for one in without[:_NAMED])
         more = "; …" if len(without) > _NAMED else ""
-        said.append(f"{totals.unverified} of {totals.shards} shards are not verified: {named}{more}")
+        verb = "is" if totals.unverified == 1 else "are"
+        said.append(f"{totals.unverified} of {shards_phrase(totals.shards)} {verb} not verified: {named}{more}")
     if not is_complete:
         failures = totals.unverified + totals.failed
-        said.append(f"{failures} shards failed, --max-failures is {max_failures}: further shards were not begun")
+        said.append(
+            f"{shards_phrase(failures)} failed, --max-failures is {max_failures}: further shards were not begun"
+        )
     return "; ".join(said)
 
 

@@ -14,7 +14,7 @@ from bacalhau.render import print_json, print_text, stderr_console
 from bacalhau.render_shards import print_shards_plan, print_shards_run, totals_phrase
 from bacalhau.run_shards_job import ShardedOrder, plan_shards, run_shards_job
 from bacalhau.shard_layout import lay_out_shards
-from bacalhau.shard_report import ShardTotals, complete_report
+from bacalhau.shard_report import ShardTotals, complete_report, shards_phrase
 from storage.errors import UserError
 
 if TYPE_CHECKING:
@@ -87,6 +87,6 @@ def _tells_what_stays(display: Display) -> Iterator[Any]:
         yield count
     except KeyboardInterrupt:
         if last.verified:
-            said = f"{last.verified} verified shards are kept: the same command again runs only the others"
+            said = f"kept: {shards_phrase(last.verified)} that were verified; the same command again runs the others"
             stderr_console().print(said)
         raise

@@ -160,7 +160,7 @@ def test_a_split_shard_makes_the_job_unverified_and_leaves_the_others_output(des
     report = said.json
     assert said.code == 1
     assert (report["verdict"], report["tier"], report["exit_code"]) == ("split", "unverified", None)
-    assert "1 of 3 shards are not verified: shard 1 (split)" in report["reason"]
+    assert "1 of 3 shards is not verified: shard 1 (split)" in report["reason"]
     split = report["shards"][1]
     assert (split["output"], split["record"], split["exit_code"]) == (None, None, None)
     assert "7 nodes gave 7 different outputs" in split["reason"]
@@ -201,7 +201,7 @@ def test_after_too_many_failures_no_shard_is_begun(desk, folder, monkeypatch):
     report = said.json
     assert said.code == 1
     assert (report["verdict"], report["tier"], report["exit_code"]) == ("too-few", "unverified", None)
-    assert report["reason"] == "1 shards failed, --max-failures is 0: further shards were not begun"
+    assert report["reason"] == "1 shard failed, --max-failures is 0: further shards were not begun"
     assert [one["index"] for one in report["shards"]] == [0]
     assert report["output"] is not None
     assert run(desk, folder, "--max-failures", 1)["verdict"] == "agreed"
@@ -235,7 +235,7 @@ def test_an_interrupted_job_leaves_what_was_verified(desk, folder, monkeypatch):
     desk.engine = FakeEngine(unless("e", lambda *_: KeyboardInterrupt()))
     said = call(desk, folder)
     assert said.code == 130
-    assert "2 verified shards are kept" in said.err
+    assert "kept: 2 shards that were verified" in said.err
     assert desk("list").out == b""
     desk.engine = FakeEngine(note_names)
     assert [one["cached"] for one in run(desk, folder)["shards"]] == [True, True, False]
@@ -374,7 +374,7 @@ def test_audit_names_a_shard_whose_record_is_gone(desk, folder):
         assert connection.execute("DELETE FROM blocks WHERE digest = ?", (digest,)).rowcount == 1
     said = desk("audit", report["job"])
     assert said.code == 4
-    assert said.text.splitlines()[0] == "unchecked: 1 of 3 shards are not valid"
+    assert said.text.splitlines()[0] == "unchecked: of 3 shards 1 not valid"
     assert "shard 1: unchecked: record: " in said.text
     assert desk("audit", report["job"], "--json").json["shards"][0]["index"] == 1
     # And the shard can be run again.
@@ -459,6 +459,13 @@ def test_volumes_have_parents_and_a_shards_own_directory_has_none(desk):
         assert load_node(store, parse_cid(again["shards"][0]["record"]), Record).parents == ()
     for job in (report["job"], again["job"]):
         assert desk("audit", job).code == 0
+
+
+def test_the_output_of_a_shard_has_a_record_as_parent(desk, folder):
+    shard = run(desk, folder)["shards"][1]
+    report = desk.run("-i", shard["output"])
+    with desk.store() as store:
+        assert load_node(store, parse_cid(report["record"]), Record).parents == (parse_cid(shard["record"]),)
 
 
 @pytest.mark.parametrize(
