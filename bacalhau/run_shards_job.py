@@ -93,7 +93,9 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
         whole = make_task(order, services, store, engines[0], display, noted)
         # From here on a garbage collection leaves alone what shards have in common, and what they are made of; what is
         # made for each of them is put by this process and safe as long as it lives.
-        hold(store, whole.task)
+        for shared in (whole.function_cid, *(volume.cid for volume in whole.input.volumes), whole.task):
+            # One by one: what is known to be held and whole is not walked again with each shard.
+            hold(store, shared)
         parents = parent_records(order.request, whole, store, jobs)
         of_volumes = parent_records(order.request, whole, store, jobs, of_data=False)
         run = _session(order, services, store, engines, _each_once(display.step), of_volumes)
