@@ -1,13 +1,15 @@
 """Jobs over shards from the command line to their reports, rows and files, with a fake engine."""
 
 import json
+import random
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bacalhau.shard_report import MAX_CONFLICT_BYTES, conflict_list, count_shards, job_verdict
+from bacalhau.conflict_list import MAX_CONFLICT_BYTES, conflict_list
+from bacalhau.shard_report import count_shards, job_verdict
 from network.job_shards import JobShard
 from runtime.engine import UndeterminedError
 from runtime.shard_merge import Conflict, Version
@@ -101,6 +103,21 @@ def test_every_shard_is_a_verified_task(desk, folder):
         assert [name for name, _ in reader.entries(reader.resolve(output, "outputs/outputs"))] == list("abcde")
 
 
+def test_a_pattern_begins_at_the_base_path(desk, folder):
+    (folder / "sub").mkdir()
+    (folder / "sub" / "x").write_text("x")
+    split = ("--sharding-glob-pattern", "/*", "--sharding-base-path", "/inputs/sub")
+    report = run(desk, folder, split=split)
+    assert [one["first"] for one in report["shards"]] == ["x"]
+    assert report["sharding"]["base_path"] == "/inputs/sub"
+    assert desk("audit", report["job"]).code == 0
+
+
+def test_a_file_cannot_be_split(desk, folder):
+    said = call(desk, folder / "a")
+    assert (said.code, "is a file; name a directory to split" in said.err) == (2, True)
+
+
 def test_the_input_is_that_of_the_job_unsharded(desk, folder):
     whole = desk("run", "python", desk.function, "-i", folder, "--dry-run", "--json").json
     assert run(desk, folder)["input"] == whole["input"]
@@ -130,6 +147,25 @@ def test_only_the_shard_that_changed_runs_again(desk, folder):
     assert [one["cached"] for one in second["shards"]] == [True, False, True]
     assert second["verdict"] == "agreed"
     assert second["shards"][1]["task"] != first["shards"][1]["task"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_changes_what_is_the_same_task_does_not_run(desk, folder, seed):
+    draw = random.Random(seed)
+    for number in range(12):
+        (folder / f"f{number}").write_text("same" if number % 2 else f"{number}")
+    tasks = {one["task"] for one in run(desk, folder)["shards"]}
+    for path in draw.sample(sorted(folder.iterdir()), 3):
+        draw.choice(
+            [path.unlink, lambda path=path: path.write_text("new"), lambda path=path: path.rename(f"{path}x")]
+        )()
+    calls = desk.engine.calls
+    report = run(desk, folder)
+    fresh = [one["task"] for one in report["shards"] if one["task"] not in tasks]
+    assert desk.engine.calls == calls + 3 * len(fresh)
+    assert [one["task"] for one in report["shards"] if not one["cached"]] == fresh
+    desk.engine.calls = 0
+    assert run(desk, folder, "--no-cache")["output"] == report["output"]
 
 
 def test_one_node_that_was_believed_is_not_enough_for_a_job_that_asks_for_two(desk, folder):
