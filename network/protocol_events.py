@@ -96,7 +96,14 @@ class CancelRequested:
     job: str
 
 
-Event: TypeAlias = Received | Heard | Timer | Executed | ExecutionFailed | Submitted | CancelRequested
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A peer could not be reached for a while, however it was tried. It may well be alive, and come back."""
+
+    peer: PeerId
+
+
+Event: TypeAlias = Received | Heard | Timer | Executed | ExecutionFailed | Submitted | CancelRequested | Lost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
