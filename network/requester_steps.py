@@ -14,7 +14,7 @@ from network import session as core
 from network.blame import blame_of
 from network.message_codec import encode, sign_close
 from network.messages import Assign, Cancel, Commit, Message, Settled
-from network.protocol_events import Accuse, Action, KeepList, Persist, Report, Send, SetTimer, TaskEnded
+from network.protocol_events import Accuse, Action, Forget, KeepList, Persist, Report, Send, SetTimer, TaskEnded
 from network.requester_entries import OutcomeEntry, step_entry, write
 from network.requester_state import OfferAgain, QueueOver, Repeat, RequesterTask, Seek
 from network.session_events import Action as CoreAction
@@ -39,8 +39,7 @@ def advance(state: RequesterTask, event: Event, commit: Commit | None = None) ->
     session, actions = core.step(state.session, event)
     if session == state.session:
         return state, ()
-    key = f"step/{state.session_id}/{state.steps:06}"
-    kept = Persist(key=key, value=write(step_entry(event, commit)))
+    kept = Persist(key=step_key(state.session_id, state.steps), value=write(step_entry(event, commit)))
     accusations = _accusations(state, session.faults[len(state.session.faults) :], commit)
     after, more = translate(replace(state, session=session, steps=state.steps + 1), actions)
     return after, (kept, *accusations, *more)
@@ -151,8 +150,14 @@ def _end(state: RequesterTask, decision: Decision) -> tuple[Action, ...]:
     return (
         Report(news=ended),
         Persist(key=f"outcome/{state.session_id}", value=write(OutcomeEntry(outcome=outcome(state)))),
+        *(Forget(key=step_key(state.session_id, number)) for number in range(state.steps)),
         *to(told, farewell),
     )
+
+
+def step_key(session_id: str, number: int) -> str:
+    """Return where a step of a session is kept."""
+    return f"step/{session_id}/{number:06}"
 
 
 def outcome(state: RequesterTask) -> str:
