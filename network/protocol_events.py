@@ -66,7 +66,8 @@ class ExecutionFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """A job: one task, or the many of its shards. The same id again is the same job."""
+    """A job: one task, or the many of its shards. The same id again is the same job, until that has ended: a driver
+    knows which ones have, and submits none of them again."""
 
     job: str
     """32 hex digits."""

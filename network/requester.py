@@ -7,13 +7,12 @@ no session, change nothing.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final, TypeAlias
 
 from network import requester_steps, requester_task
-from network.blame import Blame
 from network.capacity_book import GOSSIP_MS, CapacityBook
 from network.message_codec import check_signed, decode, encode, session_id
 from network.messages import Accepted, Bid, Cancel, Capacity, Commit, Failed, Message, Refuse, Reveal, Settled
@@ -23,6 +22,7 @@ from network.protocol_events import (
     Action,
     CancelRequested,
     Event,
+    Forget,
     Heard,
     JobAccepted,
     JobEnded,
@@ -36,7 +36,8 @@ from network.protocol_events import (
     Submitted,
     Timer,
 )
-from network.requester_entries import MAX_TASKS, JobEntry, OutcomeEntry, StepEntry, read, write
+from network.requester_entries import MAX_TASKS, JobEntry, write
+from network.requester_memory import JOB, OUTCOME, KeptRequester, read_kept
 from network.requester_state import Found, RequesterTask, Seek
 from network.session_events import Phase, Withdrawn
 from storage.cid import CID
@@ -44,6 +45,9 @@ from storage.errors import UserError
 from verifier.identity import Identity
 from verifier.model import PeerId
 
+MAX_ENDED: Final = 10_000
+"""Sessions remembered after their end, so that a node that speaks of one hears that it is settled. To one that is older
+it is all the same: it forgets a session that is settled and one that is cancelled alike."""
 UNKNOWN_WINDOW: Final = 16
 """Tasks that look for nodes while none are known."""
 PERIOD: Final = "period"
@@ -83,8 +87,8 @@ class Requester:
         self.jobs: dict[str, JobEntry] = {}
         self.tasks: dict[str, RequesterTask] = {}
         """Under way, by session."""
-        self.ended: dict[str, str] = {}
-        """Outcome by session."""
+        self.ended: OrderedDict[str, str] = OrderedDict()
+        """Outcome by session, of the last MAX_ENDED and since the start; of all others nodes hear `cancel`."""
         self.shunned: frozenset[PeerId] = frozenset()
         """Nodes that are proven to have broken the rules: they are offered nothing any more."""
         self._waiting: dict[str, deque[tuple[CID, str]]] = {}
@@ -140,39 +144,30 @@ class Requester:
         Raises:
             VerificationError: the datastore holds something else.
         """
-        told = {key.partition("/")[2] for key in entries if key.startswith("job-ended/")}
-        steps: dict[str, list[StepEntry]] = {}
-        for key in sorted(key for key in entries if key.startswith("step/")):
-            name = key.split("/")[1]
-            if f"outcome/{name}" not in entries:
-                steps.setdefault(name, []).append(read(StepEntry, entries[key]))
-        for key in sorted(entries):
-            if key.startswith("job/"):
-                job = read(JobEntry, entries[key])
-                self.jobs[job.job] = job
-            elif key.startswith("blame/"):
-                self.shunned |= {read(Blame, entries[key]).node}
-            elif key.startswith("outcome/"):
-                self.ended[key.partition("/")[2]] = read(OutcomeEntry, entries[key]).outcome
-        actions: list[Action] = []
-        for job in self.jobs.values():
-            if job.job not in told:
-                actions += self._take_up(job, steps)
+        kept = read_kept(entries, self.identity.peer)
+        self.shunned = kept.convicted
+        self.jobs = {job.job: job for job in kept.jobs}
+        actions: list[Action] = [Forget(key=key) for key in kept.left_over]
+        for job in kept.jobs:
+            actions += self._take_up(job, kept)
         return (*actions, *self._fill(), self._period())
 
     def _period(self) -> SetTimer:
         return SetTimer(session="", about=PERIOD, delay_ms=self.gossip_ms)
 
-    def _take_up(self, job: JobEntry, steps: Mapping[str, list[StepEntry]]) -> Iterable[Action]:
-        names = {session_id(self.identity.peer, job.job, task): task for task in job.tasks}
-        self._open[job.job] = {name for name in names if name not in self.ended}
-        if not self._open[job.job]:
+    def _take_up(self, job: JobEntry, kept: KeptRequester) -> Iterable[Action]:
+        names, steps = kept.tasks[job.job], kept.steps
+        for name in names:
+            if name in kept.outcomes:
+                self._note_end(name, kept.outcomes[name])
+        self._open[job.job] = still = {name for name in names if name not in kept.outcomes}
+        if not still:
             yield from self._job_ended(job.job)
-        for name in sorted(self._open[job.job]):
-            if name not in steps:
-                self._waiting.setdefault(job.job, deque()).append((names[name], name))
+            return
+        for name in sorted(still - steps.keys()):
+            self._waiting.setdefault(job.job, deque()).append((names[name], name))
         # A job without steps may wait its turn; one with steps has nodes that wait for it.
-        for name in sorted(self._open[job.job] & steps.keys()):
+        for name in sorted(still & steps.keys()):
             task, actions = requester_task.resume(self.identity, job, names[name], name, self.grace_ms, steps[name])
             yield from self._keep(task, actions)
         if job.cancelled:
@@ -236,7 +231,7 @@ class Requester:
     def _withdraw(self, job: JobEntry) -> tuple[Action, ...]:
         for task, name in self._waiting.pop(job.job, ()):
             self.tasks[name], _ = self._begin(job, task, name)
-        running = [self.tasks[name] for name in sorted(self._open[job.job]) if name in self.tasks]
+        running = [self.tasks[name] for name in sorted(self._open.get(job.job, ())) if name in self.tasks]
         return tuple(action for task in running for action in self._advance(task, Withdrawn()))
 
     def _lose(self, event: Lost) -> tuple[Action, ...]:
@@ -301,13 +296,22 @@ class Requester:
     def _task_ended(self, task: RequesterTask) -> tuple[Action, ...]:
         self.tasks.pop(task.session_id, None)
         self._seeking.discard(task.session_id)
-        self.ended[task.session_id] = requester_steps.outcome(task)
+        self._note_end(task.session_id, requester_steps.outcome(task))
         self._open[task.job.job].discard(task.session_id)
         return () if self._open[task.job.job] else self._job_ended(task.job.job)
 
-    def _job_ended(self, job: str) -> tuple[Action, ...]:
-        """Tell, then keep that it was told."""
-        return Report(news=JobEnded(job=job)), Persist(key=f"job-ended/{job}", value=b"")
+    def _note_end(self, session: str, outcome: str) -> None:
+        self.ended[session] = outcome
+        if len(self.ended) > MAX_ENDED:
+            self.ended.popitem(last=False)
+
+    def _job_ended(self, name: str) -> tuple[Action, ...]:
+        """Tell, then forget: the job first, for without it nothing else of it means anything."""
+        job = self.jobs.pop(name)
+        del self._open[name]
+        sessions = (session_id(self.identity.peer, name, task) for task in job.tasks)
+        keys = (f"{JOB}/{name}", *(f"{OUTCOME}/{session}" for session in sessions))
+        return Report(news=JobEnded(job=name)), *(Forget(key=key) for key in keys)
 
     def _fill(self) -> tuple[Action, ...]:
         actions: list[Action] = []

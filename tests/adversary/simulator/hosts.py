@@ -160,6 +160,8 @@ class RequesterHost(Host):
     def __init__(self, world, referee, name, *, rate=1.0):
         super().__init__(world, referee, name, rate=rate)
         self.blocks = set()
+        self.submitted = set()
+        """Jobs that are or were on its disk; like a node's submissions, it outlives what the machine keeps of them."""
         world.requesters.append(self)
 
     def new_machine(self):
@@ -169,6 +171,11 @@ class RequesterHost(Host):
             if node.is_node and node.last_record is not None:  # gossip reaches it soon after
                 self.world.at(0.05, self.feed_if_alive, self.life, Heard(message=node.last_record, via=node.peer))
         return actions
+
+    def do(self, action):
+        if isinstance(action, Persist) and action.key.startswith("job/"):
+            self.submitted.add(action.key.removeprefix("job/"))
+        super().do(action)
 
     def do_more(self, action):
         if isinstance(action, KeepList):

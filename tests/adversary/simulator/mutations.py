@@ -194,7 +194,18 @@ def forget_the_lists():
     return [patch.object(requester_steps, "_close", close)]
 
 
+def forget_a_job_before_it_is_told():
+    original = requester.Requester._job_ended
+
+    def end(self, name):
+        report, *forgotten = original(self, name)
+        return *forgotten, report
+
+    return [patch.object(requester.Requester, "_job_ended", end)]
+
+
 MUTATIONS = {
+    forget_a_job_before_it_is_told: {3, 4},
     forget_the_lists: {2},
     let_tasks_wait_for_each_others_bids: {9},
     agree_with_the_first_receipt: {1},

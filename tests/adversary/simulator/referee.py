@@ -259,9 +259,13 @@ class Referee:
     def _restarted_requester(self, host):
         machine = host.machine
         for job, requester in self.accepted_jobs.items():
-            if requester is host and job not in machine.jobs:
+            is_here = job in machine.jobs or f"job/{job}" in host.disk  # all of it may have ended, and be told next
+            if requester is host and not is_here and job not in self.ended_jobs:
                 self.violated(4, f"{host.name} lost the job {job[:6]}")
         for name, node, session, kind in self.acknowledged:
+            told = self.sessions.get(session)
+            if told is not None and told.job in self.ended_jobs:
+                continue  # its receipts are told, and the job is: nobody needs any of it here
             if name == host.name and session not in machine.ended and not self._knows(machine, node, session, kind):
                 self.violated(4, f"{host.name} lost the {kind} of {self.world.hosts[node].name} in {session[:6]}")
 

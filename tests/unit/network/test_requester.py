@@ -24,6 +24,7 @@ from network.protocol_events import (
     Accuse,
     CancelRequested,
     Executed,
+    Forget,
     Heard,
     JobAccepted,
     JobEnded,
@@ -38,6 +39,7 @@ from network.protocol_events import (
     Timer,
 )  # fmt: skip
 from network.requester import PERIOD, Requester
+from network.requester_entries import OutcomeEntry, write
 from network.requester_state import GraceOver, OfferAgain, QueueOver, Repeat
 from network.session_events import DeadlinePassed, FaultKind, Phase
 from storage.cid import RAW, make_cid
@@ -456,7 +458,83 @@ def test_a_verdict_that_may_not_have_been_told_is_told_again_and_then_no_more():
     assert [type(news) for news in told] == [TaskEnded, JobEnded]
     assert told[0].decision == reports(actions)[0].decision
     play.disk = disk(play.actions, play.disk)
+    assert play.disk == {}
     assert [type(action) for action in play.restart()] == [SetTimer]  # of the machine itself
+
+
+def ended_play(**options):
+    """Play one job to its end; return it and the last actions."""
+    play = Play(rule=make_rule(replication=1, confidence=1), **options)
+    play.bid(*range(6))
+    (number,) = play.assigned
+    play.commit(number)
+    return play, number, play.reveal(number)
+
+
+def test_a_job_that_has_ended_leaves_nothing_on_the_disk_and_is_told_before_that():
+    play, _, actions = ended_play()
+    assert play.disk == {}
+    assert play.requester.jobs == {}
+    (told,) = [place for place, action in enumerate(actions) if action == Report(news=JobEnded(job=JOB))]
+    forgotten = [action.key for action in actions[told:] if isinstance(action, Forget)]
+    assert forgotten == [f"job/{JOB}", f"outcome/{SESSION}"]
+
+
+def test_whatever_a_crash_leaves_of_a_job_that_was_told_is_removed_and_begins_nothing():
+    before = {}
+    play = Play(rule=make_rule(replication=1, confidence=1))
+    play.bid(*range(6))
+    (number,) = play.assigned
+    play.commit(number)
+    before = dict(play.disk)
+    actions = play.reveal(number)
+    told = actions.index(Report(news=JobEnded(job=JOB)))
+    for crash in range(told + 1, len(actions) + 1):
+        play.disk = disk(actions[:crash], before)
+        again = play.restart()
+        assert TaskEnded not in [type(news) for news in reports(again)]
+        assert kinds(again) == []
+        assert disk(again, play.disk) == {}
+
+
+def test_what_earlier_releases_kept_of_jobs_that_were_told_is_removed():
+    play = Play()
+    play.bid(*range(6))
+    bad = play.assigned[0]
+    play.commit(bad)
+    play.commit(bad, "z")
+    (proof,) = [key for key in play.disk if key.startswith("blame/")]
+    play.disk |= {f"job-ended/{JOB}": b"", f"outcome/{SESSION}": write(OutcomeEntry(outcome="agreed"))}
+    assert len(play.disk) > 4
+    assert reports(play.restart()) == []
+    assert disk(play.actions, play.disk).keys() == {proof}
+    assert (play.requester.jobs, play.requester.shunned) == ({}, {identity(bad).peer})
+
+
+def test_of_a_session_long_ago_or_before_a_restart_a_node_hears_that_it_is_cancelled(monkeypatch):
+    play, number, _ = ended_play()
+    assert kinds(play.do(said(number, Accepted(session=SESSION)))) == [Settled]
+    play.restart()
+    assert kinds(play.do(said(number, Accepted(session=SESSION)))) == [Cancel]
+    monkeypatch.setattr("network.requester.MAX_ENDED", 1)
+    play, number, _ = ended_play()
+    play.requester._note_end("ab" * 32, "agreed")
+    assert kinds(play.do(said(number, Accepted(session=SESSION)))) == [Cancel]
+    assert kinds(play.do(said(number, Accepted(session="ab" * 32)))) == [Settled]
+
+
+def test_an_outcome_of_a_job_that_goes_on_is_not_asked_for_again():
+    more = make_cid(RAW, b"another shard")
+    play = Play(rule=make_rule(replication=1, confidence=1), tasks=(TASK, more))
+    play.bid(*range(6))
+    (number,) = play.assigned
+    play.commit(number)
+    play.reveal(number)
+    assert [key.partition("/")[0] for key in sorted(play.disk)] == ["job", "outcome"]
+    play.restart()
+    assert reports(play.actions) == []
+    assert [task.task for task in play.requester.tasks.values()] == [more]
+    assert kinds(play.do(said(number, Accepted(session=SESSION)))) == [Settled]
 
 
 def test_cancelling_ends_all_tasks_and_tells_their_nodes():
