@@ -1,7 +1,8 @@
 """A compute node without its world: offers in, receipts out, over any number of requesters. No clock, no I/O.
 
-Every session follows `node_task`; this keeps them by name, counts room in one place, and bids again when some becomes
-free. Room is taken by a bid and by an execution, so what is assigned after a bid always fits.
+Every session follows `node_task`; this keeps them by name, has their room counted in one place
+(`runtime.capacity_ledger`), and bids again when some becomes free. Room is taken by a bid and by an execution, so what
+is assigned after a bid always fits.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from network import node_task
-from network.capacity_book import fits
+from network.demand import demand_of, room_of
 from network.message_codec import decode, encode, session_id, sign_capacity
 from network.messages import (
     Ack,
@@ -26,7 +27,7 @@ from network.messages import (
     Refuse,
     Settled,
 )
-from network.node_state import HOLDS_ROOM, NodeEntry, NodeTask, Stage
+from network.node_state import HOLDS_ROOM, WAITS_FOR_ROOM, NodeEntry, NodeTask, Stage
 from network.node_state import node_task as task_of
 from network.node_task import RoomFound
 from network.protocol_errors import LocalProtocolError, RemoteProtocolError
@@ -45,6 +46,7 @@ from network.protocol_events import (
     Timer,
 )
 from network.requester_entries import read
+from runtime.capacity_ledger import CapacityLedger, Claim, ClaimState
 from verifier.identity import Identity
 from verifier.model import PeerId
 
@@ -58,6 +60,8 @@ MAX_SESSIONS_EACH: Final = 1_024
 """Of one requester."""
 MAX_ENDED: Final = 10_000
 """Sessions remembered after their end, the oldest forgotten first."""
+PATIENCE: Final = 8
+"""Bids to others that an offer which waits for more room is made to wait for; then the node empties for it."""
 GOSSIP_MS: Final = 10_000
 SEQUENCES: Final = 1_000
 """Numbers of capacity records that are reserved on disk at a time."""
@@ -72,6 +76,7 @@ def accept_all(_offer: Offer, _requester: PeerId) -> str:
 class ComputeNode:
     """The node's machine. `start` once, then `handle` is its only way in and what it returns its only way out.
 
+    total: what jobs get together; job_most: what one gets at most, None for all of it.
     accepts: the operator's policy: why an offer is refused (1 to 255 bytes), empty if it is not. Pure.
     """
 
@@ -81,6 +86,7 @@ class ComputeNode:
         *,
         total: Demand,
         engines: tuple[EngineKind, ...],
+        job_most: Demand | None = None,
         accepts: Callable[[Offer, PeerId], str] = accept_all,
         gossip_ms: int = GOSSIP_MS,
     ) -> None:
@@ -93,21 +99,18 @@ class ComputeNode:
         """Live sessions, the oldest first."""
         self.ended: dict[str, PeerId] = {}
         """Requester by session that was assigned here and is over."""
-        self._used = [0, 0, 0, 0]
+        most = None if job_most is None else room_of(job_most)
+        self.books = CapacityLedger(room_of(total), job_most=most, patience=PATIENCE)
+        self._claims: dict[str, Claim] = {}
+        """By session that waits for room, or holds some."""
+        self._names: dict[Claim, str] = {}
         self._sequence = 0
         self._reserved = 0
 
     @property
     def free(self) -> Demand:
         """Return what neither a bid nor an execution holds."""
-        cpu, memory, disk, gpus = self._used
-        total = self.total
-        return Demand(
-            cpu_milli=total.cpu_milli - cpu,
-            memory=total.memory - memory,
-            disk=total.disk - disk,
-            gpus=total.gpus - gpus,
-        )
+        return demand_of(self.books.free)
 
     def start(self, entries: Mapping[str, bytes]) -> tuple[Action, ...]:
         """Take up what the datastore holds (nothing, the first time); return what to do now.
@@ -120,10 +123,8 @@ class ComputeNode:
         for key in sorted(key for key in entries if key.startswith("node/")):
             task = task_of(read(NodeEntry, entries[key]), self.identity)
             # Nothing overtakes an assignment: one that will never fit would keep all others waiting.
-            is_lost = task.stage is Stage.QUEUED and not fits(task.demand, self.total)
-            actions += self._keep(
-                *(node_task.undo(task, "larger than this node") if is_lost else node_task.resume(task))
-            )
+            too_large = self._too_large(task.demand) if task.stage is Stage.QUEUED else ""
+            actions += self._keep(*(node_task.undo(task, too_large) if too_large else node_task.resume(task)))
         return (*actions, *self._fill(), *self._gossip())
 
     def handle(self, event: Event) -> tuple[Action, ...]:
@@ -168,8 +169,8 @@ class ComputeNode:
         return (*self._keep(task, node_task.offered(task)), *self._fill())
 
     def _refusal(self, offer: Offer, peer: PeerId) -> str:
-        if not fits(offer.demand, self.total):
-            return "larger than this node"
+        if too_large := self._too_large(offer.demand):
+            return too_large
         whose = [task.requester for task in self.tasks.values()]
         if len(whose) >= MAX_SESSIONS or whose.count(peer) >= MAX_SESSIONS_EACH:
             return "too many sessions"
@@ -177,6 +178,10 @@ class ComputeNode:
         if len(waiting) >= MAX_BACKLOG or waiting.count(peer) >= MAX_BACKLOG_EACH:
             return "backlog is full"
         return self.accepts(offer, peer)
+
+    def _too_large(self, demand: Demand) -> str:
+        first, _, _ = self.books.objection(room_of(demand)).partition("; ")
+        return first and f"larger than this node takes: {first}"
 
     def _assign(self, assign: Assign, peer: PeerId) -> tuple[Action, ...]:
         """Take an assignment without a bid: the bid ran out, or was made before a restart."""
@@ -203,15 +208,14 @@ class ComputeNode:
         if task is None:
             return ()
         actions = self._keep(*node_task.step(task, event, peer))
-        return (*actions, *self._fill()) if task.stage in HOLDS_ROOM else actions
+        # One that waited may have kept others waiting behind it.
+        return (*actions, *self._fill()) if task.stage in HOLDS_ROOM | WAITS_FOR_ROOM else actions
 
     def _keep(self, task: NodeTask, actions: tuple[Action, ...]) -> tuple[Action, ...]:
-        """Keep a session as it is now, and count the room that it holds."""
-        before = self.tasks.get(task.session_id)
-        self._count(-1, before)
+        """Keep a session as it is now, and have the books say what its stage says."""
+        self._count(task)
         if task.stage is not Stage.ENDED:
             self.tasks[task.session_id] = task
-            self._count(+1, task)
             return actions
         self.tasks.pop(task.session_id, None)
         return (*actions, *self._remember(task)) if task.is_persisted else actions
@@ -224,23 +228,30 @@ class ComputeNode:
         del self.ended[oldest]
         return (Forget(key=f"node/{oldest}"),)
 
-    def _count(self, sign: int, task: NodeTask | None) -> None:
-        if task is not None and task.stage in HOLDS_ROOM:
-            demand = task.demand
-            amounts = (demand.cpu_milli, demand.memory, demand.disk, demand.gpus)
-            self._used = [used + sign * amount for used, amount in zip(self._used, amounts, strict=True)]
+    def _count(self, task: NodeTask) -> None:
+        claim, is_assigned = self._claims.get(task.session_id), task.stage is Stage.QUEUED
+        if task.stage in HOLDS_ROOM:
+            if claim is None or claim.state is not ClaimState.HELD:
+                raise LocalProtocolError(f"{task.stage} without room")
+        elif task.stage not in WAITS_FOR_ROOM:
+            self._uncount(claim)
+        elif claim is None or claim.is_urgent != is_assigned:
+            self._uncount(claim)
+            claim = Claim(room=room_of(task.demand), is_urgent=is_assigned)
+            self.books.enter(claim)
+            self._claims[task.session_id], self._names[claim] = claim, task.session_id
+
+    def _uncount(self, claim: Claim | None) -> None:
+        if claim is not None:
+            self.books.leave(claim)
+            del self._claims[self._names.pop(claim)]
 
     def _fill(self) -> tuple[Action, ...]:
-        """Give room to what waits: assignments in their order, then bids for offers that fit."""
+        """Give room to what waits: assignments first, then bids for offers, as the books say."""
         actions: list[Action] = []
-        queued = [task for task in self.tasks.values() if task.stage is Stage.QUEUED]
-        for task in queued:
-            if not fits(task.demand, self.free):
-                return tuple(actions)  # nothing overtakes an assignment, or a large one would wait for ever
+        for claim in self.books.serve():
+            task = self.tasks[self._names[claim]]
             actions += self._keep(*node_task.step(task, self._room(task)))
-        for task in [task for task in self.tasks.values() if task.stage is Stage.BACKLOG]:
-            if fits(task.demand, self.free):
-                actions += self._keep(*node_task.step(task, self._room(task)))
         return tuple(actions)
 
     def _room(self, task: NodeTask) -> RoomFound:

@@ -35,6 +35,7 @@ class Stage(StrEnum):
 
 
 HOLDS_ROOM = frozenset({Stage.BID, Stage.RUNNING})
+WAITS_FOR_ROOM = frozenset({Stage.BACKLOG, Stage.QUEUED})
 ON_DISK = frozenset({Stage.QUEUED, Stage.RUNNING, Stage.COMMITTED, Stage.REVEALED, Stage.FAILED})
 
 

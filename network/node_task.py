@@ -166,7 +166,7 @@ def _run_reserved(state: NodeTask, event: Assign, peer: PeerId) -> Step:
 
 
 def _run(state: NodeTask, event: RoomFound | None, _: PeerId) -> Step:  # noqa: ARG001
-    run = Run(session=state.session_id, task=state.task, requester=state.requester)
+    run = Run(session=state.session_id, task=state.task, requester=state.requester, demand=state.demand)
     return replace(state, stage=Stage.RUNNING), (run,)
 
 

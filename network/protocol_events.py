@@ -153,6 +153,8 @@ class Run:
     session: str
     task: CID
     requester: PeerId
+    demand: Demand
+    """What it holds of this node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,7 +93,8 @@ def _answer(program: str, environment: Mapping[str, str]) -> str:
         code = None if is_too_long else process.wait()
     finally:
         late.cancel()
-        _end(process)
+        if process.poll() is None:
+            _end(process)
         if process.stdout is not None:
             process.stdout.close()
         process.wait()

@@ -24,7 +24,7 @@ from verifier.compare import make_rule
 from verifier.model import EngineInfo
 
 KIND = EngineKind(engine="scripted", arch="x86_64")
-UNIT = Demand(cpu_milli=1000, memory=1 << 30, disk=0, gpus=0)
+UNIT = Demand(cpu_milli=1000, memory=1 << 30, disk=1 << 27, gpus=0)
 TOTAL = Demand(cpu_milli=4000, memory=8 << 30, disk=1 << 40, gpus=0)
 JOB = "0123456789abcdef" * 2
 
