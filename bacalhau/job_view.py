@@ -22,7 +22,7 @@ def summary_of_job(job: Job, *, cancelled: bool = False) -> dict[str, Any]:
         "labels": list(job.labels),
         "state": ENDED,
         "cancelled": cancelled,
-        "task": cid_text(job.task),
+        "task": _text(job.task),
         "output": _text(job.output),
         "record": _text(job.record),
         "verdict": job.verdict,

@@ -92,20 +92,21 @@ def _print_notes(console: Console, report: Mapping[str, Any]) -> None:
 def _print_verdict(console: Console, report: Mapping[str, Any]) -> None:
     receipts = report["receipts"]
     agreeing = sum(receipt["agrees"] for receipt in receipts)
-    if report["verdict"] != "agreed":
+    if report["verdict"] not in ("agreed", "cached"):
         console.print(Text.assemble((f"not verified ({report['verdict']})", _BAD), f": {one_line(report['reason'])}"))
         return
     failed = report["exit_code"] != 0
     limit = _LIMITS.get(report["exit_code"], "")
     said = f"the function failed with exit code {report['exit_code']}{limit}, " if failed else ""
     word = ("verified", _UNSURE if failed else _GOOD)
-    console.print(Text.assemble(word, f": {said}{agreeing} of {len(receipts)} nodes agree"))
+    before = ", before now: nothing ran" if report["verdict"] == "cached" else ""
+    console.print(Text.assemble(word, f": {said}{agreeing} of {len(receipts)} nodes agree{before}"))
 
 
 def _print_others(console: Console, report: Mapping[str, Any]) -> None:
     """Name the nodes that said something else, or broke a rule."""
     for receipt in report["receipts"]:
-        if report["verdict"] == "agreed" and not receipt["agrees"]:
+        if report["verdict"] in ("agreed", "cached") and not receipt["agrees"]:
             said = f"dissent: node {receipt['node']} gave {receipt['output']}, exit code {receipt['exit_code']}"
             console.print(Text(said, _BAD))
     for fault in report["faults"]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from bacalhau.output_texts import OutputTexts
 from network.embedded import SessionResult
@@ -18,6 +18,9 @@ from runtime.engine import Plan
 from storage.cid import CID, cid_text
 from verifier.compare import group_claims
 from verifier.model import Lock, Receipt, Rule, Verdict
+
+CACHED: Final = "cached"
+"""The verdict of a session that was agreed before, and answered by its record."""
 
 
 def run_report(
@@ -47,7 +50,7 @@ def run_report(
         "input": cid_text(plan.input_cid),
         "output": _text(session.output),
         "record": _text(session.record),
-        "verdict": session.verdict.value,
+        "verdict": CACHED if session.cached else session.verdict.value,
         "tier": "verified" if agreed else "unverified",
         "reason": None if agreed else _reason(session, rule),
         **_claimed(_agreeing(session)),

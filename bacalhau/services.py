@@ -16,6 +16,7 @@ from bacalhau.home import Home, find_home
 if TYPE_CHECKING:
     from network.job_store import JobStore
     from network.node.sqlite_datastore import SqliteDatastore
+    from network.result_store import ResultStore
     from runtime.capacity import Room
     from runtime.contents import Note
     from runtime.downloads import Report
@@ -96,6 +97,13 @@ class Services:
 
         self.home.create()
         return SqliteDatastore(self.home.datastore_path)
+
+    def open_results(self) -> ResultStore:
+        """Open what was verified in this home, in the same file as the jobs; the caller closes it."""
+        from network.result_store import ResultStore
+
+        self.home.create()
+        return ResultStore(self.home.datastore_path)
 
 
 def default_services() -> Services:

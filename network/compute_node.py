@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from network import node_task
+from network.capacity_book import GOSSIP_MS
 from network.demand import demand_of, room_of
 from network.message_codec import decode, encode, session_id, sign_capacity
 from network.messages import (
@@ -62,7 +63,6 @@ MAX_ENDED: Final = 10_000
 """Sessions remembered after their end, the oldest forgotten first."""
 PATIENCE: Final = 8
 """Bids to others that an offer which waits for more room is made to wait for; then the node empties for it."""
-GOSSIP_MS: Final = 10_000
 SEQUENCES: Final = 1_000
 """Numbers of capacity records that are reserved on disk at a time."""
 FromRequester: TypeAlias = Offer | Assign | Decline | Ack | Cancel | Close | Settled

@@ -62,6 +62,8 @@ class SessionResult:
     undetermined: tuple[tuple[PeerId, str], ...]
     """Nodes whose host failed, with the reason: no output, no vote."""
     faults: tuple[Fault, ...]
+    cached: bool = False
+    """It is what an earlier session gave; nothing ran."""
 
 
 @dataclass(slots=True, kw_only=True)

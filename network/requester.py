@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from network import requester_steps, requester_task
 from network.blame import Blame
-from network.capacity_book import CapacityBook
+from network.capacity_book import GOSSIP_MS, CapacityBook
 from network.message_codec import check_signed, decode, encode, session_id
 from network.messages import Accepted, Bid, Cancel, Capacity, Commit, Failed, Message, Refuse, Reveal, Settled
 from network.protocol_errors import LocalProtocolError, RemoteProtocolError
@@ -31,6 +31,7 @@ from network.protocol_events import (
     Received,
     Report,
     Send,
+    SetTimer,
     Submitted,
     Timer,
 )
@@ -44,6 +45,8 @@ from verifier.model import PeerId
 
 UNKNOWN_WINDOW: Final = 16
 """Tasks that look for nodes while none are known."""
+PERIOD: Final = "period"
+"""The timer of the machine itself: in a period every node that is there says once what it has."""
 WITHDRAWN: Final = requester_steps.WITHDRAWN
 FromNode: TypeAlias = Bid | Refuse | Accepted | Commit | Failed | Reveal
 
@@ -56,14 +59,25 @@ def nobody(_job: str) -> frozenset[PeerId]:
 class Requester:
     """The requester's machine. `handle` is its only way in and what it returns its only way out."""
 
-    def __init__(self, identity: Identity, unfit: Callable[[str], frozenset[PeerId]] = nobody) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        unfit: Callable[[str], frozenset[PeerId]] = nobody,
+        *,
+        gossip_ms: int = GOSSIP_MS,
+        grace_ms: int | None = None,
+    ) -> None:
         """Make a machine that knows nobody.
 
         unfit: of a job, the nodes that it must not be offered to, by what they say of themselves. Who is asked is kept
         on disk, so a restart does not depend on it.
+        gossip_ms: between two records of a node; grace_ms: how long newcomers are waited for when nobody else is left
+        who could bid, by default twice that.
         """
         self.identity = identity
         self.unfit = unfit
+        self.gossip_ms = gossip_ms
+        self.grace_ms = 2 * gossip_ms if grace_ms is None else grace_ms
         self.book = CapacityBook()
         self.jobs: dict[str, JobEntry] = {}
         self.tasks: dict[str, RequesterTask] = {}
@@ -99,6 +113,9 @@ class Requester:
         if isinstance(event, Heard):
             return self._heard(event)
         if isinstance(event, Timer):
+            if event.about == PERIOD:
+                self.book.period_passed()
+                return (self._period(),)
             task = self.tasks.get(event.session)
             return () if task is None else self._step(task, event.about)
         if isinstance(event, Submitted):
@@ -131,7 +148,10 @@ class Requester:
         for job in self.jobs.values():
             if job.job not in told:
                 actions += self._take_up(job, steps)
-        return (*actions, *self._fill())
+        return (*actions, *self._fill(), self._period())
+
+    def _period(self) -> SetTimer:
+        return SetTimer(session="", about=PERIOD, delay_ms=self.gossip_ms)
 
     def _take_up(self, job: JobEntry, steps: Mapping[str, list[StepEntry]]) -> Iterable[Action]:
         names = {session_id(self.identity.peer, job.job, task): task for task in job.tasks}
@@ -143,7 +163,7 @@ class Requester:
                 self._waiting.append((job.job, names[name], name))
         # A job without steps may wait its turn; one with steps has nodes that wait for it.
         for name in sorted(self._open[job.job] & steps.keys()):
-            task, actions = requester_task.resume(self.identity, job, names[name], name, steps[name])
+            task, actions = requester_task.resume(self.identity, job, names[name], name, self.grace_ms, steps[name])
             yield from self._keep(task, actions)
         if job.cancelled:
             yield from self._withdraw(job)
@@ -207,7 +227,7 @@ class Requester:
         waiting = [one for one in self._waiting if one[0] == job.job]
         self._waiting = deque(one for one in self._waiting if one[0] != job.job)
         for _, task, name in waiting:
-            self.tasks[name], _ = requester_task.begin(self.identity, job, task, name)
+            self.tasks[name], _ = self._begin(job, task, name)
         running = [self.tasks[name] for name in sorted(self._open[job.job]) if name in self.tasks]
         return tuple(action for task in running for action in self._advance(task, Withdrawn()))
 
@@ -222,12 +242,12 @@ class Requester:
     def _keep(self, task: RequesterTask, actions: Iterable[Action | Seek]) -> tuple[Action, ...]:
         """Keep a task as it is now, and answer its search for nodes."""
         done: list[Action] = []
-        for action in actions:
+        todo = deque(actions)
+        while todo:
+            action = todo.popleft()
             if isinstance(action, Seek):
-                exclude = action.exclude | self.shunned | self.unfit(task.job.job)
-                found = self.book.pick(action.count, task.job.demand, seed=action.seed, exclude=exclude)
-                task, offers = requester_task.step(task, Found(peers=found))
-                done += [one for one in offers if not isinstance(one, Seek)]
+                task, offers = requester_task.step(task, self._found(task.job, action))
+                todo.extendleft(reversed(offers))
                 continue
             if isinstance(action, Accuse) and action.blame.node not in self.shunned:
                 self.shunned |= {action.blame.node}
@@ -238,6 +258,13 @@ class Requester:
             return (*done, *self._task_ended(task))
         self.tasks[task.session_id] = task
         return tuple(done)
+
+    def _found(self, job: JobEntry, seek: Seek) -> Found:
+        exclude = seek.exclude | self.shunned | self.unfit(job.job)
+        peers = self.book.pick(seek.count, job.demand, seed=seek.seed, exclude=exclude)
+        # Who knows nobody at all is not told who there is: that is no reason to end a search early.
+        nobody_left = seek.is_all and not peers and len(self.book) > 0
+        return Found(peers=peers, nobody_left=nobody_left, is_last=seek.is_last)
 
     def _engage(self, before: RequesterTask | None, after: RequesterTask) -> None:
         """Count what this requester itself keeps each node busy with: gossip is older than that."""
@@ -261,8 +288,11 @@ class Requester:
         actions: list[Action] = []
         while self._waiting and len(self.tasks) < self.window(self.jobs[self._waiting[0][0]]):
             job, task, name = self._waiting.popleft()
-            actions += self._keep(*requester_task.begin(self.identity, self.jobs[job], task, name))
+            actions += self._keep(*self._begin(self.jobs[job], task, name))
         return tuple(actions)
+
+    def _begin(self, job: JobEntry, task: CID, name: str) -> requester_steps.Step:
+        return requester_task.begin(self.identity, job, task, name, self.grace_ms)
 
 
 def _entry(event: Submitted) -> JobEntry:

@@ -41,7 +41,7 @@ def run_with_node(
         print_json(submitted.to_json()) if flags["as_json"] else print_text(submitted.job)
         return ExitCode.DONE
     show_report(report, flags, is_here=not node.is_elsewhere)
-    if report["verdict"] == "agreed" and report["stdout"] is None:
+    if report["verdict"] in ("agreed", "cached") and report["stdout"] is None:
         raise UnavailableError(report["reason"] or "the agreed output is not here", where=report["job"])
     if (flags["download"] or target is not None) and report["record"] is not None:
         _download(report, services, node, target or default_target(report["job"]))

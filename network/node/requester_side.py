@@ -227,10 +227,9 @@ class RequesterSide:
         return []
 
     def _ended(self, news: TaskEnded) -> list[Change]:
-        submission = self.open.get(news.job)
-        if submission is None:
+        if news.job not in self.open:
             return []  # told again after a restart, and kept the first time
-        outcome = keep_outcome(news, submission.task, submission.parents, self._store)
+        outcome = keep_outcome(news, self._store)
         events = [
             AddEvent(job=news.job, at=time.time(), kind=kind, detail=detail) for kind, detail in outcome_words(outcome)
         ]

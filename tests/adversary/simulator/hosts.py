@@ -148,13 +148,16 @@ class Host:
 class RequesterHost(Host):
     """A requester and the submitters behind it."""
 
+    grace_ms = 6_000
+    """Short beside the search: most that crash are back by then, and some are not."""
+
     def __init__(self, world, referee, name, *, rate=1.0):
         super().__init__(world, referee, name, rate=rate)
         self.blocks = set()
         world.requesters.append(self)
 
     def new_machine(self):
-        self.machine = Requester(self.identity)
+        self.machine = Requester(self.identity, gossip_ms=NodeHost.gossip_ms, grace_ms=self.grace_ms)
         actions = self.machine.restore(self.disk)
         for node in self.world.hosts.values():
             if node.is_node and node.last_record is not None:  # gossip reaches it soon after

@@ -154,7 +154,10 @@ def agree_with_the_first_receipt():
 
 def search_for_ever():
     """A requester that finds too few nodes goes on looking."""
-    return [_cell(requester_task, (Phase.ASSIGNING, requester_task.QueueOver), requester_task._ignore)]
+    ends = ((Phase.ASSIGNING, kind) for kind in (requester_task.QueueOver, requester_task.GraceOver))
+    ignored = {key: replace(requester_task.TRANSITIONS[key], handle=requester_task._ignore) for key in ends}
+    table = MappingProxyType({**requester_task.TRANSITIONS, **ignored})
+    return [patch.object(requester_task, "TRANSITIONS", table)]
 
 
 def take_a_repetition_for_an_equivocation():

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from network.job_store import Job, JobStore
+from network.job_store import Job, JobShard, JobStore
 from storage.cid import DAG_CBOR, DAG_PB, make_cid
 from storage.errors import UnavailableError, UserError
 
@@ -166,3 +166,49 @@ def test_a_damaged_row_is_unavailable(tmp_path, change):
         store._connection.execute(f"UPDATE jobs SET {change}")  # noqa: S608  constants only
         with pytest.raises(UnavailableError, match="damaged"):
             store.newest(1)
+
+
+# ---- shards
+
+SHARDS = tuple(
+    JobShard(
+        number=number,
+        task=make_cid(DAG_CBOR, b"task %d" % number),
+        output=make_cid(DAG_PB, b"output %d" % number) if number else None,
+        record=make_cid(DAG_CBOR, b"record %d" % number) if number else None,
+        verdict="agreed" if number else "split",
+        exit_code=number - 1 if number else None,
+    )
+    for number in range(3)
+)
+SHARDED = replace(AGREED, id="abcf" + "0" * 28, task=None, record=None, shards=SHARDS)
+
+
+def test_a_job_over_shards_has_no_task_of_its_own(jobs):
+    jobs.add(AGREED)
+    jobs.add(SHARDED)
+    assert jobs.find(SHARDED.id) == replace(SHARDED, shards=())
+    assert jobs.shards(SHARDED.id) == SHARDS
+    assert jobs.shards(AGREED.id) == ()
+    assert jobs.by_task(TASK) == [AGREED]
+
+
+@pytest.mark.parametrize("name", ["task", "output", "record"])
+def test_shards_are_found_by_what_they_are_and_gave(jobs, name):
+    jobs.add(SHARDED)
+    assert jobs.shards_with(getattr(SHARDS[1], name)) == [(SHARDED.id, SHARDS[1])]
+    assert jobs.shards_with(RECORD) == []
+
+
+def test_all_that_shards_keep_is_listed(jobs):
+    jobs.add(SHARDED)
+    kept = {cid for one in SHARDS for cid in (one.task, one.output, one.record) if cid is not None}
+    assert set(jobs.roots_of_shards()) == kept
+    assert len(kept) == 7
+
+
+def test_a_job_that_is_there_leaves_the_shards_that_are_there(jobs):
+    jobs.add(SHARDED)
+    with pytest.raises(ValueError, match="is there already"):
+        jobs.add(replace(SHARDED, shards=(replace(SHARDS[0], number=7),)))
+    assert jobs.shards(SHARDED.id) == SHARDS

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import pytest
 
-from network.job_store import JobStore
+from network.job_store import JobShard, JobStore
 from network.node.datastore import (
     AddEvent,
     Finish,
@@ -22,7 +22,7 @@ from network.node.datastore import (
 )
 from network.node.datastore_rows import MAX_DETAIL_BYTES, MAX_ENTRY_BYTES, MAX_OUTCOME_BYTES, MAX_ROW_BYTES
 from network.node.sqlite_datastore import SqliteDatastore
-from storage.cid import RAW, make_cid
+from storage.cid import DAG_CBOR, RAW, make_cid
 from storage.errors import UnavailableError, UserError
 from tests.unit.network.node.datastore_world import TASK, address, finished, job_name, peer, submission
 
@@ -327,24 +327,45 @@ def test_a_file_of_version_1_is_upgraded_by_whoever_is_first(path, first):
             store.find(old.id)
 
 
+def make_v2(path):
+    """Make what the version before this one made: a new file without what came since."""
+    SqliteDatastore(path).close()
+    connection = sqlite3.connect(path, isolation_level=None)
+    for table in ("shards", "results"):
+        connection.execute(f"DROP TABLE {table}")
+    connection.execute("PRAGMA user_version = 2")
+    connection.close()
+
+
 def test_an_upgraded_file_has_the_tables_of_a_new_one(tmp_path):
     make_v1(tmp_path / "old.sqlite")
+    make_v2(tmp_path / "newer.sqlite")
     schemas = []
-    for name in ("old.sqlite", "new.sqlite"):
+    for name in ("old.sqlite", "newer.sqlite", "new.sqlite"):
         SqliteDatastore(tmp_path / name).close()
         connection = sqlite3.connect(tmp_path / name)
         schemas.append(sorted(connection.execute("SELECT type, name, sql FROM sqlite_schema").fetchall(), key=str))
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
         connection.close()
-    assert schemas[0] == schemas[1]
+    assert schemas[0] == schemas[1] == schemas[2]
+
+
+def test_a_job_finishes_with_its_shards_and_only_once(path):
+    shard = JobShard(number=0, task=make_cid(DAG_CBOR, b"s"), output=None, record=None, verdict="split", exit_code=None)
+    job = replace(finished(7), task=None, shards=(shard, replace(shard, number=1)))
+    with SqliteDatastore(path) as store, JobStore(path) as jobs:
+        store.commit([Finish(job=job)])
+        store.commit([Finish(job=job)])
+        assert jobs.find(job.id) == replace(job, shards=())
+        assert jobs.shards(job.id) == job.shards
 
 
 def test_a_file_of_a_future_version_is_left_alone(path):
     SqliteDatastore(path).close()
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 3")
+    connection.execute("PRAGMA user_version = 4")
     connection.close()
-    with pytest.raises(UnavailableError, match="its schema is version 3"):
+    with pytest.raises(UnavailableError, match="its schema is version 4"):
         SqliteDatastore(path)
 
 
