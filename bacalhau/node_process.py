@@ -33,11 +33,12 @@ from network.node.sqlite_datastore import SqliteDatastore
 from network.transport_core import single_errors
 from runtime.engine_host import find_host
 from runtime.fitness import misplacement
+from runtime.machine_client import read_disk_bytes
 from runtime.machine_room import MachineRoom
 from runtime.pyodide_engine import ENGINE_NAME
 from runtime.wheel_store import write_whole
 from storage.cid import CID
-from storage.errors import BacalhauError
+from storage.errors import BacalhauError, UnavailableError
 from verifier.identity import Identity
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def _parts(services: Services, options: NodeOptions, store: SqliteBlockStore, da
         make_selection=lambda: JobSelection(options.policy, store, knows_runtime=_forgiving(services.knows_runtime)),
         fitness=fitness,
         make_job=lambda submission, session, *, problem: finished_job(submission, session, store, problem=problem),
+        free_disk=partial(_free_disk, services.home.root),
         persona=None if options.make_persona is None else options.make_persona(identity),
     )
 
@@ -173,6 +175,13 @@ def _compute_settings(options: NodeOptions, kind: EngineKind) -> ComputeSettings
         engines=(kind,),
         labels=options.labels,
     )
+
+
+def _free_disk(directory: Path) -> int:
+    try:
+        return read_disk_bytes(directory).amount
+    except OSError as error:
+        raise UnavailableError(f"the free disk cannot be looked at: {error.strerror}", where=str(directory)) from error
 
 
 def _open_transport(settings: Libp2pSettings, identity: Any, handler: Any, store: Any) -> Any:

@@ -51,11 +51,13 @@ class Prepare(Protocol):
 class MakeEngine(Protocol):
     """Makes an engine that executes tasks here."""
 
-    def __call__(self, host: str = "node", *, strict: bool = False, room: Room | None = None) -> Engine:
+    def __call__(
+        self, host: str = "node", *, strict: bool = False, room: Room | None = None, beside: Engine | None = None
+    ) -> Engine:
         """Return an engine on a JavaScript engine of that name.
 
         strict: it refuses to run outside of a whole jail. room: what its executions get together, None for what this
-        machine has.
+        machine has. beside: an engine with which it shares that, and which it is stopped with.
 
         Raises:
             UserError: the name is unknown.
@@ -110,7 +112,9 @@ def default_services() -> Services:
     """Return the services of this environment: Pyodide in Node, and the home that BACALHAU_DIR names."""
     home = find_home(os.environ)
 
-    def make_engine(host: str = "node", *, strict: bool = False, room: Room | None = None) -> Engine:
+    def make_engine(
+        host: str = "node", *, strict: bool = False, room: Room | None = None, beside: Engine | None = None
+    ) -> Engine:
         from runtime.engine_host import find_host
         from runtime.pyodide_engine import PyodideEngine, make_pool
 
@@ -120,7 +124,7 @@ def default_services() -> Services:
             images_dir=home.images_dir,
             host=find_host(host),
             strict=strict,
-            pool=make_pool(room),
+            pool=beside.pool if isinstance(beside, PyodideEngine) else make_pool(room),
         )
 
     def plan(

@@ -24,7 +24,8 @@ MAX_AMOUNT: Final = (1 << 63) - 1
 """What messages between nodes can say."""
 _MEBIBYTE: Final = 1 << 20
 DISK_SHARE: Final = (1, 2)
-"""Of what is free where the node keeps its blocks: the rest is for images, and for what is there already to grow."""
+"""Of what is free where blocks are kept: the rest is for images and for everything else that grows there. What blocks
+take already is added: a job demands room for its inputs also where they are here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +70,13 @@ class MachineRoom:
 
 
 def machine_room(
-    directory: Path, flags: RoomFlags | None = None, find: Callable[[], GpuReading] = find_gpus
+    blocks: Path, flags: RoomFlags | None = None, find: Callable[[], GpuReading] = find_gpus
 ) -> MachineRoom:
     """Return what jobs get here.
 
-    directory: where blocks are kept; it or one around it exists. What the flags leave out is: the cores of this
-    process, or the quota of its control group if that is less, and one at least; three quarters of the memory that is
-    free or that its group allows; half of the free disk; all GPUs; for one job, as much as for all.
+    blocks: the file in which blocks are kept, or will be. What the flags leave out is: the cores of this process, or
+    the quota of its control group if that is less, and one at least; three quarters of the memory that is free or that
+    its group allows; half of the free disk, and what blocks take already; all GPUs; for one job, as much as for all.
 
     Raises:
         UserError: not a quantity; cores or memory that nothing could run with; more GPUs than there are; more for one
@@ -86,7 +87,7 @@ def machine_room(
     found = find()
     cpu = _said(flags.total_cpu, "total-cpu", _cores) or _cpu_here()
     memory = _said(flags.total_memory, "total-memory", _memory) or _memory_here()
-    disk = _said(flags.total_disk, "total-disk", _disk) or _disk_here(directory)
+    disk = _said(flags.total_disk, "total-disk", _disk) or _disk_here(blocks)
     gpu = _said(flags.total_gpu, "total-gpu", _gpus) or _gpus_here(found)
     if gpu.amount > len(found.gpus):
         problem = f"{gpu.amount} are more than the {len(found.gpus)} that are here"
@@ -170,15 +171,17 @@ def _memory_here() -> Reading:
     return Reading(amount=amount, origin=f"{memory.origin}, three quarters of it")
 
 
-def _disk_here(directory: Path) -> Reading:
+def _disk_here(blocks: Path) -> Reading:
     part, whole = DISK_SHARE
     try:
-        disk = read_disk_bytes(directory)
+        disk = read_disk_bytes(blocks.parent)
+        held = blocks.stat().st_size if blocks.exists() else 0
     except OSError as error:
         fix = "give --limit-total-disk"
         problem = f"the free disk cannot be looked at: {error.strerror}"
-        raise UnavailableError(problem, where=str(directory), fix=fix) from error
-    return Reading(amount=_rounded(disk.amount * part // whole), origin=f"{disk.origin}, half of it")
+        raise UnavailableError(problem, where=str(blocks.parent), fix=fix) from error
+    origin = f"{disk.origin}, half of it" + (", and what its blocks take" if held else "")
+    return Reading(amount=_rounded(disk.amount * part // whole + held), origin=origin)
 
 
 def _rounded(size: int) -> int:

@@ -45,7 +45,7 @@ def command(
         Devstack(
             plan=plan_stack(place, nodes=nodes, bad_actors=personas, hybrid=hybrid),
             home=home,
-            share=share_of(machine_room(place).total, nodes),
+            share=share_of(machine_room(place / "none").total, nodes),
             environment=dict(os.environ),
             announce=print_json if as_json else _print_stack,
             complain=_complain,

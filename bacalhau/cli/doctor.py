@@ -27,7 +27,7 @@ def command(ctx: click.Context, /, online: bool, as_json: bool, **flags: Any) ->
     from runtime.machine_room import machine_room
 
     home = services_of(ctx).home
-    look_at_room = partial(machine_room, home.root, room_flags(flags))
+    look_at_room = partial(machine_room, home.store_path, room_flags(flags))
     if any(value is not None for value in flags.values()):
         room = look_at_room()  # a wrong call is not a finding
         look_at_room = partial(lambda: room)

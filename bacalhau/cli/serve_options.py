@@ -48,10 +48,10 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return room_options(command)
 
 
-def read_selection(flags: Mapping[str, Any], directory: Path) -> tuple[SelectionPolicy, MachineRoom, dict[str, str]]:
+def read_selection(flags: Mapping[str, Any], blocks: Path) -> tuple[SelectionPolicy, MachineRoom, dict[str, str]]:
     """Return what the flags say: which jobs are taken, what jobs get of the machine, and the node's labels.
 
-    flags: of a command with `selection_options`; directory: where the node keeps its blocks.
+    flags: of a command with `selection_options`; blocks: the file in which the node keeps them.
 
     Raises:
         UserError: one cannot be read, or names a command that is not there.
@@ -60,7 +60,7 @@ def read_selection(flags: Mapping[str, Any], directory: Path) -> tuple[Selection
     from network.node.node_labels import parse_labels
     from runtime.machine_room import machine_room
 
-    room = machine_room(directory, room_flags(flags))
+    room = machine_room(blocks, room_flags(flags))
     return _read_policy(flags), room, parse_labels(flags["labels"], where=LABEL)
 
 

@@ -17,6 +17,7 @@ from typing import Final, Protocol, TypeVar
 import trio
 
 from network.demand import room_of
+from network.node.disk_promises import DiskPromises
 from network.node.reasons import reason
 from network.protocol_events import Executed, ExecutionFailed, Run
 from runtime.capacity_gate import CapacityGate
@@ -62,6 +63,7 @@ class Executor:
     gate: CapacityGate
     threads: int
     """Executions that fetch or compute at a time, however little each demands."""
+    disk: DiskPromises
     wall_clock_s: float
     """Host guard of one execution: the requester's own deadline comes first, as a rule."""
     alter: Callable[[Execution], Execution] = field(default=lambda execution: execution)
@@ -98,7 +100,7 @@ class Executor:
     async def _run(self, run: Run, stop: StopSignal, tell: Callable[[Executed | ExecutionFailed], None]) -> None:
         event: Executed | ExecutionFailed
         try:
-            async with self._room(run):
+            async with self._room(run, stop):
                 await self._bring(run, stop)
                 # Threads cannot be cancelled: a node that ends stops its engine, and then they end too.
                 execution = await self._in_thread(partial(self._execute, run, stop))
@@ -115,7 +117,7 @@ class Executor:
             tell(event)
 
     @asynccontextmanager
-    async def _room(self, run: Run) -> AsyncIterator[Claim]:
+    async def _room(self, run: Run, stop: StopSignal) -> AsyncIterator[Claim]:
         """Hold what an execution demands; wait for it while others that were given up still end."""
         claim, ready, token = Claim(room=room_of(run.demand)), trio.Event(), trio.lowlevel.current_trio_token()
 
@@ -128,6 +130,7 @@ class Executor:
             await ready.wait()
             yield claim
         finally:
+            self.disk.end(stop)
             self.gate.leave(claim)
 
     async def _bring(self, run: Run, stop: StopSignal) -> None:
@@ -159,10 +162,13 @@ class Executor:
             try:
                 hold(self.store, task)
             except BacalhauError:
+                self.disk.make(stop, lambda: store.left_bytes)
                 self._fetch_reserved(task, sources, store)
                 hold(self.store, task)
-            if plan_of_task(task, self.store, self.wall_clock_s).input.limits.output > store.left_bytes:
+            output = plan_of_task(task, self.store, self.wall_clock_s).input.limits.output
+            if output > store.left_bytes:
                 raise UndeterminedError("too little of its disk is left for what the function may write")
+            self.disk.make(stop, lambda: output)
 
     def _fetch_reserved(self, task: CID, sources: Sequence[BlockSource], store: ReservedBlockStore) -> None:
         try:

@@ -24,6 +24,7 @@ from network.node.announcement import Announcement, decode_announcement
 from network.node.compute_side import ComputeSettings, ComputeSide, Mouth
 from network.node.control import NodeStatus
 from network.node.datastore import Datastore, JobEvent, KeptJob, NotePeer, Submission
+from network.node.disk_promises import DiskPromises
 from network.node.executor import Executor
 from network.node.outbox import Outbox
 from network.node.peer_book import PeerBook
@@ -114,6 +115,8 @@ class NodeParts:
     fitness: Callable[[Plan], str]
     """Why a task whose blocks are all here is not run; blocks."""
     make_job: MakeJob
+    free_disk: Callable[[], int]
+    """Bytes that are free where blocks are kept, now; called by threads."""
     max_wall_clock_s: float = 3_600.0
     persona: Persona | None = None
 
@@ -301,6 +304,7 @@ class Node:
             nursery=self._nursery,
             gate=CapacityGate(CapacityLedger(room_of(settings.total), gpus=settings.gpus)),
             threads=max(1, settings.total.cpu_milli // WORKER_CPU_MILLI),
+            disk=DiskPromises(parts.free_disk),
             wall_clock_s=parts.max_wall_clock_s,
             alter=_unaltered if persona is None else lambda execution: persona.alter(execution, parts.store),
         )

@@ -25,7 +25,7 @@ def look(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=100 << 30))
 
     def call(found=NONE, **flags) -> MachineRoom:
-        return machine_room(tmp_path / "not" / "yet", RoomFlags(**flags), find=lambda: found)
+        return machine_room(tmp_path / "not" / "yet" / "blocks.sqlite", RoomFlags(**flags), find=lambda: found)
 
     return call
 
@@ -49,6 +49,15 @@ def test_the_rest_is_what_the_machine_has(look, tmp_path):
     assert look(total_cpu="1").total == Room(cpu_milli=1000, memory_bytes=6 << 30, disk_bytes=50 << 30)
 
 
+def test_what_blocks_take_is_there_for_jobs_whose_inputs_they_are(look, tmp_path, monkeypatch):
+    blocks = tmp_path / "not" / "yet" / "blocks.sqlite"
+    blocks.parent.mkdir(parents=True)
+    with blocks.open("wb") as file:
+        file.truncate(7 << 30)  # without a byte on the disk
+    assert look().total.disk_bytes == 57 << 30
+    assert look().origins["disk"].endswith("half of it, and what its blocks take")
+
+
 def test_a_quota_below_a_core_is_one(look, monkeypatch):
     monkeypatch.setattr(module, "read_cpu_milli", lambda: Reading(amount=250, origin="cgroup: x"))
     assert (look().total.cpu_milli, look().origins["cpu"]) == (1000, "cgroup: x, and one at least")
@@ -70,7 +79,7 @@ def test_what_one_job_gets(look):
 
 
 def test_the_real_machine_has_something(tmp_path):
-    has = machine_room(tmp_path)
+    has = machine_room(tmp_path / "blocks.sqlite")
     assert has.total.cpu_milli >= 1000
     assert has.total.memory_bytes > 0
     assert all(entry["origin"].startswith(("machine: ", "cgroup: ")) for entry in has.to_json())

@@ -94,6 +94,7 @@ class Place:
                 make_selection=lambda: JobSelection(self.policy, store, knows_runtime=lambda _: True),
                 fitness=lambda plan: "",
                 make_job=make_job,
+                free_disk=lambda: 1 << 40,
                 persona=self.persona,
             )
             async with open_node(parts) as node:

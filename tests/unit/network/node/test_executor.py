@@ -9,11 +9,13 @@ import trio
 import trio.testing
 
 from network.demand import demand_of, room_of
+from network.node.disk_promises import DiskPromises
 from network.node.executor import Executor
 from network.protocol_events import ExecutionFailed, Run
 from runtime.capacity_gate import CapacityGate
 from runtime.capacity_ledger import CapacityLedger
 from runtime.demand import task_room
+from runtime.engine import UndeterminedError
 from runtime.plan import plan_of_task
 from storage.cid import RAW, make_cid
 from storage.dag_walk import walk
@@ -53,6 +55,7 @@ class Trickle:
 
 def executor(store, nursery, engine, sources=(), **more):
     values = {"fitness": lambda plan: "", "threads": 2, "wall_clock_s": 60.0}
+    values["disk"] = DiskPromises(lambda: 1 << 40)
     values["gate"] = CapacityGate(CapacityLedger(room_of(TOTAL)))
     return Executor(engine=engine, store=store, sources=lambda first: sources, nursery=nursery, **(values | more))
 
@@ -197,3 +200,48 @@ async def test_a_node_that_ends_gives_back_what_waits_and_what_runs(tmp_path):
             nursery.cancel_scope.cancel()
         assert chosen.gate.free == room_of(TOTAL)
         engine.gate.set()
+
+
+@on_real_time
+@pytest.mark.parametrize("missing", [0, 1])
+async def test_nothing_is_fetched_to_a_disk_that_has_filled_up_since_the_node_started(tmp_path, missing):
+    giver, task, room = large_task(tmp_path)
+    source, full = Giver(giver), room.disk_bytes - missing
+    with giver, SqliteBlockStore(tmp_path / "blocks.sqlite") as store:
+        async with trio.open_nursery() as nursery:
+            chosen, ended = executor(store, nursery, Engine(), [source], disk=DiskPromises(lambda: full)), []
+            chosen.start(Run(session="a", task=task, requester=ALICE, demand=demand_of(room)), ended.append)
+    assert source.calls == 1 - missing
+    assert isinstance(ended[0], ExecutionFailed) is bool(missing)
+    if missing:
+        assert ended[0].reason == f"{room.disk_bytes} bytes of disk are needed: {full} are free"
+
+
+@on_real_time
+async def test_a_task_whose_data_is_here_needs_disk_for_what_its_function_may_write_alone(tmp_path):
+    giver, task, room = large_task(tmp_path)
+    engine, output = Engine(), 1 << 26
+    with giver as store:
+        for free in (output, output - 1):
+            async with trio.open_nursery() as nursery:
+                chosen, ended = executor(store, nursery, engine, disk=DiskPromises(lambda free=free: free)), []
+                chosen.start(Run(session="a", task=task, requester=ALICE, demand=demand_of(room)), ended.append)
+            assert isinstance(ended[0], ExecutionFailed) is (free < output)
+    assert engine.calls == 1
+
+
+def test_promises_fit_into_what_is_free_and_shrink_as_they_are_kept():
+    left = {"a": 60, "b": 50}
+    promises = DiskPromises(lambda: 100 - (60 - left["a"]))
+    promises.make("a", lambda: left["a"])
+    with pytest.raises(UndeterminedError, match="50 bytes of disk are needed: 100 are free, and 60 are promised"):
+        promises.make("b", lambda: left["b"])
+    left["a"] = 0  # written: what is free has become less by as much
+    with pytest.raises(UndeterminedError, match="50 bytes of disk are needed: 40 are free"):
+        promises.make("b", lambda: left["b"])
+    left["b"] = 40
+    promises.make("b", lambda: left["b"])
+    promises.make("b", lambda: left["b"])  # its own does not stand in its way
+    promises.end("b")
+    promises.end("b")
+    promises.make("c", lambda: 40)
