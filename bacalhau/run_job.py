@@ -66,7 +66,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
     created_at, started = time.time(), time.perf_counter()
     with ExitStack() as stack, services.open_store() as store, services.open_jobs() as jobs:
         engine = services.make_engine(strict=order.strict)
-        others = (services.make_engine("bun", strict=order.strict),) if order.rule.diverse else ()
+        others = (services.make_engine("bun", strict=order.strict, beside=engine),) if order.rule.diverse else ()
         for each in (engine, *others):
             stack.callback(each.stop)
         noted: list[Noted] = []

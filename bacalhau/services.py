@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from network.job_store import JobStore
     from network.node.sqlite_datastore import SqliteDatastore
     from network.result_store import ResultStore
+    from runtime.capacity import Room
     from runtime.contents import Note
     from runtime.downloads import Report
     from runtime.engine import Engine, Plan, Progress
@@ -50,8 +51,13 @@ class Prepare(Protocol):
 class MakeEngine(Protocol):
     """Makes an engine that executes tasks here."""
 
-    def __call__(self, host: str = "node", *, strict: bool = False) -> Engine:
-        """Return an engine on a JavaScript engine of that name; strict: it refuses to run outside of a whole jail.
+    def __call__(
+        self, host: str = "node", *, strict: bool = False, room: Room | None = None, beside: Engine | None = None
+    ) -> Engine:
+        """Return an engine on a JavaScript engine of that name.
+
+        strict: it refuses to run outside of a whole jail. room: what its executions get together, None for what this
+        machine has. beside: an engine with which it shares that, and which it is stopped with.
 
         Raises:
             UserError: the name is unknown.
@@ -106,9 +112,11 @@ def default_services() -> Services:
     """Return the services of this environment: Pyodide in Node, and the home that BACALHAU_DIR names."""
     home = find_home(os.environ)
 
-    def make_engine(host: str = "node", *, strict: bool = False) -> Engine:
+    def make_engine(
+        host: str = "node", *, strict: bool = False, room: Room | None = None, beside: Engine | None = None
+    ) -> Engine:
         from runtime.engine_host import find_host
-        from runtime.pyodide_engine import PyodideEngine
+        from runtime.pyodide_engine import PyodideEngine, make_pool
 
         return PyodideEngine(
             runtimes_dir=home.runtimes_dir,
@@ -116,6 +124,7 @@ def default_services() -> Services:
             images_dir=home.images_dir,
             host=find_host(host),
             strict=strict,
+            pool=beside.pool if isinstance(beside, PyodideEngine) else make_pool(room),
         )
 
     def plan(

@@ -52,7 +52,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
 
     _set_up_logs(verbose=flags["verbose"])
     services = services_of(ctx)
-    policy, total, labels = read_selection(flags, services.home.root)
+    policy, room, labels = read_selection(flags, services.home.store_path)
     host, port = read_host_and_port(flags["api"])
     lists = ConnectionLists(
         allowed_networks=parse_networks(flags["allowed"]), denied_networks=parse_networks(flags["denied"])
@@ -66,7 +66,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         api_port=port,
         api_names=flags["api_names"],
         policy=policy,
-        total=total,
+        room=room,
         labels=labels,
         engine=flags["engine"],
         strict=flags["isolation"] == "strict",

@@ -17,12 +17,14 @@ from typing import Any, Final, Protocol
 
 import trio
 
+from network.demand import room_of
 from network.message_codec import version_of
 from network.messages import Ack, Assign, Cancel, Close, Decline, Demand, Offer, Settled
 from network.node.announcement import Announcement, decode_announcement
 from network.node.compute_side import ComputeSettings, ComputeSide, Mouth
 from network.node.control import NodeStatus
 from network.node.datastore import Datastore, JobEvent, KeptJob, NotePeer, Submission
+from network.node.disk_promises import DiskPromises
 from network.node.executor import Executor
 from network.node.lost_peers import LostPeers
 from network.node.outbox import Outbox
@@ -35,6 +37,9 @@ from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import Misbehaved
 from network.transport import CapacityHeard, PeerChange, PeerHandler, PeerRefusedError, Transport
 from network.transport_core import single_errors
+from runtime.capacity_gate import CapacityGate
+from runtime.capacity_ledger import CapacityLedger
+from runtime.demand import WORKER_CPU_MILLI
 from runtime.engine import Engine, Execution, Plan
 from storage.block_source import BlockSource
 from storage.blocks import BlockStore
@@ -111,6 +116,8 @@ class NodeParts:
     fitness: Callable[[Plan], str]
     """Why a task whose blocks are all here is not run; blocks."""
     make_job: MakeJob
+    free_disk: Callable[[], int]
+    """Bytes that are free where blocks are kept, now; called by threads."""
     max_wall_clock_s: float = 3_600.0
     persona: Persona | None = None
 
@@ -159,6 +166,9 @@ class Node:
             labels={} if compute is None else compute.settings.labels,
             engines=() if compute is None else tuple(f"{one.engine}/{one.arch}" for one in compute.settings.engines),
             total=NOTHING if compute is None else compute.settings.total,
+            job_most=NOTHING if compute is None else compute.settings.job_most or compute.settings.total,
+            gpus=() if compute is None else compute.settings.gpus or (),
+            gpu_note="" if compute is None else compute.settings.gpu_note,
             free=NOTHING if compute is None else compute.free,
             known_nodes=0 if requester is None else requester.known_nodes,
             running=0 if compute is None else compute.executor.running,
@@ -293,7 +303,9 @@ class Node:
             sources=lambda first: self._sources([first], settings.total.disk, parts.max_wall_clock_s),
             fitness=parts.fitness,
             nursery=self._nursery,
-            slots=max(1, settings.total.cpu_milli // 1000),
+            gate=CapacityGate(CapacityLedger(room_of(settings.total), gpus=settings.gpus)),
+            threads=max(1, settings.total.cpu_milli // WORKER_CPU_MILLI),
+            disk=DiskPromises(parts.free_disk),
             wall_clock_s=parts.max_wall_clock_s,
             alter=_unaltered if persona is None else lambda execution: persona.alter(execution, parts.store),
         )

@@ -147,7 +147,7 @@ class Desk:
     asked: list = field(default_factory=list)
     """(host, strict) of every engine that was made."""
 
-    def make_engine(self, host="node", *, strict=False):
+    def make_engine(self, host="node", *, strict=False, room=None, beside=None):
         self.asked.append((host, strict))
         return self.engine
 

@@ -24,7 +24,7 @@ from verifier.compare import make_rule
 from verifier.model import EngineInfo
 
 KIND = EngineKind(engine="scripted", arch="x86_64")
-UNIT = Demand(cpu_milli=1000, memory=1 << 30, disk=0, gpus=0)
+UNIT = Demand(cpu_milli=1000, memory=1 << 30, disk=1 << 27, gpus=0)
 TOTAL = Demand(cpu_milli=4000, memory=8 << 30, disk=1 << 40, gpus=0)
 JOB = "0123456789abcdef" * 2
 
@@ -94,6 +94,7 @@ class Place:
                 make_selection=lambda: JobSelection(self.policy, store, knows_runtime=lambda _: True),
                 fitness=lambda plan: "",
                 make_job=make_job,
+                free_disk=lambda: 1 << 40,
                 persona=self.persona,
             )
             async with open_node(parts) as node:
