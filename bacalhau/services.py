@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from runtime.contents import Note
     from runtime.downloads import Report
     from runtime.engine import Engine, Plan, Progress
+    from runtime.jail import Level
+    from runtime.planner.facts import MachineFacts
     from runtime.request import Request
     from storage.blocks import BlockStore
     from storage.cid import CID
@@ -50,14 +52,22 @@ class Prepare(Protocol):
 class MakeEngine(Protocol):
     """Makes an engine that executes tasks here."""
 
-    def __call__(self, host: str = "node", *, strict: bool = False) -> Engine:
+    def __call__(self, host: str = "node", *, strict: bool = False, level: Level | None = None) -> Engine:
         """Return an engine on a JavaScript engine of that name; strict: it refuses to run outside of a whole jail.
+
+        level: of that jail, and of no other; None: the best there is.
 
         Raises:
             UserError: the name is unknown.
             UnavailableError: it is not installed.
         """
         ...
+
+
+def _find_facts() -> MachineFacts:
+    from runtime.machine_facts_client import find_facts
+
+    return find_facts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +82,9 @@ class Services:
 
     make_runtime: Callable[[BlockStore], CID]
     """Puts this release's runtime into a store, fetching what it is made of if need be."""
+
+    find_facts: Callable[[], MachineFacts] = _find_facts
+    """Finds out what this machine has to run things with."""
 
     def open_store(self) -> SqliteBlockStore:
         """Open the block store of this home, made on first use; the caller closes it."""
@@ -106,7 +119,7 @@ def default_services() -> Services:
     """Return the services of this environment: Pyodide in Node, and the home that BACALHAU_DIR names."""
     home = find_home(os.environ)
 
-    def make_engine(host: str = "node", *, strict: bool = False) -> Engine:
+    def make_engine(host: str = "node", *, strict: bool = False, level: Level | None = None) -> Engine:
         from runtime.engine_host import find_host
         from runtime.pyodide_engine import PyodideEngine
 
@@ -116,6 +129,7 @@ def default_services() -> Services:
             images_dir=home.images_dir,
             host=find_host(host),
             strict=strict,
+            level=level,
         )
 
     def plan(

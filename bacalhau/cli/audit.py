@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bacalhau.cli.options import json_option, named_path, services_of
+from bacalhau.cli.run_stack import was_said
 from bacalhau.exit_codes import of_audit
 from bacalhau.services import Services
 from runtime.request import DEFAULT_TIMEOUT_S
@@ -37,6 +38,7 @@ def command(
     The checks are numbered; docs/audit.md says what each of them looks at.
     """
     from bacalhau.auditing import Replay
+    from bacalhau.planning import make_rerun_engine
     from bacalhau.progress import shown_progress
     from bacalhau.render import print_audit, print_json
 
@@ -46,7 +48,7 @@ def command(
         if rerun:
             _check_timeout(timeout)
             replay = Replay(
-                engine=services.make_engine(engine),
+                engine=make_rerun_engine(services, engine, said=was_said(ctx, "engine")),
                 knows_runtime=services.knows_runtime,
                 wall_clock_s=timeout,
                 progress=display.step,

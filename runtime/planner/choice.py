@@ -3,53 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from runtime.planner.answer import Alternative, Chosen, Clash
 from runtime.planner.encoding import Encoding
 from runtime.planner.maxsat_solver import cheapest, smallest_core
 from runtime.planner.question import Question, is_sound
 from runtime.planner.rules import Condition, Origin, Rule, holds
 from runtime.planner.stack import ISOLATIONS_OF, Place, Stack
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
-    """A stack that satisfies every rule that cannot be done without."""
-
-    stack: Stack
-    given_up: tuple[Rule, ...]
-    """Preferences that it does without."""
-
-    @property
-    def cost(self) -> int:
-        """What they weigh together: no stack has less."""
-        return sum(rule.weight or 0 for rule in self.given_up)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clash:
-    """No stack satisfies these rules together, and of no smaller set can that be said."""
-
-    rules: tuple[Rule, ...]
-    """In the order of the question."""
-
-    @property
-    def is_of_request(self) -> bool:
-        """Whether the request contradicts itself, whatever the policy and the machine."""
-        return all(rule.origin is Origin.REQUEST for rule in self.rules)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alternative:
-    """What else could have been chosen, and why it was not."""
-
-    key: str
-    value: str
-    clash: tuple[Rule, ...]
-    """Rules that leave no stack with it; empty if there is one."""
-    cost: int
-    """Of the best stack with it, in preferences; as much as that of the choice: it only comes later in the order."""
 
 
 def choose(question: Question) -> Chosen | Clash:
@@ -59,7 +21,7 @@ def choose(question: Question) -> Chosen | Clash:
     several such, it is the simplest (`stack.simplicity`).
     """
     encoding = Encoding(question)
-    hard = list(encoding.laws())
+    hard = [*encoding.laws(), *(clause for rule in question.given for clause in encoding.clauses(rule))]
     needed: list[tuple[int, Rule]] = []
     wanted: list[tuple[int, int]] = []
     for rule in question.every_rule:
@@ -88,7 +50,8 @@ def _weighed(encoding: Encoding, wanted: Sequence[tuple[int, int]]) -> Iterator[
 
 def _checked(stack: Stack, question: Question) -> Chosen:
     """Return the stack with what it gives up; rules are judged once more here, without the solver."""
-    broken = tuple(rule for rule in question.every_rule if not holds(rule, stack, question.machine))
+    judged = (*question.given, *question.every_rule)
+    broken = tuple(rule for rule in judged if not holds(rule, stack, question.machine))
     if not is_sound(stack, question) or any(rule.weight is None for rule in broken):
         raise AssertionError(f"the solver's stack breaks a rule: {stack}")
     return Chosen(stack=stack, given_up=broken)
@@ -113,21 +76,16 @@ def alternatives(question: Question, chosen: Stack) -> Iterator[Alternative]:
 
 
 def _alternative(question: Question, key: str, value: str, *demands: Rule) -> Alternative:
-    """Ask again with further demands, which no clash tells of."""
-    found = choose(replace(question, rules=(*question.rules, *demands)))
+    """Ask again with further demands."""
+    found = choose(replace(question, given=(*question.given, *demands)))
     if isinstance(found, Clash):
-        return Alternative(key=key, value=value, clash=tuple(rule for rule in found.rules if rule.words), cost=0)
+        return Alternative(key=key, value=value, clash=found.rules, cost=0)
     return Alternative(key=key, value=value, clash=(), cost=found.cost)
 
 
 def _among(key: str, *values: str) -> Rule:
     condition = Condition(key=key, values=frozenset(map(str, values)))
-    return Rule(words="", origin=Origin.REQUEST, where="", then=(condition,))
+    return Rule(words="the alternative", origin=Origin.REQUEST, where="--explain", then=(condition,))
 
 
 _here: Final = _among("place", Place.EMBEDDED, Place.SERVING)
-
-
-def named(rules: Sequence[Rule]) -> Iterator[str]:
-    """Yield rules in words, each with where it comes from."""
-    yield from (f"{rule.words} ({rule.where})" for rule in rules)

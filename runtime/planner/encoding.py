@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 from typing import TypeAlias
 
-from runtime.planner.question import Question
+from runtime.planner.question import LEAST_DIVERSE, Question
 from runtime.planner.rules import Bound, Condition, Rule, View, is_open
 from runtime.planner.stack import (
     ISOLATIONS_OF,
@@ -90,7 +90,7 @@ class Encoding:
 
     def _nodes_suffice(self) -> Iterator[Clause]:
         for nodes, literal in self._numbers.get("nodes", {}).items():
-            if nodes < 2:
+            if nodes < LEAST_DIVERSE:
                 yield [-literal, -self._flags["diverse"]]
             for confidence, other in self._numbers.get("confidence", {}).items():
                 if confidence > nodes:

@@ -36,7 +36,7 @@ BOUNDS: Final[Mapping[str, tuple[str, bool]]] = {
 """Key -> number of a stack, and whether it is at most that."""
 UNITS: Final[Mapping[str, str]] = {
     "nodes": "nodes",
-    "confidence": "nodes that agree",
+    "confidence": "nodes that have to agree",
     "timeout": "s for an execution",
     "memory": "bytes of memory",
 }
@@ -71,7 +71,8 @@ def read_demand(key: str, value: Any, *, where: str) -> tuple[Condition | Bound,
 def bound_words(name: str, number: Number, *, at_most: bool) -> str:
     """Return a bound as a person says it."""
     amount = f"{number:g}" if isinstance(number, float) else str(number)
-    return f"{'at most' if at_most else 'at least'} {amount} {UNITS[name]}"
+    unit = UNITS[name].replace("nodes", "node", 1) if number == 1 else UNITS[name]
+    return f"{'at most' if at_most else 'at least'} {amount} {unit}"
 
 
 def choice_words(key: str, words: Iterable[str]) -> str:

@@ -21,6 +21,8 @@ from runtime.planner.stack import (
     closeness,
 )
 
+LEAST_DIVERSE: Final = 2
+"""Nodes that can differ from each other."""
 MACHINE_WORDS: Final[Mapping[Machine, str]] = {
     Machine.VM: "this machine is a virtual one",
     Machine.BARE: "this machine is no virtual one",
@@ -40,6 +42,8 @@ class Question:
     """The numbers that are wished for, by name; the answer's are as close as the rules let them be."""
     rules: tuple[Rule, ...]
     """The requester's, then the policy's, then the machine's: of two smallest clashes the earlier one is told."""
+    given: tuple[Rule, ...] = ()
+    """Rules that are not in question: no clash tells of them."""
 
     @property
     def every_rule(self) -> tuple[Rule, ...]:
@@ -67,10 +71,12 @@ class Question:
         """Return the values that a number may have, the one that is wished for first.
 
         Rules only bound numbers, so the best value is the wish or some bound: others need not be looked at. The
-        confidence and the nodes bound each other.
+        confidence and the nodes bound each other, and diverse nodes are two.
         """
         coupled = {"nodes", "confidence"} if name in ("nodes", "confidence") else {name}
-        values = {self.wishes[one] for one in coupled} | set(_bounds(self.rules, coupled))
+        values = {self.wishes[one] for one in coupled} | set(_bounds((*self.rules, *self.given), coupled))
+        if name in ("nodes", "confidence"):
+            values.add(LEAST_DIVERSE)
         return tuple(sorted(values, key=lambda value: closeness(value, self.wishes[name])))
 
 
@@ -104,7 +110,7 @@ def is_sound(stack: Stack, question: Question) -> bool:
     reaches = stack.gpu in question.flags and stack.networking in question.flags
     nodes = stack.numbers.get("nodes")
     agreeing = nodes is None or (
-        stack.numbers.get("confidence", 1) <= nodes and not (stack.diverse and nodes < 2)
+        stack.numbers.get("confidence", 1) <= nodes and not (stack.diverse and nodes < LEAST_DIVERSE)
     )  # fmt: skip
     counted = set(stack.numbers) == set(question.wishes)
     return (

@@ -105,7 +105,8 @@ def _run_rules(wishes: Wishes) -> Iterator[Rule]:
         if wishes.has_node and not wishes.local:
             # What one flag asks for must not make the nodes that agree one machine: that is to be said.
             words = "the node that runs here gets the job and chooses other machines"
-            yield _request(words, "no --local", Condition(key="place", values=frozenset({Place.NODES.value})))
+            nodes = Condition(key="place", values=frozenset({Place.NODES.value}))
+            yield _request(words, "no --local", nodes, fix="add --local")
     if wishes.diverse:
         yield _request("different engines", "--diverse", Condition(key="diverse", values=frozenset({"true"})))
     if wishes.local:
@@ -119,16 +120,18 @@ def _run_rules(wishes: Wishes) -> Iterator[Rule]:
 
 def _numbers(wishes: Wishes) -> Iterator[Rule]:
     if wishes.nodes.said:
-        yield _exactly("nodes", wishes.nodes.value, f"{wishes.nodes.value} nodes", "--concurrency")
+        yield _exactly("nodes", wishes.nodes.value, f"exactly {_count(wishes.nodes.value)}", "--concurrency")
     if wishes.confidence.said:
-        yield _exactly("confidence", wishes.confidence.value, f"{wishes.confidence.value} that agree", "--confidence")
+        words = f"exactly {_count(wishes.confidence.value)} that have to agree"
+        yield _exactly("confidence", wishes.confidence.value, words, "--confidence")
     else:
         bound = Bound(key="confidence", at_most=False, value=LEAST_CONFIDENCE)
-        yield _request("two nodes at least have to agree", "no --confidence 1", bound)
+        fix = "add --confidence 1 to trust a single node"
+        yield _request("two nodes at least have to agree", "no --confidence", bound, fix=fix)
     if wishes.timeout.said:
         yield _exactly("timeout", wishes.timeout.value, f"{wishes.timeout.value:g} s for an execution", "--timeout")
-    where = "--memory" if wishes.memory.said else "no --memory"
-    yield _exactly("memory", wishes.memory.value, f"{wishes.memory.value} bytes of memory", where)
+    where, fix = ("--memory", "") if wishes.memory.said else ("no --memory", "ask for less with --memory")
+    yield _exactly("memory", wishes.memory.value, f"{wishes.memory.value} bytes of memory", where, fix=fix)
 
 
 def _node_rules(wishes: Wishes) -> Iterator[Rule]:
@@ -158,11 +161,15 @@ def _strict(words: str, place: Place) -> Iterator[Rule]:
     yield _request(words, "--isolation strict", isolations, here)
 
 
-def _exactly(key: str, value: Number, words: str, where: str) -> Rule:
-    return _request(
-        words, where, Bound(key=key, at_most=True, value=value), Bound(key=key, at_most=False, value=value)
-    )  # fmt: skip
+def _count(value: Number) -> str:
+    return "1 node" if value == 1 else f"{value} nodes"
 
 
-def _request(words: str, where: str, *then: Condition | Bound) -> Rule:
-    return Rule(words=words, origin=Origin.REQUEST, where=where, then=then)
+def _exactly(key: str, value: Number, words: str, where: str, fix: str = "") -> Rule:
+    bounds = (Bound(key=key, at_most=at_most, value=value) for at_most in (True, False))
+    return _request(words, where, *bounds, fix=fix)
+
+
+def _request(words: str, where: str, *then: Condition | Bound, fix: str = "") -> Rule:
+    """Return what a flag says, or the lack of one."""
+    return Rule(words=words, origin=Origin.REQUEST, where=where, fix=fix or f"leave {where} out", then=then)

@@ -10,7 +10,8 @@ from itertools import combinations, product
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from runtime.planner.choice import Chosen, Clash, alternatives, choose
+from runtime.planner.answer import Chosen, Clash
+from runtime.planner.choice import alternatives, choose
 from runtime.planner.facts import EngineFacts, MachineFacts
 from runtime.planner.question import Question, is_sound
 from runtime.planner.rules import Bound, Condition, Origin, Rule, holds
