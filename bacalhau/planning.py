@@ -23,7 +23,6 @@ from storage.errors import BacalhauError, UnavailableError, UserError
 
 if TYPE_CHECKING:
     from network.node.datastore import Submission
-    from runtime.engine import Engine
 
 ONE_PART: Final = (Part(engine=EngineName.PYODIDE_NODE, isolation=None),)
 _HOSTS: Final = {EngineName.PYODIDE_NODE: "node", EngineName.PYODIDE_BUN: "bun"}
@@ -141,18 +140,17 @@ def plan_node(
     )
 
 
-def make_rerun_engine(services: Services, engine: str, *, said: bool) -> Engine:
-    """Return the engine with which an audit runs a task again: to a policy, that is what serving others is.
+def plan_rerun(services: Services, engine: str, *, said: bool) -> NodeStack:
+    """Return the stack on which an audit runs a task again: to a policy, that is what serving others is.
 
     Raises:
         UserError: the engine is unknown.
-        UnavailableError: it is not installed, or the policy does not let it be had.
+        UnavailableError: the policy does not let it be had.
     """
+    if engine not in ENGINES:
+        raise UserError(f"engine {engine!r} is unknown", where="--engine", fix=f"choose one of {', '.join(ENGINES)}")
     policy = load_policy(services.home)
-    if not policy or engine not in ENGINES:
-        return services.make_engine(engine)
-    part = plan_node(policy, services, engine=engine, engine_said=said, strict=False, computes=True).part
-    return services.make_engine(host_name(part), level=jail_level(part))
+    return plan_node(policy, services, engine=engine, engine_said=said, strict=False, computes=True)
 
 
 def objection(policy: tuple[Rule, ...], machine: Machine, job: Submission) -> str:

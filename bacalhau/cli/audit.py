@@ -38,7 +38,7 @@ def command(
     The checks are numbered; docs/audit.md says what each of them looks at.
     """
     from bacalhau.auditing import Replay
-    from bacalhau.planning import make_rerun_engine
+    from bacalhau.planning import host_name, jail_level, plan_rerun
     from bacalhau.progress import shown_progress
     from bacalhau.render import print_audit, print_json
 
@@ -47,10 +47,12 @@ def command(
         replay = None
         if rerun:
             _check_timeout(timeout)
+            stack = plan_rerun(services, engine, said=was_said(ctx, "engine"))
             replay = Replay(
-                engine=make_rerun_engine(services, engine, said=was_said(ctx, "engine")),
+                engine=services.make_engine(host_name(stack.part), level=jail_level(stack.part)),
                 knows_runtime=services.knows_runtime,
-                wall_clock_s=timeout,
+                wall_clock_s=min(timeout, stack.max_wall_clock_s or timeout),
+                max_memory=stack.max_memory,
                 progress=display.step,
             )
         try:

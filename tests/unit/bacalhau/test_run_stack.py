@@ -14,7 +14,7 @@ from runtime.planner.stack import EngineName, Isolation, Machine, Part
 from storage.cid import RAW, make_cid
 from storage.errors import UnavailableError, UserError
 from tests.unit.bacalhau.fake_node import served
-from tests.unit.bacalhau.fakes import FACTS
+from tests.unit.bacalhau.fakes import FACTS, FakeEngine, Gave
 from tests.unit.bacalhau.test_node_commands import write_node_file
 from verifier.model import Rule
 
@@ -205,6 +205,21 @@ def test_a_rerun_obeys_the_policy(desk, policy):
     assert (desk.asked, desk.levels) == ([("bun", False)], [Level.SECCOMP])
     said = desk("audit", report["record"], "--rerun", "--engine", "node")
     assert (said.code, "only engine pyodide-bun" in said.err) == (4, True)
+    calls = desk.engine.calls
+    policy('[require]\nmax-memory = "256Mb"\nmax-timeout = 5\n')
+    said = desk("audit", report["record"], "--rerun", "--json")
+    assert (said.code, said.json["verdict"], desk.engine.calls) == (4, "unchecked", calls)
+    assert "the policy here allows 268435456" in said.json["reruns"][0]["detail"]
+
+
+def test_a_rerun_gets_no_more_time_than_the_policy_has(desk, policy):
+    report = desk.run()
+    policy("[require]\nmax-timeout = 5\n")
+    times = []
+    desk.engine = FakeEngine(lambda number, plan, store: times.append(plan.wall_clock_s) or Gave())
+    desk("audit", report["record"], "--rerun")
+    desk("audit", report["record"], "--rerun", "--timeout", "3")
+    assert times == [5, 3]
 
 
 def test_what_a_node_executes_with(desk, policy):
