@@ -192,11 +192,36 @@ def test_a_node_that_serves():
     assert [rule.where for rule in refused.rules] == ["p:2"]
 
 
+def test_the_least_of_several_bounds_counts():
+    others = "".join(f"[[rule]]\nrequire = {{ max-timeout = {most} }}\n" for most in (9, 70))
+    text = f"[require]\nmax-timeout = 60\n{others}"
+    question = serve_question(Serving(), read_policy(text, name="p"), machine())
+    assert upper_bounds(question.rules, choose(question).stack, question.machine) == {"timeout": 9}
+
+
 def test_a_bound_holds_where_its_rule_applies():
     text = '[[rule]]\nwhen = { isolation = "none" }\nrequire = { max-timeout = 10 }\n[prefer]\nmax-memory = 5\n'
     for isolation, bounds in ((Isolation.NONE, {"timeout": 10}), (Isolation.SECCOMP, {})):
         question = serve_question(Serving(), read_policy(text, name="p"), machine(node=(isolation,)))
         assert upper_bounds(question.rules, choose(question).stack, question.machine) == bounds
+
+
+def test_a_smaller_clash_goes_before_an_earlier_one():
+    here, there = Condition(key="place", values=frozenset({"nodes"})), Condition(key="tier", values=frozenset({"x"}))
+    away = Condition(key="place", values=frozenset({"embedded"}))
+    rules = tuple(
+        Rule(words=name, origin=Origin.REQUEST, where=name, then=(demand,))
+        for name, demand in (("a", here), ("b", away), ("c", here), ("d", there))
+    )
+    question = Question(
+        kind=Kind.PYTHON, places=(Place.NODES, Place.EMBEDDED), machine=Machine.BARE, wishes={}, rules=rules
+    )
+    assert [rule.where for rule in choose(question).rules] == ["d"]
+
+
+def test_of_two_numbers_that_are_as_close_the_smaller_one_is_taken():
+    answer = ask("[prefer]\nmax-nodes = 2\nmin-nodes = 4\n")
+    assert (answer.stack.numbers["nodes"], answer.cost) == (2, 1)
 
 
 def test_of_two_clashes_as_small_the_earlier_one_is_told():

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.planner.policy import MAX_BYTES, MAX_RULES, read_policy
+from runtime.planner.policy import MAX_BYTES, MAX_PREFERENCES, MAX_RULES, read_policy
 from runtime.planner.policy_lines import key_lines, line_of
 from runtime.planner.policy_values import BOUNDS, GROUPS, VALUES
 from runtime.planner.rules import Bound, Condition, Origin
@@ -131,6 +131,10 @@ def test_bounds_of_the_file():
     assert len(read_policy(rule * MAX_RULES, name="p")) == MAX_RULES
     with pytest.raises(UserError, match="has 101 rules"):
         read_policy(rule * (MAX_RULES + 1), name="p")
+    preference = f"{rule}weight = 1\n"
+    assert len(read_policy(preference * MAX_PREFERENCES + rule, name="p")) == MAX_PREFERENCES + 1
+    with pytest.raises(UserError, match="has 33 preferences"):
+        read_policy(preference * (MAX_PREFERENCES + 1), name="p")
 
 
 def test_the_example_of_the_documentation():
