@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bacalhau import checkup
 from bacalhau.planning import ENGINES, load_policy, objection, plan_node
 from network.messages import Demand
 from network.node.datastore import Submission
@@ -258,3 +259,17 @@ def test_the_further_policy_has_to_be_there(desk, tmp_path):
     assert load_policy(desk.home) == ()
     with pytest.raises(UserError, match="cannot be read"):
         load_policy(desk.home, tmp_path / "nowhere")
+
+
+def test_doctor_names_the_policy_or_what_is_wrong_with_it(desk, policy, monkeypatch):
+    monkeypatch.setattr(checkup, "_sandbox", lambda: iter(()))
+
+    def found():
+        (finding,) = (one for one in checkup.check_up(desk.home, online=False) if one.name == "policy")
+        return finding.ok, finding.detail
+
+    assert found() == (None, "none: all that this machine has may be used")
+    file = policy("[forbid]\ngpu = true\n")
+    assert found() == (True, f"{file}: 1 rules")
+    policy("[forbid]\ngpo = true\n")
+    assert found() == (False, f"{file}:2: unknown key 'gpo'")
