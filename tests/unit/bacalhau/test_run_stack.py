@@ -273,3 +273,16 @@ def test_doctor_names_the_policy_or_what_is_wrong_with_it(desk, policy, monkeypa
     assert found() == (True, f"{file}: 1 rules")
     policy("[forbid]\ngpo = true\n")
     assert found() == (False, f"{file}:2: unknown key 'gpo'")
+
+
+def test_a_job_over_shards_obeys_the_policy(desk, policy, tmp_path):
+    policy('[require]\nmax-nodes = 2\nengine = "pyodide-bun"\n')
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / name).write_text(name)
+    desk.engine = FakeEngine(lambda *_: Gave())
+    flags = ("--sharding-glob-pattern", "/*", "--json")
+    said = desk("run", "python", desk.function, "-i", folder, *flags)
+    assert said.json["rule"]["replication"] == 2
+    assert (desk.asked, desk.levels) == ([("bun", False)], [Level.NAMESPACES])
