@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import js_host
 from bacalhau.home import Home
+from bacalhau.planning import load_policy
 from network import key_store
 from runtime.engine_host import HOSTS, EngineHost, find_host
 from runtime.jail import require_strict
@@ -70,6 +71,7 @@ def check_up(home: Home, *, online: bool, look_at_room: Callable[[], MachineRoom
         ("store", lambda: _store(home)),
         ("images", lambda: _images(home)),
         ("keys", lambda: _keys(home)),
+        ("policy", lambda: _policy(home)),
         ("sandbox", _sandbox),
         ("capacity", lambda: _capacity(look_at_room())),
         ("online", _online if online else _offline),
@@ -165,6 +167,12 @@ def _keys(home: Home) -> Iterator[Finding]:
         key_store.load(path)
     detail = f"{len(paths)} node keys, readable by you alone" if paths else "none yet, they are made on first use"
     yield Finding(name="keys", ok=True if paths else None, detail=detail)
+
+
+def _policy(home: Home) -> Iterator[Finding]:
+    rules = load_policy(home)
+    detail = f"{home.policy_path}: {len(rules)} rules" if rules else "none: all that this machine has may be used"
+    yield Finding(name="policy", ok=True if rules else None, detail=detail)
 
 
 def _sandbox() -> Iterator[Finding]:

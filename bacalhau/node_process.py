@@ -25,7 +25,8 @@ from network.demand import demand_of
 from network.libp2p_transport import Libp2pSettings, open_libp2p
 from network.messages import EngineKind
 from network.node.compute_side import ComputeSettings
-from network.node.node import Node, NodeParts, Persona, open_node
+from network.node.datastore import Submission
+from network.node.node import MAX_WALL_CLOCK_S, Node, NodeParts, Persona, open_node
 from network.node.node_lock import hold_directory
 from network.node.selection import JobSelection
 from network.node.selection_policy import SelectionPolicy, objection_to_run
@@ -33,6 +34,7 @@ from network.node.sqlite_datastore import SqliteDatastore
 from network.transport_core import single_errors
 from runtime.engine_host import find_host
 from runtime.fitness import misplacement
+from runtime.jail import Level
 from runtime.machine_client import read_disk_bytes
 from runtime.machine_room import MachineRoom
 from runtime.pyodide_engine import ENGINE_NAME
@@ -68,8 +70,14 @@ class NodeOptions:
     labels: Mapping[str, str]
     engine: str = "node"
     """JavaScript engine of its executions, one of `runtime.engine_host.HOSTS`."""
+    level: Level | None = None
+    """Of the jail around them; None: the best there is."""
+    max_wall_clock_s: float | None = None
+    """Seconds after which an execution is given up; None, or more than that: `network.node.node.MAX_WALL_CLOCK_S`."""
     strict: bool = False
     """Run nothing outside of a whole jail."""
+    objection_to_job: Callable[[Submission], str] = lambda _job: ""
+    """Why a job is not accepted from whoever may submit; empty if it is."""
     until_eof: bool = False
     """End when stdin ends too: with whoever started it, however that ends."""
     make_persona: Callable[[Identity], Persona] | None = None
@@ -138,7 +146,7 @@ def _describe(node: Node, url: str, root: Path) -> RunningNode:
 
 def _parts(services: Services, options: NodeOptions, store: SqliteBlockStore, datastore: SqliteDatastore) -> NodeParts:
     identity = key_store.load_or_create(services.home.keys_dir / KEY_FILE)
-    engine = services.make_engine(options.engine, strict=options.strict, room=options.room.total)
+    engine = services.make_engine(options.engine, strict=options.strict, level=options.level, room=options.room.total)
     compute = None
     if options.computes:
         host = find_host(options.engine)
@@ -157,6 +165,8 @@ def _parts(services: Services, options: NodeOptions, store: SqliteBlockStore, da
         compute=compute,
         requests=options.requests,
         engine=engine,
+        objection_to_job=options.objection_to_job,
+        max_wall_clock_s=min(options.max_wall_clock_s or MAX_WALL_CLOCK_S, MAX_WALL_CLOCK_S),
         make_selection=lambda: JobSelection(options.policy, store, knows_runtime=_forgiving(services.knows_runtime)),
         fitness=fitness,
         make_job=lambda submission, session, *, problem: finished_job(submission, session, store, problem=problem),

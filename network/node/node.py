@@ -60,6 +60,8 @@ MAX_OUTPUT_BYTES: Final = 1 << 30
 """Of an output that is fetched: what a run may give, four times over."""
 MAX_OUTPUT_S: Final = 600.0
 """For one of several tries to fetch an output; what came by then stays."""
+MAX_WALL_CLOCK_S: Final = 3_600.0
+"""For an execution, unless the operator says less."""
 NOTHING: Final = Demand(cpu_milli=0, memory=0, disk=0, gpus=0)
 log = logging.getLogger(__name__)
 
@@ -98,6 +100,10 @@ class Persona(Protocol):
         ...
 
 
+def _no_objection(_submission: Submission) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeParts:
     """What a node is made of. The owner closes what it opened, after the node has ended."""
@@ -118,7 +124,9 @@ class NodeParts:
     make_job: MakeJob
     free_disk: Callable[[], int]
     """Bytes that are free where blocks are kept, now; called by threads."""
-    max_wall_clock_s: float = 3_600.0
+    objection_to_job: Callable[[Submission], str] = _no_objection
+    """Why the operator's policy does not have a job submitted here; empty if it does."""
+    max_wall_clock_s: float = MAX_WALL_CLOCK_S
     persona: Persona | None = None
 
 
@@ -178,6 +186,8 @@ class Node:
 
     async def submit(self, submission: Submission) -> None:
         """Accept a job; see `NodeControl.submit`."""
+        if objection := self._parts.objection_to_job(submission):
+            raise UserError(objection, where=submission.job, fix="change the job, or the policy")
         await self._requester().submit(submission)
 
     async def cancel(self, job: str) -> None:

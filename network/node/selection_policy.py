@@ -44,6 +44,8 @@ class SelectionPolicy:
     """Empty: everyone."""
     denied_requesters: frozenset[PeerId] = frozenset()
     """Goes before `allowed_requesters`."""
+    max_memory: int | None = None
+    """Bytes that a task may ask for; None: as many as runs get."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +63,12 @@ class OfferedTask:
 
 def objection(policy: SelectionPolicy, offered: OfferedTask) -> str:
     """Return why the offer is refused, of all that is known without looking or asking; empty if nothing."""
-    return unwelcome(policy, offered.requester) or _misfit(offered) or _stateless(policy, offered.plan)
+    return unwelcome(policy, offered.requester) or _misfit(offered) or _unwanted(policy, offered.plan)
 
 
 def objection_to_run(policy: SelectionPolicy, plan: Plan) -> str:
     """Return why a task that was assigned is not run: the operator may have changed their mind, and restarted."""
-    return unwelcome(policy, PeerId(plan.submitter)) or _stateless(policy, plan)
+    return unwelcome(policy, PeerId(plan.submitter)) or _unwanted(policy, plan)
 
 
 def unwelcome(policy: SelectionPolicy, requester: PeerId) -> str:
@@ -90,6 +92,14 @@ def _misfit(offered: OfferedTask) -> str:
     if demand.gpus:
         return "no engine of this node uses a GPU"
     return excess(offered.plan)
+
+
+def _unwanted(policy: SelectionPolicy, plan: Plan) -> str:
+    """Refuse what may run here, and which the operator does not want."""
+    memory = plan.input.limits.memory
+    if policy.max_memory is not None and memory > policy.max_memory:
+        return f"this node takes jobs of up to {policy.max_memory} bytes of memory, and this one asks for {memory}"
+    return _stateless(policy, plan)
 
 
 def _stateless(policy: SelectionPolicy, plan: Plan) -> str:

@@ -74,6 +74,7 @@ class Place:
         self.engine = engine or Engine()
         self.computes, self.requests, self.labels, self.persona = computes, requests, labels or {}, persona
         self.policy = SelectionPolicy()
+        self.objection = lambda job: ""
         self.wrap = lambda datastore: datastore
 
     @asynccontextmanager
@@ -94,6 +95,7 @@ class Place:
                 make_selection=lambda: JobSelection(self.policy, store, knows_runtime=lambda _: True),
                 fitness=lambda plan: "",
                 make_job=make_job,
+                objection_to_job=self.objection,
                 free_disk=lambda: 1 << 40,
                 persona=self.persona,
             )

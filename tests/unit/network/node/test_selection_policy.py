@@ -52,6 +52,15 @@ def test_requesters_are_allowed_and_denied(policy, taken):
     assert (objection(SelectionPolicy(**policy), offered()) == "") is taken
 
 
+def test_an_operator_bounds_the_memory_of_tasks():
+    asked = dataclasses.replace(plan(), submitter=ALICE)
+    memory = asked.input.limits.memory
+    for most, taken in ((memory, True), (memory - 1, False)):
+        policy = SelectionPolicy(max_memory=most)
+        assert (objection(policy, offered()) == "") is taken
+        assert (objection_to_run(policy, asked) == "") is taken
+
+
 def test_a_job_is_stateless_without_data_and_volumes():
     policy = SelectionPolicy(accepts_stateless=False)
     assert objection(policy, offered(plan=plan(data=None, volumes=()))) == "this node takes no jobs without data"
