@@ -215,7 +215,8 @@ def _verdict(run: FlowRun) -> dict[str, Any]:
 
 def _step(step: Step, run: FlowRun) -> dict[str, Any]:
     end, tasks = run.ends[step.name], run.tasks_of(step.name)
-    only = tasks[0] if len(tasks) == 1 and step.kind is not StepKind.MAP else None
+    # What a step of several tasks gave is one task's only where a reduce came to its end.
+    only = None if step.kind is StepKind.MAP or (len(tasks) > 1 and end.value is None) or not tasks else tasks[-1]
     session = None if only is None else only.session
     output = end.value.output if end.value is not None else None if session is None else session.output
     return {

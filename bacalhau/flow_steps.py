@@ -18,7 +18,8 @@ from network.job_store import JobStore
 from runtime.contents import Noted
 from runtime.engine import Engine, Plan
 from runtime.flow_graph import Graph
-from runtime.flow_thunk import Given, GivenLiteral, GivenValue, StepFunction, Thunk
+from runtime.flow_inputs import Given, GivenLiteral, GivenValue
+from runtime.flow_thunk import StepFunction, Thunk
 from runtime.flow_types import Content, Literal, Reference, Step, Tree
 from runtime.flow_values import Value, ValueReader
 from runtime.input_draft import draft_input

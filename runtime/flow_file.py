@@ -14,7 +14,6 @@ steps:
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +21,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from runtime import arguments
-from runtime.flow_text import fill, fill_value, is_parameter, read_content
+from runtime.flow_fields import Fields, entries, json_value, told_at, whole_number
+from runtime.flow_text import fill, fill_value, read_content
 from runtime.flow_types import (
     MAX_ENTRIES,
     MAX_STEPS,
@@ -36,7 +36,7 @@ from runtime.flow_types import (
     Tree,
     is_step_name,
 )
-from runtime.flow_yaml import ListNode, MapNode, Mark, Node, TextNode, read_yaml, refused
+from runtime.flow_yaml import ListNode, MapNode, Node, TextNode, read_yaml, refused
 from runtime.input_draft import draft_input
 from runtime.mounts import check_places
 from runtime.request import Request
@@ -68,7 +68,7 @@ def read_flow(content: bytes, file: str, folder: Path, given: Mapping[str, Any])
     Raises:
         UserError: something in it is wrong, or a parameter is unknown or missing.
     """
-    parts = _Fields(read_yaml(content, file), "a flow", _PARTS)
+    parts = Fields(read_yaml(content, file), "a flow", _PARTS)
     version = parts.text("flow")
     if version != VERSION:
         fix = f"begin the file with 'flow: {VERSION}'"
@@ -83,13 +83,13 @@ def read_flow(content: bytes, file: str, folder: Path, given: Mapping[str, Any])
     return Flow(name=file, steps=steps)
 
 
-def _parameters(parts: _Fields, given: Mapping[str, Any], file: str) -> dict[str, Any]:
+def _parameters(parts: Fields, given: Mapping[str, Any], file: str) -> dict[str, Any]:
     declared = parts.get("args")
     values: dict[str, Any] = {}
-    for key, node in _entries(declared, "args"):
+    for key, node in entries(declared, "args"):
         if not key.text.isidentifier():
             raise refused(key.at, f"{key.text!r} is no name of a parameter", "use letters, digits and '_'")
-        values[key.text] = given.get(key.text, _json(node, {}))
+        values[key.text] = given.get(key.text, json_value(node, {}))
         if values[key.text] is None:
             raise UserError("has to be given", where=f"--arg {key.text}", fix=f"see {key.at}")
     unknown = next((name for name in given if name not in values), None)
@@ -97,40 +97,6 @@ def _parameters(parts: _Fields, given: Mapping[str, Any], file: str) -> dict[str
         fix = f"it has: {', '.join(values)}" if values else "declare it under 'args'"
         raise UserError(f"{file} has no such parameter", where=f"--arg {unknown}", fix=fix)
     return values
-
-
-class _Fields:
-    """The fields of a mapping; which there may be is known."""
-
-    def __init__(self, node: Node, what: str, known: tuple[str, ...]) -> None:
-        if not isinstance(node, MapNode):
-            raise refused(node.at, f"{what} is a mapping", f"write it with keys: {', '.join(known)}")
-        self._node = node
-        self._keys = {key.text: key for key, _ in node.entries}
-        self._values = {key.text: value for key, value in node.entries}
-        for key in self._keys.values():
-            if key.text not in known:
-                close = difflib.get_close_matches(key.text, known, 1)
-                fix = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"
-                raise refused(key.at, f"{what} has no {key.text!r}", fix)
-
-    def get(self, name: str) -> Node | None:
-        return self._values.get(name)
-
-    def at(self, name: str) -> Mark:
-        """Where a field's value is, or the whole mapping if it has no such field."""
-        return self._values[name].at if name in self._values else self._node.at
-
-    def text(self, name: str) -> str | None:
-        """Return a field's text, None if it is not there."""
-        node = self.get(name)
-        if node is None:
-            return None
-        if not isinstance(node, TextNode):
-            raise refused(node.at, f"{name} is a text", "write it on one line, or as a block after '|'")
-        if not node.text:
-            raise refused(node.at, f"{name} is empty", "write something, or leave it out")
-        return node.text
 
 
 class _StepReader:
@@ -141,7 +107,7 @@ class _StepReader:
             fix = "use up to 64 letters, digits, '_' and '-'; 'args' is for parameters"
             raise refused(key.at, f"{key.text!r} is no name of a step", fix)
         self._name, self._at = key.text, key.at
-        self._fields = _Fields(node, f"step {key.text}", _FIELDS)
+        self._fields = Fields(node, f"step {key.text}", _FIELDS)
         self._values, self._folder = values, folder
 
     def step(self) -> Step:
@@ -170,7 +136,7 @@ class _StepReader:
             function=None if function is None else self._folder / function,
             code=code,
             requirements=None if requirements is None else self._folder / requirements,
-            args=tuple(f"{key.text}={json.dumps(_json(node, self._values))}" for key, node in self._map("args")),
+            args=tuple(f"{key.text}={json.dumps(json_value(node, self._values))}" for key, node in self._map("args")),
             env=tuple(f"{key.text}={self._filled_node(node)}" for key, node in self._map("env")),
             outputs=tuple(f"{key.text}:{self._filled_node(node)}" for key, node in self._map("outputs")),
             **more,
@@ -189,15 +155,15 @@ class _StepReader:
         return StepKind(given[0]), *self._split(node, StepKind(given[0]))
 
     def _split(self, node: Node, kind: StepKind) -> tuple[Literal | Reference, Split]:
-        fields = _Fields(node, kind.value, ("over", "glob", "batch"))
+        fields = Fields(node, kind.value, ("over", "glob", "batch"))
         over, glob, batch = fields.get("over"), fields.text("glob"), fields.text("batch")
         if over is None or glob is None:
             missing = "over" if over is None else "glob"
             raise refused(node.at, f"{kind.value} has no {missing!r}", "write over: CONTENT and glob: '/**/*.txt'")
-        with _told_at(fields.at("glob"), FLAG, "glob"):
+        with told_at(fields.at("glob"), FLAG, "glob"):
             pattern = parse_pattern(fill(glob, self._values, fields.at("glob")))
         least, default = (2, MAX_BATCH) if kind is StepKind.REDUCE else (1, 1)
-        size = default if batch is None else _whole(fill_value(batch, self._values, fields.at("batch")))
+        size = default if batch is None else whole_number(fill_value(batch, self._values, fields.at("batch")))
         if size is None or not least <= size <= MAX_BATCH:
             raise refused(fields.at("batch"), f"batch is {batch}", f"write a number from {least} to {MAX_BATCH}")
         return self._named(over), Split(pattern=pattern, batch=size)
@@ -220,13 +186,13 @@ class _StepReader:
     def _volumes(self) -> tuple[tuple[str, Literal | Reference], ...]:
         found = []
         for key, node in self._map("volumes"):
-            with _told_at(key.at, "-v", "volumes"):
+            with told_at(key.at, "-v", "volumes"):
                 path = arguments.check_guest_path(key.text, "-v")
             found.append((path, self._named(node)))
         return tuple(found)
 
     def _map(self, name: str) -> Iterator[tuple[TextNode, Node]]:
-        return _entries(self._fields.get(name), name)
+        return entries(self._fields.get(name), name)
 
     def _filled(self, name: str) -> str | None:
         text = self._fields.text(name)
@@ -241,7 +207,7 @@ class _StepReader:
         text = self._fields.text(name)
         if text is None:
             return None
-        value = _whole(fill_value(text, self._values, self._fields.at(name)))
+        value = whole_number(fill_value(text, self._values, self._fields.at(name)))
         if value is None:
             raise refused(self._fields.at(name), f"{name} is {text!r}", "write a whole number")
         return value
@@ -256,40 +222,3 @@ class _StepReader:
             at = self._fields.at(field) if field else self._at
             problem = f"step {self._name}: {error.where}: {error.problem}"
             raise UserError(problem, where=str(at), fix=error.fix) from error
-
-
-def _entries(node: Node | None, what: str) -> Iterator[tuple[TextNode, Node]]:
-    if node is None:
-        return iter(())
-    if not isinstance(node, MapNode):
-        raise refused(node.at, f"{what} is a mapping", "write name: value")
-    return iter(node.entries)
-
-
-def _json(node: Node, values: Mapping[str, Any]) -> Any:
-    """Return a value as `--arg` reads it: what stands without quotes is JSON, or a bare word."""
-    if isinstance(node, ListNode):
-        return [_json(item, values) for item in node.items]
-    if isinstance(node, MapNode):
-        return {key.text: _json(item, values) for key, item in node.entries}
-    value = fill_value(node.text, values, node.at)
-    if not node.is_plain or is_parameter(node.text):
-        return value
-    with _told_at(node.at, "--arg", "args"):
-        return arguments.parse_args([f"value={value}"])["value"]
-
-
-def _whole(value: Any) -> int | None:
-    """Return a whole number, None for anything else."""
-    text = str(value)
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
-
-
-@contextmanager
-def _told_at(at: Mark, flag: str, field: str) -> Iterator[None]:
-    """Say where it was written, and what is called a flag elsewhere is a field here."""
-    try:
-        yield
-    except UserError as error:
-        problem = f"{error.where.replace(flag, field)}: {error.problem}"
-        raise UserError(problem, where=str(at), fix=error.fix) from error

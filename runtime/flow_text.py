@@ -70,7 +70,10 @@ def read_content(text: str, values: Mapping[str, Any], at: Mark, folder: Path) -
     filled = fill(text, values, at)
     if not filled:
         raise refused(at, "is empty", "name a file, a directory, a CID, a URL or ${step/result}")
-    return Literal(text=_anchored(filled, folder, at), at=str(at))
+    try:
+        return Literal(text=anchored(filled, folder), at=str(at))
+    except UserError as error:
+        raise refused(at, f"{error.where}: {error.problem}", error.fix) from error
 
 
 def _parameter(inside: str, values: Mapping[str, Any], at: Mark) -> Any:
@@ -94,13 +97,12 @@ def _reference(inside: str, at: Mark) -> Reference:
     return Reference(step=step, path=path, at=str(at))
 
 
-def _anchored(text: str, folder: Path, at: Mark) -> str:
-    """Make a local path, which begins where the flow file is, absolute."""
-    try:
-        if typed_cid(text) is not None or scheme_of(text) is not None:
-            return text
-    except UserError as error:
-        raise refused(at, f"{error.where}: {error.problem}", error.fix) from error
-    if text.startswith("@"):
-        return f"@{folder / text[1:]}"
-    return str(folder / text)
+def anchored(text: str, folder: Path) -> str:
+    """Return what names content with a local path made absolute, which begins in a folder.
+
+    Raises:
+        UserError: it is a malformed ipfs URL.
+    """
+    if typed_cid(text) is not None or scheme_of(text) is not None:
+        return text
+    return f"@{folder / text[1:]}" if text.startswith("@") else str(folder / text)

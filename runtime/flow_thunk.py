@@ -7,27 +7,23 @@ ended. Not for several threads at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final, Protocol, TypeAlias
+from typing import Final
 
 from runtime.engine import Plan
-from runtime.flow_types import Content, Literal, Reference, Split, Step, StepKind, Tree
+from runtime.flow_inputs import Find, Given, GivenValue, find_step_inputs
+from runtime.flow_types import Split, Step, StepKind
 from runtime.flow_values import Part, Value, ValueReader
-from runtime.mounts import check_places, nest
 from runtime.plan import make_plan
 from runtime.shard_merge import Conflict, merge_shards
 from runtime.shard_plan import Sharding, shard_tasks
 from runtime.shard_tokens import FLAG
 from storage.blocks import BatchingBlockStore, BlockStore
 from storage.cid import CID, cid_text
-from storage.errors import UserError, VerificationError
-from storage.unixfs_graft import finished_entry
-from storage.unixfs_import import Importer
-from storage.unixfs_read import UnixfsReader
-from storage.unixfs_tree import TreeBuilder
+from storage.errors import UserError
 from verifier.bounds import MAX_NODES
-from verifier.model import Function, Input, Lock, Volume
+from verifier.model import Function, Input, Lock
 
 MAX_TASKS: Final = 100_000
 """Of one step."""
@@ -44,45 +40,6 @@ class StepFunction:
     wall_clock_s: float
 
 
-class Given(Protocol):
-    """Content that a step takes, and where it comes from."""
-
-    @property
-    def cid(self) -> CID:
-        """The content."""
-        ...
-
-    def records(self, taken: CID) -> set[CID]:
-        """Return the records that `taken` comes from: the content, or a directory with some of what is in it."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GivenLiteral:
-    """Content that was there before the flow began."""
-
-    cid: CID
-    parents: frozenset[CID]
-    """Records here whose outputs it is, or was taken from."""
-
-    def records(self, taken: CID) -> set[CID]:  # noqa: ARG002  part of the protocol
-        """Return the same for all of it."""
-        return set(self.parents)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GivenValue:
-    """Content that another step gave."""
-
-    cid: CID
-    path: str
-    reader: ValueReader
-
-    def records(self, taken: CID) -> set[CID]:
-        """Return those of the tasks that it comes from."""
-        return self.reader.records(self.path, taken)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepTask:
     """One task of a step."""
@@ -93,10 +50,6 @@ class StepTask:
     plan: Plan
     parents: tuple[CID, ...]
     """Records that its inputs come from, sorted."""
-
-
-Find: TypeAlias = Callable[[Literal | Reference], Given]
-"""Returns a content that a step takes."""
 
 
 class Thunk:
@@ -123,8 +76,9 @@ class Thunk:
         self._ended: dict[int, Part | None] = {}
         self._first = 0
         """Number of the first task of this round."""
-        data, volumes, self._volume_records = self._inputs(find)
-        self._volumes = volumes
+        inputs = find_step_inputs(step, [output.path for output in made.draft.outputs], find, store)
+        self._volumes, self._volume_records = inputs.volumes, inputs.volume_records
+        data = inputs.data
         self._tasks = self._split(data) if step.split and data else iter([self._one(data)])
         self._next = next(self._tasks, None)
 
@@ -194,39 +148,6 @@ class Thunk:
             self._next = next(self._tasks, None)
         except UserError as error:
             self.problem = f"{error.where}: {error.problem}"
-
-    def _inputs(
-        self, find: Callable[[Literal | Reference], Given]
-    ) -> tuple[Given | None, tuple[Volume, ...], set[CID]]:
-        """Return the data, the volumes, and the records that all of the volumes come from."""
-        step, store = self.step, self._store
-        data = None if step.data is None else self._found(step.data, find)
-        given = [(path, find(content)) for path, content in step.volumes]
-        paths, outputs = [path for path, _ in given], [output.path for output in self._made.draft.outputs]
-        try:
-            check_places(paths, data=None if data is None else self._data_path(data.cid), outputs=outputs)
-            volumes = nest([Volume(path=path, cid=content.cid) for path, content in given], store)
-        except UserError as error:
-            problem = f"step {step.name}: {error.where}: {error.problem}"
-            raise UserError(problem, where=step.at, fix=error.fix) from error
-        return data, volumes, {record for _, content in given for record in content.records(content.cid)}
-
-    def _data_path(self, cid: CID) -> str:
-        return "/inputs" if UnixfsReader(self._store).stat(cid).kind == "directory" else "/inputs/data"
-
-    def _found(self, content: Content, find: Find) -> Given:
-        if not isinstance(content, Tree):
-            return find(content)
-        builder, parents = TreeBuilder(Importer(self._store)), set[CID]()
-        for path, each in content.entries:
-            given = find(each)
-            parents |= given.records(given.cid)
-            try:
-                builder.add_entry(path, finished_entry(self._store, given.cid))
-            except VerificationError as error:
-                problem = f"step {self.step.name}: data: {error.where}: {error.problem}"
-                raise UserError(problem, where=content.at, fix="give each content a plain path of its own") from error
-        return GivenLiteral(cid=builder.finish().cid, parents=frozenset(parents))
 
     def _one(self, data: Given | None) -> StepTask:
         # One transaction, not one for each block.
