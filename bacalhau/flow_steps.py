@@ -6,10 +6,11 @@ A function that several steps share is prepared once, a content that several nam
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from bacalhau.progress import Display
 from bacalhau.run_job import parent_records
@@ -30,8 +31,10 @@ from storage.sqlite_block_store import SqliteBlockStore
 from storage.unixfs_import import Importer
 from verifier.model import store_node
 
-_NO_CODE = "pass"
+_NO_CODE: Final = "pass"
 """A script that is never run: its plan brings a content."""
+_FLAG: Final = re.compile(r"^(-i|-v|FUNCTION) ")
+"""What stands before a text in the errors of `prepare`, and in no flow."""
 _Key: TypeAlias = tuple[object, ...]
 
 
@@ -191,6 +194,6 @@ def _told(step: Step, at: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        where = error.where.removeprefix("-i ").removeprefix("-v ").removesuffix(":/inputs/it")
+        where = _FLAG.sub("", error.where).removesuffix(":/inputs/it")
         problem = f"step {step.name}: {where}: {error.problem}" if where else f"step {step.name}: {error.problem}"
         raise UserError(problem, where=at, fix=error.fix) from error

@@ -149,7 +149,7 @@ class _Reader:
                 raise refused(key.at, "merges mappings", "write the keys out")
             if key.text in seen:
                 raise refused(
-                    key.at, f"has {key.text!r} a second time, first in line {seen[key.text].line}", "keep one"
+                    key.at, f"has {key.text!r} a second time, first in line {seen[key.text].line}", "keep one of them"
                 )
             seen[key.text] = key.at
             yield key, self._node(next(self._events), depth + 1)
