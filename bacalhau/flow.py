@@ -174,10 +174,10 @@ class Flow:
         labels: tuple[str, ...] = (),
         fetching: Fetching | None = None,
     ) -> FlowOrder:
-        if not self._steps:
-            raise UserError("has no steps", where=self._name, fix="add some with `step`, `map` or `reduce`")
         for target in targets:
             self._check_own(target)
+        if not self._steps:
+            raise UserError("has no steps", where=self._name, fix="add some with `step`, `map` or `reduce`")
         return FlowOrder(
             graph=make_graph(Steps(name=self._name, steps=tuple(self._steps.values())), [one.name for one in targets]),
             rule=make_rule(replication=concurrency, confidence=confidence, diverse=diverse),

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirements_gate import need
-
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
@@ -53,8 +51,10 @@ def verified(home: Path) -> list[bytes]:
         return [bytes(row[0]) for row in connection.execute("SELECT task FROM results")]
 
 
+@pytest.mark.skipif(
+    os.environ.get("BACALHAU_SLOW_TESTS") != "1", reason="takes minutes; set BACALHAU_SLOW_TESTS=1 to run it"
+)
 def test_a_flow_of_500_steps_goes_on_where_kill_9_has_ended_it(tmp_path: Path) -> None:
-    need("slow-tests", os.environ.get("BACALHAU_SLOW_TESTS") == "1", "set BACALHAU_SLOW_TESTS=1; takes minutes")
     flow, home = write_flow(tmp_path), tmp_path / "home"
     began = time.perf_counter()
     with start(flow, home) as process:

@@ -43,8 +43,9 @@ def kept(home):
 def test_a_flow_goes_on_where_kill_9_has_ended_it(tmp_path, stop_at):
     flow, home, log = write_flow(tmp_path), tmp_path / "home", tmp_path / "log"
     with start(home, flow, log, stop_at) as process:
-        assert process.stdout.readline() == "at the barrier\n"
+        said = process.stdout.readline()
         process.send_signal(signal.SIGKILL)
+    assert said == "at the barrier\n"
     assert process.returncode == -signal.SIGKILL
     finished = kept(home)
     assert stop_at - 1 <= finished <= stop_at
