@@ -55,6 +55,12 @@ def print_flow_plan(report: Mapping[str, Any]) -> None:
         print_text(visible(one_line(f"{step['name']}  {step['kind']}  {known}{task}{needs}")))
 
 
+def print_flow_steps(report: Mapping[str, Any]) -> None:
+    """Print what came of each step, on stdout."""
+    for step in report["steps"]:
+        print_text(visible(_line(step).plain.strip()))
+
+
 def _line(step: Mapping[str, Any]) -> Text:
     state = step["state"]
     cached = f", {step['cached']} known before" if step["cached"] else ""

@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from bacalhau.output_texts import read_texts
-from bacalhau.report import CACHED, session_report, verdict_word
+from bacalhau.report import CACHED, agreeing, claimed, reason_of, session_report, verdict_word
+from bacalhau.shard_report import shard_entry
 from network.embedded import SessionResult
 from network.embedded_flow import FlowEvent, StepEnded, TaskEnded
 from network.flow_schedule import StepState
-from network.job_store import Job, JobShard
+from network.job_shards import MAX_REASON_CHARACTERS, JobShard
+from network.job_store import Job
 from runtime.flow_graph import Graph
 from runtime.flow_thunk import StepTask
 from runtime.flow_types import Step, StepKind
@@ -98,12 +100,11 @@ def flow_report(
     origins: Sequence[Mapping[str, Any]],
     timings_s: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Return the report of a flow that has ended.
+    """Return the report of a flow that has ended, without the list of its tasks, which are in its job's rows.
 
     created_at: seconds since 1970, UTC; flow, asked: its definition, as `FlowSteps.definition` gives it; timings_s:
     host seconds.
     """
-    tasks = run.in_order()
     last = _only_task(run)
     session = None if last is None else last.session
     output = _output(run, store) if session is None else session.output
@@ -125,7 +126,7 @@ def flow_report(
         "rule": rule.to_node(),
         "origins": [dict(origin) for origin in origins],
         "steps": [_step(step, run) for step in run.graph.steps],
-        "shards": [_row(number, one) for number, one in enumerate(tasks)],
+        "shards": [],
         "timings": {f"{name}_s": round(seconds, 4) for name, seconds in timings_s.items()},
     }
 
@@ -141,25 +142,25 @@ def plan_report_of_flow(
         "rule": rule.to_node(),
         "origins": [dict(origin) for origin in origins],
         "steps": [_step(step, run) for step in run.graph.steps],
-        "shards": [_row(number, one) for number, one in enumerate(run.in_order())],
+        "shards": [shard_entry(row) for row in task_rows(run, rule)],
     }
 
 
-def job_of_flow(report: Mapping[str, Any], created_at: float, run: FlowRun, *, flow: CID, asked: CID) -> Job:
-    """Return the row of a finished flow, with one row for each of its tasks."""
+def is_of_flow(report: Mapping[str, Any]) -> bool:
+    """Tell whether a report is of a flow."""
+    return "steps" in report
+
+
+def task_rows(run: FlowRun, rule: Rule) -> list[JobShard]:
+    """Return the tasks of a flow as rows: steps in their order, tasks by number; `first` says `step/number`."""
+    return [_row(number, one, rule) for number, one in enumerate(run.in_order())]
+
+
+def job_of_flow(
+    report: Mapping[str, Any], created_at: float, run: FlowRun, rows: Sequence[JobShard], *, flow: CID, asked: CID
+) -> Job:
+    """Return the row of a finished flow, with one row for each of its tasks (`task_rows`)."""
     last = _only_task(run)
-    rows = [
-        JobShard(
-            number=number,
-            task=one.task.plan.task,
-            output=one.session.output,
-            record=one.session.record,
-            verdict=verdict_word(one.session),
-            exit_code=one.session.exit_code,
-        )
-        for number, one in enumerate(run.in_order())
-        if one.session is not None
-    ]
     return Job(
         id=report["job"],
         created_at=created_at,
@@ -234,18 +235,24 @@ def _step(step: Step, run: FlowRun) -> dict[str, Any]:
     }
 
 
-def _row(number: int, one: FlowTask) -> dict[str, Any]:
-    session = one.session
-    return {
-        "number": number,
-        "step": one.task.step,
-        "index": one.task.index,
-        "task": cid_text(one.task.plan.task),
-        "output": None if session is None else _text(session.output),
-        "record": None if session is None else _text(session.record),
-        "verdict": UNKNOWN if session is None else verdict_word(session),
-        "exit_code": None if session is None else session.exit_code,
-    }
+def _row(number: int, one: FlowTask, rule: Rule) -> JobShard:
+    session, plan = one.session, one.task.plan
+    said = claimed([] if session is None else agreeing(session))
+    is_agreed = session is None or session.verdict is Verdict.AGREED
+    return JobShard(
+        number=number,
+        task=plan.task,
+        output=None if session is None else session.output,
+        record=None if session is None else session.record,
+        verdict=UNKNOWN if session is None else verdict_word(session),
+        exit_code=said["exit_code"],
+        first=f"{one.task.step}/{one.task.index}",
+        picks=one.task.picks,
+        input=plan.input_cid,
+        fuel=said["fuel"],
+        receipts=0 if session is None else len(session.receipts),
+        reason="" if session is None or is_agreed else reason_of(session, rule)[:MAX_REASON_CHARACTERS],
+    )
 
 
 def _text(cid: CID | None) -> str | None:

@@ -71,7 +71,7 @@ def roots_under_way(kept: KeptJob) -> Iterator[CID]:
     if kept.outcome:
         outcome = read_outcome(kept.outcome)
         yield from outcome.receipts
-        yield from (cid for cid in (outcome.output, outcome.record) if cid is not None)
+        yield from (cid for cid in (outcome.output, outcome.commitments) if cid is not None)
 
 
 def roots_of_execution(entry: NodeEntry) -> Iterator[CID]:

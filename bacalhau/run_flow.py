@@ -13,13 +13,16 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from bacalhau.flow_report import FlowRun, flow_report, job_of_flow, plan_report_of_flow
+from bacalhau.flow_report import FlowRun, flow_report, job_of_flow, plan_report_of_flow, task_rows
 from bacalhau.flow_steps import Fetching, FlowSteps
+from bacalhau.known_session import KnownSession
 from bacalhau.progress import Display
 from bacalhau.report import origin_list
 from bacalhau.services import Services
+from bacalhau.shard_report import complete_report
 from network.embedded import SessionResult, run_embedded
 from network.embedded_flow import StepEnded, TaskEnded, run_flow
 from network.known_results import find_known
@@ -95,6 +98,7 @@ def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict
             run.add(event)
             _tell(event, run, display)
         finished = time.perf_counter()
+        rows = task_rows(run, order.rule)
         report = flow_report(
             job=uuid.uuid4().hex,
             created_at=created_at,
@@ -107,8 +111,8 @@ def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict
             origins=origin_list(steps.noted),
             timings_s={"prepare": prepared - started, "run": finished - prepared, "total": finished - started},
         )
-        steps.jobs.add(job_of_flow(report, created_at, run, flow=flow, asked=asked))
-    return report
+        steps.jobs.add(job_of_flow(report, created_at, run, rows, flow=flow, asked=asked))
+    return complete_report(report, rows)
 
 
 def _steps(
@@ -138,7 +142,7 @@ class _Verifier:
         display: Display,
     ) -> None:
         self._order, self._store, self._results = order, store, results
-        self._engines, self._display = engines, display
+        self._engines, self._progress = engines, _only_images(display)
         self._keys_dir = services.home.keys_dir
         self._turns: dict[CID, threading.Lock] = {}
 
@@ -158,25 +162,23 @@ class _Verifier:
         """Return what a task gives: known, or run now."""
         # From here on a garbage collection leaves the task alone; what one has taken before is noticed now.
         hold(self._store, task.plan.task)
-        with self._turn(task.plan.task):
-            return self.known(task) or self._run(task)
-
-    def _run(self, task: StepTask) -> SessionResult:
         rule = self._order.rule
-        session = run_embedded(
-            task.plan,
+        run = partial(
+            run_embedded,
             engine=self._engines[0],
             other_engines=self._engines[1:],
             store=self._store,
             keys_dir=self._keys_dir,
             rule=rule,
             parallel=min(rule.replication, os.cpu_count() or 1),
-            progress=_only_images(self._display),
+            progress=self._progress,
             parents=task.parents,
         )
-        if session.record is not None:
-            self._results.add(task.plan.task, session.record, nodes=Nodes.EMBEDDED, at=time.time())
-        return session
+        session = KnownSession(
+            store=self._store, results=self._results, rule=rule, run=run, asks_first=self._order.is_cached
+        )
+        with self._turn(task.plan.task):
+            return session(task.plan)
 
     @contextmanager
     def _turn(self, task: CID) -> Iterator[None]:

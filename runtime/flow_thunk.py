@@ -50,6 +50,8 @@ class StepTask:
     plan: Plan
     parents: tuple[CID, ...]
     """Records that its inputs come from, sorted."""
+    picks: int = 0
+    """Of a map or reduce: how many of what the pattern picks."""
 
 
 class Thunk:
@@ -165,7 +167,7 @@ class Thunk:
             for task in shard_tasks(self._plan(data.cid, self._store), sharding, self._store):
                 if task.shard.index >= most:
                     raise self._too_many(most)
-                yield self._task(task.plan, data.records(task.shard.directory))
+                yield self._task(task.plan, data.records(task.shard.directory), task.shard.picks)
         except UserError as error:
             if not error.where.startswith((FLAG, cid_text(data.cid))):
                 raise
@@ -185,13 +187,13 @@ class Thunk:
         input_ = replace(made.draft, data=data, volumes=self._volumes)
         return make_plan(made.function, input_, made.lock, store=store, wall_clock_s=made.wall_clock_s)
 
-    def _task(self, plan: Plan, records: set[CID]) -> StepTask:
+    def _task(self, plan: Plan, records: set[CID], picks: int = 0) -> StepTask:
         parents = tuple(sorted(records | self._volume_records))
         if len(parents) > MAX_NODES:
             problem = f"step {self.step.name}: one task takes something of {len(parents)} records, at most {MAX_NODES}"
             raise UserError(problem, where=self.step.at, fix="reduce in batches")
         index, self._count = self._count, self._count + 1
-        return StepTask(step=self.step.name, index=index, plan=plan, parents=parents)
+        return StepTask(step=self.step.name, index=index, plan=plan, parents=parents, picks=picks)
 
 
 def _conflict(first: Conflict, count: int) -> str:

@@ -99,13 +99,15 @@ def check_whole(
         VerificationError: a block with links is damaged or malformed.
     """
     todo = [root for root in roots if root not in known]
-    seen = {*known, *todo}
+    seen = set(todo)
     while todo:
         if max_blocks is not None and len(seen) > max_blocks:
             raise UnavailableError(f"has more than {max_blocks} blocks, which is more than are looked for")
         cid = todo.pop()
         if has_links(cid):
-            fresh = dict.fromkeys(link for link in links_of(cid, store.get(cid)) if link not in seen)
+            fresh = dict.fromkeys(
+                link for link in links_of(cid, store.get(cid)) if link not in seen and link not in known
+            )
             seen.update(fresh)
             todo.extend(fresh)
         elif not store.has(cid):

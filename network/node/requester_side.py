@@ -39,6 +39,7 @@ from network.protocol_events import (
     CancelRequested,
     Heard,
     KeepList,
+    Lost,
     Misbehaved,
     Persist,
     Received,
@@ -168,6 +169,15 @@ class RequesterSide:
         """Take a node's announcement."""
         await self.host.bring(Heard(message=encode(said.capacity), via=said.capacity.node))
 
+    def awaited(self) -> frozenset[PeerId]:
+        """Return the other nodes that tasks wait for."""
+        machine = self.host.machine
+        return machine.awaited - {machine.identity.peer} if isinstance(machine, Requester) else frozenset()
+
+    def lose(self, peer: PeerId) -> None:
+        """Wait for a node no longer."""
+        self.host.feed(Lost(peer=peer))
+
     def hear_own(self, said: Announcement) -> None:
         """Take the announcement of the compute node in this process."""
         self.host.feed(Heard(message=encode(said.capacity), via=said.capacity.node))
@@ -227,10 +237,9 @@ class RequesterSide:
         return []
 
     def _ended(self, news: TaskEnded) -> list[Change]:
-        submission = self.open.get(news.job)
-        if submission is None:
+        if news.job not in self.open:
             return []  # told again after a restart, and kept the first time
-        outcome = keep_outcome(news, submission.task, submission.parents, self._store)
+        outcome = keep_outcome(news, self._store)
         events = [
             AddEvent(job=news.job, at=time.time(), kind=kind, detail=detail) for kind, detail in outcome_words(outcome)
         ]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bacalhau.home import Home
+from bacalhau.job_events import event_phrase
 from bacalhau.node_client import NodeClient
 from bacalhau.run_on_node import RETURN_S, follow_job
 from storage.cid import parse_cid
@@ -176,6 +177,12 @@ def test_events_and_logs(desk, node):
     split = desk.run()
     said = desk("logs", split["job"])
     assert (said.code, "was not verified (split)" in said.err) == (1, True)
+
+
+def test_a_job_that_could_not_be_checked_says_so_last():
+    detail = {"verdict": None, "reason": "block is not in this store"}
+    said = event_phrase({"kind": "ended", "detail": detail})
+    assert said == "ended, and could not be checked: block is not in this store"
 
 
 def test_cancel(desk, node):
@@ -361,3 +368,31 @@ def test_following_ends_when_the_node_stays_away():
     with pytest.raises(UnavailableError, match="the node is away"):
         list(follow_job("ab" * 16, Away(), lambda: None, pauses.append))
     assert sum(pauses) == RETURN_S
+
+
+def test_a_job_over_shards_that_ended_here_is_known_where_a_node_runs(desk, here, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a").write_text("a")
+    desk.engine = FakeEngine(lambda *_: Gave(result=b"done", stdout=b"said\n"))
+    report = desk.run("-i", folder, "--sharding-glob-pattern", "/*", "--local")
+    job = report["job"]
+    assert desk("list", "--json").json["job"] == job
+    assert desk("describe", job, "--json").json == report
+    assert desk("logs", job).text == "0: said\n"
+    assert [json.loads(line)["kind"] for line in desk("events", job, "--json").text.splitlines()][-1] == "ended"
+    assert desk("get", job, "--output-dir", tmp_path / "got").code == 0
+    assert (tmp_path / "got/shards/0/record.car").exists()
+    assert desk("audit", job).code == 0
+
+
+def test_a_job_over_shards_needs_local_where_a_node_runs(desk, node, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a").write_text("a")
+    desk.engine = FakeEngine(lambda *_: Gave(result=b"done"))
+    split = ("-i", folder, "--sharding-glob-pattern", "/*")
+    said = desk("run", "python", desk.function, *split)
+    assert (said.code, said.out) == (2, b"")
+    assert said.err.endswith("add --local to run it on nodes of this process\n")
+    assert desk("run", "python", desk.function, *split, "--local").code == 0

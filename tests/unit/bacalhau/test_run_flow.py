@@ -85,9 +85,9 @@ def test_a_flow_as_json(desk, flow):
     # Three are taken as two and one, these as one.
     assert (total["kind"], total["tasks"], total["needs"]) == ("reduce", 3, ["count"])
     assert (shout["task"], shout["record"]) == (report["task"], report["record"])
-    assert [(row["number"], row["step"], row["index"]) for row in report["shards"]] == [
-        (0, "count", 0), (1, "count", 1), (2, "count", 2),
-        (3, "total", 0), (4, "total", 1), (5, "total", 2), (6, "shout", 0),
+    assert [(row["index"], row["first"], row["picks"]) for row in report["shards"]] == [
+        (0, "count/0", 1), (1, "count/1", 1), (2, "count/2", 1),
+        (3, "total/0", 2), (4, "total/1", 1), (5, "total/2", 2), (6, "shout/0", 0),
     ]  # fmt: skip
     assert len(report["receipts"]) == 3
     for key in ("task", "function", "input", "output", "record"):
@@ -143,6 +143,12 @@ def test_several_targets_are_a_directory_of_them(desk, flow):
     assert top == ["other", "shout"]
     assert {"shout/result", "other/stdout"} <= paths
     assert desk("get", report["job"], "--output-dir", "there").code == 0
+    assert (flow.parent / "there" / "shout" / "result").read_text() == "abc/d!"
+    audit = desk("audit", report["job"], "--json").json
+    assert (audit["verdict"], audit["counts"]) == ("valid", {"valid": 8, "invalid": 0, "unchecked": 0})
+    assert desk("describe", report["job"], "--json").json == report
+    assert "done     total  3 tasks" in desk("describe", report["job"]).text
+    assert desk("logs", report["job"]).code == 0
 
 
 def test_a_map_as_target_gives_the_output_of_a_job_over_shards(desk, flow):
@@ -205,6 +211,7 @@ def test_a_step_that_fails_is_told_and_the_others_are_done(desk, flow):
     assert human.code == 3
     assert "failed: step count: task 1: the function failed with exit code 1" in human.err
     assert desk("get", report["job"]).code == 1
+    assert desk("audit", report["job"], "--json").json["verdict"] == "unchecked"
 
 
 def test_a_target_that_fails_has_its_record(desk, flow):
