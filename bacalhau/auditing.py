@@ -82,9 +82,14 @@ def audit_here(text: str, services: Services, replay: Replay | None, count: Coun
     with services.open_store() as store, services.open_jobs() as jobs:
         target = find_target(text, jobs)
         if target.record is None and target.job is not None and target.job.task is None:
-            from bacalhau.shard_auditing import audit_job
+            from bacalhau.flow_report import is_of_flow
+            from bacalhau.shard_auditing import audit_job, audit_records
 
-            return audit_job(target.job, jobs, store, replay, count)
+            if not is_of_flow(target.job.report):
+                return audit_job(target.job, jobs, store, replay, count)
+            records = (row.record for row in jobs.each_shard(target.job.id) if row.record is not None)
+            if target.job.output is not None:
+                return audit_records(records, store, replay, count)
         if target.record is None:
             return Audit(record=None, reason=_why_none(target))
         return _mistaken(target, store) or audit_one(store, target.record, replay)

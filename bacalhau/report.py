@@ -50,15 +50,10 @@ def run_report(
         "input": cid_text(plan.input_cid),
         "output": _text(session.output),
         "record": _text(session.record),
-        "verdict": CACHED if session.cached else session.verdict.value,
+        "verdict": verdict_word(session),
         "tier": "verified" if agreed else "unverified",
         "reason": None if agreed else reason_of(session, rule),
-        **claimed(agreeing(session)),
-        "same_state": session.same_state,
-        **_texts(texts),
-        "receipts": [_receipt(receipt, session) for receipt in session.receipts],
-        "undetermined": [{"node": peer, "reason": why} for peer, why in session.undetermined],
-        "faults": [{"node": f.peer, "kind": f.kind.value, "detail": f.detail} for f in session.faults],
+        **session_report(session, texts),
         "rule": rule.to_node(),
         "seed": plan.input.seed,
         "epoch": plan.input.epoch,
@@ -69,6 +64,28 @@ def run_report(
             **{f"{name}_s": round(seconds, 4) for name, seconds in timings_s.items()},
             "executions": [dict(execution.timings_s) for execution in session.executions],
         },
+    }
+
+
+def verdict_word(session: SessionResult) -> str:
+    """Return what a report calls the verdict of a session."""
+    return CACHED if session.cached else session.verdict.value
+
+
+def session_report(session: SessionResult | None, texts: OutputTexts | None) -> dict[str, Any]:
+    """Return what nodes said about one task: claims, receipts and faults.
+
+    session: None gives the same keys, and says nothing; texts: of the agreed output, None without one.
+    """
+    receipts = () if session is None else session.receipts
+    undetermined, faults = ((), ()) if session is None else (session.undetermined, session.faults)
+    return {
+        **claimed([] if session is None else agreeing(session)),
+        "same_state": session is not None and session.same_state,
+        **_texts(texts),
+        "receipts": [_receipt(receipt, session) for receipt in receipts if session is not None],
+        "undetermined": [{"node": peer, "reason": why} for peer, why in undetermined],
+        "faults": [{"node": f.peer, "kind": f.kind.value, "detail": f.detail} for f in faults],
     }
 
 

@@ -65,6 +65,13 @@ class SessionResult:
     cached: bool = False
     """It is what an earlier session gave; nothing ran."""
 
+    @property
+    def exit_code(self) -> int | None:
+        """The function's, as agreed; None without agreement."""
+        if self.verdict is not Verdict.AGREED:
+            return None
+        return next(one.exit_code for one in self.receipts if one not in self.dissent)
+
 
 @dataclass(slots=True, kw_only=True)
 class _Driver:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from network.embedded import SessionResult
 from runtime.engine import Plan
 from runtime.shard_plan import ShardTask
-from verifier.model import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +25,7 @@ class ShardResult:
     @property
     def exit_code(self) -> int | None:
         """The function's, as agreed; None without agreement."""
-        if self.session.verdict is not Verdict.AGREED:
-            return None
-        return next(one.exit_code for one in self.session.receipts if one not in self.session.dissent)
+        return self.session.exit_code
 
     @property
     def has_failed(self) -> bool:

@@ -65,7 +65,7 @@ def command(
 
 
 def _check_timeout(timeout_s: float) -> None:
-    from runtime.prepare import MAX_TIMEOUT_S  # takes a while to load
+    from runtime.input_draft import MAX_TIMEOUT_S  # takes a while to load
 
     if not 0 < timeout_s <= MAX_TIMEOUT_S:
         raise UserError(f"{timeout_s} is out of range", where="--timeout", fix="give seconds, up to 30 days")

@@ -26,6 +26,7 @@ def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
 
     Of one that is under way: its state and what was asked for.
     """
+    from bacalhau.flow_report import is_of_flow
     from bacalhau.render import print_fields, print_json, print_text
     from bacalhau.shard_report import is_over_shards
     from bacalhau.terminal_text import one_line
@@ -33,6 +34,8 @@ def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
     report, under_way = _known(target, services_of(ctx))
     if is_over_shards(report):
         return _describe_shards(report, services_of(ctx), as_json=as_json)
+    if is_of_flow(report):
+        return _describe_flow(report, services_of(ctx), as_json=as_json)
     if as_json:
         print_json(report)
         return ExitCode.DONE
@@ -60,6 +63,23 @@ def _describe_shards(report: dict[str, Any], services: Services, *, as_json: boo
     with services.open_jobs() as jobs:
         rows = jobs.each_shard(report["job"])
         print_json(complete_report(report, rows)) if as_json else print_shards_description(report, rows)
+    return ExitCode.DONE
+
+
+def _describe_flow(report: dict[str, Any], services: Services, *, as_json: bool) -> int:
+    """Describe a flow: its tasks are in rows of this home."""
+    from bacalhau.flow_render import print_flow_steps
+    from bacalhau.render import print_fields, print_json
+    from bacalhau.shard_report import complete_report
+
+    with services.open_jobs() as jobs:
+        if as_json:
+            print_json(complete_report(report, jobs.each_shard(report["job"])))
+            return ExitCode.DONE
+    print_fields(report, _FIELDS)
+    print_flow_steps(report)
+    for origin in report["origins"]:
+        _print_origin(origin)
     return ExitCode.DONE
 
 

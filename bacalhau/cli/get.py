@@ -31,6 +31,7 @@ def command(ctx: click.Context, /, target: str, output_dir: Path | None, as_json
     """
     from bacalhau.layout import PROOF_NAME, default_target, lay_out
     from bacalhau.render import print_json, print_text, stderr_console
+    from bacalhau.shard_report import is_over_shards
     from bacalhau.targets import find_target
 
     services = services_of(ctx)
@@ -47,7 +48,7 @@ def command(ctx: click.Context, /, target: str, output_dir: Path | None, as_json
             verdict = found.job.verdict if found.job else "no verdict"
             raise VerificationError(f"was not verified ({verdict}), so it has no output", where=target)
         found.check_record(store)
-        if found.job is not None and found.job.task is None and found.record is None:
+        if found.job is not None and found.record is None and is_over_shards(found.job.report):
             return _get_shards(found.job, store, jobs, output_dir, as_json=as_json)
         place = output_dir.absolute() if output_dir else default_target(found.job.id if found.job else target[-8:])
         lay_out(store, output, found.record, place)
