@@ -130,11 +130,11 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
 
 def _engines(order: Order, services: Services, stack: ExitStack) -> tuple[Engine, ...]:
     """Return the engines that nodes take in turn; they are stopped with the stack."""
-    hosts = ("node", "bun") if order.rule.diverse else ("node",)
-    engines = tuple(services.make_engine(host, strict=order.strict) for host in hosts)
-    for each in engines:
+    first = services.make_engine(strict=order.strict)
+    others = (services.make_engine("bun", strict=order.strict, beside=first),) if order.rule.diverse else ()
+    for each in (first, *others):
         stack.callback(each.stop)
-    return engines
+    return (first, *others)
 
 
 def _session(
