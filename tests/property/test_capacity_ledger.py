@@ -38,7 +38,7 @@ class Books(RuleBasedStateMachine):
         self.ledger = CapacityLedger(self.total, job_most=self.most, gpus=self.names, patience=patience)
         self.queue, self.held = [], []
         self.head, self.before, self.later, self.passing, self.harm = None, set(), set(), set(), {}
-        self.passes = 0
+        self.passes, self.passed = 0, {}
 
     # Events
 
@@ -93,7 +93,8 @@ class Books(RuleBasedStateMachine):
     def note_head(self):
         head = self.queue[0] if self.queue else None
         if head is not self.head:
-            self.head, self.before, self.later, self.passing = head, set(self.held), set(), set()
+            self.head, self.before, self.later = head, set(self.held), set()
+            self.passing = self.passed.setdefault(head, set())  # an urgent one may have been before it for a while
 
     def passed_by(self, claim):
         self.passes += 1
@@ -136,6 +137,10 @@ class Books(RuleBasedStateMachine):
         assert waited_for  # never only for who came later and harms nobody
         assert set(waited_for) <= self.before | self.later
         assert len(self.later) <= self.patience
+        beside = [one.room for one in self.passing if one in self.held]
+        for waiter in self.queue[1:]:
+            is_free = waiter.room.fits(self.ledger.free)
+            assert not (is_free and together([*beside, self.head.room, waiter.room]).fits(self.total))
 
     def teardown(self):
         """Whoever fits is served in the end: everyone who holds something gives it back, one after the other."""
