@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -27,20 +27,22 @@ from network.node.executor import Executor
 from network.node.outbox import Outbox
 from network.node.peer_book import PeerBook
 from network.node.peer_source import PeerSource
-from network.node.requester_side import RequesterSide
+from network.node.requester_side import FindKnown, RequesterSide
 from network.node.selection import JobSelection
 from network.node.settlement import MakeJob, Settlement
+from network.node.shard_outputs import ShardOutputs
+from network.node.shard_settlement import MakeShardsJob, ShardSettlement
 from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import Misbehaved
 from network.transport import CapacityHeard, PeerChange, PeerHandler, PeerRefusedError, Transport
 from network.transport_core import single_errors
 from runtime.engine import Engine, Execution, Plan
-from storage.block_source import BlockSource
 from storage.blocks import BlockStore
+from storage.cid import CID
 from storage.errors import UnavailableError, UserError
 from storage.sqlite_block_store import SqliteBlockStore
 from verifier.identity import Identity
-from verifier.model import PeerId
+from verifier.model import PeerId, Rule
 
 FOR_NODES: Final = frozenset(kind.VERSION for kind in (Offer, Assign, Decline, Ack, Cancel, Close, Settled))
 """Messages that requesters send; all others are for requesters."""
@@ -92,6 +94,10 @@ class Persona(Protocol):
         ...
 
 
+def _nothing_known(_task: CID, _rule: Rule) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeParts:
     """What a node is made of. The owner closes what it opened, after the node has ended."""
@@ -110,6 +116,8 @@ class NodeParts:
     fitness: Callable[[Plan], str]
     """Why a task whose blocks are all here is not run; blocks."""
     make_job: MakeJob
+    make_shards_job: MakeShardsJob
+    find_known: FindKnown = field(default=_nothing_known)
     max_wall_clock_s: float = 3_600.0
     persona: Persona | None = None
 
@@ -228,7 +236,7 @@ class Node:
 
         return speak
 
-    def _sources(self, first: Sequence[PeerId], max_bytes: int, max_s: float) -> list[BlockSource]:
+    def _sources(self, first: Sequence[PeerId], max_bytes: int, max_s: float) -> list[PeerSource]:
         """Return peers that may have blocks, those of `first` before all others."""
         connected = self._transport.connected()
         others = [peer for peer in sorted(connected) if peer not in first]
@@ -263,12 +271,24 @@ class Node:
 
     def _make_requester(self) -> None:
         parts = self._parts
+
+        def sources(first: Sequence[PeerId]) -> list[PeerSource]:
+            return self._sources(first, MAX_OUTPUT_BYTES, MAX_OUTPUT_S)
+
+        shards = ShardSettlement(
+            store=parts.store,
+            datastore=parts.datastore,
+            in_thread=self._in_thread,
+            outputs=ShardOutputs(store=parts.store, sources=sources, nursery=self._nursery),
+            make_job=parts.make_shards_job,
+        )
         settlement = Settlement(
             store=parts.store,
             datastore=parts.datastore,
             in_thread=self._in_thread,
-            sources=lambda first: self._sources(first, MAX_OUTPUT_BYTES, MAX_OUTPUT_S),
+            sources=sources,
             make_job=parts.make_job,
+            shards=shards,
             nursery=self._nursery,
             kept=self._wake,
         )
@@ -279,6 +299,8 @@ class Node:
             in_thread=self._in_thread,
             book=self._book,
             settlement=settlement,
+            find_known=parts.find_known,
+            nursery=self._nursery,
             say=self._say,
             count_offence=self._count_offence,
             kept=self._wake,

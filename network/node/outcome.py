@@ -11,14 +11,15 @@ from typing import Annotated, ClassVar
 from network.embedded import SessionResult
 from network.node.reasons import reason
 from network.protocol_events import TaskEnded
-from network.requester_entries import read, write
+from network.requester_entries import write
 from network.session_events import Fault, FaultKind
+from storage import dag_cbor
 from storage.blocks import BlockStore
 from storage.cid import CID
 from storage.errors import VerificationError
 from verifier.bounds import Hex32, Link, Peer, Word, at_most
 from verifier.commitment import list_cid
-from verifier.model import Receipt, Task, Verdict, load_node, store_node
+from verifier.model import Receipt, Task, Verdict, load_node, node_cid, store_node
 from verifier.record import build_record
 from verifier.schema import Schema
 
@@ -46,9 +47,10 @@ class Breach(Schema):
 class Outcome(Schema):
     """A session that is over; the blocks that it names are in the store."""
 
-    VERSION: ClassVar[str] = "outcome/1"
+    VERSION: ClassVar[str] = "outcome/2"
 
-    session: Hex32
+    session: Hex32 | None
+    """None: it is what an earlier session gave, and nothing was asked of anybody."""
     verdict: Word
     cancelled: bool
     same_state: bool
@@ -60,6 +62,23 @@ class Outcome(Schema):
     dissent: Annotated[tuple[Link, ...], at_most(MAX_NODES)]
     undetermined: Annotated[tuple[Failure, ...], at_most(MAX_NODES)]
     faults: Annotated[tuple[Breach, ...], at_most(2 * MAX_NODES)]
+
+
+def known_outcome(known: SessionResult) -> Outcome:
+    """Return the note of a task that was verified before; what it names is in the store."""
+    cids = {receipt.node: node_cid(receipt) for receipt in known.receipts}
+    return Outcome(
+        session=None,
+        verdict=known.verdict.value,
+        cancelled=False,
+        same_state=known.same_state,
+        output=known.output,
+        record=known.record,
+        receipts=tuple(cids.values()),
+        dissent=tuple(cids[receipt.node] for receipt in known.dissent),
+        undetermined=(),
+        faults=(),
+    )
 
 
 def keep_outcome(ended: TaskEnded, task: CID, parents: tuple[CID, ...], store: BlockStore) -> Outcome:
@@ -113,7 +132,10 @@ def read_outcome(data: bytes) -> Outcome:
     Raises:
         VerificationError: the datastore holds something else.
     """
-    return read(Outcome, data)
+    node = dag_cbor.decode(data)
+    if isinstance(node, dict) and node.get("v") == "outcome/1":  # whose sessions are never null
+        node = {**node, "v": Outcome.VERSION}
+    return Outcome.from_node(node)
 
 
 def session_result(outcome: Outcome, store: BlockStore) -> SessionResult:
@@ -141,4 +163,5 @@ def session_result(outcome: Outcome, store: BlockStore) -> SessionResult:
         executions=(),
         undetermined=tuple((one.node, one.reason) for one in outcome.undetermined),
         faults=faults,
+        cached=outcome.session is None,
     )

@@ -19,6 +19,8 @@ from network.job_store import Job
 from network.node.datastore import AddEvent, Change, Datastore, Finish, JobState, KeptJob, Move, Submission
 from network.node.job_events import ENDED, FETCHING, MISSING
 from network.node.outcome import Outcome, read_outcome, session_result
+from network.node.shard_settlement import ShardSettlement
+from network.protocol_events import TaskEnded
 from storage.block_source import BlockSource
 from storage.cid import CID, cid_text
 from storage.dag_fetch import fetch_dag
@@ -65,6 +67,7 @@ class Settlement:
     """Runs what uses the datastore."""
     sources: Sources
     make_job: MakeJob
+    shards: ShardSettlement
     nursery: trio.Nursery
     kept: Callable[[], None]
     """Called in the loop when something was kept."""
@@ -76,6 +79,10 @@ class Settlement:
         if job not in self._under_way:
             self._under_way.add(job)
             self.nursery.start_soon(self._settle, job)
+
+    def shard_ended(self, news: TaskEnded) -> None:
+        """Take a shard's verdict, which is on disk; the job goes on."""
+        self.shards.ended(news)
 
     async def _settle(self, job: str) -> None:
         try:
@@ -92,6 +99,9 @@ class Settlement:
         try:
             kept: KeptJob | None = await self.in_thread(lambda: self.datastore.job(job))  # type: ignore[misc]
             if kept is None or kept.state is not JobState.SETTLING:
+                return True
+            if kept.submission.shards is not None:
+                await self.shards.finish(kept.submission, lambda changes: self._commit(*changes))
                 return True
             outcome = read_outcome(kept.outcome)
             problem = await self._bring(job, outcome)
