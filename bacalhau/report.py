@@ -52,8 +52,8 @@ def run_report(
         "record": _text(session.record),
         "verdict": CACHED if session.cached else session.verdict.value,
         "tier": "verified" if agreed else "unverified",
-        "reason": None if agreed else _reason(session, rule),
-        **_claimed(_agreeing(session)),
+        "reason": None if agreed else reason_of(session, rule),
+        **claimed(agreeing(session)),
         "same_state": session.same_state,
         **_texts(texts),
         "receipts": [_receipt(receipt, session) for receipt in session.receipts],
@@ -132,15 +132,16 @@ def _text(cid: CID | None) -> str | None:
     return None if cid is None else cid_text(cid)
 
 
-def _agreeing(session: SessionResult) -> list[Receipt]:
+def agreeing(session: SessionResult) -> list[Receipt]:
+    """Return the receipts that agree with the output of a session."""
     return [receipt for receipt in session.receipts if receipt not in session.dissent]
 
 
-def _claimed(agreeing: Sequence[Receipt]) -> dict[str, Any]:
-    """Return what the agreeing receipts say; fuel and state digest only where all of them say the same."""
-    codes = {receipt.exit_code for receipt in agreeing}
-    fuels = {receipt.fuel for receipt in agreeing}
-    states = {receipt.state_digest for receipt in agreeing}
+def claimed(receipts: Sequence[Receipt]) -> dict[str, Any]:
+    """Return what agreeing receipts say; fuel and state digest only where all of them say the same."""
+    codes = {receipt.exit_code for receipt in receipts}
+    fuels = {receipt.fuel for receipt in receipts}
+    states = {receipt.state_digest for receipt in receipts}
     return {
         "exit_code": _only(codes),
         "fuel": _only(fuels),
@@ -178,8 +179,8 @@ def _receipt(receipt: Receipt, session: SessionResult) -> dict[str, Any]:
     }
 
 
-def _reason(session: SessionResult, rule: Rule) -> str:
-    """Say why there is no agreement."""
+def reason_of(session: SessionResult, rule: Rule) -> str:
+    """Return why there is no agreement, in words."""
     counts = sorted((len(group) for group in group_claims(session.receipts).values()), reverse=True)
     if session.verdict is Verdict.SPLIT:
         shares = " against ".join(map(str, counts))

@@ -119,20 +119,26 @@ def make_task(
     )
 
 
-def parent_records(request: Request, plan: Plan, store: BlockStore, jobs: JobStore) -> list[CID]:
-    """Return the newest record here of each output that this task's inputs are, or were taken from."""
-    contents = dict.fromkeys((*_typed(request), *_planned(plan)))
+def parent_records(
+    request: Request, plan: Plan, store: BlockStore, jobs: JobStore, *, of_data: bool = True
+) -> list[CID]:
+    """Return the newest record here of each output that this task's inputs are, or were taken from.
+
+    of_data: also of the data, not of volumes alone. A shard's data is a directory of its own, which nothing gave.
+    """
+    contents = dict.fromkeys((*_typed(request, of_data=of_data), *_planned(plan, of_data=of_data)))
     newest = (next((job.record for job in jobs.by_output(cid) if job.record is not None), None) for cid in contents)
     return sorted({record for record in newest if record is not None and store.has(record)})
 
 
-def _typed(request: Request) -> Iterator[CID]:
+def _typed(request: Request, *, of_data: bool) -> Iterator[CID]:
     """Yield the CIDs that were typed: with a path behind it, or inside another volume, the input is something else."""
-    texts = [*([request.data] if request.data else []), *(split_volume(text)[0] for text in request.volumes)]
+    data = [request.data] if request.data and of_data else []
+    texts = [*data, *(split_volume(text)[0] for text in request.volumes)]
     yield from (found[0] for found in map(typed_cid, texts) if found is not None)
 
 
-def _planned(plan: Plan) -> Iterator[CID]:
-    if plan.input.data is not None:
+def _planned(plan: Plan, *, of_data: bool) -> Iterator[CID]:
+    if plan.input.data is not None and of_data:
         yield plan.input.data
     yield from (volume.cid for volume in plan.input.volumes)

@@ -16,8 +16,8 @@ from storage.sqlite_file import Layout
 
 APPLICATION_ID: Final = 0x42414C4A
 """Marks the file as ours ("BALJ")."""
-SCHEMA_VERSION: Final = 3
-"""1 had the finished jobs alone, 2 no shards and no results."""
+SCHEMA_VERSION: Final = 4
+"""1 had the finished jobs alone, 2 no shards and no results, 3 said less of shards."""
 
 _JOBS: Final = (
     # task: empty if the job was many, which are in `shards`.
@@ -56,11 +56,24 @@ _RESULTS: Final = (
     " PRIMARY KEY(task, record)) WITHOUT ROWID",
     "CREATE INDEX results_by_time ON results(at)",
 )
+_SHARDS_SAY_MORE: Final = (
+    # first, picks, input: what of the job's input a shard is.
+    "ALTER TABLE shards ADD COLUMN first TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE shards ADD COLUMN picks INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE shards ADD COLUMN input BLOB",
+    "ALTER TABLE shards ADD COLUMN fuel INTEGER",
+    "ALTER TABLE shards ADD COLUMN receipts INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE shards ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
+)
 LAYOUT: Final = Layout(
     application_id=APPLICATION_ID,
     version=SCHEMA_VERSION,
-    tables=(*_JOBS, *_NODE, *_RESULTS),
-    upgrades={1: (*_NODE, *_RESULTS), 2: _RESULTS},
+    tables=(*_JOBS, *_NODE, *_RESULTS, *_SHARDS_SAY_MORE),
+    upgrades={
+        1: (*_NODE, *_RESULTS, *_SHARDS_SAY_MORE),
+        2: (*_RESULTS, *_SHARDS_SAY_MORE),
+        3: _SHARDS_SAY_MORE,
+    },
 )
 
 _IDS: Final = (

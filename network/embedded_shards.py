@@ -6,7 +6,7 @@ workers stay warm from one shard to the next. Knows no clock and keeps no job.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -43,7 +43,7 @@ def run_shards(
     at_once: int,
     max_failures: int | None = None,
     stop: Callable[[], None],
-) -> Iterator[ShardResult]:
+) -> Generator[ShardResult, None, None]:
     """Yield results as shards end; what ended at the same time comes in the order of shards.
 
     run: verifies one task, mostly `run_embedded` with all its arguments; called by several threads.

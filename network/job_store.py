@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 
 from network.datastore_file import LAYOUT, intact, job_ids
 from network.job_id import find_job_id, is_job_id
+from network.job_shards import INSERT_SHARD, SHARD_COLUMNS, JobShard, optional_cid, read_shard, shard_row
 from storage.cid import CID, check_cid
 from storage.errors import UserError
 from storage.sqlite_file import explained, open_database, transaction
@@ -28,32 +29,16 @@ _COLUMNS: Final = (
 )  # fmt: skip
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM jobs"  # noqa: S608  constants only
 _ALL: Final = -1
+_PAGE: Final = 1000
+"""Shards read at once."""
 _FIX: Final = "move the file away; records can be audited without it"
 _NEWEST: Final = "ORDER BY created_at DESC, rowid DESC"
 INSERT: Final = (
     f"INSERT INTO jobs({', '.join(_COLUMNS)}) VALUES({', '.join('?' * len(_COLUMNS))}) ON CONFLICT(id) DO NOTHING"
 )
 """Adds a `job_row`, unless a job with this id is there."""
-INSERT_SHARD: Final = (
-    "INSERT INTO shards(job, number, task, output, record, verdict, exit_code) VALUES(?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT(job, number) DO NOTHING"
-)
-"""Adds one of `shard_rows`, unless it is there."""
-_SHARDS: Final = "SELECT number, task, output, record, verdict, exit_code FROM shards WHERE job = ? ORDER BY number"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobShard:
-    """One shard of a finished job: a task with a verdict of its own."""
-
-    number: int
-    """From 0."""
-    task: CID
-    output: CID | None
-    """None unless agreed, like `record` and `exit_code`."""
-    record: CID | None
-    verdict: str
-    exit_code: int | None
+_SHARDS_WITH: Final = f"SELECT job, {SHARD_COLUMNS} FROM shards WHERE {{}} = :cid"  # noqa: S608
+_SHARDS: Final = f"SELECT {SHARD_COLUMNS} FROM shards WHERE job = ? AND number > ? ORDER BY number LIMIT ?"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,22 +126,28 @@ class JobStore:
         """Return the jobs that were this task, the newest first; of shards, see `shards_with`."""
         return self._jobs("WHERE task = ?", task)
 
-    def shards(self, job: str) -> tuple[JobShard, ...]:
-        """Return the shards of a job, by its whole id; none if it was one task, or is not here."""
+    def shards(self, job: str, *, after: int = -1, limit: int = _ALL) -> tuple[JobShard, ...]:
+        """Return the shards of a job, by its whole id, that are numbered above `after`; none of a single task."""
         with self._explained(), self._lock:
-            rows = self._connection.execute(_SHARDS, (job,)).fetchall()
+            rows = self._connection.execute(_SHARDS, (job, after, limit)).fetchall()
         with intact(self._path, _FIX):
-            return tuple(_shard(row) for row in rows)
+            return tuple(read_shard(row) for row in rows)
+
+    def each_shard(self, job: str) -> Iterator[JobShard]:
+        """Yield the same, read as they are needed."""
+        after = -1
+        while page := self.shards(job, after=after, limit=_PAGE):
+            yield from page
+            after = page[-1].number
 
     def shards_with(self, cid: CID, *, limit: int = _ALL) -> list[tuple[str, JobShard]]:
         """Return the shards whose task, output or record this is, with the ids of their jobs, in no order."""
-        columns = "job, number, task, output, record, verdict, exit_code"
-        parts = [f"SELECT {columns} FROM shards WHERE {name} = :cid" for name in ("task", "output", "record")]  # noqa: S608
+        parts = [_SHARDS_WITH.format(name) for name in ("task", "output", "record")]
         with self._explained(), self._lock:
             sql = f"{' UNION '.join(parts)} LIMIT :limit"
             rows = self._connection.execute(sql, {"cid": cid, "limit": limit}).fetchall()
         with intact(self._path, _FIX):
-            return [(str(row[0]), _shard(row[1:])) for row in rows]
+            return [(str(row[0]), read_shard(row[1:])) for row in rows]
 
     def roots_of_shards(self) -> list[CID]:
         """Return the tasks, outputs and records of all shards of all jobs, in no order."""
@@ -210,29 +201,13 @@ def job_row(job: Job) -> tuple[object, ...]:
 
 def shard_rows(job: Job) -> list[tuple[object, ...]]:
     """Return a job's shards as rows of `shards`."""
-    return [(job.id, one.number, one.task, one.output, one.record, one.verdict, one.exit_code) for one in job.shards]
+    return [shard_row(job.id, one) for one in job.shards]
 
 
 def _job(row: tuple[Any, ...]) -> Job:
     values = dict(zip(_COLUMNS, row, strict=True))
-    cids = {name: _cid(values[name]) for name in ("function", "input", "output", "record")}
-    cids["task"] = _cid(values["task"] or None)
+    cids = {name: optional_cid(values[name]) for name in ("function", "input", "output", "record")}
+    cids["task"] = optional_cid(values["task"] or None)
     return Job(
         **values | cids | {"labels": tuple(json.loads(values["labels"])), "report": json.loads(values["report"])}
     )
-
-
-def _shard(row: tuple[Any, ...]) -> JobShard:
-    number, task, output, record, verdict, exit_code = row
-    return JobShard(
-        number=number,
-        task=check_cid(bytes(task)),
-        output=_cid(output),
-        record=_cid(record),
-        verdict=verdict,
-        exit_code=exit_code,
-    )
-
-
-def _cid(value: bytes | None) -> CID | None:
-    return None if value is None else check_cid(bytes(value))

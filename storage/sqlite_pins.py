@@ -123,8 +123,9 @@ def check_whole(
             raise UnavailableError(f"has more than {max_blocks} blocks, which is more than are looked for")
         cid = todo.pop()
         if has_links(cid):
-            links = links_of(cid, store.get(cid))
-            fresh = dict.fromkeys(link for link in links if link not in seen and link not in known)
+            fresh = dict.fromkeys(
+                link for link in links_of(cid, store.get(cid)) if link not in seen and link not in known
+            )
             seen.update(fresh)
             todo.extend(fresh)
         elif not store.has(cid):

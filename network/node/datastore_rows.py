@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias, TypeVar, assert_never
 
 from network import job_store, result_store
+from network.job_shards import INSERT_SHARD
 from network.node.datastore import (
     AddEvent,
     AddResult,
@@ -96,7 +97,7 @@ def statements(change: Change) -> tuple[Statement, ...]:
         case AddEvent(job=job, at=at, kind=kind, detail=detail):
             return ((_ADD_EVENT, (job, _time(at), kind, _detail_text(detail), job)),)
         case Finish(job=finished):
-            shards = ((job_store.INSERT_SHARD, row) for row in job_store.shard_rows(finished))
+            shards = ((INSERT_SHARD, row) for row in job_store.shard_rows(finished))
             return ((job_store.INSERT, _finished_row(finished)), *shards)
         case NotePeer(peer=peer, address=address, at=at):
             return (_NOTE_PEER, (_peer(peer), address, _time(at))), (_FORGET_PEERS, (MAX_PEERS,))

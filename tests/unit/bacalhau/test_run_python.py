@@ -270,7 +270,7 @@ def test_an_interrupt_is_told_in_one_line(desk):
         (["-c", "1", "--confidence", "two"], "'two' is not a valid integer"),
         (["-c", "1", "--timeout", "0"], "--timeout"),
         (["-c", "1", "--frobnicate"], "--frobnicate"),
-        (["-c", "1", "--sharding-glob-pattern", "*"], "No such option"),
+        (["-c", "1", "--sharding-glob-pattern", "/*"], "no input to split"),
         (["nowhere.py"], "nowhere.py: cannot be read"),
         (["-c", "1", "--output-dir", "."], "is there already"),
         (["-c", "1", "--output-dir", "no/such"], "mkdir -p"),

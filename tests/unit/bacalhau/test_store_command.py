@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bacalhau.kept_roots import JobRoots
-from network.job_store import JobShard
+from network.job_shards import JobShard
 from network.messages import Demand
 from network.node.datastore import Machine, Put, Submission, Submit
 from network.node_state import MadeEntry, NodeEntry

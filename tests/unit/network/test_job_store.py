@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from network.job_store import Job, JobShard, JobStore
+from network.job_shards import JobShard
+from network.job_store import Job, JobStore
 from storage.cid import DAG_CBOR, DAG_PB, make_cid
 from storage.errors import UnavailableError, UserError
 
@@ -178,6 +179,12 @@ SHARDS = tuple(
         record=make_cid(DAG_CBOR, b"record %d" % number) if number else None,
         verdict="agreed" if number else "split",
         exit_code=number - 1 if number else None,
+        first=f"folder/{number}.txt",
+        picks=10 + number,
+        input=make_cid(DAG_CBOR, b"input %d" % number),
+        fuel=1 << 40 if number else None,
+        receipts=3,
+        reason="" if number else "3 nodes gave 3 different outputs",
     )
     for number in range(3)
 )
@@ -191,6 +198,20 @@ def test_a_job_over_shards_has_no_task_of_its_own(jobs):
     assert jobs.shards(SHARDED.id) == SHARDS
     assert jobs.shards(AGREED.id) == ()
     assert jobs.by_task(TASK) == [AGREED]
+
+
+def test_shards_are_read_in_parts(jobs):
+    many = tuple(replace(SHARDS[1], number=number) for number in range(2100))
+    jobs.add(replace(SHARDED, shards=many))
+    assert tuple(jobs.each_shard(SHARDED.id)) == many
+    assert [one.number for one in jobs.shards(SHARDED.id, after=7, limit=2)] == [8, 9]
+    assert list(jobs.each_shard(AGREED.id)) == []
+
+
+@pytest.mark.parametrize("text", [{"first": "a" * 257}, {"reason": "a" * 401}])
+def test_a_shards_texts_are_bounded(text):
+    with pytest.raises(ValueError, match="bounded"):
+        replace(SHARDS[0], **text)
 
 
 @pytest.mark.parametrize("name", ["task", "output", "record"])

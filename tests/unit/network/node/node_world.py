@@ -7,7 +7,8 @@ from functools import partial
 
 import trio
 
-from network.job_store import Job, JobShard, JobStore
+from network.job_shards import JobShard
+from network.job_store import Job, JobStore
 from network.known_results import find_known
 from network.messages import Demand, EngineKind
 from network.node.compute_side import ComputeSettings

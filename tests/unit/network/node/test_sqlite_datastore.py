@@ -7,7 +7,8 @@ from types import MappingProxyType
 
 import pytest
 
-from network.job_store import JobShard, JobStore
+from network.job_shards import JobShard
+from network.job_store import JobStore
 from network.node.datastore import (
     AddEvent,
     Finish,
@@ -328,7 +329,7 @@ def test_a_file_of_version_1_is_upgraded_by_whoever_is_first(path, first):
 
 
 def make_v2(path):
-    """Make what the version before this one made: a new file without what came since."""
+    """Make what version 2 made: a new file without what came since."""
     SqliteDatastore(path).close()
     connection = sqlite3.connect(path, isolation_level=None)
     for table in ("shards", "results"):
@@ -337,17 +338,28 @@ def make_v2(path):
     connection.close()
 
 
+def make_v3(path):
+    """Make what the version before this one made, whose shards said less."""
+    SqliteDatastore(path).close()
+    connection = sqlite3.connect(path, isolation_level=None)
+    for column in ("first", "picks", "input", "fuel", "receipts", "reason"):
+        connection.execute(f"ALTER TABLE shards DROP COLUMN {column}")
+    connection.execute("PRAGMA user_version = 3")
+    connection.close()
+
+
 def test_an_upgraded_file_has_the_tables_of_a_new_one(tmp_path):
-    make_v1(tmp_path / "old.sqlite")
-    make_v2(tmp_path / "newer.sqlite")
+    make_v1(tmp_path / "v1.sqlite")
+    make_v2(tmp_path / "v2.sqlite")
+    make_v3(tmp_path / "v3.sqlite")
     schemas = []
-    for name in ("old.sqlite", "newer.sqlite", "new.sqlite"):
+    for name in ("v1.sqlite", "v2.sqlite", "v3.sqlite", "new.sqlite"):
         SqliteDatastore(tmp_path / name).close()
         connection = sqlite3.connect(tmp_path / name)
         schemas.append(sorted(connection.execute("SELECT type, name, sql FROM sqlite_schema").fetchall(), key=str))
-        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
         connection.close()
-    assert schemas[0] == schemas[1] == schemas[2]
+    assert schemas[0] == schemas[1] == schemas[2] == schemas[3]
 
 
 def test_a_job_finishes_with_its_shards_and_only_once(path):
