@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 LAST: Final = "ended"
 """The kind of a job's last event."""
+_SPLIT: Final = ("glob_pattern", "base_path", "batch_size")
+_COUNTED: Final = ("shards", "verified", "cached", "failed")
 _PEER_DIGITS: Final = 8
 """The end of a peer id is enough to tell nodes apart."""
 
@@ -33,8 +35,11 @@ def events_of_report(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         ("fault", {"node": one["node"], "reason": f"{one['kind']} {one['detail']}".strip()}) for one in report["faults"]
     ]
     verdict = {"verdict": report["verdict"], "output": report["output"], "record": report["record"]}
+    over_shards = report.get("sharding")
+    split = {name: over_shards[name] for name in _SPLIT} if over_shards else None
     told = [
-        ("submitted", {"task": report["task"]}),
+        ("submitted", {"task": report["task"]} if split is None else {"input": report["input"], **split}),
+        *([("shards", {name: over_shards[name] for name in _COUNTED})] if over_shards else ()),
         *receipts,
         *failures,
         *faults,

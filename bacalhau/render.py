@@ -30,6 +30,10 @@ _WIDE: Final = 10_000
 """Columns where no terminal is: lines are for programs then, which do not want them wrapped."""
 
 
+_SHOWN_SHARDS: Final = 20
+"""Lines for shards whose audit found something; --json has more."""
+
+
 def stdout_console() -> Console:
     """Return a console for the answer."""
     return _console(stderr=False)
@@ -142,6 +146,8 @@ def print_audit(found: Mapping[str, Any]) -> None:
     console.print(Text.assemble((found["verdict"], words[found["verdict"]]), reason))
     for check in found["checks"]:
         _print_check(console, check["ok"], f"{check['n']:>2} {check['name']:<11}", check["detail"])
+    for shard in found.get("shards", ())[:_SHOWN_SHARDS]:
+        console.print(Text(f"  shard {shard['index']}: {shard['verdict']}: {one_line(shard['reason'])}"))
     for again in found["reruns"]:
         engine = " ".join(again[key] or "" for key in ("engine", "engine_version", "arch")).strip()
         _print_check(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -32,8 +33,18 @@ MAX_ROOTS: Final = 20_000
 LIST_NAME: Final = "shards.jsonl"
 
 
-def lay_out_shards(store: BlockStore, jobs: JobStore, job: Job, target: Path) -> int:
-    """Write what a job over shards gave to `target`, and return how many shards have a proof of their own.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaidOut:
+    """What was written."""
+
+    proven: int
+    """Shards with an output and a record."""
+    with_own_proof: int
+    """Those with a `record.car` of their own: all of them, or none."""
+
+
+def lay_out_shards(store: BlockStore, jobs: JobStore, job: Job, target: Path) -> LaidOut:
+    """Write what a job over shards gave to `target`.
 
     Raises:
         UserError: the target is there, or its parent is not.
@@ -56,7 +67,7 @@ def lay_out_shards(store: BlockStore, jobs: JobStore, job: Job, target: Path) ->
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UnavailableError(f"cannot be written: {reason}", where=str(target), fix="check free space") from error
-    return with_own
+    return LaidOut(proven=len(proven), with_own_proof=with_own)
 
 
 def _add_list(jobs: JobStore, job: Job, path: Path) -> list[tuple[int, CID]]:

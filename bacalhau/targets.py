@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from network.job_shards import JobShard
 from network.job_store import Job, JobStore
 from storage.blocks import BlockStore
 from storage.cid import CID, DAG_CBOR, codec_of, is_cid_text, parse_cid
@@ -89,6 +91,22 @@ def find_job(text: str, jobs: JobStore) -> Job:
     if job is None:
         raise UserError("no job here has this record, output or task", where=text, fix="see `bacalhau list`")
     return job
+
+
+def find_shards(text: str, jobs: JobStore) -> tuple[Job, Iterator[JobShard]] | None:
+    """Return the job over shards that ended here and that a text names, with its shards, or with the one that it names.
+
+    None: it names something else, or nothing.
+    """
+    try:
+        target = find_target(text, jobs)
+    except UserError:
+        return None
+    job = target.job
+    if job is None or job.task is not None:
+        return None
+    rows = jobs.each_shard(job.id)
+    return job, rows if target.record is None else (row for row in rows if row.record == target.record)
 
 
 def split_content(text: str) -> tuple[CID, str]:

@@ -14,7 +14,8 @@ from runtime.request import DEFAULT_TIMEOUT_S
 from storage.errors import UserError
 
 if TYPE_CHECKING:
-    from bacalhau.auditing import Audit, Replay
+    from bacalhau.auditing import Audit, Count, Replay
+    from bacalhau.shard_auditing import ShardsAudit
 
 
 @click.command("audit", short_help="Check the evidence that y = f(x) was agreed on.")
@@ -30,6 +31,8 @@ def command(
     ctx: click.Context, /, target: str | None, rerun: bool, engine: str, car: Path | None, timeout: float, as_json: bool
 ) -> int:
     """Check a record, the newest record of an output or task, or a job: valid, invalid or unchecked.
+
+    Of a job over shards every record is checked, and that they are the job.
 
     The checks are numbered; docs/audit.md says what each of them looks at.
     """
@@ -49,7 +52,7 @@ def command(
                 progress=display.step,
             )
         try:
-            found = _audit(target, car, services, replay).to_json()
+            found = _audit(target, car, services, replay, display.count).to_json()
         finally:
             if replay is not None:
                 replay.engine.stop()
@@ -64,11 +67,13 @@ def _check_timeout(timeout_s: float) -> None:
         raise UserError(f"{timeout_s} is out of range", where="--timeout", fix="give seconds, up to 30 days")
 
 
-def _audit(target: str | None, car: Path | None, services: Services, replay: Replay | None) -> Audit:
+def _audit(
+    target: str | None, car: Path | None, services: Services, replay: Replay | None, count: Count
+) -> Audit | ShardsAudit:
     from bacalhau.auditing import audit_file, audit_here
 
     if car is not None:
-        return audit_file(car, target, services, replay)
+        return audit_file(car, target, services, replay, count)
     if target is None:
         raise UserError("nothing to audit", where="audit", fix="give the CID of a record or output, or a job id")
-    return audit_here(target, services, replay)
+    return audit_here(target, services, replay, count)

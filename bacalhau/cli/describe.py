@@ -27,9 +27,12 @@ def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
     Of one that is under way: its state and what was asked for.
     """
     from bacalhau.render import print_fields, print_json, print_text
+    from bacalhau.shard_report import is_over_shards
     from bacalhau.terminal_text import one_line
 
     report, under_way = _known(target, services_of(ctx))
+    if is_over_shards(report):
+        return _describe_shards(report, services_of(ctx), as_json=as_json)
     if as_json:
         print_json(report)
         return ExitCode.DONE
@@ -45,6 +48,18 @@ def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
         print_text(one_line(f"{word} {receipt['node']} {receipt['engine']} {receipt['arch']} {receipt['output']}"))
     for fault in report["faults"]:
         print_text(one_line(f"FAULT {fault['kind']} {fault['node']} {fault['detail']}"))
+    return ExitCode.DONE
+
+
+def _describe_shards(report: dict[str, Any], services: Services, *, as_json: bool) -> int:
+    """Describe a job over shards: its shards are in rows of this home."""
+    from bacalhau.render import print_json
+    from bacalhau.render_shards import print_shards_description
+    from bacalhau.shard_report import complete_report
+
+    with services.open_jobs() as jobs:
+        rows = jobs.each_shard(report["job"])
+        print_json(complete_report(report, rows)) if as_json else print_shards_description(report, rows)
     return ExitCode.DONE
 
 

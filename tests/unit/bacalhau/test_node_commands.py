@@ -361,3 +361,15 @@ def test_following_ends_when_the_node_stays_away():
     with pytest.raises(UnavailableError, match="the node is away"):
         list(follow_job("ab" * 16, Away(), lambda: None, pauses.append))
     assert sum(pauses) == RETURN_S
+
+
+def test_a_job_over_shards_needs_local_where_a_node_runs(desk, node, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a").write_text("a")
+    desk.engine = FakeEngine(lambda *_: Gave(result=b"done"))
+    split = ("-i", folder, "--sharding-glob-pattern", "/*")
+    said = desk("run", "python", desk.function, *split)
+    assert (said.code, said.out) == (2, b"")
+    assert said.err.endswith("add --local to run it on nodes of this process\n")
+    assert desk("run", "python", desk.function, *split, "--local").code == 0
