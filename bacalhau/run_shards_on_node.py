@@ -138,9 +138,11 @@ def _upload(node: NodeClient, blocks: Iterator[tuple[CID, bytes]], root: CID) ->
     node.put_blocks(gathered(car_pieces([root], blocks)))
 
 
-def _blocks(store: BlockStore, root: CID, parents: Iterable[CID], *, without: set[VisitKey]) -> Iterator[tuple[CID, bytes]]:
+def _blocks(
+    store: BlockStore, root: CID, parents: Iterable[CID], *, without: set[VisitKey]
+) -> Iterator[tuple[CID, bytes]]:
     """Yield what is below a root, and the proofs of inputs, each block once; nothing below `without`."""
-    seen: set[VisitKey] = set()
+    seen = set(without)
     for source in (walk(store, root, skip=without), *(proof_blocks(store, parent) for parent in parents)):
         for cid, data in source:
             if visit_key(cid) not in seen:

@@ -93,7 +93,7 @@ def hold_all(store: SqliteBlockStore, cids: Collection[CID]) -> None:
         connection.executemany("INSERT OR IGNORE INTO holds(lease, cid) VALUES(?, ?)", rows)
     # What this lease holds and was whole once cannot have gone: neither the input of a task nor its function, which
     # many tasks share, is walked again with the task.
-    seen = check_whole(store, cids, known=lease.whole)
+    seen = seen_below(store, cids, known=lease.whole)
     lease.whole |= {cid for cid in seen if codec_of(cid) == DAG_CBOR}
     lease.whole.update(cids)
 
@@ -106,8 +106,8 @@ def known_whole(store: SqliteBlockStore) -> Collection[CID]:
 
 def check_whole(
     store: BlockStore, roots: Iterable[CID], *, known: Collection[CID] = (), max_blocks: int | None = None
-) -> set[CID]:
-    """Make sure that every block below `roots` is here; return those seen. Blocks without links are not read.
+) -> None:
+    """Make sure that every block below `roots` is here. Blocks without links are looked up, not read.
 
     known: roots below which nothing needs to be looked at. max_blocks: gives up when there are more of them; None looks
     for all.
@@ -115,6 +115,17 @@ def check_whole(
     Raises:
         UnavailableError: a block is not here, or there are too many.
         VerificationError: a block with links is damaged or malformed.
+    """
+    seen_below(store, roots, known=known, max_blocks=max_blocks)
+
+
+def seen_below(
+    store: BlockStore, roots: Iterable[CID], *, known: Collection[CID] = (), max_blocks: int | None = None
+) -> set[CID]:
+    """Do as `check_whole`, and return the blocks that were looked for: all below `roots` but for those below `known`.
+
+    Raises:
+        UnavailableError, VerificationError: as `check_whole`.
     """
     todo = [root for root in roots if root not in known]
     seen = set(todo)

@@ -84,7 +84,7 @@ def _paths() -> dict[str, Any]:
                 "getShards", "The shards of a job that has ended, by number; none if it was one task.",
                 {200: _json("Shards")}, 400, 404, 409,
                 parameters=[
-                    _query("after", {**_integer(-1, MAX_SHARDS, -1), "description": "Only those with a greater number."}),
+                    _query("after", {**_integer(-1, MAX_SHARDS, -1), "description": "Those with greater numbers."}),
                     _query("limit", _integer(1, MAX_SHARDS_LISTED, MAX_SHARDS_LISTED)),
                 ],
             ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from bacalhau.api.shard_handlers import MAX_SHARDS_LISTED
 from bacalhau.api.submission import (
     DEFAULT_TIMEOUT_S,
     MAX_BIDS,
@@ -14,7 +15,6 @@ from bacalhau.api.submission import (
     MAX_TIMEOUT_S,
     MIN_TIMEOUT_S,
 )
-from bacalhau.api.shard_handlers import MAX_SHARDS_LISTED
 from network.shard_list import MAX_SHARDS
 from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION
 

@@ -1,4 +1,4 @@
-"""The shards of a job that has ended, as the datastore lists them; and its proofs, which are one CAR for all of them."""
+"""The shards of a job that has ended, as the datastore lists them; and their proofs, one CAR for all of them."""
 
 from __future__ import annotations
 

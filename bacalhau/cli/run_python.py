@@ -101,9 +101,9 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
 
     with node:
         if sharding is not None:
-            from bacalhau.cli.run_shards import refuse_on_a_node
+            from bacalhau.cli.run_shards import run_shards_with_node
 
-            refuse_on_a_node()
+            return run_shards_with_node(order, sharding, services, flags, target, node)
         return run_with_node(order, services, flags, target, node)
 
 
