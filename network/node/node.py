@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 
 import trio
 
+from network.message_bundle import split
 from network.message_codec import version_of
 from network.messages import Ack, Assign, Cancel, Close, Decline, Demand, Offer, Settled
 from network.node.announcement import Announcement, decode_announcement
@@ -32,6 +33,7 @@ from network.node.selection import JobSelection
 from network.node.settlement import MakeJob, Settlement
 from network.node.shard_outputs import ShardOutputs
 from network.node.shard_settlement import MakeShardsJob, ShardSettlement
+from network.node.task_header import Headers
 from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import Misbehaved
 from network.transport import CapacityHeard, PeerChange, PeerHandler, PeerRefusedError, Transport
@@ -142,8 +144,21 @@ class Node:
         raise PeerRefusedError("no questions are answered here", where=peer)
 
     async def receive(self, peer: PeerId, payload: bytes) -> None:
-        """Take a message."""
+        """Take a message, or several at once: each as if it had come alone."""
         await self._ready.wait()
+        try:
+            messages = split(payload, peer)
+        except RemoteProtocolError as error:
+            self._count_offence(Misbehaved(peer=peer, problem=error.problem))
+            return
+        if len(messages) == 1:
+            await self._receive_one(peer, payload)
+            return
+        async with trio.open_nursery() as nursery:  # an offer that is looked at keeps no other message waiting
+            for message in messages:
+                nursery.start_soon(self._receive_one, peer, message)
+
+    async def _receive_one(self, peer: PeerId, payload: bytes) -> None:
         persona = self._parts.persona
         if persona is not None and not persona.hear(peer, payload, self._say):
             return
@@ -308,7 +323,9 @@ class Node:
 
     def _make_compute(self, settings: ComputeSettings) -> None:
         parts, persona = self._parts, self._parts.persona
+        headers = Headers()
         executor = Executor(
+            headers=headers.of,
             engine=parts.engine,
             store=parts.store,
             sources=lambda first: self._sources([first], settings.total.disk, parts.max_wall_clock_s),
@@ -326,6 +343,7 @@ class Node:
             datastore=parts.datastore,
             in_thread=self._in_thread,
             executor=executor,
+            headers=headers,
             selection=parts.make_selection(),
             say=self._mouth(),
             heard_own=self._hear_own,
