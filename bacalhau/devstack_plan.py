@@ -19,6 +19,8 @@ MAX_NODES: Final = 50
 """Each is a process of some 100 MB, and a node keeps at most 64 connections with one IP address."""
 LEAST_MEMORY_BYTES: Final = 1 << 30
 """Of a node: what a function asks for unless told otherwise, twice. It is a ceiling, and nothing is set aside."""
+LEAST_CORES: Final = 2
+"""Of a node: more than it has its share of, on a small machine. What it executes is ordered by the kernel then."""
 REQUESTER: Final = "requester"
 BACK_ROOM: Final = "back-room"
 
@@ -78,9 +80,12 @@ def plan_stack(directory: Path, *, nodes: int, bad_actors: Sequence[str] = (), h
 
 
 def share_of(machine: PoolCapacity, nodes: int) -> PoolCapacity:
-    """Return what each of so many nodes may give to jobs: at least one core, and memory for two ordinary functions."""
+    """Return what each of so many nodes may give to jobs: at least two cores, and memory for two ordinary functions.
+
+    With one core a node would have nothing to do while what it made is compared.
+    """
     memory = max(machine.memory_bytes // nodes, LEAST_MEMORY_BYTES)
-    return PoolCapacity(workers=max(1, machine.workers // nodes), memory_bytes=memory)
+    return PoolCapacity(workers=max(LEAST_CORES, machine.workers // nodes), memory_bytes=memory)
 
 
 def serve_arguments(node: StackNode, share: PoolCapacity, *, peers: Sequence[str] = ()) -> list[str]:

@@ -6,6 +6,7 @@ all of them begin with `12D3Koo`. Source: libp2p/specs, peer-ids.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NewType
 
 import libipld
@@ -54,6 +55,7 @@ def peer_id_of(public_key: bytes) -> PeerId:
     return PeerId(libipld.encode_multibase("z", _PREFIX + public_key)[1:])
 
 
+@lru_cache(maxsize=4096)
 def public_key_of(peer: str) -> bytes:
     """Return the raw 32-byte public key that a peer id holds.
 

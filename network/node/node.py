@@ -215,8 +215,10 @@ class Node:
 
     async def wait_for_events(self, job: str, after: int) -> None:
         """Return when the job may have an event with a number greater than `after`."""
-        kept = self._kept
-        if not await self.events(job, after=after, limit=1):
+        while True:
+            kept = self._kept
+            if await self.events(job, after=after, limit=1):
+                return
             await kept.wait()
 
     # What both halves use

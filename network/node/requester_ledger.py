@@ -58,6 +58,9 @@ class RequesterLedger:
     sessions: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Job and number of the shard by session, of open jobs; 0 of a job without shards."""
 
+    has_told: bool = False
+    """Events of jobs were kept since this was last set to False."""
+
     def add(self, job: OpenJob) -> None:
         """Note a job that is open."""
         name = job.submission.job
@@ -131,6 +134,7 @@ class RequesterLedger:
             last = [change for change in more if isinstance(change, Move)]
             rest = [change for change in more if not isinstance(change, Submit | Move)]
             self.datastore.commit([*first, *changes, *rest, *counted, *last])
+            self.has_told |= bool(counted) or any(isinstance(change, AddEvent) for change in rest)
 
     def accept(self, submission: Submission) -> None:
         """Keep a job over shards, before anything is known of them."""

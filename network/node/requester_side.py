@@ -105,7 +105,7 @@ class RequesterSide:
         world = World(
             load=self._load,
             keep=self._ledger.keep,
-            kept=kept,
+            kept=self._tell_followers,
             act=self._act,
             restarted=_nothing,
             in_thread=in_thread,
@@ -298,6 +298,11 @@ class RequesterSide:
             elif job.has_too_many_failures:
                 actions += machine.handle(CancelRequested(job=name))
         return machine, actions
+
+    def _tell_followers(self) -> None:
+        if self._ledger.has_told:
+            self._ledger.has_told = False
+            self._kept()
 
     def _unfit(self, job: str, peers: Sequence[PeerId]) -> frozenset[PeerId]:
         found = self.open.get(job)

@@ -20,6 +20,7 @@ class Recorder:
     def __init__(self):
         self.log = []
         self.made = 0
+        self.tasks = {"s": None}
         self.full = 0
         self.gate = trio.Event()
         self.gate.set()
