@@ -21,6 +21,7 @@ Node: TypeAlias = bool | int | float | str | bytes | list["Node"] | dict[str, "N
 
 MAX_NODE_BYTES = 2 << 20
 """Blocks above 2 MiB do not travel between implementations (bitswap's limit)."""
+_SCALARS = frozenset({str, int, bool, float, type(None)})
 MAX_DEPTH = 128
 """Lists and maps inside one another. Fixed, so that what is accepted does not depend on the reader's stack."""
 
@@ -31,8 +32,7 @@ def encode(node: Any) -> bytes:
     Raises:
         ValueError: bytes that are not a CID, a type that DAG-CBOR does not have, or more than 128 levels.
     """
-    for _ in links(node):
-        pass
+    _check(node)
     try:
         return bytes(libipld.encode_dag_cbor(node))
     except Exception as error:
@@ -55,8 +55,7 @@ def decode(data: bytes) -> Any:
     if again != data:
         raise VerificationError("DAG-CBOR is not canonical")
     try:
-        for _ in links(node):
-            pass
+        _check(node)
     except ValueError as error:
         raise VerificationError(str(error)) from error
     return node
@@ -78,6 +77,33 @@ def links(node: Any) -> Iterator[CID]:
         if children and depth >= MAX_DEPTH:
             raise ValueError(f"DAG-CBOR is nested more than {MAX_DEPTH} levels deep")
         todo.extend((child, depth + 1) for child in reversed(children))
+
+
+def _check(node: Any) -> None:
+    """Raise what `links` would: each message is checked several times, and the order of links does not matter then."""
+    todo: list[tuple[Any, int]] = [(node, 0)]
+    while todo:
+        item, depth = todo.pop()
+        children: Any
+        if type(item) is bytes:
+            _link(item)
+            continue
+        if type(item) is dict:
+            for key in item:
+                if type(key) is not str:
+                    raise ValueError("a key of a DAG-CBOR map is not text")
+            children = item.values()
+        elif type(item) is list:
+            children = item
+        elif isinstance(item, bytes):
+            children = [bytes(item)]
+        else:
+            children = _children(item)
+        if children and depth >= MAX_DEPTH:
+            raise ValueError(f"DAG-CBOR is nested more than {MAX_DEPTH} levels deep")
+        for child in children:
+            if type(child) not in _SCALARS:
+                todo.append((child, depth + 1))
 
 
 def _link(data: bytes) -> CID:

@@ -8,6 +8,7 @@ one that exists is legal; `from_node` accepts exactly the keys and types written
 from __future__ import annotations
 
 import types
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Annotated, Any, ClassVar, Self, Union, get_args, get_origin, get_type_hints
 
@@ -35,8 +36,8 @@ class Schema:
     """Value of the key `v`, type and version such as `task/1`; empty for a part that is never hashed by itself."""
 
     def __post_init__(self) -> None:
-        for name, hint in _fields(type(self)).items():
-            _check(hint, getattr(self, name), name)
+        for name, check in _checks(type(self)):
+            check(getattr(self, name), name)
 
     def to_node(self) -> dict[str, Any]:
         """Return the DAG-CBOR node: plain dicts, lists and scalars, links as binary CIDs."""
@@ -101,22 +102,59 @@ def _read(hint: Any, value: object, where: str) -> Any:
     return value
 
 
-def _check(hint: Any, value: object, where: str) -> None:
-    if get_origin(hint) is Annotated:
+Check = Callable[[Any, str], None]
+"""Raises ModelError if a value, whose path is the text, is not what its hint says."""
+
+
+def _checks(cls: type[Schema]) -> tuple[tuple[str, Check], ...]:
+    """Return the checks of a class's fields: hints are looked into once, and not for each value."""
+    hashable: Any = cls
+    return _compiled_fields(hashable)
+
+
+@cache
+def _compiled_fields(cls: type[Schema]) -> tuple[tuple[str, Check], ...]:
+    return tuple((name, _compiled(hint)) for name, hint in _fields(cls).items())
+
+
+def _compiled(hint: Any) -> Check:
+    origin = get_origin(hint)
+    if origin is Annotated:
         inner, *bounds = get_args(hint)
-        _check(inner, value, where)
+        return _bounded(_compiled(inner), bounds)
+    if origin in (Union, types.UnionType):
+        return _nullable(_compiled(next(arm for arm in get_args(hint) if arm is not type(None))))
+    if origin is tuple:
+        return _each(_compiled(get_args(hint)[0]))
+    expected = origin or getattr(hint, "__supertype__", hint)
+    return lambda value, where: _check_type(expected, value, where)
+
+
+def _bounded(check: Check, bounds: Iterable[Callable[[Any], str]]) -> Check:
+    def checked(value: Any, where: str) -> None:
+        check(value, where)
         for bound in bounds:
             if problem := bound(value):
                 raise ModelError(problem, field=where)
-    elif get_origin(hint) in (Union, types.UnionType):
+
+    return checked
+
+
+def _nullable(check: Check) -> Check:
+    def checked(value: Any, where: str) -> None:
         if value is not None:
-            _check(next(arm for arm in get_args(hint) if arm is not type(None)), value, where)
-    elif get_origin(hint) is tuple:
+            check(value, where)
+
+    return checked
+
+
+def _each(check: Check) -> Check:
+    def checked(value: Any, where: str) -> None:
         _check_type(tuple, value, where)
-        for i, item in enumerate(value):  # type: ignore[arg-type, var-annotated]
-            _check(get_args(hint)[0], item, f"{where}[{i}]")
-    else:
-        _check_type(get_origin(hint) or getattr(hint, "__supertype__", hint), value, where)
+        for i, item in enumerate(value):
+            check(item, f"{where}[{i}]")
+
+    return checked
 
 
 def _check_type(expected: type, value: object, where: str) -> None:
@@ -125,6 +163,7 @@ def _check_type(expected: type, value: object, where: str) -> None:
         raise ModelError(f"must be {expected.__name__}, not {type(value).__name__}", field=where)
 
 
+@cache
 def _unwrap(hint: Any) -> Any:
     if get_origin(hint) is Annotated:
         return _unwrap(get_args(hint)[0])
