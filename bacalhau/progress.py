@@ -80,6 +80,8 @@ class _Live:
         with self._lock:
             line = self._node_line(label) if label.startswith("node ") else self._step
             self._bars.update(line, description=one_line(phrase))
+            if self._count is not None:
+                self._bars.update(line, visible=True)
 
     def _node_line(self, label: str) -> TaskID:
         self._bars.update(self._step, visible=False)
@@ -98,6 +100,8 @@ class _Live:
         with self._lock:
             if self._count is None:
                 self._count = self._bars.add_task("", total=total, has_bar=True, is_transfer=False)
+            # A phrase that is told once would stand there as if it went on.
+            self._bars.update(self._step, visible=False)
             self._bars.update(self._count, description=one_line(phrase), completed=done, total=total)
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bacalhau.render import print_fields, print_text, stderr_console, stdout_console
-from bacalhau.shard_report import ShardTotals
+from bacalhau.shard_report import ShardTotals, shards_phrase
 from bacalhau.terminal_text import one_line, visible
 from network.job_shards import JobShard
 
@@ -22,8 +22,8 @@ SHOWN: Final = 20
 
 def totals_phrase(totals: ShardTotals, total: int | None) -> str:
     """Return the state of a job: `12 of 100 shards done, 3 of them known from before, 1 failed`."""
-    of = f" of {total}" if total is not None else ""
-    return f"{totals.shards}{of} shards done{_parts(totals.cached, totals.failed, totals.unverified)}"
+    done = shards_phrase(totals.shards) if total is None else f"{totals.shards} of {shards_phrase(total)}"
+    return f"{done} done{_parts(totals.cached, totals.failed, totals.unverified)}"
 
 
 def print_shards_run(report: Mapping[str, Any], rows: Iterable[JobShard]) -> None:
@@ -74,11 +74,10 @@ def print_shards_plan(plan: Mapping[str, Any]) -> None:
 
 def _verdict(report: Mapping[str, Any]) -> Text:
     counts = report["sharding"]
-    shards = counts["shards"]
     if report["tier"] != "verified":
         return Text.assemble((f"not verified ({report['verdict']})", _BAD), f": {one_line(report['reason'])}")
     word = ("verified", _UNSURE if counts["failed"] else _GOOD)
-    return Text.assemble(word, f": {shards} shards{_parts(counts['cached'], counts['failed'], 0)}")
+    return Text.assemble(word, f": {shards_phrase(counts['shards'])}{_parts(counts['cached'], counts['failed'], 0)}")
 
 
 def _parts(cached: int, failed: int, unverified: int) -> str:

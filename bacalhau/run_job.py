@@ -127,8 +127,15 @@ def parent_records(
     of_data: also of the data, not of volumes alone. A shard's data is a directory of its own, which nothing gave.
     """
     contents = dict.fromkeys((*_typed(request, of_data=of_data), *_planned(plan, of_data=of_data)))
-    newest = (next((job.record for job in jobs.by_output(cid) if job.record is not None), None) for cid in contents)
+    newest = (_newest_record(cid, jobs) for cid in contents)
     return sorted({record for record in newest if record is not None and store.has(record)})
+
+
+def _newest_record(output: CID, jobs: JobStore) -> CID | None:
+    """Return a record of an output, the newest of jobs, or else one of a shard."""
+    of_jobs = (job.record for job in jobs.by_output(output))
+    of_shards = (shard.record for _, shard in jobs.shards_with(output, limit=1) if shard.output == output)
+    return next((record for record in (*of_jobs, *of_shards) if record is not None), None)
 
 
 def _typed(request: Request, *, of_data: bool) -> Iterator[CID]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
@@ -21,16 +21,16 @@ from bacalhau.report import origin_list, plan_report
 from bacalhau.run_job import Order, make_task, parent_records
 from bacalhau.services import Services
 from bacalhau.shard_report import ShardTotals, job_of_shards, shard_of, sharding_node, shards_report
-from network.embedded import run_embedded
+from network.embedded import SessionResult, run_embedded
 from network.embedded_shards import run_shards
 from network.job_shards import JobShard
 from runtime.contents import Noted
-from runtime.engine import Progress
+from runtime.engine import Engine, Plan, Progress
 from runtime.shard_merge import Merged, merge_shards
 from runtime.shard_plan import Sharding, ShardTask, shard_tasks
 from runtime.shards import BATCH_FLAG
 from storage.blocks import BatchingBlockStore, BlockStore
-from storage.cid import cid_text
+from storage.cid import CID, cid_text
 from storage.errors import UserError
 from storage.sqlite_pins import hold
 
@@ -84,44 +84,31 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
     """
     order = sharded.order
     created_at, started = time.time(), time.perf_counter()
+    noted: list[Noted] = []
     with ExitStack() as stack:
         store = stack.enter_context(services.open_store())
         jobs = stack.enter_context(services.open_jobs())
         results = stack.enter_context(services.open_results())
-        hosts = ("node", "bun") if order.rule.diverse else ("node",)
-        engines = tuple(services.make_engine(host, strict=order.strict) for host in hosts)
-        for each in engines:
-            stack.callback(each.stop)
-        noted: list[Noted] = []
+        engines = _engines(order, services, stack)
         whole = make_task(order, services, store, engines[0], display, noted)
         # From here on a garbage collection leaves alone what shards have in common, and what they are made of; what is
         # made for each of them is put by this process and safe as long as it lives.
-        hold(store, whole.task)
+        for shared in (whole.function_cid, *(volume.cid for volume in whole.input.volumes), whole.task):
+            # One by one: what is known to be held and whole is not walked again with each shard.
+            hold(store, shared)
+        parents = parent_records(order.request, whole, store, jobs)
+        of_volumes = parent_records(order.request, whole, store, jobs, of_data=False)
+        run = _session(order, services, store, engines, _each_once(display.step), of_volumes)
+        verify = KnownSession(store=store, results=results, rule=order.rule, run=run, asks_first=sharded.asks_first)
         prepared = time.perf_counter()
-        session = partial(
-            run_embedded,
-            engine=engines[0],
-            store=store,
-            keys_dir=services.home.keys_dir,
-            rule=order.rule,
-            parallel=min(order.rule.replication, os.cpu_count() or 1),
-            progress=_each_once(display.step),
-            parents=tuple(parent_records(order.request, whole, store, jobs, of_data=False)),
-            other_engines=engines[1:],
-        )
-        verify = KnownSession(store=store, results=results, rule=order.rule, run=session, asks_first=sharded.asks_first)
         tasks = _Tasks(shard_tasks(whole, sharded.sharding, store))
-
-        def stop() -> None:
-            for engine in engines:
-                engine.stop()
-
-        rows = _verified(sharded, tasks, verify, stop, count)
+        rows = _verified(sharded, tasks, verify, engines, count)
         is_complete = tasks.are_all_taken()
         ran = time.perf_counter()
         display.step("merging the outputs of shards")
         merged = _merged(store, rows)
         finished = time.perf_counter()
+        spent = {"prepare": prepared - started, "run": ran - prepared, "merge": finished - ran}
         report = shards_report(
             job=uuid.uuid4().hex,
             created_at=created_at,
@@ -133,17 +120,43 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
             rows=rows,
             is_complete=is_complete,
             merged=merged,
-            parents=parent_records(order.request, whole, store, jobs),
+            parents=parents,
             origins=origin_list(noted),
-            timings_s={
-                "prepare": prepared - started,
-                "run": ran - prepared,
-                "merge": finished - ran,
-                "total": finished - started,
-            },
+            timings_s={**spent, "total": finished - started},
         )
         jobs.add(job_of_shards(report, created_at, whole, merged, rows))
     return report
+
+
+def _engines(order: Order, services: Services, stack: ExitStack) -> tuple[Engine, ...]:
+    """Return the engines that nodes take in turn; they are stopped with the stack."""
+    hosts = ("node", "bun") if order.rule.diverse else ("node",)
+    engines = tuple(services.make_engine(host, strict=order.strict) for host in hosts)
+    for each in engines:
+        stack.callback(each.stop)
+    return engines
+
+
+def _session(
+    order: Order,
+    services: Services,
+    store: BlockStore,
+    engines: tuple[Engine, ...],
+    progress: Progress,
+    parents: Sequence[CID],
+) -> Callable[[Plan], SessionResult]:
+    """Return what verifies one task on the embedded nodes."""
+    return partial(
+        run_embedded,
+        engine=engines[0],
+        store=store,
+        keys_dir=services.home.keys_dir,
+        rule=order.rule,
+        parallel=min(order.rule.replication, os.cpu_count() or 1),
+        progress=progress,
+        parents=tuple(parents),
+        other_engines=engines[1:],
+    )
 
 
 class _Tasks:
@@ -173,9 +186,14 @@ def _bounded(tasks: Iterator[ShardTask]) -> Iterator[ShardTask]:
 
 
 def _verified(
-    sharded: ShardedOrder, tasks: _Tasks, verify: KnownSession, stop: Callable[[], None], count: Count
+    sharded: ShardedOrder, tasks: _Tasks, verify: KnownSession, engines: Iterable[Engine], count: Count
 ) -> list[JobShard]:
     """Run all shards and return their rows, in order."""
+
+    def stop() -> None:
+        for engine in engines:
+            engine.stop()
+
     rows: list[JobShard] = []
     totals = ShardTotals()
     ended = run_shards(tasks, verify, at_once=max(1, os.cpu_count() or 1), max_failures=sharded.max_failures, stop=stop)

@@ -16,6 +16,7 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from bacalhau.auditing import Audit, Count, Replay, audit_one
+from bacalhau.shard_report import shards_phrase
 from network.job_shards import JobShard
 from network.job_store import Job, JobStore
 from runtime.plan import make_plan
@@ -93,7 +94,7 @@ class ShardsAudit:
         return {
             "verdict": self.verdict,
             "record": None,
-            "reason": f"{bad} of {sum(self.counts.values())} shards are not valid" if bad else None,
+            "reason": f"of {shards_phrase(sum(self.counts.values()))} {bad} not valid" if bad else None,
             "checks": [{"n": one.n, "name": one.name, "ok": one.ok, "detail": one.detail} for one in self.checks],
             "reruns": self.reruns,
             "counts": dict(self.counts),
@@ -117,8 +118,8 @@ def audit_job(job: Job, jobs: JobStore, store: BlockStore, replay: Replay | None
     if not job.report["sharding"]["is_complete"]:
         strays.append(Finding(wrong=False, text="the job was stopped before all shards were begun"))
     found.of_job = [
-        make_check(14, "split", examine(_check_split, job, jobs, store), f"{total} tasks"),
-        make_check(15, "shards", strays, f"{total} shards"),
+        make_check(14, "split", examine(_check_split, job, jobs, store), shards_phrase(total)),
+        make_check(15, "shards", strays, shards_phrase(total)),
         make_check(16, "merge", examine(_check_merge, job, jobs, store), _text(job.output)),
     ]
     return found
@@ -136,7 +137,8 @@ def audit_records(records: Iterable[CID], store: BlockStore, replay: Replay | No
 def _tell(count: Count, found: ShardsAudit, total: int | None) -> None:
     done = sum(found.counts.values())
     bad = f", {done - found.counts['valid']} not valid" if done > found.counts["valid"] else ""
-    count(f"{done}{'' if total is None else f' of {total}'} shards audited{bad}", done, total)
+    of = shards_phrase(done) if total is None else f"{done} of {shards_phrase(total)}"
+    count(f"{of} audited{bad}", done, total)
 
 
 def _check_split(job: Job, jobs: JobStore, store: BlockStore) -> None:

@@ -6,18 +6,18 @@ rows. Claims no more than the shards do: the job is verified only if every shard
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from bacalhau.conflict_list import conflict_list
 from bacalhau.report import CACHED, agreeing, claimed, lock_list, reason_of
 from network.embedded import SessionResult
 from network.job_shards import MAX_FIRST_CHARACTERS, MAX_REASON_CHARACTERS, JobShard
 from network.job_store import Job
 from runtime.engine import Plan
-from runtime.shard_merge import Conflict, Merged
+from runtime.shard_merge import Merged
 from runtime.shard_plan import INPUT_PATH, Sharding, ShardTask
 from storage.cid import CID, cid_text
 from verifier.model import Rule, Verdict
@@ -25,8 +25,6 @@ from verifier.model import Rule, Verdict
 _VERIFIED: Final = frozenset({Verdict.AGREED.value, CACHED})
 _NAMED: Final = 3
 """Shards that a job's reason names."""
-MAX_CONFLICT_BYTES: Final = 256 << 10
-"""Of the conflicts' JSON, which is kept in the job's row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +196,11 @@ def shard_entry(one: JobShard) -> dict[str, Any]:
     }
 
 
+def shards_phrase(count: int) -> str:
+    """Return `1 shard`, `2 shards`."""
+    return f"{count} shard" if count == 1 else f"{count} shards"
+
+
 def is_over_shards(report: Mapping[str, Any]) -> bool:
     """Tell whether a report is of a job over shards."""
     return "sharding" in report
@@ -226,20 +229,6 @@ def job_verdict(totals: ShardTotals, *, is_complete: bool) -> str:
     return CACHED if totals.cached == totals.shards else Verdict.AGREED.value
 
 
-def conflict_list(conflicts: Iterable[Conflict]) -> list[dict[str, Any]]:
-    """Return conflicts as JSON, the first ones if all are more than MAX_CONFLICT_BYTES."""
-    listed: list[dict[str, Any]] = []
-    room = MAX_CONFLICT_BYTES
-    for one in conflicts:
-        versions = [{"cid": cid_text(version.cid), "shard": version.shard} for version in one.versions]
-        entry = {"path": one.path, "versions": versions, "has_more": one.has_more}
-        room -= len(json.dumps(entry))
-        if room < 0:
-            break
-        listed.append(entry)
-    return listed
-
-
 def _exit_code(rows: Iterable[JobShard]) -> int | None:
     """Return 0 if every function ended with it, else the first other one, in the order of shards."""
     return next((one.exit_code for one in rows if one.exit_code != 0), 0)
@@ -256,10 +245,13 @@ def _reason(rows: Sequence[JobShard], totals: ShardTotals, *, is_complete: bool,
         without = [one for one in rows if one.verdict not in _VERIFIED]
         named = "; ".join(f"shard {one.number} ({one.verdict}): {one.reason}" for one in without[:_NAMED])
         more = "; …" if len(without) > _NAMED else ""
-        said.append(f"{totals.unverified} of {totals.shards} shards are not verified: {named}{more}")
+        verb = "is" if totals.unverified == 1 else "are"
+        said.append(f"{totals.unverified} of {shards_phrase(totals.shards)} {verb} not verified: {named}{more}")
     if not is_complete:
         failures = totals.unverified + totals.failed
-        said.append(f"{failures} shards failed, --max-failures is {max_failures}: further shards were not begun")
+        said.append(
+            f"{shards_phrase(failures)} failed, --max-failures is {max_failures}: further shards were not begun"
+        )
     return "; ".join(said)
 
 

@@ -101,9 +101,7 @@ def _check(node: Any) -> None:
             children = _children(item)
         if children and depth >= MAX_DEPTH:
             raise ValueError(f"DAG-CBOR is nested more than {MAX_DEPTH} levels deep")
-        for child in children:
-            if type(child) not in _SCALARS:
-                todo.append((child, depth + 1))
+        todo += [(child, depth + 1) for child in children if type(child) not in _SCALARS]
 
 
 def _link(data: bytes) -> CID:

@@ -17,7 +17,7 @@ from bacalhau.render_shards import print_shards_plan, print_shards_run, totals_p
 from bacalhau.run_on_node import find_present
 from bacalhau.run_shards_job import ShardedOrder, plan_shards, run_shards_job
 from bacalhau.shard_layout import lay_out_shards
-from bacalhau.shard_report import ShardTotals, complete_report
+from bacalhau.shard_report import ShardTotals, complete_report, shards_phrase
 
 if TYPE_CHECKING:
     from bacalhau.node_client import NodeClient
@@ -132,6 +132,6 @@ def _tells_what_stays(display: Display) -> Iterator[Any]:
         yield count
     except KeyboardInterrupt:
         if last.verified:
-            said = f"{last.verified} verified shards are kept: the same command again runs only the others"
+            said = f"kept: {shards_phrase(last.verified)} that were verified; the same command again runs the others"
             stderr_console().print(said)
         raise

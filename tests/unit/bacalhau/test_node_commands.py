@@ -363,6 +363,22 @@ def test_following_ends_when_the_node_stays_away():
     assert sum(pauses) == RETURN_S
 
 
+def test_a_job_over_shards_that_ended_here_is_known_where_a_node_runs(desk, here, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a").write_text("a")
+    desk.engine = FakeEngine(lambda *_: Gave(result=b"done", stdout=b"said\n"))
+    report = desk.run("-i", folder, "--sharding-glob-pattern", "/*", "--local")
+    job = report["job"]
+    assert desk("list", "--json").json["job"] == job
+    assert desk("describe", job, "--json").json == report
+    assert desk("logs", job).text == "0: said\n"
+    assert [json.loads(line)["kind"] for line in desk("events", job, "--json").text.splitlines()][-1] == "ended"
+    assert desk("get", job, "--output-dir", tmp_path / "got").code == 0
+    assert (tmp_path / "got/shards/0/record.car").exists()
+    assert desk("audit", job).code == 0
+
+
 def test_a_job_over_shards_needs_local_where_a_node_runs(desk, node, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()

@@ -1,13 +1,15 @@
 """Jobs over shards from the command line to their reports, rows and files, with a fake engine."""
 
 import json
+import random
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bacalhau.shard_report import MAX_CONFLICT_BYTES, conflict_list, count_shards, job_verdict
+from bacalhau.conflict_list import MAX_CONFLICT_BYTES, conflict_list
+from bacalhau.shard_report import count_shards, job_verdict
 from network.job_shards import JobShard
 from runtime.engine import UndeterminedError
 from runtime.shard_merge import Conflict, Version
@@ -101,6 +103,21 @@ def test_every_shard_is_a_verified_task(desk, folder):
         assert [name for name, _ in reader.entries(reader.resolve(output, "outputs/outputs"))] == list("abcde")
 
 
+def test_a_pattern_begins_at_the_base_path(desk, folder):
+    (folder / "sub").mkdir()
+    (folder / "sub" / "x").write_text("x")
+    split = ("--sharding-glob-pattern", "/*", "--sharding-base-path", "/inputs/sub")
+    report = run(desk, folder, split=split)
+    assert [one["first"] for one in report["shards"]] == ["x"]
+    assert report["sharding"]["base_path"] == "/inputs/sub"
+    assert desk("audit", report["job"]).code == 0
+
+
+def test_a_file_cannot_be_split(desk, folder):
+    said = call(desk, folder / "a")
+    assert (said.code, "is a file; name a directory to split" in said.err) == (2, True)
+
+
 def test_the_input_is_that_of_the_job_unsharded(desk, folder):
     whole = desk("run", "python", desk.function, "-i", folder, "--dry-run", "--json").json
     assert run(desk, folder)["input"] == whole["input"]
@@ -132,6 +149,25 @@ def test_only_the_shard_that_changed_runs_again(desk, folder):
     assert second["shards"][1]["task"] != first["shards"][1]["task"]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_changes_what_is_the_same_task_does_not_run(desk, folder, seed):
+    draw = random.Random(seed)
+    for number in range(12):
+        (folder / f"f{number}").write_text("same" if number % 2 else f"{number}")
+    tasks = {one["task"] for one in run(desk, folder)["shards"]}
+    for path in draw.sample(sorted(folder.iterdir()), 3):
+        draw.choice(
+            [path.unlink, lambda path=path: path.write_text("new"), lambda path=path: path.rename(f"{path}x")]
+        )()
+    calls = desk.engine.calls
+    report = run(desk, folder)
+    fresh = [one["task"] for one in report["shards"] if one["task"] not in tasks]
+    assert desk.engine.calls == calls + 3 * len(fresh)
+    assert [one["task"] for one in report["shards"] if not one["cached"]] == fresh
+    desk.engine.calls = 0
+    assert run(desk, folder, "--no-cache")["output"] == report["output"]
+
+
 def test_one_node_that_was_believed_is_not_enough_for_a_job_that_asks_for_two(desk, folder):
     run(desk, folder, "--concurrency", 1, "--confidence", 1)
     assert run(desk, folder)["verdict"] == "agreed"
@@ -160,7 +196,7 @@ def test_a_split_shard_makes_the_job_unverified_and_leaves_the_others_output(des
     report = said.json
     assert said.code == 1
     assert (report["verdict"], report["tier"], report["exit_code"]) == ("split", "unverified", None)
-    assert "1 of 3 shards are not verified: shard 1 (split)" in report["reason"]
+    assert "1 of 3 shards is not verified: shard 1 (split)" in report["reason"]
     split = report["shards"][1]
     assert (split["output"], split["record"], split["exit_code"]) == (None, None, None)
     assert "7 nodes gave 7 different outputs" in split["reason"]
@@ -201,7 +237,7 @@ def test_after_too_many_failures_no_shard_is_begun(desk, folder, monkeypatch):
     report = said.json
     assert said.code == 1
     assert (report["verdict"], report["tier"], report["exit_code"]) == ("too-few", "unverified", None)
-    assert report["reason"] == "1 shards failed, --max-failures is 0: further shards were not begun"
+    assert report["reason"] == "1 shard failed, --max-failures is 0: further shards were not begun"
     assert [one["index"] for one in report["shards"]] == [0]
     assert report["output"] is not None
     assert run(desk, folder, "--max-failures", 1)["verdict"] == "agreed"
@@ -235,7 +271,7 @@ def test_an_interrupted_job_leaves_what_was_verified(desk, folder, monkeypatch):
     desk.engine = FakeEngine(unless("e", lambda *_: KeyboardInterrupt()))
     said = call(desk, folder)
     assert said.code == 130
-    assert "2 verified shards are kept" in said.err
+    assert "kept: 2 shards that were verified" in said.err
     assert desk("list").out == b""
     desk.engine = FakeEngine(note_names)
     assert [one["cached"] for one in run(desk, folder)["shards"]] == [True, True, False]
@@ -374,7 +410,7 @@ def test_audit_names_a_shard_whose_record_is_gone(desk, folder):
         assert connection.execute("DELETE FROM blocks WHERE digest = ?", (digest,)).rowcount == 1
     said = desk("audit", report["job"])
     assert said.code == 4
-    assert said.text.splitlines()[0] == "unchecked: 1 of 3 shards are not valid"
+    assert said.text.splitlines()[0] == "unchecked: of 3 shards 1 not valid"
     assert "shard 1: unchecked: record: " in said.text
     assert desk("audit", report["job"], "--json").json["shards"][0]["index"] == 1
     # And the shard can be run again.
@@ -459,6 +495,13 @@ def test_volumes_have_parents_and_a_shards_own_directory_has_none(desk):
         assert load_node(store, parse_cid(again["shards"][0]["record"]), Record).parents == ()
     for job in (report["job"], again["job"]):
         assert desk("audit", job).code == 0
+
+
+def test_the_output_of_a_shard_has_a_record_as_parent(desk, folder):
+    shard = run(desk, folder)["shards"][1]
+    report = desk.run("-i", shard["output"])
+    with desk.store() as store:
+        assert load_node(store, parse_cid(report["record"]), Record).parents == (parse_cid(shard["record"]),)
 
 
 @pytest.mark.parametrize(
