@@ -110,7 +110,9 @@ class NodeClient:
             BacalhauError: as all calls.
         """
         after = -1
-        while page := _entries(self._ask("GET", _path(name, "shards"), params={"after": str(after)}), after, self.name):
+        while page := _entries(
+            self._ask("GET", _path(name, "shards"), params={"first": str(after + 1)}), after, self.name
+        ):
             yield from page
             after = page[-1]["index"]
 
@@ -251,14 +253,14 @@ def _object(answer: Answer, name: str) -> dict[str, Any]:
     return value
 
 
-def _entries(said: dict[str, Any], after: int, name: str) -> list[dict[str, Any]]:
+def _entries(said: dict[str, Any], first: int, name: str) -> list[dict[str, Any]]:
     """Return a page of shards, whose numbers ascend."""
     page = said.get("shards")
     for one in page if isinstance(page, list) else [None]:
         number = one.get("index") if isinstance(one, dict) else None
-        if not isinstance(number, int) or number <= after:
+        if not isinstance(number, int) or number < first:
             raise UnavailableError("answers with what is no list of shards", where=name, fix="is it a bacalhau node?")
-        after = number
+        first = number + 1
     return list(page or ())
 
 

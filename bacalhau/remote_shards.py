@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bacalhau.layout import check_target
 from bacalhau.proof import open_proof
-from bacalhau.shard_layout import lay_out_shards
+from bacalhau.shard_layout import LaidOut, lay_out_shards
 from network.job_shards import MAX_FIRST_CHARACTERS, MAX_REASON_CHARACTERS, JobShard
 from network.job_store import Job, JobStore
 from runtime.shard_merge import merge_shards
@@ -35,7 +35,7 @@ def rows_from_node(node: NodeClient, job: str) -> Iterator[JobShard]:
             raise UnavailableError("lists what is no shard", where=node.name, fix="is it of this version?") from error
 
 
-def lay_out_shards_from_node(node: NodeClient, report: Mapping[str, Any], target: Path) -> None:
+def lay_out_shards_from_node(node: NodeClient, report: Mapping[str, Any], target: Path) -> LaidOut:
     """Write what a job over shards gave to `target` like `get`: its output is merged here again.
 
     Raises:
@@ -56,7 +56,7 @@ def lay_out_shards_from_node(node: NodeClient, report: Mapping[str, Any], target
             if merge_shards(proof.store, outputs).output != job.output:
                 raise VerificationError("gave shards of another output", where=f"{node.name}: {report['output']}")
             jobs.add(job)
-            lay_out_shards(proof.store, jobs, job, target)
+            return lay_out_shards(proof.store, jobs, job, target)
 
 
 def _job(report: Mapping[str, Any], rows: tuple[JobShard, ...]) -> Job:

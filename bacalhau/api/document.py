@@ -84,7 +84,7 @@ def _paths() -> dict[str, Any]:
                 "getShards", "The shards of a job that has ended, by number; none if it was one task.",
                 {200: _json("Shards")}, 400, 404, 409,
                 parameters=[
-                    _query("after", {**_integer(-1, MAX_SHARDS, -1), "description": "Those with greater numbers."}),
+                    _query("first", {**_integer(0, MAX_SHARDS, 0), "description": "The first number."}),
                     _query("limit", _integer(1, MAX_SHARDS_LISTED, MAX_SHARDS_LISTED)),
                 ],
             ),

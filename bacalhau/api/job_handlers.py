@@ -110,10 +110,13 @@ class JobHandlers:
         """`GET /jobs/{job}/logs`: what the function wrote.
 
         Raises:
-            RefusedError: 400, 404, 409 it has not ended, 422 it was not verified.
+            RefusedError: 400 also of a job over shards, 404, 409 it has not ended, 422 it was not verified.
             BacalhauError: the output cannot be read.
         """
         found = await self._finder.find(request.path_params["job"])
+        if found.finished().task is None:
+            fix = f"see `bacalhau get {found.id[:8]}`"
+            raise RefusedError(400, "is over shards, each of which wrote on its own", where=found.id, fix=fix)
         output, _ = found.agreed()
         texts = await run_sync(read_texts, UnixfsReader(self._room.store), output, limiter=self._room.limiter)
         cut = [name for name, one in (("stdout", texts.stdout), ("stderr", texts.stderr)) if one.is_cut]

@@ -24,7 +24,7 @@ from storage.cid import CID
 MAX_SHARDS_LISTED: Final = 1000
 """In one answer."""
 MAX_PROVEN: Final = 20_000
-"""Records in one CAR, whose header may have 1 MiB; those with higher numbers are asked for with `after`."""
+"""Records in one CAR, whose header may have 1 MiB."""
 
 
 class ShardHandlers:
@@ -42,11 +42,11 @@ class ShardHandlers:
         Raises:
             RefusedError: 400, 404, 409 it has not ended.
         """
-        only_queries(request, "after", "limit")
-        after = number_of(request, "after", -1, low=-1, high=MAX_SHARDS)
+        only_queries(request, "first", "limit")
+        first = number_of(request, "first", 0, low=0, high=MAX_SHARDS)
         limit = number_of(request, "limit", MAX_SHARDS_LISTED, low=1, high=MAX_SHARDS_LISTED)
         job = (await self._finder.find(request.path_params["job"])).finished()
-        rows = await run_sync(self._page, job.id, after, limit, limiter=self._room.limiter)
+        rows = await run_sync(self._page, job.id, first, limit, limiter=self._room.limiter)
         return json_answer({"shards": [shard_entry(row) for row in rows]})
 
     async def proofs(self, job: Job) -> ASGIApp:
@@ -62,8 +62,8 @@ class ShardHandlers:
         pieces = car_pieces(records, proof_blocks(self._room.store, *records))
         return await self._room.stream(pieces, CAR, name=f"{job.id}.car")
 
-    def _page(self, job: str, after: int, limit: int) -> tuple[JobShard, ...]:
-        return self._jobs.shards(job, after=after, limit=limit)
+    def _page(self, job: str, first: int, limit: int) -> tuple[JobShard, ...]:
+        return self._jobs.shards(job, after=first - 1, limit=limit)
 
     def _records(self, job: str) -> list[CID]:
         return list(_first(MAX_PROVEN, (row.record for row in self._jobs.each_shard(job) if row.record is not None)))

@@ -314,7 +314,7 @@ def test_the_description_names_every_path_and_method(node, api):
     apps = [(path, getattr(app, "_app", app)) for path, app in routes]  # without the bound on results
     served = {path: set(app._handlers) for path, app in apps if isinstance(app, Endpoint)}
     assert served == {path: {name.upper() for name in item} - {"PARAMETERS"} for path, item in described.items()}
-    assert len(served) == 11
+    assert len(served) == 12
 
 
 def test_unknown_paths_methods_and_parameters(api):
