@@ -100,7 +100,7 @@ _PHRASES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "fetching": lambda detail: f"fetching output {detail['output']}",
     "output-missing": lambda detail: f"nobody gives the output: {detail['reason']}",
     "verdict": _verdict,
-    LAST: lambda _: LAST,
+    LAST: lambda detail: f"{LAST}, and could not be checked: {detail['reason']}" if "reason" in detail else LAST,
 }
 
 

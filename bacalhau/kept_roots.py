@@ -11,7 +11,7 @@ from typing import Any, Final
 from network.job_store import Job, JobStore
 from network.node.datastore import KeptJob, Machine
 from network.node.outcome import Outcome, read_outcome
-from network.node.shard_entry import read_shard
+from network.node.shard_entry import ShardEntry, read_shard
 from network.node.sqlite_datastore import SqliteDatastore
 from network.node_state import NodeEntry, Stage
 from network.requester_entries import read
@@ -54,7 +54,7 @@ class JobRoots:
         for kept in self._datastore.unfinished():
             yield from roots_under_way(kept)
         for value in self._datastore.entries(Machine.SETTLEMENT).values():
-            yield from _roots_of_outcome(read_shard(value).outcome)
+            yield from _roots_of_shard(read_shard(value))
         for key, value in self._datastore.entries(Machine.COMPUTE).items():
             if key.startswith("node/"):
                 yield from roots_of_execution(read(NodeEntry, value))
@@ -75,9 +75,15 @@ def roots_under_way(kept: KeptJob) -> Iterator[CID]:
         yield from _roots_of_outcome(read_outcome(kept.outcome))
 
 
+def _roots_of_shard(entry: ShardEntry) -> Iterator[CID]:
+    yield from _roots_of_outcome(entry.outcome)
+    if entry.record is not None:
+        yield entry.record
+
+
 def _roots_of_outcome(outcome: Outcome) -> Iterator[CID]:
     yield from outcome.receipts
-    yield from (cid for cid in (outcome.output, outcome.record) if cid is not None)
+    yield from (cid for cid in (outcome.output, outcome.commitments, outcome.known) if cid is not None)
 
 
 def roots_of_execution(entry: NodeEntry) -> Iterator[CID]:

@@ -20,8 +20,10 @@ from runtime.arguments import split_volume
 from runtime.contents import Noted, typed_cid
 from runtime.engine import Engine, Plan
 from runtime.request import Request
+from runtime.url_list import Inside
 from storage.blocks import BlockStore
 from storage.cid import CID
+from storage.ipld_path import path_names
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
 from storage.unixfs_read import UnixfsReader
@@ -122,13 +124,24 @@ def make_task(
 def parent_records(
     request: Request, plan: Plan, store: BlockStore, jobs: JobStore, *, of_data: bool = True
 ) -> list[CID]:
-    """Return the newest record here of each output that this task's inputs are, or were taken from.
+    """Return the record here of each output that this task's inputs are, or were taken from.
 
+    That is the record that was typed (`RECORD/output/…`), if a job here made it; of other outputs the newest one.
     of_data: also of the data, not of volumes alone. A shard's data is a directory of its own, which nothing gave.
     """
-    contents = dict.fromkeys((*_typed(request, of_data=of_data), *_planned(plan, of_data=of_data)))
-    newest = (_newest_record(cid, jobs) for cid in contents)
-    return sorted({record for record in newest if record is not None and store.has(record)})
+    typed = list(_typed(request, of_data=of_data))
+    below_output = [inside.root for inside in typed if path_names(inside.path)[:1] == ["output"]]
+    named = {record: output for record in below_output for output in _outputs_of(record, jobs)}
+    contents = dict.fromkeys((*(inside.root for inside in typed), *_planned(plan, of_data=of_data)))
+    newest = (_newest_record(cid, jobs) for cid in contents if cid not in named.values())
+    return sorted({record for record in (*named, *newest) if record is not None and store.has(record)})
+
+
+def _outputs_of(record: CID, jobs: JobStore) -> Iterator[CID]:
+    """Yield the output of a record that a job here made, or a shard of one."""
+    job = jobs.by_record(record)
+    shards = (shard for _, shard in jobs.shards_with(record, limit=1) if shard.record == record)
+    yield from (made.output for made in (job, *shards) if made is not None and made.output is not None)
 
 
 def _newest_record(output: CID, jobs: JobStore) -> CID | None:
@@ -138,11 +151,11 @@ def _newest_record(output: CID, jobs: JobStore) -> CID | None:
     return next((record for record in (*of_jobs, *of_shards) if record is not None), None)
 
 
-def _typed(request: Request, *, of_data: bool) -> Iterator[CID]:
+def _typed(request: Request, *, of_data: bool) -> Iterator[Inside]:
     """Yield the CIDs that were typed: with a path behind it, or inside another volume, the input is something else."""
     data = [request.data] if request.data and of_data else []
     texts = [*data, *(split_volume(text)[0] for text in request.volumes)]
-    yield from (found[0] for found in map(typed_cid, texts) if found is not None)
+    yield from (found for found in map(typed_cid, texts) if found is not None)
 
 
 def _planned(plan: Plan, *, of_data: bool) -> Iterator[CID]:

@@ -34,7 +34,8 @@ class Stage(StrEnum):
     """Over. Kept for a while, so that a message from the past does not begin it anew."""
 
 
-HOLDS_ROOM = frozenset({Stage.BID, Stage.RUNNING})
+HOLDS_ROOM = frozenset({Stage.BID, Stage.QUEUED, Stage.RUNNING})
+"""What is promised or used: a bid promises room now, or the next that becomes free (`compute_node`)."""
 ON_DISK = frozenset({Stage.QUEUED, Stage.RUNNING, Stage.COMMITTED, Stage.REVEALED, Stage.FAILED})
 
 
@@ -48,6 +49,8 @@ class NodeTask:
     task: CID
     demand: Demand
     stage: Stage
+    job: str = ""
+    """Of its requester; empty after a restart."""
     kind: EngineKind | None = None
     """What the bid said; None without a bid, or after a restart."""
     participant: Participant | None = None

@@ -55,7 +55,7 @@ GIVE_UP_MS: Final = 6 * 3_600_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomFound:
-    """There is room for the task, and it is taken for it."""
+    """There is room for the task, or there will be when what runs now has ended, and it is taken for it."""
 
     kind: EngineKind
     """The engine that would execute it."""
@@ -159,13 +159,7 @@ def _queue(state: NodeTask, event: Assign | None, _: PeerId) -> Step:  # noqa: A
     return after, (_kept(after), _to_requester(after, Accepted(session=after.session_id)))
 
 
-def _run_reserved(state: NodeTask, event: Assign, peer: PeerId) -> Step:
-    after, actions = _queue(state, event, peer)
-    running, more = _run(after, None, peer)
-    return running, (*actions, *more)
-
-
-def _run(state: NodeTask, event: RoomFound | None, _: PeerId) -> Step:  # noqa: ARG001
+def _run(state: NodeTask, event: RoomFound, _: PeerId) -> Step:  # noqa: ARG001
     run = Run(session=state.session_id, task=state.task, requester=state.requester)
     return replace(state, stage=Stage.RUNNING), (run,)
 
@@ -292,7 +286,7 @@ TRANSITIONS: Final[Table] = MappingProxyType(
         (_B, RoomFound): Transition(_bid, (_Q,)),
         (_W, RoomFound): Transition(_run, (_X,)),
         (_B, Assign): Transition(_queue, (_W,)),
-        (_Q, Assign): Transition(_run_reserved, (_X,)),
+        (_Q, Assign): Transition(_queue, (_W,)),
         **_in((_W, _X), Assign, Transition(_accept_again, ())),
         **_in((_C, _R, _F), Assign, Transition(_committed_again, ())),
         **_in((_B, _Q), Decline, _STOP),

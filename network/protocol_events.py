@@ -66,7 +66,8 @@ class ExecutionFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """A job: one task, or the many of its shards. The same id again is the same job."""
+    """A job: one task, or the many of its shards. The same id again is the same job, until that has ended: a driver
+    knows which ones have, and submits none of them again."""
 
     job: str
     """32 hex digits."""
@@ -96,7 +97,14 @@ class CancelRequested:
     job: str
 
 
-Event: TypeAlias = Received | Heard | Timer | Executed | ExecutionFailed | Submitted | CancelRequested
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A peer could not be reached for a while, however it was tried. It may well be alive, and come back."""
+
+    peer: PeerId
+
+
+Event: TypeAlias = Received | Heard | Timer | Executed | ExecutionFailed | Submitted | CancelRequested | Lost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

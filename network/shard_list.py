@@ -1,8 +1,8 @@
-"""The shards of a job as blocks: a list that names parts, each of a few hundred tasks.
+"""The shards of a job as blocks: a list that names parts, each of a few hundred tasks. A job over shards is given so.
 
 A list is DAG-CBOR with links to every task, so whoever holds it whole holds all that the job needs, and a job of ten
-thousand shards is named by one CID (docs/record.ipldsch). What was split is named by its text: shards may leave
-parts of it out, and nobody has to have those. Decides nothing about the tasks.
+thousand shards is named by one CID (docs/record.ipldsch). What was split is named by its text: shards may leave parts
+of it out, and nobody has to have those. Decides nothing about the tasks.
 """
 
 from __future__ import annotations

@@ -93,25 +93,25 @@ def split_cid(data: bytes | memoryview, start: int = 0) -> CidParts:
     return CidParts(version=1, codec=codec, hash_code=hash_code, digest=digest, end=at + length)
 
 
+def is_plain_cid(data: bytes) -> bool:
+    """Tell whether this is what nearly every CID looks like, and nothing follows; the rules say the same, slower."""
+    return len(data) == 36 and data[2:4] == _SHA2_256_HEAD and data[0] == 1 and data[1] < 0x80
+
+
 def check_cid(data: bytes) -> CID:
     """Return `data` as a CID if it is exactly one.
 
     Raises:
         VerificationError: it is not, or bytes follow it.
     """
-    if not _is_usual(data) and split_cid(data).end != len(data):
+    if not is_plain_cid(data) and split_cid(data).end != len(data):
         raise VerificationError("bytes follow the CID")
     return CID(bytes(data))
 
 
 def codec_of(cid: CID) -> int:
     """Return the multicodec of the block that `cid` names."""
-    return cid[1] if _is_usual(cid) else split_cid(cid).codec
-
-
-def _is_usual(data: bytes) -> bool:
-    """Tell whether these are just a CID as nearly every one looks: `split_cid` reads it as the same, slower."""
-    return len(data) == 36 and data[0] == 1 and data[1] < 0x80 and data[2:4] == _SHA2_256_HEAD
+    return split_cid(cid).codec
 
 
 def cid_text(cid: CID) -> str:
@@ -123,8 +123,6 @@ def cid_text(cid: CID) -> str:
 
 def inline_data(cid: CID) -> bytes | None:
     """Return the block that an identity CID carries inside itself, None for every other CID."""
-    if _is_usual(cid):
-        return None
     parts = split_cid(cid)
     return parts.digest if parts.hash_code == IDENTITY else None
 

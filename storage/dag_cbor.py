@@ -8,12 +8,12 @@ Source: ipld/specs DAG-CBOR; measured pitfalls in docs/decisions/0003-dag-cbor.m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import libipld
 
-from storage.cid import CID, check_cid
+from storage.cid import CID, check_cid, is_plain_cid
 from storage.errors import VerificationError
 
 Node: TypeAlias = bool | int | float | str | bytes | list["Node"] | dict[str, "Node"] | None
@@ -21,9 +21,10 @@ Node: TypeAlias = bool | int | float | str | bytes | list["Node"] | dict[str, "N
 
 MAX_NODE_BYTES = 2 << 20
 """Blocks above 2 MiB do not travel between implementations (bitswap's limit)."""
-_SCALARS = frozenset({str, int, bool, float, type(None)})
 MAX_DEPTH = 128
 """Lists and maps inside one another. Fixed, so that what is accepted does not depend on the reader's stack."""
+_SCALARS = frozenset({str, int, bool, float, type(None)})
+_TEXT = frozenset({str})
 
 
 def encode(node: Any) -> bytes:
@@ -80,28 +81,30 @@ def links(node: Any) -> Iterator[CID]:
 
 
 def _check(node: Any) -> None:
-    """Raise what `links` would: each message is checked several times, and the order of links does not matter then."""
-    todo: list[tuple[Any, int]] = [(node, 0)]
+    """Check what `links` checks, in no order: that is most of what every message costs.
+
+    Depth first, so that what holds itself ends at the deepest level that is allowed, and not with the memory.
+
+    Raises:
+        ValueError: as `links`.
+    """
+    todo: list[tuple[Collection[Any], int]] = [((node,), 0)]
     while todo:
-        item, depth = todo.pop()
-        children: Any
-        if type(item) is bytes:
-            _link(item)
-            continue
-        if type(item) is dict:
-            for key in item:
-                if type(key) is not str:
-                    raise ValueError("a key of a DAG-CBOR map is not text")
-            children = item.values()
-        elif type(item) is list:
-            children = item
-        elif isinstance(item, bytes):
-            children = [bytes(item)]
-        else:
-            children = _children(item)
-        if children and depth >= MAX_DEPTH:
-            raise ValueError(f"DAG-CBOR is nested more than {MAX_DEPTH} levels deep")
-        todo += [(child, depth + 1) for child in children if type(child) not in _SCALARS]
+        items, depth = todo.pop()
+        for item in items:
+            kind = type(item)
+            if kind in _SCALARS:
+                continue
+            if isinstance(item, bytes):
+                if not is_plain_cid(item):
+                    _link(item)
+                continue
+            is_plain = kind is list or (kind is dict and {*map(type, item)} <= _TEXT)
+            below = _children(item) if not is_plain else item.values() if kind is dict else item
+            if below and depth >= MAX_DEPTH:
+                raise ValueError(f"DAG-CBOR is nested more than {MAX_DEPTH} levels deep")
+            if below:
+                todo.append((below, depth + 1))
 
 
 def _link(data: bytes) -> CID:

@@ -55,9 +55,9 @@ def peer_id_of(public_key: bytes) -> PeerId:
     return PeerId(libipld.encode_multibase("z", _PREFIX + public_key)[1:])
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=8192)
 def public_key_of(peer: str) -> bytes:
-    """Return the raw 32-byte public key that a peer id holds.
+    """Return the raw 32-byte public key that a peer id holds. Remembered: each message names the same few peers.
 
     Raises:
         VerificationError: not the peer id of an ed25519 key, or a key that `check_public_key` refuses.

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from network.node.outcome import Outcome
+from network.node.reasons import reason
 from network.node.shard_entry import ShardEntry
 from network.requester_entries import StepEntry
-from storage.cid import cid_text
+from storage.cid import CID, cid_text
 
 SUBMITTED = "submitted"
 CANCELLED = "cancelled"
@@ -48,6 +49,16 @@ def step_words(entry: StepEntry) -> tuple[str, Mapping[str, Any]]:
     return "withdrawn", {}
 
 
+def ended_words(verdict: str, record: CID | None) -> Mapping[str, Any]:
+    """Return the detail of the last event of a job that has a report."""
+    return {"verdict": verdict, "record": None if record is None else cid_text(record)}
+
+
+def unverified_words(problem: str) -> Mapping[str, Any]:
+    """Return the detail of the last event of a job that could not be checked: what its nodes said is no verdict."""
+    return {"verdict": None, "reason": reason(problem, otherwise="it could not be checked")}
+
+
 def outcome_words(outcome: Outcome) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield kind and detail of the events of a verdict: who broke the rules, and what was decided."""
     for breach in outcome.faults:
@@ -57,7 +68,6 @@ def outcome_words(outcome: Outcome) -> Iterator[tuple[str, Mapping[str, Any]]]:
         {
             "verdict": outcome.verdict,
             "output": None if outcome.output is None else cid_text(outcome.output),
-            "record": None if outcome.record is None else cid_text(outcome.record),
             "receipts": len(outcome.receipts),
             "dissent": len(outcome.dissent),
         },

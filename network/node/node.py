@@ -25,6 +25,7 @@ from network.node.compute_side import ComputeSettings, ComputeSide, Mouth
 from network.node.control import NodeStatus
 from network.node.datastore import Datastore, JobEvent, KeptJob, NotePeer, Submission
 from network.node.executor import Executor
+from network.node.lost_peers import LostPeers
 from network.node.outbox import Outbox
 from network.node.peer_book import PeerBook
 from network.node.peer_source import PeerSource
@@ -359,6 +360,10 @@ class Node:
             for half in (self.requester, self.compute):
                 if half is not None:
                     nursery.start_soon(half.run)
+            if self.requester is not None:
+                requester = self.requester
+                lost = LostPeers(awaited=requester.awaited, reach=self._book.reach, lose=requester.lose)
+                nursery.start_soon(lost.run)
             self._ready.set()
 
     def _hear_own(self, said: Announcement) -> None:

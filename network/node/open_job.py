@@ -30,7 +30,7 @@ class Tally:
         """Count a shard; once."""
         if entry.number not in self.ended:
             self.ended.add(entry.number)
-            self.agreed += entry.outcome.record is not None
+            self.agreed += entry.record is not None
             self.cached += entry.outcome.session is None
             self.failed += entry.has_failed
 

@@ -30,14 +30,14 @@ from network.node.datastore import (
 )
 from network.node.job_events import CANCELLED, GIVEN_UP, SHARDS, SUBMITTED, outcome_words, shard_words, step_words
 from network.node.open_job import OpenJob
-from network.node.outcome import Outcome, keep_outcome, known_outcome, write_outcome
+from network.node.outcome import Outcome, keep_outcome, keep_record, known_outcome, without_agreement, write_outcome
 from network.node.shard_entry import ShardEntry, read_shard, shard_key, shards_of, write_shard
 from network.protocol_events import Action, JobEnded, KeepList, Persist, Report, TaskEnded
 from network.requester_entries import JobEntry, StepEntry, read
 from network.shard_list import load_shards
-from storage.blocks import BatchingBlockStore
-from storage.cid import CID, cid_text
-from storage.errors import BacalhauError
+from storage.blocks import BatchingBlockStore, BlockMissingError
+from storage.cid import cid_text
+from storage.errors import BacalhauError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
 from verifier.model import PeerId, store_node
 
@@ -144,7 +144,9 @@ class RequesterLedger:
     def answer(self, job: OpenJob, known: dict[int, SessionResult]) -> None:
         """Keep what was verified before of some shards."""
         entries = [
-            ShardEntry(number=number, exit_code=exit_code_of(session), outcome=known_outcome(session))
+            ShardEntry(
+                number=number, exit_code=exit_code_of(session), record=session.record, outcome=known_outcome(session)
+            )
             for number, session in known.items()
         ]
         changes = [change for entry in entries for change in self._kept(job, entry)]
@@ -183,16 +185,22 @@ class RequesterLedger:
         if job is None or found is None:
             return []  # told again after a restart, and kept the first time
         number, task = found[1], job.tasks[found[1]]
-        outcome = keep_outcome(news, task, job.submission.parents, blocks)
+        outcome = keep_outcome(news, blocks)
         if not job.has_shards:
             move = Move(job=news.job, state=JobState.SETTLING, outcome=write_outcome(outcome))
-            return [*_events(news.job, outcome), *_result(task, outcome), move]
+            return [*_events(news.job, outcome), move]
         if number in job.tally.ended:
             return []
-        exit_code = news.decision.agreeing[0].exit_code if outcome.record is not None else None
-        entry = ShardEntry(number=number, exit_code=exit_code, outcome=outcome)
+        try:
+            record = keep_record(outcome, task, job.submission, blocks)
+        except (VerificationError, BlockMissingError, ValueError) as error:  # the disk has lost it: not again and again
+            log.warning("shard %d of job %s cannot be checked: %s", number, news.job, error)
+            outcome, record = without_agreement(outcome), None
+        exit_code = news.decision.agreeing[0].exit_code if record is not None else None
+        entry = ShardEntry(number=number, exit_code=exit_code, record=record, outcome=outcome)
         told.setdefault(news.job, []).append(entry)
-        return [*self._kept(job, entry), *_result(task, outcome)]
+        result = [] if record is None else [AddResult(task=task, record=record, at=time.time())]
+        return [*self._kept(job, entry), *result]
 
     def _all_ended(self, name: str) -> list[Change]:
         job = self.open.get(name)
@@ -233,7 +241,3 @@ def _cancelled(name: str) -> list[Change]:
 
 def _events(name: str, outcome: Outcome) -> list[Change]:
     return [AddEvent(job=name, at=time.time(), kind=kind, detail=detail) for kind, detail in outcome_words(outcome)]
-
-
-def _result(task: CID, outcome: Outcome) -> list[Change]:
-    return [] if outcome.record is None else [AddResult(task=task, record=outcome.record, at=time.time())]

@@ -29,6 +29,7 @@ from network.protocol_events import (
     CancelRequested,
     Heard,
     JobEnded,
+    Lost,
     Misbehaved,
     Received,
     Report,
@@ -269,6 +270,15 @@ class RequesterSide:
     async def hear(self, said: Announcement) -> None:
         """Take a node's announcement."""
         await self.host.bring(Heard(message=encode(said.capacity), via=said.capacity.node))
+
+    def awaited(self) -> frozenset[PeerId]:
+        """Return the other nodes that tasks wait for."""
+        machine = self.host.machine
+        return machine.awaited - {machine.identity.peer} if isinstance(machine, Requester) else frozenset()
+
+    def lose(self, peer: PeerId) -> None:
+        """Wait for a node no longer."""
+        self.host.feed(Lost(peer=peer))
 
     def hear_own(self, said: Announcement) -> None:
         """Take the announcement of the compute node in this process."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from network.node.outcome import Outcome
 from network.requester_entries import read, write
-from verifier.bounds import Count, ExitCode
+from verifier.bounds import Count, ExitCode, Link
 from verifier.schema import Schema
 
 
@@ -21,6 +21,8 @@ class ShardEntry(Schema):
     """From 0."""
     exit_code: ExitCode | None
     """As agreed; None without agreement."""
+    record: Link | None
+    """None without agreement, or if it could not be made."""
     outcome: Outcome
 
     @property

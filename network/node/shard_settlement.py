@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import trio
@@ -27,13 +27,14 @@ from network.node.datastore import (
     RemoveBelow,
     Submission,
 )
-from network.node.job_events import ENDED, FETCHING, MISSING
+from network.node.job_events import ENDED, FETCHING, MISSING, unverified_words
 from network.node.outcome import session_result
 from network.node.shard_entry import ShardEntry, read_shard, shards_of
 from network.node.shard_outputs import MANY, ShardOutputs, held
 from network.protocol_events import TaskEnded
 from network.shard_list import ListedShard, ShardList, load_shards
 from runtime.shard_merge import Merged, merge_shards
+from storage.blocks import BlockMissingError
 from storage.cid import CID
 from storage.dag_fetch import fetch_dag
 from storage.errors import BacalhauError, UserError, VerificationError
@@ -93,24 +94,29 @@ class ShardSettlement:
             self.outputs.want(news.decision.claim[0], [receipt.node for receipt in news.decision.agreeing])
 
     async def finish(self, submission: Submission, commit: Callable[[Sequence[Change]], Any]) -> None:
-        """Finish a job all of whose shards have ended.
+        """Finish a job all of whose shards have ended. Blocks that are damaged or gone end it without a verdict.
 
         Raises:
-            UnavailableError: the disk is full, or blocks of the job are gone.
-            VerificationError: what is on the disk is not what was written.
+            UnavailableError: the disk is full.
         """
         job = submission.job
         kept: Mapping[str, bytes] = await self.in_thread(
             lambda: self.datastore.entries_below(Machine.SETTLEMENT, shards_of(job))
         )
-        entries = [entry for entry in map(read_shard, kept.values()) if not entry.outcome.cancelled]
-        missing, problem = await self._bring(job, entries, commit)
-        finished = await trio.to_thread.run_sync(self._finished, submission, entries, missing, problem)
-        detail = {"verdict": finished.verdict, "shards": len(entries)}
+        changes: tuple[Change, ...]
+        try:
+            entries = [entry for entry in map(read_shard, kept.values()) if not entry.outcome.cancelled]
+            missing, problem = await self._bring(job, entries, commit)
+            finished = await trio.to_thread.run_sync(self._finished, submission, entries, missing, problem)
+        except (VerificationError, UserError, BlockMissingError) as error:
+            log.warning("job %s ends without a verdict: %s", job, error)
+            changes, words = (), unverified_words(str(error))
+        else:
+            changes, words = (Finish(job=finished),), {"verdict": finished.verdict, "shards": len(entries)}
         await commit([
-            Finish(job=finished),
+            *changes,
             Move(job=job, state=JobState.ENDED),
-            AddEvent(job=job, at=time.time(), kind=ENDED, detail=detail),
+            AddEvent(job=job, at=time.time(), kind=ENDED, detail=words),
             RemoveBelow(machine=Machine.SETTLEMENT, prefix=shards_of(job)),
         ])  # fmt: skip
 
@@ -133,7 +139,9 @@ class ShardSettlement:
                 problem = f"they cannot be merged: {error}"
         settled = [
             SettledShard(
-                number=entry.number, listed=listed[entry.number], session=session_result(entry.outcome, self.store)
+                number=entry.number,
+                listed=listed[entry.number],
+                session=replace(session_result(entry.outcome, submission, self.store), record=entry.record),
             )
             for entry in entries
         ]

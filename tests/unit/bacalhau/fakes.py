@@ -12,6 +12,7 @@ from runtime.engine import Execution
 from runtime.plan import make_plan
 from runtime.source_import import import_source, read_source
 from storage.cid import cid_text, is_cid_text, parse_cid
+from storage.ipld_path import content_at
 from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
 from storage.unixfs_tree import TreeBuilder
@@ -112,7 +113,7 @@ def _input(request, store):
 def _content(text, store):
     head, _, path = text.partition("/")
     if is_cid_text(head):
-        return UnixfsReader(store).resolve(parse_cid(head), path)
+        return content_at(store, parse_cid(head), path)
     return Importer(store).path(Path(text)).cid
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bacalhau.home import Home
+from bacalhau.job_events import event_phrase
 from bacalhau.node_client import NodeClient
 from bacalhau.run_on_node import RETURN_S, follow_job
 from storage.cid import parse_cid
@@ -176,6 +177,12 @@ def test_events_and_logs(desk, node):
     split = desk.run()
     said = desk("logs", split["job"])
     assert (said.code, "was not verified (split)" in said.err) == (1, True)
+
+
+def test_a_job_that_could_not_be_checked_says_so_last():
+    detail = {"verdict": None, "reason": "block is not in this store"}
+    said = event_phrase({"kind": "ended", "detail": detail})
+    assert said == "ended, and could not be checked: block is not in this store"
 
 
 def test_cancel(desk, node):

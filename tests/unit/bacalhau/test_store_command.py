@@ -8,7 +8,8 @@ import pytest
 from bacalhau.kept_roots import JobRoots
 from network.job_shards import JobShard
 from network.messages import Demand
-from network.node.datastore import Machine, Put, Submission, Submit
+from network.node.datastore import JobState, Machine, Move, Put, Submission, Submit
+from network.node.outcome import Outcome, write_outcome
 from network.node_state import MadeEntry, NodeEntry
 from network.requester_entries import write
 from network.result_store import Nodes
@@ -101,15 +102,24 @@ def test_a_job_keeps_the_records_of_its_shards(desk):
 
 
 def test_what_a_node_has_under_way_is_kept(desk):
-    task, parent, lone = (parse_cid(add(desk, text, "--no-pin")) for text in (b"task", b"parent", b"lone"))
+    names = (b"task", b"parent", b"list", b"receipt", b"output", b"lone")
+    task, parent, closed, receipt, output, lone = (parse_cid(add(desk, text, "--no-pin")) for text in names)
     rule = make_rule()
     demand = Demand(cpu_milli=1000, memory=1, disk=0, gpus=0)
     submission = Submission(job="ab" * 16, created_at=1.0, task=task, rule=rule, demand=demand, parents=(parent,))
     with desk.services().open_datastore() as datastore:
         datastore.commit([Submit(submission=submission)])
+        outcome = write_outcome(an_outcome(output=output, commitments=closed, receipts=(receipt,)))
+        datastore.commit([Move(job="ab" * 16, state=JobState.SETTLING, outcome=outcome)])
     assert desk("store", "gc", "--json").json["removed_blocks"] == 1
     with desk.store() as store:
-        assert [store.has(cid) for cid in (task, parent, lone)] == [True, True, False]
+        assert all(map(store.has, (task, parent, closed, receipt, output)))
+        assert not store.has(lone)
+
+
+def an_outcome(**more):
+    empty = {"dissent": (), "undetermined": (), "faults": ()}
+    return Outcome(session="ab" * 32, verdict="agreed", cancelled=False, same_state=True, **empty, **more)
 
 
 @pytest.mark.parametrize(("stage", "is_kept"), [("queued", True), ("committed", True), ("ended", False)])

@@ -58,9 +58,9 @@ ASSIGN = Assign(session=SESSION, job=JOB, task=TASK, demand=UNIT)
 DONE = Executed(session=SESSION, execution=execution(), nonce=nonce(0))
 
 
-def another(number: int, kind=Offer, demand=UNIT):
+def another(number: int, kind=Offer, demand=UNIT, job=JOB):
     task = make_cid(RAW, f"another task {number}".encode())
-    return kind(session=session_id(REQUESTER.peer, JOB, task), job=JOB, task=task, demand=demand)
+    return kind(session=session_id(REQUESTER.peer, job, task), job=job, task=task, demand=demand)
 
 
 def through(node, *events):
@@ -114,9 +114,43 @@ def test_a_full_node_keeps_offers_and_bids_again_when_room_frees_up():
 def test_room_is_free_again_when_an_execution_ends(end):
     node = make_node(slots=1)
     through(node, told(OFFER), told(ASSIGN))
-    waiting = another(1)
+    waiting = another(1, job="ee" * 16)
     node.handle(told(waiting))
+    assert node.tasks[waiting.session].stage is Stage.BACKLOG
     assert (Bid, waiting.session) in [(type(one), one.session) for one in sent(node.handle(end))]
+
+
+def test_the_next_task_of_a_job_is_bid_for_while_one_runs_and_begins_when_it_ends():
+    node = make_node(slots=1)
+    through(node, told(OFFER), told(ASSIGN))
+    second, third = another(1), another(2)
+    assert [type(one) for one in sent(node.handle(told(second)))] == [Bid]
+    assert sent(node.handle(told(third))) == []
+    assert node.free.cpu_milli == 0
+    assert not any(isinstance(action, Run) for action in node.handle(told(another(1, Assign))))
+    assert node.tasks[second.session].stage is Stage.QUEUED
+    actions = node.handle(DONE)
+    assert [action.session for action in actions if isinstance(action, Run)] == [second.session]
+    assert (Bid, third.session) in [(type(one), one.session) for one in sent(actions)]
+
+
+def test_no_more_is_promised_ahead_than_there_is_in_all():
+    node = make_node(slots=2)
+    through(node, told(OFFER), told(ASSIGN))
+    for number in range(1, 6):
+        node.handle(told(another(number)))
+    stages = [task.stage for task in node.tasks.values()]
+    assert (stages.count(Stage.RUNNING), stages.count(Stage.BID), stages.count(Stage.BACKLOG)) == (1, 2, 3)
+
+
+def test_after_a_restart_nothing_is_promised_ahead():
+    """Of what is on disk the job is not known."""
+    node, disk = make_node(slots=1), {}
+    for event in (told(OFFER), told(ASSIGN)):
+        disk |= {action.key: action.value for action in node.handle(event) if isinstance(action, Persist)}
+    again = make_node(slots=1)
+    assert [action.session for action in again.start(disk) if isinstance(action, Run)] == [SESSION]
+    assert sent(again.handle(told(another(1)))) == []
 
 
 def test_a_bid_that_nobody_answers_gives_its_room_back():

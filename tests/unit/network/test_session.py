@@ -320,8 +320,8 @@ PURE = {
 DECIDING = (
     "session", "session_events", "session_faults", "session_state", "participant", "transition_table", "messages",
     "message_codec", "blame", "protocol_errors", "protocol_events", "bid_choice", "capacity_book", "requester",
-    "requester_bids", "requester_entries", "requester_state", "requester_steps", "requester_task", "compute_node",
-    "node_state", "node_task",
+    "requester_bids", "requester_entries", "requester_memory", "requester_state", "requester_steps", "requester_task",
+    "compute_node", "node_state", "node_task",
 )  # fmt: skip
 
 

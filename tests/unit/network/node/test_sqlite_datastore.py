@@ -381,9 +381,9 @@ def test_a_job_finishes_with_its_shards_and_only_once(path):
 def test_a_file_of_a_future_version_is_left_alone(path):
     SqliteDatastore(path).close()
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 4")
+    connection.execute("PRAGMA user_version = 5")
     connection.close()
-    with pytest.raises(UnavailableError, match="its schema is version 4"):
+    with pytest.raises(UnavailableError, match="its schema is version 5"):
         SqliteDatastore(path)
 
 
