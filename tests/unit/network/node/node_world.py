@@ -44,10 +44,12 @@ class Engine:
         self.gate.set()
         self.began = threading.Semaphore(0)
         self.calls = 0
+        self.tasks = []
         self.given_up = 0
 
     def execute(self, plan, store, progress=lambda phrase: None, stop=None):
         self.calls += 1
+        self.tasks.append(plan.task)
         self.began.release()
         ended = threading.Event()
 

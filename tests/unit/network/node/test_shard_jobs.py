@@ -15,7 +15,9 @@ from tests.unit.network.node.node_world import (
     Engine,
     Net,
     put_shards,
+    put_task,
     shards_submission,
+    submission,
     until_event,
 )
 from tests.unit.network.node.offers import on_real_time
@@ -28,6 +30,11 @@ ALONE = make_rule(replication=1, confidence=1)
 def shards_at(place, count=COUNT):
     with SqliteBlockStore(place.folder / "blocks.sqlite") as store:
         return put_shards(store, count)
+
+
+def task_at(place):
+    with SqliteBlockStore(place.folder / "blocks.sqlite") as store:
+        return put_task(store)
 
 
 def rows_of(place, job=JOB):
@@ -182,14 +189,15 @@ async def test_a_commit_that_fails_loses_no_shard(tmp_path, monkeypatch, at):
 @on_real_time
 async def test_a_small_job_does_not_wait_for_a_large_one(tmp_path):
     engine = Engine()
+    engine.gate.clear()
     net = Net(tmp_path, [engine])
     large = shards_at(net.requester, 60)
-    with SqliteBlockStore(net.requester.folder / "blocks.sqlite") as store:
-        small = put_shards(store, 1)
+    small = task_at(net.requester)
     async with net.running() as node:
         await node.submit(shards_submission(large, 60, rule=ALONE, no_cache=True))
-        await until_event(node, JOB, "shards")
-        await node.submit(shards_submission(small, 1, job="1" * 32, rule=ALONE, no_cache=True))
-        await until_event(node, "1" * 32, "ended")
-        assert "ended" not in {event.kind for event in await node.events(JOB)}
+        await trio.to_thread.run_sync(engine.began.acquire)
+        await node.submit(submission(small, job="1" * 32, rule=ALONE, no_cache=True))
+        engine.gate.set()
         await until_event(node, JOB, "ended")
+        await until_event(node, "1" * 32, "ended")
+    assert engine.tasks.index(small) < 40, "at most 24 tasks had begun"
