@@ -100,6 +100,21 @@ async def test_what_was_verified_before_is_asked_of_nobody(tmp_path):
 
 
 @on_real_time
+async def test_what_somebody_dissented_from_is_known_as_well(tmp_path):
+    """The record names the output of the liar, which nobody brings here."""
+    liar = Engine(b"a lie")
+    net = Net(tmp_path, [Engine(), Engine(), liar])
+    shards = shards_at(net.requester, 2)
+    async with net.running() as node:
+        await node.submit(shards_submission(shards, 2))
+        await until_event(node, JOB, "ended")
+        await node.submit(shards_submission(shards, 2, job="1" * 32))
+        await until_event(node, "1" * 32, "ended")
+    assert liar.calls == 2
+    assert {row.verdict for row in rows_of(net.requester, "1" * 32)} == {"cached"}
+
+
+@on_real_time
 async def test_after_more_failures_than_allowed_the_rest_is_given_up(tmp_path):
     net = Net(tmp_path, [Engine(exit_code=1)])
     shards = shards_at(net.requester, 40)
