@@ -81,7 +81,15 @@ def _verdict(detail: Mapping[str, Any]) -> str:
     return f"verdict {detail['verdict']}: {detail['receipts']} receipts{others}"
 
 
+def _kinds(detail: Mapping[str, Any]) -> str:
+    kinds = ((detail["cached"], "known from before"), (detail["failed"], "failed"))
+    return "".join(f", {count} {what}" for count, what in kinds if count)
+
+
 _PHRASES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "shards": lambda detail: f"{detail['ended']} of {detail['of']} shards have ended{_kinds(detail)}",
+    "shard": lambda detail: f"shard {detail['shard']} failed: {detail['verdict']}, exit code {detail['exit_code']}",
+    "given-up": lambda detail: f"given up: {detail['failed']} shards failed",
     "submitted": lambda detail: f"submitted task {detail['task']}",
     "assigned": lambda detail: f"assigned to {len(detail['nodes'])} nodes",
     "committed": lambda _: "committed",

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from network.job_store import Job, JobStore
 from network.node.datastore import KeptJob, Machine
-from network.node.outcome import read_outcome
+from network.node.outcome import Outcome, read_outcome
+from network.node.shard_entry import ShardEntry, read_shard
 from network.node.sqlite_datastore import SqliteDatastore
 from network.node_state import NodeEntry, Stage
 from network.requester_entries import read
@@ -52,6 +53,8 @@ class JobRoots:
         yield from self._results.since(self._since)
         for kept in self._datastore.unfinished():
             yield from roots_under_way(kept)
+        for value in self._datastore.entries(Machine.SETTLEMENT).values():
+            yield from _roots_of_shard(read_shard(value))
         for key, value in self._datastore.entries(Machine.COMPUTE).items():
             if key.startswith("node/"):
                 yield from roots_of_execution(read(NodeEntry, value))
@@ -66,12 +69,21 @@ def roots_of(job: Job) -> Iterator[CID]:
 
 def roots_under_way(kept: KeptJob) -> Iterator[CID]:
     """Yield what a job keeps that was given to a node and has not ended."""
-    yield kept.submission.task
+    yield kept.submission.root
     yield from kept.submission.parents
     if kept.outcome:
-        outcome = read_outcome(kept.outcome)
-        yield from outcome.receipts
-        yield from (cid for cid in (outcome.output, outcome.commitments) if cid is not None)
+        yield from _roots_of_outcome(read_outcome(kept.outcome))
+
+
+def _roots_of_shard(entry: ShardEntry) -> Iterator[CID]:
+    yield from _roots_of_outcome(entry.outcome)
+    if entry.record is not None:
+        yield entry.record
+
+
+def _roots_of_outcome(outcome: Outcome) -> Iterator[CID]:
+    yield from outcome.receipts
+    yield from (cid for cid in (outcome.output, outcome.commitments, outcome.known) if cid is not None)
 
 
 def roots_of_execution(entry: NodeEntry) -> Iterator[CID]:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -18,10 +19,11 @@ import trio
 from bacalhau.api.app import make_app
 from bacalhau.api.http_server import serve_api
 from bacalhau.api_token import load_or_create_token
-from bacalhau.node_report import finished_job
+from bacalhau.node_report import finished_job, finished_shards
 from bacalhau.services import Services
 from network import key_store
 from network.demand import demand_of
+from network.known_results import find_known
 from network.libp2p_transport import Libp2pSettings, open_libp2p
 from network.messages import EngineKind
 from network.node.compute_side import ComputeSettings
@@ -31,6 +33,7 @@ from network.node.node_lock import hold_directory
 from network.node.selection import JobSelection
 from network.node.selection_policy import SelectionPolicy, objection_to_run
 from network.node.sqlite_datastore import SqliteDatastore
+from network.result_store import KEPT_S, Nodes, ResultStore
 from network.transport_core import single_errors
 from runtime.engine_host import find_host
 from runtime.fitness import misplacement
@@ -111,7 +114,9 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
         store = stack.enter_context(services.open_store())
         datastore = stack.enter_context(services.open_datastore())
         jobs = stack.enter_context(services.open_jobs())
-        parts = _parts(services, options, store, datastore)
+        results = stack.enter_context(services.open_results())
+        results.forget(before=time.time() - KEPT_S)
+        parts = _parts(services, options, store, datastore, results)
         token = load_or_create_token(home.api_token_path)
         node_file = home.root / NODE_FILE
 
@@ -144,7 +149,13 @@ def _describe(node: Node, url: str, root: Path) -> RunningNode:
     return RunningNode(peer=status.peer, addresses=status.addresses, api=url, dir=str(root), pid=os.getpid())
 
 
-def _parts(services: Services, options: NodeOptions, store: SqliteBlockStore, datastore: SqliteDatastore) -> NodeParts:
+def _parts(
+    services: Services,
+    options: NodeOptions,
+    store: SqliteBlockStore,
+    datastore: SqliteDatastore,
+    results: ResultStore,
+) -> NodeParts:
     identity = key_store.load_or_create(services.home.keys_dir / KEY_FILE)
     engine = services.make_engine(options.engine, strict=options.strict, level=options.level, room=options.room.total)
     compute = None
@@ -170,6 +181,10 @@ def _parts(services: Services, options: NodeOptions, store: SqliteBlockStore, da
         make_selection=lambda: JobSelection(options.policy, store, knows_runtime=_forgiving(services.knows_runtime)),
         fitness=fitness,
         make_job=lambda submission, session, *, problem: finished_job(submission, session, store, problem=problem),
+        make_shards_job=lambda submission, shards, settled, merged, *, problem: finished_shards(
+            submission, shards, settled, merged, store, problem=problem
+        ),
+        find_known=lambda task, rule: find_known(task, rule, results.records(task, nodes=Nodes.NETWORK), store),
         free_disk=partial(_free_disk, services.home.root),
         persona=None if options.make_persona is None else options.make_persona(identity),
     )

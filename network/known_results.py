@@ -13,7 +13,7 @@ from network.embedded import SessionResult
 from storage.cid import CID
 from storage.errors import UnavailableError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
-from storage.sqlite_pins import hold
+from storage.sqlite_pins import hold_all
 from verifier.compare import compare
 from verifier.model import Receipt, Record, Rule, Verdict, load_node
 from verifier.receipt import check_receipt
@@ -43,7 +43,10 @@ def _answer(task: CID, rule: Rule, cid: CID, store: SqliteBlockStore) -> Session
             return None
         if decision.claim[0] != record.output:
             return None
-        hold(store, cid)
+        # What dissents names an output that nobody brought here, so the record is not held with all below it.
+        hold_all(store, [task, record.output])
+        if not all(map(store.keep, (cid, record.commitments, *record.receipts, *record.dissent, *record.parents))):
+            return None
     except (UnavailableError, VerificationError, ValueError):
         # Gone, damaged, or no such thing: the task can still be run.
         return None

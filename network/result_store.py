@@ -20,7 +20,8 @@ from storage.sqlite_file import explained, open_database
 
 KEPT_S: Final = 30 * 86_400.0
 """How long a result is kept for its own sake; what a job names stays with the job."""
-_ADD: Final = "INSERT INTO results(task, record, nodes, at) VALUES(?, ?, ?, ?) ON CONFLICT(task, record) DO NOTHING"
+INSERT: Final = "INSERT INTO results(task, record, nodes, at) VALUES(?, ?, ?, ?) ON CONFLICT(task, record) DO NOTHING"
+"""Adds a result, unless it is there."""
 _FORGET: Final = "DELETE FROM results WHERE at < ?"
 _FIND: Final = "SELECT record FROM results WHERE task = ? AND nodes IN (?, ?) ORDER BY at DESC LIMIT ?"
 _SINCE: Final = "SELECT record FROM results WHERE at >= ?"
@@ -54,7 +55,7 @@ class ResultStore:
     def add(self, task: CID, record: CID, *, nodes: Nodes, at: float) -> None:
         """Keep that a record, which is in the block store, verified a task; at: seconds since 1970, UTC."""
         with self._explained(), self._lock:
-            self._connection.execute(_ADD, (task, record, nodes.value, at))
+            self._connection.execute(INSERT, (task, record, nodes.value, at))
 
     def records(self, task: CID, *, nodes: Nodes) -> list[CID]:
         """Return records of a task, the newest first; of strangers alone if those are asked for."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,10 +11,14 @@ from bacalhau.cli.options import json_option, node_of, services_of
 from bacalhau.exit_codes import ExitCode
 from bacalhau.services import Services
 
+if TYPE_CHECKING:
+    from network.job_shards import JobShard
+
 _FIELDS = (
     "job", "created_at", "verdict", "reason", "tier", "exit_code", "task", "function", "input", "output", "record",
     "state_digest", "seed", "epoch",
 )  # fmt: skip
+_SPLIT = ("shard_count", "max_failures")
 _UNDER_WAY = ("job", "created_at", "state", "cancelled", "task")
 
 
@@ -41,7 +46,7 @@ def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
         return ExitCode.DONE
     if under_way:
         print_fields(report, _UNDER_WAY)
-        print_fields(_asked(report["submission"] or {}), ("rule", "min_bids", "selector", "timeout_s"))
+        print_fields(_asked(report["submission"] or {}), ("rule", "min_bids", "selector", "timeout_s", *_SPLIT))
         return ExitCode.DONE
     print_fields(report, _FIELDS)
     for origin in report.get("origins", ()):  # jobs of older versions have none
@@ -55,14 +60,24 @@ def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
 
 
 def _describe_shards(report: dict[str, Any], services: Services, *, as_json: bool) -> int:
-    """Describe a job over shards: its shards are in rows of this home."""
+    """Describe a job over shards: its shards are in rows of this home, or of the node's."""
     from bacalhau.render import print_json
     from bacalhau.render_shards import print_shards_description
     from bacalhau.shard_report import complete_report
 
-    with services.open_jobs() as jobs:
-        rows = jobs.each_shard(report["job"])
+    def show(rows: Iterator[JobShard]) -> None:
         print_json(complete_report(report, rows)) if as_json else print_shards_description(report, rows)
+
+    node = node_of(services)
+    if node is not None:
+        with node:
+            if node.is_elsewhere:
+                from bacalhau.remote_shards import rows_from_node
+
+                show(rows_from_node(node, report["job"]))
+                return ExitCode.DONE
+    with services.open_jobs() as jobs:
+        show(jobs.each_shard(report["job"]))
     return ExitCode.DONE
 
 
@@ -99,7 +114,7 @@ def _known(target: str, services: Services) -> tuple[dict[str, Any], bool]:
 
 def _asked(submission: dict[str, Any]) -> dict[str, Any]:
     """Return what was asked of the node, for people."""
-    shown = dict(submission)
+    shown = {name: value for name, value in submission.items() if name not in _SPLIT or submission.get("shards")}
     if "rule" in shown:
         rule = shown["rule"]
         shown["rule"] = f"{rule['confidence']} of {rule['replication']}{', diverse' if rule['diverse'] else ''}"

@@ -105,8 +105,18 @@ def _report_of(node: NodeClient, target: str) -> dict[str, Any] | None:
 def _get_from(node: NodeClient, report: dict[str, Any] | None, output_dir: Path | None, *, as_json: bool) -> int:
     from bacalhau.layout import default_target
     from bacalhau.remote_results import lay_out_from_node
+    from bacalhau.remote_shards import lay_out_shards_from_node
     from bacalhau.render import print_json, print_text
+    from bacalhau.shard_report import is_over_shards
 
+    if report is not None and is_over_shards(report) and report["output"] is not None:
+        place = output_dir.absolute() if output_dir else default_target(report["job"])
+        laid = lay_out_shards_from_node(node, report, place)
+        if as_json:
+            print_json({"path": str(place), "output": report["output"], "record": None, "shards": laid.proven})
+        else:
+            print_text(str(place))
+        return ExitCode.DONE
     if report is None or report["record"] is None:
         verdict = "no verdict" if report is None else report["verdict"]
         raise VerificationError(f"was not verified ({verdict}), so it has no output", where=node.name)

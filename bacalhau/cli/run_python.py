@@ -112,9 +112,9 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         if node is None or chosen.stack.parts:
             return _run(planned, sharding, services, flags, target)
         if sharding is not None:
-            from bacalhau.cli.run_shards import refuse_on_a_node
+            from bacalhau.cli.run_shards import run_shards_with_node
 
-            refuse_on_a_node()
+            return run_shards_with_node(planned, sharding, services, flags, target, node)
         from bacalhau.cli.run_with_node import run_with_node
 
         return run_with_node(planned, services, flags, target, node)

@@ -33,7 +33,7 @@ def run_with_node(
         UserError, UnavailableError, VerificationError: as `bacalhau.run_on_node`.
     """
     announced: list[str] = []
-    with _goes_on(announced), shown_progress() as display:
+    with goes_on(announced), shown_progress() as display:
         submitted = submit_to_node(order, services, display, node, announced.append)
         if flags["wait"]:
             report = wait_for_report(submitted.job, node, display, lambda: node_of(services))
@@ -49,7 +49,7 @@ def run_with_node(
 
 
 @contextmanager
-def _goes_on(announced: list[str]) -> Iterator[None]:
+def goes_on(announced: list[str]) -> Iterator[None]:
     """Tell, when it is interrupted, that the job is not."""
     try:
         yield

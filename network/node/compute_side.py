@@ -20,7 +20,7 @@ from network.node.machine_host import MachineHost, StateMachine, World
 from network.node.reasons import reason
 from network.node.selection import JobSelection
 from network.node.selection_policy import OfferedTask
-from network.node.task_header import bring_header
+from network.node.task_header import Headers, bring_header
 from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import Abort, Accuse, Action, Broadcast, Misbehaved, Received, Run, Send
 from network.transport import Transport
@@ -78,6 +78,7 @@ class ComputeSide:
         datastore: Datastore,
         in_thread: Callable[[Callable[[], object]], object],
         executor: Executor,
+        headers: Headers,
         selection: JobSelection,
         say: Mouth,
         heard_own: Callable[[Announcement], None],
@@ -86,6 +87,7 @@ class ComputeSide:
         """Make a compute node that does not run yet. heard_own: told of each announcement, for our own requester."""
         self.settings = settings
         self.executor = executor
+        self._headers = headers
         self._identity = identity
         self._transport = transport
         self._store = store
@@ -186,7 +188,9 @@ class ComputeSide:
         limiter = self._bringing.setdefault(peer, trio.CapacityLimiter(MAX_HEADERS_EACH))
         try:
             async with limiter:
-                return await bring_header(task, self._transport, peer, self._store, self.executor.wall_clock_s)
+                return await bring_header(
+                    task, self._transport, peer, self._store, self.executor.wall_clock_s, self._headers
+                )
         finally:
             if not limiter.borrowed_tokens and not limiter.statistics().tasks_waiting:
                 self._bringing.pop(peer, None)

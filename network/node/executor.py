@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,6 +18,7 @@ import trio
 
 from network.demand import room_of
 from network.node.disk_promises import DiskPromises
+from network.node.peer_source import PeerSource
 from network.node.reasons import reason
 from network.protocol_events import Executed, ExecutionFailed, Run
 from runtime.capacity_gate import CapacityGate
@@ -25,13 +26,14 @@ from runtime.capacity_ledger import Claim
 from runtime.engine import Engine, Execution, Plan, UndeterminedError
 from runtime.plan import plan_of_task
 from runtime.stop_signal import StopSignal
-from storage.block_source import BlockSource
+from storage.blocks import BatchingBlockStore, BlockStore
 from storage.cid import CID
 from storage.dag_fetch import fetch_dag
+from storage.dag_walk import links_of
 from storage.errors import BacalhauError, UnavailableError, UserError
 from storage.reserved_block_store import ReservedBlockStore
 from storage.sqlite_block_store import SqliteBlockStore
-from storage.sqlite_pins import hold
+from storage.sqlite_pins import has_links, hold, known_whole
 from verifier.model import PeerId
 
 BRING_S: Final = 120.0
@@ -45,7 +47,7 @@ T = TypeVar("T")
 class Sources(Protocol):
     """Finds who may have the blocks of a task."""
 
-    def __call__(self, first: PeerId) -> Sequence[BlockSource]:
+    def __call__(self, first: PeerId) -> Sequence[PeerSource]:
         """Return sources, `first` before all others. Called in the node's loop."""
         ...
 
@@ -66,6 +68,8 @@ class Executor:
     disk: DiskPromises
     wall_clock_s: float
     """Host guard of one execution: the requester's own deadline comes first, as a rule."""
+    headers: Callable[[CID], Sequence[tuple[CID, bytes]]] = field(default=lambda _: ())
+    """Blocks of a task that came with its offer."""
     alter: Callable[[Execution], Execution] = field(default=lambda execution: execution)
     """For tests of the network: what a bad actor makes of its execution."""
     _threads: trio.CapacityLimiter = field(init=False)
@@ -155,7 +159,7 @@ class Executor:
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._threads)
 
-    def _fetch(self, task: CID, sources: Sequence[BlockSource], stop: StopSignal, store: ReservedBlockStore) -> None:
+    def _fetch(self, task: CID, sources: Sequence[PeerSource], stop: StopSignal, store: ReservedBlockStore) -> None:
         # One that was given up is not begun, and asks nobody any more: who gives a block now and then keeps no slot.
         with stop.ending(partial(_close, sources)):
             # Held first, so that a collection leaves alone what arrives.
@@ -170,11 +174,27 @@ class Executor:
                 raise UndeterminedError("too little of its disk is left for what the function may write")
             self.disk.make(stop, lambda: output)
 
-    def _fetch_reserved(self, task: CID, sources: Sequence[BlockSource], store: ReservedBlockStore) -> None:
+    def _fetch_reserved(self, task: CID, sources: Sequence[PeerSource], store: ReservedBlockStore) -> None:
         try:
-            fetch_dag(store, task, sources)
+            self._pull(task, sources, store)
         except UserError as error:
             raise UndeterminedError(f"the task was not fetched as a whole: {error.problem}") from error
+
+    def _pull(self, task: CID, sources: Sequence[PeerSource], store: ReservedBlockStore) -> None:
+        """Bring a task here. Of most tasks little lacks: their function ran here before, and was found to be whole."""
+        known = known_whole(self.store)
+        store.put_many(self.headers(task))
+        if sources and self.store.has(task):
+            source = sources[0]
+            try:
+                missing = missing_below(self.store, task, known)
+                batch = BatchingBlockStore(store)
+                for cid, data in source.dags(missing, lambda cid: cid in known or batch.has(cid)):
+                    batch.put(cid, data)
+                batch.flush()
+            except BacalhauError as error:
+                log.info("%s: %s", source.name, error)
+        fetch_dag(store, task, sources, known=known)
 
     def _execute(self, run: Run, stop: StopSignal) -> Execution:
         plan = replace(plan_of_task(run.task, self.store, self.wall_clock_s), submitter=run.requester)
@@ -186,6 +206,20 @@ class Executor:
         return execution
 
 
-def _close(sources: Sequence[BlockSource]) -> None:
+def missing_below(store: BlockStore, root: CID, known: Collection[CID]) -> list[CID]:
+    """Return the blocks below `root` that lack as far as those that are here tell; nothing below `known`."""
+    missing, todo, seen = [], [root], {root}
+    while todo:
+        cid = todo.pop()
+        if not store.has(cid):
+            missing.append(cid)
+        elif has_links(cid):
+            fresh = [link for link in links_of(cid, store.get(cid)) if link not in seen and link not in known]
+            seen.update(fresh)
+            todo += fresh
+    return missing
+
+
+def _close(sources: Sequence[PeerSource]) -> None:
     for source in sources:
         source.close()

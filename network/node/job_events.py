@@ -10,6 +10,7 @@ from typing import Any
 
 from network.node.outcome import Outcome
 from network.node.reasons import reason
+from network.node.shard_entry import ShardEntry
 from network.requester_entries import StepEntry
 from storage.cid import CID, cid_text
 
@@ -17,6 +18,12 @@ SUBMITTED = "submitted"
 CANCELLED = "cancelled"
 FETCHING = "fetching"
 MISSING = "output-missing"
+SHARDS = "shards"
+"""Some shards have ended: how many so far."""
+SHARD = "shard"
+"""One shard has failed, and how."""
+GIVEN_UP = "given-up"
+"""More shards failed than were to be put up with."""
 ENDED = "ended"
 """The last one of every job."""
 
@@ -65,3 +72,12 @@ def outcome_words(outcome: Outcome) -> Iterator[tuple[str, Mapping[str, Any]]]:
             "dissent": len(outcome.dissent),
         },
     )
+
+
+def shard_words(entry: ShardEntry) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield kind and detail of what is told of one shard: who broke the rules, and that it failed."""
+    for breach in entry.outcome.faults:
+        detail = {"node": breach.node, "kind": breach.kind, "detail": breach.detail}
+        yield "fault", {"shard": entry.number, **detail}
+    if entry.has_failed:
+        yield SHARD, {"shard": entry.number, "verdict": entry.outcome.verdict, "exit_code": entry.exit_code}

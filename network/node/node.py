@@ -11,13 +11,14 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Protocol
 
 import trio
 
 from network.demand import room_of
+from network.message_bundle import split
 from network.message_codec import version_of
 from network.messages import Ack, Assign, Cancel, Close, Decline, Demand, Offer, Settled
 from network.node.announcement import Announcement, decode_announcement
@@ -30,9 +31,12 @@ from network.node.lost_peers import LostPeers
 from network.node.outbox import Outbox
 from network.node.peer_book import PeerBook
 from network.node.peer_source import PeerSource
-from network.node.requester_side import RequesterSide
+from network.node.requester_side import FindKnown, RequesterSide
 from network.node.selection import JobSelection
 from network.node.settlement import MakeJob, Settlement
+from network.node.shard_outputs import ShardOutputs
+from network.node.shard_settlement import MakeShardsJob, ShardSettlement
+from network.node.task_header import Headers
 from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import Misbehaved
 from network.transport import CapacityHeard, PeerChange, PeerHandler, PeerRefusedError, Transport
@@ -41,12 +45,12 @@ from runtime.capacity_gate import CapacityGate
 from runtime.capacity_ledger import CapacityLedger
 from runtime.demand import WORKER_CPU_MILLI
 from runtime.engine import Engine, Execution, Plan
-from storage.block_source import BlockSource
 from storage.blocks import BlockStore
+from storage.cid import CID
 from storage.errors import UnavailableError, UserError
 from storage.sqlite_block_store import SqliteBlockStore
 from verifier.identity import Identity
-from verifier.model import PeerId
+from verifier.model import PeerId, Rule
 
 FOR_NODES: Final = frozenset(kind.VERSION for kind in (Offer, Assign, Decline, Ack, Cancel, Close, Settled))
 """Messages that requesters send; all others are for requesters."""
@@ -104,6 +108,10 @@ def _no_objection(_submission: Submission) -> str:
     return ""
 
 
+def _nothing_known(_task: CID, _rule: Rule) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeParts:
     """What a node is made of. The owner closes what it opened, after the node has ended."""
@@ -122,8 +130,10 @@ class NodeParts:
     fitness: Callable[[Plan], str]
     """Why a task whose blocks are all here is not run; blocks."""
     make_job: MakeJob
+    make_shards_job: MakeShardsJob
     free_disk: Callable[[], int]
     """Bytes that are free where blocks are kept, now; called by threads."""
+    find_known: FindKnown = field(default=_nothing_known)
     objection_to_job: Callable[[Submission], str] = _no_objection
     """Why the operator's policy does not have a job submitted here; empty if it does."""
     max_wall_clock_s: float = MAX_WALL_CLOCK_S
@@ -150,8 +160,21 @@ class Node:
         raise PeerRefusedError("no questions are answered here", where=peer)
 
     async def receive(self, peer: PeerId, payload: bytes) -> None:
-        """Take a message."""
+        """Take a message, or several at once: each as if it had come alone."""
         await self._ready.wait()
+        try:
+            messages = split(payload, peer)
+        except RemoteProtocolError as error:
+            self._count_offence(Misbehaved(peer=peer, problem=error.problem))
+            return
+        if len(messages) == 1:
+            await self._receive_one(peer, payload)
+            return
+        async with trio.open_nursery() as nursery:  # an offer that is looked at keeps no other message waiting
+            for message in messages:
+                nursery.start_soon(self._receive_one, peer, message)
+
+    async def _receive_one(self, peer: PeerId, payload: bytes) -> None:
         persona = self._parts.persona
         if persona is not None and not persona.hear(peer, payload, self._say):
             return
@@ -213,8 +236,10 @@ class Node:
 
     async def wait_for_events(self, job: str, after: int) -> None:
         """Return when the job may have an event with a number greater than `after`."""
-        kept = self._kept
-        if not await self.events(job, after=after, limit=1):
+        while True:
+            kept = self._kept
+            if await self.events(job, after=after, limit=1):
+                return
             await kept.wait()
 
     # What both halves use
@@ -249,7 +274,7 @@ class Node:
 
         return speak
 
-    def _sources(self, first: Sequence[PeerId], max_bytes: int, max_s: float) -> list[BlockSource]:
+    def _sources(self, first: Sequence[PeerId], max_bytes: int, max_s: float) -> list[PeerSource]:
         """Return peers that may have blocks, those of `first` before all others."""
         connected = self._transport.connected()
         others = [peer for peer in sorted(connected) if peer not in first]
@@ -284,12 +309,24 @@ class Node:
 
     def _make_requester(self) -> None:
         parts = self._parts
+
+        def sources(first: Sequence[PeerId]) -> list[PeerSource]:
+            return self._sources(first, MAX_OUTPUT_BYTES, MAX_OUTPUT_S)
+
+        shards = ShardSettlement(
+            store=parts.store,
+            datastore=parts.datastore,
+            in_thread=self._in_thread,
+            outputs=ShardOutputs(store=parts.store, sources=sources, nursery=self._nursery),
+            make_job=parts.make_shards_job,
+        )
         settlement = Settlement(
             store=parts.store,
             datastore=parts.datastore,
             in_thread=self._in_thread,
-            sources=lambda first: self._sources(first, MAX_OUTPUT_BYTES, MAX_OUTPUT_S),
+            sources=sources,
             make_job=parts.make_job,
+            shards=shards,
             nursery=self._nursery,
             kept=self._wake,
         )
@@ -300,6 +337,8 @@ class Node:
             in_thread=self._in_thread,
             book=self._book,
             settlement=settlement,
+            find_known=parts.find_known,
+            nursery=self._nursery,
             say=self._say,
             count_offence=self._count_offence,
             kept=self._wake,
@@ -307,7 +346,9 @@ class Node:
 
     def _make_compute(self, settings: ComputeSettings) -> None:
         parts, persona = self._parts, self._parts.persona
+        headers = Headers()
         executor = Executor(
+            headers=headers.of,
             engine=parts.engine,
             store=parts.store,
             sources=lambda first: self._sources([first], settings.total.disk, parts.max_wall_clock_s),
@@ -327,6 +368,7 @@ class Node:
             datastore=parts.datastore,
             in_thread=self._in_thread,
             executor=executor,
+            headers=headers,
             selection=parts.make_selection(),
             say=self._mouth(),
             heard_own=self._hear_own,

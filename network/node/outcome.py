@@ -6,8 +6,7 @@ have to come here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 from network.embedded import SessionResult
@@ -22,7 +21,7 @@ from storage.errors import VerificationError
 from verifier.bounds import Hex32, Link, Peer, Word, at_most
 from verifier.commitment import list_cid
 from verifier.compare import compare
-from verifier.model import Receipt, Record, Task, Verdict, load_node, store_node
+from verifier.model import Receipt, Task, Verdict, load_node, node_cid, store_node
 from verifier.record import build_record
 from verifier.schema import Schema
 
@@ -53,7 +52,10 @@ class Outcome(Schema):
     VERSION: ClassVar[str] = "outcome/2"
     """1 named a record, so that no session could end whose task could not be read."""
 
-    session: Hex32
+    session: Hex32 | None
+    """None: nothing was asked of anybody."""
+    known: Link | None = None
+    """The record of an earlier session that is the answer, if nothing was asked of anybody."""
     verdict: Word
     cancelled: bool
     same_state: bool
@@ -66,6 +68,24 @@ class Outcome(Schema):
     dissent: Annotated[tuple[Link, ...], at_most(MAX_NODES)]
     undetermined: Annotated[tuple[Failure, ...], at_most(MAX_NODES)]
     faults: Annotated[tuple[Breach, ...], at_most(2 * MAX_NODES)]
+
+
+def known_outcome(known: SessionResult) -> Outcome:
+    """Return the note of a task that was verified before; what it names is in the store."""
+    cids = {receipt.node: node_cid(receipt) for receipt in known.receipts}
+    return Outcome(
+        session=None,
+        known=known.record,
+        verdict=known.verdict.value,
+        cancelled=False,
+        same_state=known.same_state,
+        output=known.output,
+        commitments=None,
+        receipts=tuple(cids.values()),
+        dissent=tuple(cids[receipt.node] for receipt in known.dissent),
+        undetermined=(),
+        faults=(),
+    )
 
 
 def keep_outcome(ended: TaskEnded, store: BlockStore) -> Outcome:
@@ -112,7 +132,7 @@ def read_outcome(data: bytes) -> Outcome:
 
 
 def session_result(outcome: Outcome, submission: Submission, store: BlockStore) -> SessionResult:
-    """Return what a report is made of; of what was agreed, the record is put into the store.
+    """Return what a report is made of; of what was agreed, the record is put into the store (of a single task).
 
     Raises:
         UnavailableError: a receipt or the task is not here, or the record cannot be kept.
@@ -124,28 +144,46 @@ def session_result(outcome: Outcome, submission: Submission, store: BlockStore) 
         faults = tuple(
             Fault(peer=one.node, kind=FaultKind(one.kind), detail=one.detail, evidence=()) for one in outcome.faults
         )
-        record = None if outcome.commitments is None else _record(outcome.commitments, receipts, submission, store)
+        record = outcome.known if submission.task is None else keep_record(outcome, submission.task, submission, store)
     except ValueError as error:
         raise VerificationError(f"a kept outcome is not whole ({error})") from error
     return SessionResult(
         verdict=verdict,
         output=outcome.output,
-        record=None if record is None else store_node(store, record),
+        record=record,
         receipts=tuple(receipts.values()),
         dissent=tuple(receipts[cid] for cid in outcome.dissent if cid in receipts),
         same_state=outcome.same_state,
         executions=(),
         undetermined=tuple((one.node, one.reason) for one in outcome.undetermined),
         faults=faults,
+        cached=outcome.session is None,
     )
 
 
-def _record(commitments: CID, receipts: Mapping[CID, Receipt], submission: Submission, store: BlockStore) -> Record:
-    return build_record(
-        compare(receipts.values(), submission.rule),
-        task=submission.task,
-        parts=load_node(store, submission.task, Task),
+def keep_record(outcome: Outcome, task: CID, submission: Submission, store: BlockStore) -> CID | None:
+    """Put the record of what was agreed into the store; None without agreement.
+
+    Raises:
+        UnavailableError: a receipt or the task is not here, or the record cannot be kept.
+        VerificationError, ValueError: what the disk holds is not what was written.
+    """
+    if outcome.commitments is None:
+        return outcome.known
+    receipts = [load_node(store, cid, Receipt) for cid in outcome.receipts]
+    record = build_record(
+        compare(receipts, submission.rule),
+        task=task,
+        parts=load_node(store, task, Task),
         rule=submission.rule,
-        commitments=commitments,
+        commitments=outcome.commitments,
         parents=submission.parents,
+    )
+    return store_node(store, record)
+
+
+def without_agreement(outcome: Outcome) -> Outcome:
+    """Return the note of a session whose agreement cannot be checked: what its nodes said is no verdict."""
+    return replace(
+        outcome, verdict=Verdict.TOO_FEW.value, output=None, commitments=None, known=None, dissent=outcome.receipts
     )

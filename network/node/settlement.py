@@ -17,9 +17,11 @@ import trio
 
 from network.embedded import SessionResult
 from network.job_store import Job
-from network.node.datastore import AddEvent, Change, Datastore, Finish, JobState, KeptJob, Move, Submission
+from network.node.datastore import AddEvent, AddResult, Change, Datastore, Finish, JobState, KeptJob, Move, Submission
 from network.node.job_events import ENDED, FETCHING, MISSING, ended_words, unverified_words
 from network.node.outcome import read_outcome, session_result
+from network.node.shard_settlement import ShardSettlement
+from network.protocol_events import TaskEnded
 from storage.block_source import BlockSource
 from storage.blocks import BlockMissingError
 from storage.cid import CID, cid_text
@@ -67,6 +69,7 @@ class Settlement:
     """Runs what uses the datastore."""
     sources: Sources
     make_job: MakeJob
+    shards: ShardSettlement
     nursery: trio.Nursery
     kept: Callable[[], None]
     """Called in the loop when something was kept."""
@@ -78,6 +81,10 @@ class Settlement:
         if job not in self._under_way:
             self._under_way.add(job)
             self.nursery.start_soon(self._settle, job)
+
+    def shard_ended(self, news: TaskEnded) -> None:
+        """Take a shard's verdict, which is on disk; the job goes on."""
+        self.shards.ended(news)
 
     async def _settle(self, job: str) -> None:
         try:
@@ -93,7 +100,9 @@ class Settlement:
         """Settle a job; tell whether that is done. A disk that is full now may not be later."""
         try:
             kept: KeptJob | None = await self.in_thread(lambda: self.datastore.job(job))  # type: ignore[misc]
-            if kept is not None and kept.state is JobState.SETTLING:
+            if kept is not None and kept.state is JobState.SETTLING and kept.submission.shards is not None:
+                await self.shards.finish(kept.submission, lambda changes: self._commit(*changes))
+            elif kept is not None and kept.state is JobState.SETTLING:
                 await self._commit(*await self._ending(kept))
         except UnavailableError as error:
             log.warning("job %s cannot be finished yet: %s", job, error)
@@ -117,7 +126,10 @@ class Settlement:
             log.warning("job %s ends without a verdict: %s", job, error)
             return Move(job=job, state=JobState.ENDED), _last_event(job, unverified_words(str(error)))
         words = ended_words(outcome.verdict, session.record)
-        return Finish(job=finished), Move(job=job, state=JobState.ENDED), _last_event(job, words)
+        changes = (Finish(job=finished), Move(job=job, state=JobState.ENDED), _last_event(job, words))
+        if session.record is None or session.cached or kept.submission.task is None:
+            return changes
+        return AddResult(task=kept.submission.task, record=session.record, at=time.time()), *changes
 
     def _finished(self, submission: Submission, session: SessionResult, problem: str) -> Job:
         try:

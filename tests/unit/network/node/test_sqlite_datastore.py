@@ -19,10 +19,12 @@ from network.node.datastore import (
     NotePeer,
     Put,
     Remove,
+    RemoveBelow,
     Submit,
 )
 from network.node.datastore_rows import MAX_DETAIL_BYTES, MAX_ENTRY_BYTES, MAX_OUTCOME_BYTES, MAX_ROW_BYTES
 from network.node.sqlite_datastore import SqliteDatastore
+from storage import dag_cbor
 from storage.cid import DAG_CBOR, RAW, make_cid
 from storage.errors import UnavailableError, UserError
 from tests.unit.network.node.datastore_world import TASK, address, finished, job_name, peer, submission
@@ -37,6 +39,10 @@ FULL = submission(
     min_bids=3,
     timeout_s=0.25,
     parents=(make_cid(RAW, b"one"), make_cid(RAW, b"two")),
+    shards=make_cid(DAG_CBOR, b"list"),
+    shard_count=7,
+    max_failures=2,
+    no_cache=True,
     origins=({"url": "https://x/", "size": 2**70, "headers": [["a", "\udc80"], ["b", 1.5, None, True]]}, {}),
 )
 
@@ -478,3 +484,30 @@ def test_what_is_no_database_is_unavailable(path):
     path.write_text("no database, but long enough to be taken for one" * 10)
     with pytest.raises(UnavailableError, match="cannot be read or kept"):
         SqliteDatastore(path)
+
+
+def test_a_submission_of_the_version_before_is_one_task_that_runs(path):
+    """As `submission-entry/1` had it: no shards, and nothing was known from before."""
+    with SqliteDatastore(path) as store:
+        store.commit([Submit(submission=submission(1))])
+    connection = sqlite3.connect(path)
+    node = dag_cbor.decode(connection.execute("SELECT submission FROM submissions").fetchone()[0])
+    for name in ("shards", "shard_count", "max_failures", "no_cache"):
+        del node[name]
+    old = dag_cbor.encode(node | {"v": "submission-entry/1"})
+    with connection:
+        connection.execute("UPDATE submissions SET submission = ?", (old,))
+    connection.close()
+    with SqliteDatastore(path) as store:
+        assert store.job(job_name(1)).submission == submission(1, no_cache=True)
+
+
+def test_entries_below_a_prefix_go_together(store):
+    keys = ("a", "a/1", "a/2/x", "a0", "b/1")
+    store.commit([Put(machine=machine, key=key, value=b"x") for machine in (REQUESTER, COMPUTE) for key in keys])
+    assert list(store.entries_below(REQUESTER, "a/")) == ["a/1", "a/2/x"]
+    store.commit([RemoveBelow(machine=REQUESTER, prefix="a/")])
+    assert list(store.entries(REQUESTER)) == ["a", "a0", "b/1"]
+    assert list(store.entries(COMPUTE)) == sorted(keys)
+    with pytest.raises(ValueError, match="ends in /"):
+        store.commit([RemoveBelow(machine=REQUESTER, prefix="a")])
