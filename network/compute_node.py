@@ -241,7 +241,13 @@ class ComputeNode:
         return tuple(actions)
 
     def _is_next(self, task: NodeTask) -> bool:
-        """Tell whether a task may have the room that others of its job will leave."""
+        """Tell whether a task may have the room that others of its job will leave.
+
+        Not while another job waits for room, or it would wait until a large one has ended.
+        """
+        waits = (one for one in self.tasks.values() if one.stage is Stage.BACKLOG)
+        if any((one.requester, one.job) != (task.requester, task.job) for one in waits):
+            return False
         ahead = [one for one in self.tasks.values() if one.stage in HOLDS_ROOM]
         is_known = any(one.requester == task.requester and one.job == task.job for one in ahead)
         waiting = [0, 0, 0, 0]
