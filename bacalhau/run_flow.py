@@ -27,7 +27,7 @@ from network.embedded import SessionResult, run_embedded
 from network.embedded_flow import StepEnded, TaskEnded, run_flow
 from network.known_results import find_known
 from network.result_store import Nodes, ResultStore
-from runtime.engine import Engine
+from runtime.engine import Engine, Plan
 from runtime.flow_graph import Graph
 from runtime.flow_thunk import StepTask
 from storage.cid import CID
@@ -145,6 +145,7 @@ class _Verifier:
         self._engines, self._progress = engines, _only_images(display)
         self._keys_dir = services.home.keys_dir
         self._turns: dict[CID, threading.Lock] = {}
+        self._held: set[CID] = set()
 
     def stop(self) -> None:
         """End what is under way."""
@@ -156,12 +157,12 @@ class _Verifier:
         cid = task.plan.task
         if not self._order.is_cached:
             return None
+        self._hold(task.plan)
         return find_known(cid, self._order.rule, self._results.records(cid, nodes=Nodes.EMBEDDED), self._store)
 
     def verify(self, task: StepTask) -> SessionResult:
         """Return what a task gives: known, or run now."""
-        # From here on a garbage collection leaves the task alone; what one has taken before is noticed now.
-        hold(self._store, task.plan.task)
+        self._hold(task.plan)
         rule = self._order.rule
         run = partial(
             run_embedded,
@@ -179,6 +180,15 @@ class _Verifier:
         )
         with self._turn(task.plan.task):
             return session(task.plan)
+
+    def _hold(self, plan: Plan) -> None:
+        """Have garbage collections leave a task alone from now on; what one has taken before is noticed now."""
+        # What tasks have in common is held by itself first, and then not walked again with each of them.
+        for shared in (plan.function_cid, *(volume.cid for volume in plan.input.volumes)):
+            if shared not in self._held:
+                hold(self._store, shared)
+                self._held.add(shared)
+        hold(self._store, plan.task)
 
     @contextmanager
     def _turn(self, task: CID) -> Iterator[None]:

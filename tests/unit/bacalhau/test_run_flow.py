@@ -149,6 +149,7 @@ def test_several_targets_are_a_directory_of_them(desk, flow):
     assert desk("describe", report["job"], "--json").json == report
     assert "done     total  3 tasks" in desk("describe", report["job"]).text
     assert desk("logs", report["job"]).code == 0
+    assert desk("events", report["job"]).code == 0
 
 
 def test_a_map_as_target_gives_the_output_of_a_job_over_shards(desk, flow):
