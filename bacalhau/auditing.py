@@ -69,6 +69,8 @@ class Replay:
     knows_runtime: KnowsRuntime
     wall_clock_s: float
     progress: Progress
+    max_memory: int | None = None
+    """Bytes that the task may ask for; None: as many as runs get."""
 
 
 def audit_here(text: str, services: Services, replay: Replay | None, count: Count = uncounted) -> Audit | ShardsAudit:
@@ -146,6 +148,7 @@ def audit_one(store: BlockStore, record: CID, replay: Replay | None) -> Audit:
         engine=replay.engine,
         knows_runtime=replay.knows_runtime,
         wall_clock_s=replay.wall_clock_s,
+        max_memory=replay.max_memory,
         progress=replay.progress,
     )
     return replace(found, reruns=(again,))

@@ -21,10 +21,12 @@ from bacalhau.api_token import load_or_create_token
 from bacalhau.node_report import finished_job
 from bacalhau.services import Services
 from network import key_store
+from network.demand import demand_of
 from network.libp2p_transport import Libp2pSettings, open_libp2p
-from network.messages import Demand, EngineKind
+from network.messages import EngineKind
 from network.node.compute_side import ComputeSettings
-from network.node.node import Node, NodeParts, Persona, open_node
+from network.node.datastore import Submission
+from network.node.node import MAX_WALL_CLOCK_S, Node, NodeParts, Persona, open_node
 from network.node.node_lock import hold_directory
 from network.node.selection import JobSelection
 from network.node.selection_policy import SelectionPolicy, objection_to_run
@@ -32,10 +34,13 @@ from network.node.sqlite_datastore import SqliteDatastore
 from network.transport_core import single_errors
 from runtime.engine_host import find_host
 from runtime.fitness import misplacement
+from runtime.jail import Level
+from runtime.machine_client import read_disk_bytes
+from runtime.machine_room import MachineRoom
 from runtime.pyodide_engine import ENGINE_NAME
 from runtime.wheel_store import write_whole
 from storage.cid import CID
-from storage.errors import BacalhauError
+from storage.errors import BacalhauError, UnavailableError
 from verifier.identity import Identity
 
 if TYPE_CHECKING:
@@ -60,12 +65,19 @@ class NodeOptions:
     api_names: tuple[str, ...] = ()
     """Further values of the Host header that the API answers to."""
     policy: SelectionPolicy
-    total: Demand
+    room: MachineRoom
+    """What jobs get, all together and one by one."""
     labels: Mapping[str, str]
     engine: str = "node"
     """JavaScript engine of its executions, one of `runtime.engine_host.HOSTS`."""
+    level: Level | None = None
+    """Of the jail around them; None: the best there is."""
+    max_wall_clock_s: float | None = None
+    """Seconds after which an execution is given up; None, or more than that: `network.node.node.MAX_WALL_CLOCK_S`."""
     strict: bool = False
     """Run nothing outside of a whole jail."""
+    objection_to_job: Callable[[Submission], str] = lambda _job: ""
+    """Why a job is not accepted from whoever may submit; empty if it is."""
     until_eof: bool = False
     """End when stdin ends too: with whoever started it, however that ends."""
     make_persona: Callable[[Identity], Persona] | None = None
@@ -134,12 +146,12 @@ def _describe(node: Node, url: str, root: Path) -> RunningNode:
 
 def _parts(services: Services, options: NodeOptions, store: SqliteBlockStore, datastore: SqliteDatastore) -> NodeParts:
     identity = key_store.load_or_create(services.home.keys_dir / KEY_FILE)
-    engine = services.make_engine(options.engine, strict=options.strict)
+    engine = services.make_engine(options.engine, strict=options.strict, level=options.level, room=options.room.total)
     compute = None
     if options.computes:
         host = find_host(options.engine)
         kind = EngineKind(engine=f"{ENGINE_NAME}-{host.name}", arch=host.arch)
-        compute = ComputeSettings(total=options.total, engines=(kind,), labels=options.labels)
+        compute = _compute_settings(options, kind)
         services.make_runtime(store)
 
     def fitness(plan: Plan) -> str:
@@ -153,11 +165,33 @@ def _parts(services: Services, options: NodeOptions, store: SqliteBlockStore, da
         compute=compute,
         requests=options.requests,
         engine=engine,
+        objection_to_job=options.objection_to_job,
+        max_wall_clock_s=min(options.max_wall_clock_s or MAX_WALL_CLOCK_S, MAX_WALL_CLOCK_S),
         make_selection=lambda: JobSelection(options.policy, store, knows_runtime=_forgiving(services.knows_runtime)),
         fitness=fitness,
         make_job=lambda submission, session, *, problem: finished_job(submission, session, store, problem=problem),
+        free_disk=partial(_free_disk, services.home.root),
         persona=None if options.make_persona is None else options.make_persona(identity),
     )
+
+
+def _compute_settings(options: NodeOptions, kind: EngineKind) -> ComputeSettings:
+    room = options.room
+    return ComputeSettings(
+        total=demand_of(room.total),
+        job_most=demand_of(room.job_most),
+        gpus=tuple(gpu.uuid for gpu in room.gpus),
+        gpu_note=room.gpu_note,
+        engines=(kind,),
+        labels=options.labels,
+    )
+
+
+def _free_disk(directory: Path) -> int:
+    try:
+        return read_disk_bytes(directory).amount
+    except OSError as error:
+        raise UnavailableError(f"the free disk cannot be looked at: {error.strerror}", where=str(directory)) from error
 
 
 def _open_transport(settings: Libp2pSettings, identity: Any, handler: Any, store: Any) -> Any:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bacalhau.output_texts import read_texts
+from bacalhau.planning import ONE_PART, host_name, jail_level
 from bacalhau.progress import Display
 from bacalhau.report import job_of, origin_list, plan_report, run_report
 from bacalhau.services import Services
@@ -19,6 +20,7 @@ from network.job_store import JobStore
 from runtime.arguments import split_volume
 from runtime.contents import Noted, typed_cid
 from runtime.engine import Engine, Plan
+from runtime.planner.stack import Part
 from runtime.request import Request
 from runtime.url_list import Inside
 from storage.blocks import BlockStore
@@ -39,6 +41,8 @@ class Order:
     labels: tuple[str, ...] = ()
     strict: bool = False
     """Run nothing outside of a whole jail."""
+    parts: tuple[Part, ...] = ONE_PART
+    """Engines of the embedded nodes, which take them in turn, and what each runs in."""
     min_bids: int = 0
     """Bids of nodes that must be there before any is accepted; only a node looks for bids."""
     selector: tuple[tuple[str, str], ...] = ()
@@ -65,8 +69,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
     """
     created_at, started = time.time(), time.perf_counter()
     with ExitStack() as stack, services.open_store() as store, services.open_jobs() as jobs:
-        engine = services.make_engine(strict=order.strict)
-        others = (services.make_engine("bun", strict=order.strict),) if order.rule.diverse else ()
+        engine, *others = make_engines(order, services)
         for each in (engine, *others):
             stack.callback(each.stop)
         noted: list[Noted] = []
@@ -84,7 +87,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
             parallel=min(order.rule.replication, os.cpu_count() or 1),
             progress=display.step,
             parents=tuple(parents),
-            other_engines=others,
+            other_engines=tuple(others),
         )
         finished = time.perf_counter()
         texts = None if session.output is None else read_texts(UnixfsReader(store), session.output)
@@ -101,6 +104,23 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
         )
         jobs.add(job_of(report, created_at, plan, session))
     return report
+
+
+def make_engines(order: Order, services: Services) -> tuple[Engine, ...]:
+    """Return the engines of an order's stack, which its nodes take in turn; the caller stops them.
+
+    Raises:
+        UnavailableError: one is not installed.
+    """
+    first, *others = order.parts
+    engine = services.make_engine(host_name(first), strict=order.strict, level=jail_level(first))
+    return (
+        engine,
+        *(
+            services.make_engine(host_name(part), strict=order.strict, level=jail_level(part), beside=engine)
+            for part in others
+        ),
+    )
 
 
 def make_task(

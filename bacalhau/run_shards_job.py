@@ -18,7 +18,7 @@ from typing import Any, Final
 from bacalhau.known_session import KnownSession
 from bacalhau.progress import Display
 from bacalhau.report import origin_list, plan_report
-from bacalhau.run_job import Order, make_task, parent_records
+from bacalhau.run_job import Order, make_engines, make_task, parent_records
 from bacalhau.services import Services
 from bacalhau.shard_report import ShardTotals, job_of_shards, shard_of, sharding_node, shards_report
 from network.embedded import SessionResult, run_embedded
@@ -130,8 +130,7 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
 
 def _engines(order: Order, services: Services, stack: ExitStack) -> tuple[Engine, ...]:
     """Return the engines that nodes take in turn; they are stopped with the stack."""
-    hosts = ("node", "bun") if order.rule.diverse else ("node",)
-    engines = tuple(services.make_engine(host, strict=order.strict) for host in hosts)
+    engines = make_engines(order, services)
     for each in engines:
         stack.callback(each.stop)
     return engines

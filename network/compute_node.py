@@ -1,18 +1,21 @@
 """A compute node without its world: offers in, receipts out, over any number of requesters. No clock, no I/O.
 
-Every session follows `node_task`; this keeps them by name, counts room in one place, and bids again when some becomes
-free. What runs never takes more than there is. Promised is at most as much again, and only to jobs of which something
-is under way here: the next of their tasks then begins when one ends, instead of two messages later, and no task waits
-for more than one of its own job. A requester gives a node twice the time of one execution for that.
+Every session follows `node_task`; this keeps them by name, has their room counted in one place
+(`runtime.capacity_ledger`), and bids again when some becomes free. Room is taken by a bid and by an execution, so what
+is assigned after a bid always fits, or is ahead: as much again is promised to jobs of which something is under way
+here, so that the next of their tasks begins when one ends, instead of two messages later. No task waits so for more
+than one of its own job, and a requester gives a node twice the time of one execution for that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from network import node_task
-from network.capacity_book import GOSSIP_MS, fits
+from network.capacity_book import GOSSIP_MS
+from network.demand import demand_of, room_of
 from network.message_codec import decode, encode, session_id, sign_capacity
 from network.messages import (
     Ack,
@@ -28,7 +31,7 @@ from network.messages import (
     Refuse,
     Settled,
 )
-from network.node_state import HOLDS_ROOM, NodeEntry, NodeTask, Stage
+from network.node_state import HOLDS_ROOM, WAITS_FOR_ROOM, NodeEntry, NodeTask, Stage
 from network.node_state import node_task as task_of
 from network.node_task import RoomFound
 from network.protocol_errors import LocalProtocolError, RemoteProtocolError
@@ -47,6 +50,8 @@ from network.protocol_events import (
     Timer,
 )
 from network.requester_entries import read
+from runtime.capacity import together
+from runtime.capacity_ledger import CapacityLedger, Claim, ClaimState
 from verifier.identity import Identity
 from verifier.model import PeerId
 
@@ -60,6 +65,8 @@ MAX_SESSIONS_EACH: Final = 1_024
 """Of one requester."""
 MAX_ENDED: Final = 10_000
 """Sessions remembered after their end, the oldest forgotten first."""
+PATIENCE: Final = 8
+"""Bids to others that an offer which waits for more room is made to wait for; then the node empties for it."""
 SEQUENCES: Final = 1_000
 """Numbers of capacity records that are reserved on disk at a time."""
 FromRequester: TypeAlias = Offer | Assign | Decline | Ack | Cancel | Close | Settled
@@ -73,6 +80,7 @@ def accept_all(_offer: Offer, _requester: PeerId) -> str:
 class ComputeNode:
     """The node's machine. `start` once, then `handle` is its only way in and what it returns its only way out.
 
+    total: what jobs get together; job_most: what one gets at most, None for all of it.
     accepts: the operator's policy: why an offer is refused (1 to 255 bytes), empty if it is not. Pure.
     """
 
@@ -82,6 +90,7 @@ class ComputeNode:
         *,
         total: Demand,
         engines: tuple[EngineKind, ...],
+        job_most: Demand | None = None,
         accepts: Callable[[Offer, PeerId], str] = accept_all,
         gossip_ms: int = GOSSIP_MS,
     ) -> None:
@@ -94,16 +103,24 @@ class ComputeNode:
         """Live sessions, the oldest first."""
         self.ended: dict[str, PeerId] = {}
         """Requester by session that was assigned here and is over."""
-        self._promised = [0, 0, 0, 0]
-        """By bids, assignments and executions."""
-        self._running = [0, 0, 0, 0]
+        most = None if job_most is None else room_of(job_most)
+        self.books = CapacityLedger(room_of(total), job_most=most, patience=PATIENCE)
+        self._claims: dict[str, Claim] = {}
+        """By session that waits for room, or holds some."""
+        self._names: dict[Claim, str] = {}
+        self._next = CapacityLedger(room_of(total))
+        """The room that what runs now will leave: what is promised of it, and what of that was assigned."""
+        self._ahead: dict[str, Claim] = {}
+        """By session."""
+        self._under_way: Counter[tuple[PeerId, str]] = Counter()
+        """Sessions that have room, or will, by job."""
         self._sequence = 0
         self._reserved = 0
 
     @property
     def free(self) -> Demand:
-        """Return what is promised to nobody."""
-        return _left(self.total, self._promised)
+        """Return what is promised to nobody, and not in use."""
+        return demand_of(self.books.free.less(together(claim.room for claim in self._next.held)))
 
     def start(self, entries: Mapping[str, bytes]) -> tuple[Action, ...]:
         """Take up what the datastore holds (nothing, the first time); return what to do now.
@@ -116,10 +133,8 @@ class ComputeNode:
         for key in sorted(key for key in entries if key.startswith("node/")):
             task = task_of(read(NodeEntry, entries[key]), self.identity)
             # Nothing overtakes an assignment: one that will never fit would keep all others waiting.
-            is_lost = task.stage is Stage.QUEUED and not fits(task.demand, self.total)
-            actions += self._keep(
-                *(node_task.undo(task, "larger than this node") if is_lost else node_task.resume(task))
-            )
+            too_large = self._too_large(task.demand) if task.stage is Stage.QUEUED else ""
+            actions += self._keep(*(node_task.undo(task, too_large) if too_large else node_task.resume(task)))
         return (*actions, *self._fill(), *self._gossip())
 
     def handle(self, event: Event) -> tuple[Action, ...]:
@@ -164,8 +179,8 @@ class ComputeNode:
         return (*self._keep(task, node_task.offered(task)), *self._fill())
 
     def _refusal(self, offer: Offer, peer: PeerId) -> str:
-        if not fits(offer.demand, self.total):
-            return "larger than this node"
+        if too_large := self._too_large(offer.demand):
+            return too_large
         whose = [task.requester for task in self.tasks.values()]
         if len(whose) >= MAX_SESSIONS or whose.count(peer) >= MAX_SESSIONS_EACH:
             return "too many sessions"
@@ -173,6 +188,10 @@ class ComputeNode:
         if len(waiting) >= MAX_BACKLOG or waiting.count(peer) >= MAX_BACKLOG_EACH:
             return "backlog is full"
         return self.accepts(offer, peer)
+
+    def _too_large(self, demand: Demand) -> str:
+        first, _, _ = self.books.objection(room_of(demand)).partition("; ")
+        return first and f"larger than this node takes: {first}"
 
     def _assign(self, assign: Assign, peer: PeerId) -> tuple[Action, ...]:
         """Take an assignment without a bid: the bid ran out, or was made before a restart."""
@@ -200,15 +219,16 @@ class ComputeNode:
         if task is None:
             return ()
         actions = self._keep(*node_task.step(task, event, peer))
-        return (*actions, *self._fill()) if task.stage in HOLDS_ROOM else actions
+        # One that waited may have kept others waiting behind it.
+        return (*actions, *self._fill()) if task.stage in HOLDS_ROOM | WAITS_FOR_ROOM else actions
 
     def _keep(self, task: NodeTask, actions: tuple[Action, ...]) -> tuple[Action, ...]:
-        """Keep a session as it is now, and count the room that it holds."""
-        before = self.tasks.get(task.session_id)
-        self._count(-1, before)
+        """Keep a session as it is now, and have the books say what its stage says."""
+        self._note_job(self.tasks.get(task.session_id), -1)
+        self._note_job(task, +1)
+        self._count(task)
         if task.stage is not Stage.ENDED:
             self.tasks[task.session_id] = task
-            self._count(+1, task)
             return actions
         self.tasks.pop(task.session_id, None)
         return (*actions, *self._remember(task)) if task.is_persisted else actions
@@ -221,37 +241,58 @@ class ComputeNode:
         del self.ended[oldest]
         return (Forget(key=f"node/{oldest}"),)
 
-    def _count(self, sign: int, task: NodeTask | None) -> None:
-        if task is None or task.stage not in HOLDS_ROOM:
-            return
-        _add(self._promised, sign, task.demand)
-        if task.stage is Stage.RUNNING:
-            _add(self._running, sign, task.demand)
+    def _count(self, task: NodeTask) -> None:
+        claim, is_assigned = self._claims.get(task.session_id), task.stage is Stage.QUEUED
+        is_over = task.stage is Stage.ENDED or not task.is_ahead
+        if is_over and task.session_id in self._ahead:
+            self._next.leave(self._ahead.pop(task.session_id))
+        if task.stage is Stage.BID and task.is_ahead:
+            self._uncount(claim)
+        elif task.stage in HOLDS_ROOM:
+            if claim is None or claim.state is not ClaimState.HELD:
+                raise LocalProtocolError(f"{task.stage} without room")
+        elif task.stage not in WAITS_FOR_ROOM:
+            self._uncount(claim)
+        elif claim is None or claim.is_urgent != is_assigned:
+            self._uncount(claim)
+            claim = Claim(room=room_of(task.demand), is_urgent=is_assigned)
+            self.books.enter(claim)
+            self._claims[task.session_id], self._names[claim] = claim, task.session_id
+
+    def _note_job(self, task: NodeTask | None, sign: int) -> None:
+        if task is not None and task.stage in HOLDS_ROOM | {Stage.QUEUED}:
+            self._under_way[task.requester, task.job] += sign
+            if not self._under_way[task.requester, task.job]:
+                del self._under_way[task.requester, task.job]
+
+    def _uncount(self, claim: Claim | None) -> None:
+        if claim is not None:
+            self.books.leave(claim)
+            del self._claims[self._names.pop(claim)]
 
     def _fill(self) -> tuple[Action, ...]:
-        """Give room to what waits: assignments in their order, then bids for offers that fit."""
+        """Give room to what waits: assignments first, then bids for offers, as the books say."""
         actions: list[Action] = []
-        for task in [task for task in self.tasks.values() if task.stage is Stage.QUEUED]:
-            if not fits(task.demand, _left(self.total, self._running)):
-                break  # nothing overtakes an assignment, or a large one would wait for ever
+        for claim in self.books.serve():
+            task = self.tasks[self._names[claim]]
             actions += self._keep(*node_task.step(task, self._room(task)))
-        for task in [task for task in self.tasks.values() if task.stage is Stage.BACKLOG]:
-            if fits(task.demand, self.free) or self._is_next(task):
-                actions += self._keep(*node_task.step(task, self._room(task)))
+        for claim in self.books.waiting:
+            task = self.tasks[self._names[claim]]
+            if task.stage is Stage.QUEUED:
+                continue
+            if not self._is_known(task) or not claim.room.fits(self._next.free):
+                break  # what others wait for is promised to nobody behind them
+            self._ahead[task.session_id] = ahead = Claim(room=claim.room)
+            self._next.enter(ahead)
+            self._next.serve()
+            actions += self._keep(*node_task.step(task, self._room(task, is_ahead=True)))
         return tuple(actions)
 
-    def _is_next(self, task: NodeTask) -> bool:
-        """Tell whether a task may have the room that others of its job will leave."""
-        ahead = [one for one in self.tasks.values() if one.stage in HOLDS_ROOM]
-        is_known = any(one.requester == task.requester and one.job == task.job for one in ahead)
-        waiting = [0, 0, 0, 0]
-        for one in ahead:
-            if one.stage is not Stage.RUNNING:
-                _add(waiting, +1, one.demand)
-        return bool(task.job) and is_known and fits(task.demand, _left(self.total, waiting))
+    def _is_known(self, task: NodeTask) -> bool:
+        return bool(task.job) and (task.requester, task.job) in self._under_way
 
-    def _room(self, task: NodeTask) -> RoomFound:
-        return RoomFound(kind=task.kind or self.engines[0])
+    def _room(self, task: NodeTask, *, is_ahead: bool = False) -> RoomFound:
+        return RoomFound(kind=task.kind or self.engines[0], is_ahead=is_ahead)
 
     def _gossip(self) -> tuple[Action, ...]:
         """Tell the world what is free. Numbers are reserved on disk ahead, so that they ascend over restarts."""
@@ -264,21 +305,6 @@ class ComputeNode:
             self.identity, sequence=self._sequence, total=self.total, free=self.free, engines=self.engines
         )
         return (*kept, Broadcast(message=record), SetTimer(session="", about="gossip", delay_ms=self.gossip_ms))
-
-
-def _add(room: list[int], sign: int, demand: Demand) -> None:
-    for at, amount in enumerate((demand.cpu_milli, demand.memory, demand.disk, demand.gpus)):
-        room[at] += sign * amount
-
-
-def _left(total: Demand, taken: Sequence[int]) -> Demand:
-    cpu, memory, disk, gpus = taken
-    return Demand(
-        cpu_milli=max(0, total.cpu_milli - cpu),
-        memory=max(0, total.memory - memory),
-        disk=max(0, total.disk - disk),
-        gpus=max(0, total.gpus - gpus),
-    )
 
 
 def _of_a_requester(message: Message, peer: PeerId) -> FromRequester:

@@ -34,8 +34,9 @@ class Stage(StrEnum):
     """Over. Kept for a while, so that a message from the past does not begin it anew."""
 
 
-HOLDS_ROOM = frozenset({Stage.BID, Stage.QUEUED, Stage.RUNNING})
-"""What is promised or used: a bid promises room now, or the next that becomes free (`compute_node`)."""
+HOLDS_ROOM = frozenset({Stage.BID, Stage.RUNNING})
+"""But for a bid that is ahead of its room."""
+WAITS_FOR_ROOM = frozenset({Stage.BACKLOG, Stage.QUEUED})
 ON_DISK = frozenset({Stage.QUEUED, Stage.RUNNING, Stage.COMMITTED, Stage.REVEALED, Stage.FAILED})
 
 
@@ -51,6 +52,8 @@ class NodeTask:
     stage: Stage
     job: str = ""
     """Of its requester; empty after a restart."""
+    is_ahead: bool = False
+    """A BID, or QUEUED after one, for the room that others of its job will leave."""
     kind: EngineKind | None = None
     """What the bid said; None without a bid, or after a restart."""
     participant: Participant | None = None

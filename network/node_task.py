@@ -55,10 +55,12 @@ GIVE_UP_MS: Final = 6 * 3_600_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomFound:
-    """There is room for the task, or there will be when what runs now has ended, and it is taken for it."""
+    """There is room for the task, and it is taken for it."""
 
     kind: EngineKind
     """The engine that would execute it."""
+    is_ahead: bool = False
+    """There will be, when what runs now has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,7 @@ def _expiry(state: NodeTask, delay_ms: int) -> SetTimer:
 
 
 def _bid(state: NodeTask, event: RoomFound, _: PeerId) -> Step:
-    after = replace(state, stage=Stage.BID, attempt=state.attempt + 1, kind=event.kind)
+    after = replace(state, stage=Stage.BID, attempt=state.attempt + 1, kind=event.kind, is_ahead=event.is_ahead)
     return after, (_the_bid(after, event.kind), _expiry(after, HOLD_BID_MS))
 
 
@@ -159,9 +161,17 @@ def _queue(state: NodeTask, event: Assign | None, _: PeerId) -> Step:  # noqa: A
     return after, (_kept(after), _to_requester(after, Accepted(session=after.session_id)))
 
 
-def _run(state: NodeTask, event: RoomFound, _: PeerId) -> Step:  # noqa: ARG001
-    run = Run(session=state.session_id, task=state.task, requester=state.requester)
-    return replace(state, stage=Stage.RUNNING), (run,)
+def _run_reserved(state: NodeTask, event: Assign, peer: PeerId) -> Step:
+    after, actions = _queue(state, event, peer)
+    if state.is_ahead:
+        return after, actions
+    running, more = _run(after, None, peer)
+    return running, (*actions, *more)
+
+
+def _run(state: NodeTask, event: RoomFound | None, _: PeerId) -> Step:  # noqa: ARG001
+    run = Run(session=state.session_id, task=state.task, requester=state.requester, demand=state.demand)
+    return replace(state, stage=Stage.RUNNING, is_ahead=False), (run,)
 
 
 def _accept_again(state: NodeTask, event: Assign, _: PeerId) -> Step:  # noqa: ARG001
@@ -286,7 +296,7 @@ TRANSITIONS: Final[Table] = MappingProxyType(
         (_B, RoomFound): Transition(_bid, (_Q,)),
         (_W, RoomFound): Transition(_run, (_X,)),
         (_B, Assign): Transition(_queue, (_W,)),
-        (_Q, Assign): Transition(_queue, (_W,)),
+        (_Q, Assign): Transition(_run_reserved, (_X, _W)),
         **_in((_W, _X), Assign, Transition(_accept_again, ())),
         **_in((_C, _R, _F), Assign, Transition(_committed_again, ())),
         **_in((_B, _Q), Decline, _STOP),

@@ -161,6 +161,8 @@ class Run:
     session: str
     task: CID
     requester: PeerId
+    demand: Demand
+    """What it holds of this node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -156,7 +156,8 @@ SCHEMAS: Final[dict[str, Any]] = {
     "Kept": _all(blocks=_COUNT, bytes=_COUNT, roots=_TEXTS),
     "Node": _all(
         peer=_TEXT, addresses=_TEXTS, roles=_TEXTS, connected=_TEXTS, labels=_WORDS_BY_NAME, engines=_TEXTS,
-        total=_DEMAND, free=_DEMAND, known_nodes=_COUNT, running=_COUNT, jobs_open=_COUNT, store_ok=_FLAG,
+        total=_DEMAND, job_most=_DEMAND, free=_DEMAND, gpus=_TEXTS, gpu_note=_TEXT, known_nodes=_COUNT,
+        running=_COUNT, jobs_open=_COUNT, store_ok=_FLAG,
     ),
     "Health": _all(ok=_FLAG, peer=_TEXT, version=_TEXT),
 }  # fmt: skip

@@ -22,8 +22,11 @@ from bacalhau.api.submission import Asked, is_same, make_submission, read_asked
 from bacalhau.job_view import ENDED
 from bacalhau.output_texts import read_texts
 from bacalhau.proof import proof_blocks
+from network.demand import demand_of
+from network.messages import Demand
 from network.node.control import NodeControl
 from network.node.datastore import Submission
+from runtime.demand import task_room
 from runtime.plan import plan_of_task
 from storage.blocks import BlockStore, block_missing
 from storage.car import car_pieces
@@ -123,13 +126,13 @@ class JobHandlers:
         return await self._room.stream(pieces, CAR, name=f"{found.id}.car")
 
     async def _submission(self, asked: Asked, job: str) -> Submission:
-        read = partial(_memory_of, asked, self._room.store)
+        read = partial(_demand_of, asked, self._room.store)
         try:
-            memory = await run_sync(read, limiter=self._room.limiter)
+            demand = await run_sync(read, limiter=self._room.limiter)
         except UnavailableError as error:
             fix = "send it with PUT /blocks first"
             raise RefusedError(424, f"the job needs a block: {error.problem}", where=error.where, fix=fix) from error
-        submission = make_submission(asked, job=job, created_at=self._clock(), memory=memory)
+        submission = make_submission(asked, job=job, created_at=self._clock(), demand=demand)
         known = await self._control.job(job)
         if known is None:
             return submission
@@ -138,8 +141,8 @@ class JobHandlers:
         return known.submission
 
 
-def _memory_of(asked: Asked, store: BlockStore) -> int:
-    """Return the bytes of memory that a task may use; its own nodes, and the records of its inputs, must be here.
+def _demand_of(asked: Asked, store: BlockStore) -> Demand:
+    """Return what an execution takes; the task's nodes and the roots of its data, and the parents, must be here.
 
     Raises:
         UnavailableError: a block is not here.
@@ -149,4 +152,4 @@ def _memory_of(asked: Asked, store: BlockStore) -> int:
         output = load_node(store, parent, Record).output
         if not store.has(output):
             raise block_missing(output)
-    return plan_of_task(asked.task, store, asked.timeout_s).input.limits.memory
+    return demand_of(task_room(plan_of_task(asked.task, store, asked.timeout_s), store))

@@ -32,8 +32,6 @@ DEFAULT_TIMEOUT_S: Final = 600.0
 _JOB: Final = re.compile(r"[0-9a-f]{32}")
 _KEYS: Final = ("job", "task", "rule", "min_bids", "labels", "selector", "timeout_s", "parents", "origins")
 _RULE_KEYS: Final = ("replication", "confidence", "diverse")
-_CPU_MILLI: Final = 1000
-"""A worker is one process that computes on one core."""
 T = TypeVar("T")
 
 
@@ -78,14 +76,14 @@ def read_asked(body: bytes) -> Asked:
     )
 
 
-def make_submission(asked: Asked, *, job: str, created_at: float, memory: int) -> Submission:
-    """Return the submission. memory: bytes that the task may use."""
+def make_submission(asked: Asked, *, job: str, created_at: float, demand: Demand) -> Submission:
+    """Return the submission. demand: what one execution of the task takes of a node."""
     return Submission(
         job=job,
         created_at=created_at,
         task=asked.task,
         rule=asked.rule,
-        demand=Demand(cpu_milli=_CPU_MILLI, memory=memory, disk=0, gpus=0),
+        demand=demand,
         labels=asked.labels,
         selector=asked.selector,
         min_bids=asked.min_bids,

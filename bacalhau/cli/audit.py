@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bacalhau.cli.options import json_option, named_path, services_of
+from bacalhau.cli.run_stack import was_said
 from bacalhau.exit_codes import of_audit
 from bacalhau.services import Services
 from runtime.request import DEFAULT_TIMEOUT_S
@@ -37,6 +38,7 @@ def command(
     The checks are numbered; docs/audit.md says what each of them looks at.
     """
     from bacalhau.auditing import Replay
+    from bacalhau.planning import host_name, jail_level, plan_rerun
     from bacalhau.progress import shown_progress
     from bacalhau.render import print_audit, print_json
 
@@ -45,10 +47,12 @@ def command(
         replay = None
         if rerun:
             _check_timeout(timeout)
+            stack = plan_rerun(services, engine, said=was_said(ctx, "engine"))
             replay = Replay(
-                engine=services.make_engine(engine),
+                engine=services.make_engine(host_name(stack.part), level=jail_level(stack.part)),
                 knows_runtime=services.knows_runtime,
-                wall_clock_s=timeout,
+                wall_clock_s=min(timeout, stack.max_wall_clock_s or timeout),
+                max_memory=stack.max_memory,
                 progress=display.step,
             )
         try:

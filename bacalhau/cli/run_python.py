@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bacalhau.cli.options import from_option, json_option, named_path, named_text, node_of, services_of
+from bacalhau.cli.run_stack import explain, read_wishes, show_departures, stack_options, with_stack
 from bacalhau.cli.shard_options import read_shard_flags, shard_options
 from bacalhau.exit_codes import ExitCode, of_run
 from bacalhau.services import Services
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
 @click.option("--output-dir", type=named_path, help="Where to; implies --download.")
 @click.option("--local", is_flag=True, help="Run on nodes of this process although a node runs here.")
 @click.option("--no-cache", is_flag=True, help="Run shards whose results are known too.")
+@stack_options
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, **flags: Any) -> int:
@@ -76,6 +79,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     FUNCTION is a directory with function.py (and requirements.txt), or one file. Its `main(data)` gets the input as a
     file-like object; what it returns is the result.
     """
+    from bacalhau.planning import load_policy, plan_run
     from bacalhau.run_job import Order
 
     refuse_unbuilt(flags)
@@ -93,18 +97,27 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     services = services_of(ctx)
     if flags["dry_run"]:
         return _show_plan(order, sharding, services, as_json=flags["as_json"])
-    node = None if flags["local"] else node_of(services)
-    if node is None:
-        refuse_without_node(flags)
-        return _run(order, sharding, services, flags, target)
-    from bacalhau.cli.run_with_node import run_with_node
-
-    with node:
+    with ExitStack() as stack:
+        node = None if flags["local"] else node_of(services)
+        if node is None:
+            refuse_without_node(flags)
+        else:
+            stack.enter_context(node)
+        wishes = read_wishes(ctx, flags, has_node=node is not None)
+        if flags["explain"]:
+            return explain(wishes, services, flags)
+        chosen = plan_run(wishes, load_policy(services.home, flags["policy"]), services)
+        show_departures(wishes, chosen)
+        planned = with_stack(order, chosen)
+        if node is None or chosen.stack.parts:
+            return _run(planned, sharding, services, flags, target)
         if sharding is not None:
             from bacalhau.cli.run_shards import refuse_on_a_node
 
             refuse_on_a_node()
-        return run_with_node(order, services, flags, target, node)
+        from bacalhau.cli.run_with_node import run_with_node
+
+        return run_with_node(planned, services, flags, target, node)
 
 
 def refuse_unbuilt(flags: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """The flags of `serve` that say what a compute node takes, how much it has and how it is labelled.
 
-`selection_options` adds them to a command, `read_selection` turns them into values. Nothing here needs the network to
-be installed.
+`selection_options` adds them to a command, `read_selection` turns them into values; those of the room are in
+`room_options`. Nothing here needs the network to be installed.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from bacalhau.cli.options import named_text
+from bacalhau.cli.room_options import room_flags, room_options
 from storage.errors import UserError
 
 if TYPE_CHECKING:
-    from network.messages import Demand
     from network.node.selection_policy import SelectionPolicy
+    from runtime.machine_room import MachineRoom
 
 LABEL: Final = "--label"
 PROBE_EXEC: Final = "--job-selection-probe-exec"
@@ -27,12 +28,6 @@ ALLOW: Final = "--allow-requester"
 DENY: Final = "--deny-requester"
 
 _OPTIONS: Final = (
-    click.option("--limit-total-cpu", metavar="CORES", type=named_text,
-                 help="Cores for jobs: 2, or 500m.  [default: those of this process]"),
-    click.option("--limit-total-memory", metavar="SIZE", type=named_text,
-                 help="Memory for jobs: 4Gb.  [default: three quarters of what is free]"),
-    click.option("--limit-total-disk", metavar="SIZE", type=named_text,
-                 help="Disk for jobs: 100Gb.  [default: half of what is free]"),
     click.option(LABEL, "labels", metavar="K=V", multiple=True, help="Label the node; jobs select nodes by labels."),
     click.option("--job-selection-data-locality", type=click.Choice(["anywhere", "local"]), default="anywhere",
                  show_default=True, help="local: take only jobs whose data is in this node's store."),
@@ -50,28 +45,23 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the flags to a command that takes `**flags`."""
     for option in reversed(_OPTIONS):
         command = option(command)
-    return command
+    return room_options(command)
 
 
-def read_selection(flags: Mapping[str, Any], directory: Path) -> tuple[SelectionPolicy, Demand, dict[str, str]]:
-    """Return what the flags say: which jobs are taken, what the node has in all, and its labels.
+def read_selection(flags: Mapping[str, Any], blocks: Path) -> tuple[SelectionPolicy, MachineRoom, dict[str, str]]:
+    """Return what the flags say: which jobs are taken, what jobs get of the machine, and the node's labels.
 
-    flags: of a command with `selection_options`; directory: where the node keeps its blocks.
+    flags: of a command with `selection_options`; blocks: the file in which the node keeps them.
 
     Raises:
         UserError: one cannot be read, or names a command that is not there.
         UnavailableError: the free disk is wanted and cannot be looked at.
     """
     from network.node.node_labels import parse_labels
-    from network.node.room import total_room
+    from runtime.machine_room import machine_room
 
-    total = total_room(
-        directory,
-        cpu=flags["limit_total_cpu"],
-        memory=flags["limit_total_memory"],
-        disk=flags["limit_total_disk"],
-    )
-    return _read_policy(flags), total, parse_labels(flags["labels"], where=LABEL)
+    room = machine_room(blocks, room_flags(flags))
+    return _read_policy(flags), room, parse_labels(flags["labels"], where=LABEL)
 
 
 def _read_policy(flags: Mapping[str, Any]) -> SelectionPolicy:

@@ -53,6 +53,13 @@ class ComputeSettings:
     """How a compute node takes part."""
 
     total: Demand
+    """What jobs get, all together."""
+    job_most: Demand | None = None
+    """What one gets at most; None: all of it."""
+    gpus: tuple[str, ...] | None = None
+    """UUIDs of the devices, as many as `total` says; None: they have no names."""
+    gpu_note: str = ""
+    """Why there are none, or not all that the machine has."""
     engines: tuple[EngineKind, ...]
     labels: Mapping[str, str]
     gossip_ms: int = 10_000
@@ -133,6 +140,7 @@ class ComputeSide:
         machine = ComputeNode(
             self._identity,
             total=self.settings.total,
+            job_most=self.settings.job_most,
             engines=self.settings.engines,
             accepts=self._refusal,
             gossip_ms=self.settings.gossip_ms,

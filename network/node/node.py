@@ -17,12 +17,14 @@ from typing import Any, Final, Protocol
 
 import trio
 
+from network.demand import room_of
 from network.message_codec import version_of
 from network.messages import Ack, Assign, Cancel, Close, Decline, Demand, Offer, Settled
 from network.node.announcement import Announcement, decode_announcement
 from network.node.compute_side import ComputeSettings, ComputeSide, Mouth
 from network.node.control import NodeStatus
 from network.node.datastore import Datastore, JobEvent, KeptJob, NotePeer, Submission
+from network.node.disk_promises import DiskPromises
 from network.node.executor import Executor
 from network.node.lost_peers import LostPeers
 from network.node.outbox import Outbox
@@ -35,6 +37,9 @@ from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import Misbehaved
 from network.transport import CapacityHeard, PeerChange, PeerHandler, PeerRefusedError, Transport
 from network.transport_core import single_errors
+from runtime.capacity_gate import CapacityGate
+from runtime.capacity_ledger import CapacityLedger
+from runtime.demand import WORKER_CPU_MILLI
 from runtime.engine import Engine, Execution, Plan
 from storage.block_source import BlockSource
 from storage.blocks import BlockStore
@@ -55,6 +60,8 @@ MAX_OUTPUT_BYTES: Final = 1 << 30
 """Of an output that is fetched: what a run may give, four times over."""
 MAX_OUTPUT_S: Final = 600.0
 """For one of several tries to fetch an output; what came by then stays."""
+MAX_WALL_CLOCK_S: Final = 3_600.0
+"""For an execution, unless the operator says less."""
 NOTHING: Final = Demand(cpu_milli=0, memory=0, disk=0, gpus=0)
 log = logging.getLogger(__name__)
 
@@ -93,6 +100,10 @@ class Persona(Protocol):
         ...
 
 
+def _no_objection(_submission: Submission) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeParts:
     """What a node is made of. The owner closes what it opened, after the node has ended."""
@@ -111,7 +122,11 @@ class NodeParts:
     fitness: Callable[[Plan], str]
     """Why a task whose blocks are all here is not run; blocks."""
     make_job: MakeJob
-    max_wall_clock_s: float = 3_600.0
+    free_disk: Callable[[], int]
+    """Bytes that are free where blocks are kept, now; called by threads."""
+    objection_to_job: Callable[[Submission], str] = _no_objection
+    """Why the operator's policy does not have a job submitted here; empty if it does."""
+    max_wall_clock_s: float = MAX_WALL_CLOCK_S
     persona: Persona | None = None
 
 
@@ -159,6 +174,9 @@ class Node:
             labels={} if compute is None else compute.settings.labels,
             engines=() if compute is None else tuple(f"{one.engine}/{one.arch}" for one in compute.settings.engines),
             total=NOTHING if compute is None else compute.settings.total,
+            job_most=NOTHING if compute is None else compute.settings.job_most or compute.settings.total,
+            gpus=() if compute is None else compute.settings.gpus or (),
+            gpu_note="" if compute is None else compute.settings.gpu_note,
             free=NOTHING if compute is None else compute.free,
             known_nodes=0 if requester is None else requester.known_nodes,
             running=0 if compute is None else compute.executor.running,
@@ -168,6 +186,8 @@ class Node:
 
     async def submit(self, submission: Submission) -> None:
         """Accept a job; see `NodeControl.submit`."""
+        if objection := self._parts.objection_to_job(submission):
+            raise UserError(objection, where=submission.job, fix="change the job, or the policy")
         await self._requester().submit(submission)
 
     async def cancel(self, job: str) -> None:
@@ -293,7 +313,9 @@ class Node:
             sources=lambda first: self._sources([first], settings.total.disk, parts.max_wall_clock_s),
             fitness=parts.fitness,
             nursery=self._nursery,
-            slots=max(1, settings.total.cpu_milli // 1000),
+            gate=CapacityGate(CapacityLedger(room_of(settings.total), gpus=settings.gpus)),
+            threads=max(1, settings.total.cpu_milli // WORKER_CPU_MILLI),
+            disk=DiskPromises(parts.free_disk),
             wall_clock_s=parts.max_wall_clock_s,
             alter=_unaltered if persona is None else lambda execution: persona.alter(execution, parts.store),
         )

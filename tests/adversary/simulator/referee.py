@@ -225,15 +225,12 @@ class Referee:
 
     def _check_room(self, host):
         machine = host.machine
-        for stages, counted, most in (
-            ((Stage.RUNNING,), machine._running[0], 1),  # `free` checks its bounds: that takes longer than all the rest
-            (HOLDS_ROOM, machine._promised[0], None),  # what is assigned without a bid waits, however much it is
-            ((Stage.BID,), None, 1),
-        ):
-            held = sum(task.demand.cpu_milli for task in machine.tasks.values() if task.stage in stages)
-            is_more = most is not None and held > most * machine.total.cpu_milli
-            if is_more or counted not in (None, held):
-                self.violated(8, f"{host.name} holds {held} of {machine.total.cpu_milli} and counts {counted}")
+        tasks = [task for task in machine.tasks.values() if task.stage in HOLDS_ROOM]
+        ahead = sum(task.demand.cpu_milli for task in tasks if task.is_ahead)
+        held = sum(task.demand.cpu_milli for task in tasks) - ahead
+        counted = machine.total.cpu_milli - machine.books.free.cpu_milli
+        if max(held, ahead) > machine.total.cpu_milli or counted != held:
+            self.violated(8, f"{host.name} holds {held} of {machine.total.cpu_milli} and counts {counted}")
 
     def restarted(self, host):
         """Invariant 4, at the moment at which memory is what the disk held."""

@@ -9,7 +9,10 @@ from bacalhau.home import Home
 from bacalhau.services import Services
 from runtime.arguments import parse_args, parse_outputs, parse_seed, split_volume
 from runtime.engine import Execution
+from runtime.jail import Level
 from runtime.plan import make_plan
+from runtime.planner.facts import EngineFacts, MachineFacts
+from runtime.planner.stack import EngineName, Isolation, Machine
 from runtime.source_import import import_source, read_source
 from storage.cid import cid_text, is_cid_text, parse_cid
 from storage.ipld_path import content_at
@@ -20,6 +23,17 @@ from verifier.model import EngineInfo, Function, Input, Limits, Lock, Runtime, R
 
 STATE = "5a" * 32
 ENGINE = EngineInfo(name="fake", version="1.0", arch="x86_64", isolation=("process",))
+
+_JAILS = tuple(Isolation(level.value) for level in Level)
+FACTS = MachineFacts(
+    machine=Machine.BARE,
+    engines=(
+        EngineFacts(engine=EngineName.PYODIDE_NODE, isolations=_JAILS),
+        EngineFacts(engine=EngineName.PYODIDE_BUN, isolations=_JAILS),
+        EngineFacts(engine=EngineName.WASMTIME, absent="this release cannot run WebAssembly modules"),
+        EngineFacts(engine=EngineName.DOCKER, absent="this release cannot run containers"),
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,9 +161,21 @@ class Desk:
     asked: list = field(default_factory=list)
     """(host, strict) of every engine that was made."""
 
-    def make_engine(self, host="node", *, strict=False):
+    levels: list = field(default_factory=list)
+    """The level of the jail of each of them, None where the best was asked for."""
+    facts: object = FACTS
+    """What the machine has."""
+    looked: int = 0
+    """How often the machine was looked at."""
+
+    def make_engine(self, host="node", *, strict=False, level=None, room=None, beside=None):
         self.asked.append((host, strict))
+        self.levels.append(level)
         return self.engine
+
+    def find_facts(self):
+        self.looked += 1
+        return self.facts
 
     def services(self):
         return Services(
@@ -158,6 +184,7 @@ class Desk:
             prepare=self.prepare,
             knows_runtime=lambda runtime: self.knows_runtime(runtime),
             make_runtime=lambda store: self.runtime,
+            find_facts=self.find_facts,
         )
 
     def __call__(self, *arguments):

@@ -7,9 +7,9 @@ import click
 import pytest
 
 from bacalhau.cli.serve_options import read_selection, selection_options
-from network.messages import Demand
-from network.node.room import total_room
 from network.node.selection_policy import DataLocality, SelectionPolicy
+from runtime.capacity import Room
+from runtime.machine_room import RoomFlags
 from storage.errors import UserError
 from tests.vectors.records.world import identity
 
@@ -29,19 +29,21 @@ def read(tmp_path):
 
 
 def test_without_flags_all_jobs_and_the_whole_machine(read, tmp_path, monkeypatch):
-    monkeypatch.setattr("network.node.room.total_room", lambda directory, **limits: (directory, limits))
-    nothing_said = {"cpu": None, "memory": None, "disk": None}
-    assert read() == (SelectionPolicy(), (tmp_path, nothing_said), {})
+    monkeypatch.setattr("runtime.machine_room.machine_room", lambda directory, flags: (directory, flags))
+    assert read() == (SelectionPolicy(), (tmp_path, RoomFlags()), {})
 
 
-def test_the_default_room_is_the_machines(read, tmp_path):
-    _, total, _ = read("--limit-total-memory", "1Gb", "--limit-total-disk", "1Gb")
-    assert total == total_room(tmp_path, memory="1Gb", disk="1Gb")
+@pytest.mark.parametrize("scope", ["total", "job"])
+@pytest.mark.parametrize("kind", ["cpu", "memory", "disk", "gpu"])
+def test_each_limit_has_its_flag(read, monkeypatch, scope, kind):
+    monkeypatch.setattr("runtime.machine_room.machine_room", lambda directory, flags: flags)
+    assert read(f"--limit-{scope}-{kind}", "1")[1] == RoomFlags(**{f"{scope}_{kind}": "1"})
 
 
 def test_all_flags(read):
-    policy, total, labels = read(
+    policy, room, labels = read(
         "--limit-total-cpu", "500m", "--limit-total-memory", "4Gb", "--limit-total-disk", "10Gb",
+        "--limit-total-gpu", "0", "--limit-job-memory", "512Mb", "--limit-job-disk", "2Gb",
         "--label", "zone=eu", "--label", "a=b",
         "--job-selection-data-locality", "local", "--job-selection-reject-stateless",
         "--job-selection-probe-exec", f"{sys.executable} -c 'import sys'",
@@ -56,7 +58,8 @@ def test_all_flags(read):
         allowed_requesters=frozenset({ALICE, BOB}),
         denied_requesters=frozenset({BOB}),
     )
-    assert total == Demand(cpu_milli=500, memory=4 << 30, disk=10 << 30, gpus=0)
+    assert room.total == Room(cpu_milli=500, memory_bytes=4 << 30, disk_bytes=10 << 30)
+    assert room.job_most == Room(cpu_milli=500, memory_bytes=512 << 20, disk_bytes=2 << 30)
     assert labels == {"a": "b", "zone": "eu"}
 
 
@@ -66,6 +69,8 @@ def test_all_flags(read):
         ("--limit-total-cpu", "two", "'two' is not a number of cores"),
         ("--limit-total-memory", "lots", "'lots' is not a size"),
         ("--limit-total-disk", "lots", "'lots' is not a size"),
+        ("--limit-total-gpu", "1.5", "'1.5' is not a number of GPUs"),
+        ("--limit-job-cpu", "many", "'many' is not a number of cores"),
         ("--label", "zone", "'zone' is not of the form K=V"),
         ("--job-selection-probe-exec", "'open", "cannot be read: no closing quotation"),
         ("--job-selection-probe-exec", "/no/such/command --flag", "there is no command '/no/such/command'"),
@@ -95,7 +100,8 @@ def test_the_flags_need_no_network_installed_and_load_nothing_of_it():
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['trio', 'libp2p', 'httpx']));"
         "import bacalhau.cli.serve_options as options, pathlib;"
-        "flags = dict.fromkeys(['limit_total_cpu', 'limit_total_memory', 'limit_total_disk',"
+        "limits = [f'limit_{scope}_{kind}' for scope in ('total', 'job') for kind in ('cpu', 'memory', 'disk', 'gpu')];"
+        "flags = dict.fromkeys([*limits,"
         " 'job_selection_probe_exec', 'job_selection_probe_http', 'job_selection_reject_stateless']);"
         "flags |= dict.fromkeys(['labels', 'allowed_requesters', 'denied_requesters'], ());"
         "flags['job_selection_data_locality'] = 'local';"

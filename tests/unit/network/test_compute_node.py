@@ -3,7 +3,7 @@
 import pytest
 
 from network import compute_node, node_task
-from network.compute_node import MAX_BACKLOG_EACH
+from network.compute_node import MAX_BACKLOG_EACH, PATIENCE
 from network.message_codec import encode, session_id, sign_close
 from network.messages import (
     Accepted,
@@ -51,11 +51,15 @@ from tests.unit.network.protocol_world import (
     told,
 )  # fmt: skip
 from tests.vectors.records.world import identity, nonce
+from verifier.bounds import MAX_INTEGER
 from verifier.commitment import close_round, list_cid
 
 OFFER = Offer(session=SESSION, job=JOB, task=TASK, demand=UNIT)
 ASSIGN = Assign(session=SESSION, job=JOB, task=TASK, demand=UNIT)
 DONE = Executed(session=SESSION, execution=execution(), nonce=nonce(0))
+
+
+OTHER_JOB = "ee" * 16
 
 
 def another(number: int, kind=Offer, demand=UNIT, job=JOB):
@@ -103,7 +107,7 @@ def test_an_offer_is_bid_for_assigned_executed_committed_and_revealed():
 def test_a_full_node_keeps_offers_and_bids_again_when_room_frees_up():
     node = make_node(slots=1)
     node.handle(told(OFFER))
-    waiting = another(1)
+    waiting = another(1, job=OTHER_JOB)
     assert sent(node.handle(told(waiting))) == []
     assert node.tasks[waiting.session].stage is Stage.BACKLOG
     actions = node.handle(told(Decline(session=SESSION)))
@@ -114,7 +118,7 @@ def test_a_full_node_keeps_offers_and_bids_again_when_room_frees_up():
 def test_room_is_free_again_when_an_execution_ends(end):
     node = make_node(slots=1)
     through(node, told(OFFER), told(ASSIGN))
-    waiting = another(1, job="ee" * 16)
+    waiting = another(1, job=OTHER_JOB)
     node.handle(told(waiting))
     assert node.tasks[waiting.session].stage is Stage.BACKLOG
     assert (Bid, waiting.session) in [(type(one), one.session) for one in sent(node.handle(end))]
@@ -140,7 +144,27 @@ def test_no_more_is_promised_ahead_than_there_is_in_all():
     for number in range(1, 6):
         node.handle(told(another(number)))
     stages = [task.stage for task in node.tasks.values()]
-    assert (stages.count(Stage.RUNNING), stages.count(Stage.BID), stages.count(Stage.BACKLOG)) == (1, 2, 3)
+    assert (stages.count(Stage.RUNNING), stages.count(Stage.BID), stages.count(Stage.BACKLOG)) == (1, 3, 2)
+    assert node.free == Demand(cpu_milli=0, memory=0, disk=0, gpus=0)
+
+
+def test_nothing_is_promised_ahead_of_another_job_that_waits():
+    node = make_node(slots=1)
+    through(node, told(OFFER), told(ASSIGN))
+    other = another(1, job=OTHER_JOB)
+    node.handle(told(other))
+    assert sent(node.handle(told(another(2)))) == []
+    assert [one.session for one in sent(node.handle(DONE)) if isinstance(one, Bid)] == [other.session]
+
+
+def test_what_was_promised_ahead_is_free_again_when_nobody_wants_it():
+    node = make_node(slots=1)
+    through(node, told(OFFER), told(ASSIGN))
+    second, third = another(1), another(2)
+    node.handle(told(second))
+    node.handle(told(third))
+    actions = node.handle(told(Decline(session=second.session)))
+    assert [one.session for one in sent(actions) if isinstance(one, Bid)] == [third.session]
 
 
 def test_after_a_restart_nothing_is_promised_ahead():
@@ -187,7 +211,7 @@ def test_an_assignment_that_does_not_fit_waits_and_is_not_overtaken():
 def test_what_is_refused():
     huge = Demand(cpu_milli=9000, memory=1, disk=0, gpus=0)
     (refusal,) = sent(make_node().handle(told(another(1, demand=huge))))
-    assert refusal.reason == "larger than this node"
+    assert refusal.reason == "larger than this node takes: needs 9 cores, and gets at most 1"
     (refusal,) = sent(make_node(accepts=lambda offer, peer: "not today").handle(told(OFFER)))
     assert (type(refusal), refusal.reason) == (Refuse, "not today")
     (failure,) = sent(make_node(accepts=lambda offer, peer: "not today").handle(told(ASSIGN)))
@@ -198,7 +222,7 @@ def test_one_requester_cannot_fill_the_backlog():
     node = make_node(slots=1)
     node.handle(told(OFFER))
     for number in range(MAX_BACKLOG_EACH):
-        assert sent(node.handle(told(another(number)))) == []
+        assert sent(node.handle(told(another(number, job=OTHER_JOB)))) == []
     (refusal,) = sent(node.handle(told(another(999))))
     assert refusal.reason == "backlog is full"
 
@@ -294,7 +318,10 @@ def test_what_a_node_that_was_made_smaller_cannot_run_fails_and_lets_others_pass
     _, kept = through(make_node(slots=2), told(large))
     node = make_node(slots=1)
     (failure,) = sent(node.start(kept))
-    assert (failure.session, failure.reason) == (large.session, "larger than this node")
+    assert (failure.session, failure.reason) == (
+        large.session,
+        "larger than this node takes: needs 2 cores, and gets at most 1",
+    )
     actions = node.handle(told(ASSIGN))
     assert [action.session for action in actions if isinstance(action, Run)] == [SESSION]
 
@@ -334,3 +361,75 @@ def test_a_driver_that_breaks_the_rules_is_told():
     with pytest.raises(LocalProtocolError):
         node.handle(DONE)
     assert isinstance(job(), Submitted)
+
+
+def test_a_large_offer_among_small_ones_gets_its_bid_in_the_end():
+    """Requesters that take every bid at once, and come back for more: the node empties for the one that waits."""
+    node = make_node(slots=2)
+    through(node, told(OFFER), told(ASSIGN))
+    running = [SESSION]
+    large = another(1, demand=Demand(cpu_milli=2000, memory=1 << 30, disk=0, gpus=0), job=OTHER_JOB)
+    node.handle(told(large))
+    bids = []
+    for number in range(2, 40):
+        small = another(number)
+        actions = node.handle(told(small))
+        if node.tasks[small.session].stage is Stage.BACKLOG:
+            actions += node.handle(ExecutionFailed(session=running.pop(0), reason="done"))
+        bids += [one.session for one in sent(actions) if isinstance(one, Bid)]
+        if large.session in bids:
+            break
+        for session in [name for name in bids if node.tasks[name].stage is Stage.BID]:
+            (task,) = [one for one in (small, *map(another, range(2, number))) if one.session == session]
+            node.handle(told(Assign(session=session, job=JOB, task=task.task, demand=UNIT)))
+            running.append(session)
+    assert bids[-1] == large.session
+    assert len(bids) == 1 + PATIENCE
+
+
+def test_what_waits_behind_an_assignment_goes_on_when_that_is_cancelled():
+    node = make_node(slots=2)
+    two = Demand(cpu_milli=2000, memory=1 << 30, disk=0, gpus=0)
+    through(node, told(OFFER), told(ASSIGN))
+    large, small = another(1, Assign, two), another(2, Assign)
+    node.handle(told(large))
+    node.handle(told(small))
+    actions = node.handle(told(Cancel(session=large.session)))
+    assert [action.session for action in actions if isinstance(action, Run)] == [small.session]
+
+
+def test_one_job_gets_no_more_than_the_operator_allows():
+    node = make_node(slots=4, job_most=UNIT)
+    (refusal,) = sent(node.handle(told(another(1, demand=Demand(cpu_milli=1500, memory=1 << 30, disk=0, gpus=0)))))
+    assert refusal.reason == "larger than this node takes: needs 1500m cores, and gets at most 1"
+    assert [type(one) for one in sent(node.handle(told(OFFER)))] == [Bid]
+
+
+def test_a_refusal_fits_its_message_whatever_is_demanded():
+    huge = Demand(cpu_milli=MAX_INTEGER, memory=MAX_INTEGER, disk=MAX_INTEGER, gpus=MAX_INTEGER)
+    (refusal,) = sent(make_node().handle(told(another(1, demand=huge))))
+    assert refusal.reason == f"larger than this node takes: needs {MAX_INTEGER}m cores, and gets at most 1"
+
+
+@pytest.mark.parametrize("end", ["decline", "expire", "cancel", "settle", "done", "failed"])
+def test_room_is_free_again_whatever_ends_a_session(end):
+    node = make_node(slots=1)
+    actions = node.handle(told(OFFER))
+    assert node.free.cpu_milli == 0
+    if end == "expire":
+        timer = next(one for one in actions if isinstance(one, SetTimer) and one.delay_ms == node_task.HOLD_BID_MS)
+        node.handle(Timer(session=SESSION, about=timer.about))
+    elif end == "decline":
+        node.handle(told(Decline(session=SESSION)))
+    else:
+        node.handle(told(ASSIGN))
+        node.handle(
+            {
+                "cancel": told(Cancel(session=SESSION)),
+                "settle": told(Settled(session=SESSION)),
+                "done": DONE,
+                "failed": ExecutionFailed(session=SESSION, reason="disk full"),
+            }[end]
+        )
+    assert node.free == node.total
+    assert node.books.held == node.books.waiting == ()

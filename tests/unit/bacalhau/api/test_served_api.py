@@ -18,6 +18,7 @@ from bacalhau.api.http_server import MAX_CONNECTIONS
 from bacalhau.proof import write_proof
 from storage.car import car_pieces, read_car
 from storage.cid import RAW, cid_text, make_cid, parse_cid
+from storage.dag_size import claimed_bytes
 from storage.dag_walk import walk
 from storage.errors import UnavailableError
 from storage.unixfs_import import Importer
@@ -152,7 +153,10 @@ def test_a_job_from_submission_to_proof(node, api, task):
         "unverified",
     )
     asked = running["submission"]
-    assert asked["demand"] == {"cpu_milli": 1000, "memory": 1 << 29, "disk": 0, "gpus": 0}
+    # A worker with the function's memory and its engine; what the task holds, and what the function may write.
+    held = claimed_bytes(node.control.store, parse_cid(task))
+    assert held > 500
+    assert asked["demand"] == {"cpu_milli": 1000, "memory": 1 << 30, "disk": (1 << 26) + held, "gpus": 0}
     assert (asked["selector"], asked["timeout_s"], asked["origins"]) == ({"zone": "a"}, 5.0, [{"url": "x"}])
     assert asked["rule"] == {"replication": 3, "confidence": 2, "diverse": False}
     for path in ("logs", "results"):

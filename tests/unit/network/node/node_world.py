@@ -24,7 +24,7 @@ from verifier.compare import make_rule
 from verifier.model import EngineInfo
 
 KIND = EngineKind(engine="scripted", arch="x86_64")
-UNIT = Demand(cpu_milli=1000, memory=1 << 30, disk=0, gpus=0)
+UNIT = Demand(cpu_milli=1000, memory=1 << 30, disk=1 << 27, gpus=0)
 TOTAL = Demand(cpu_milli=4000, memory=8 << 30, disk=1 << 40, gpus=0)
 JOB = "0123456789abcdef" * 2
 
@@ -74,6 +74,7 @@ class Place:
         self.engine = engine or Engine()
         self.computes, self.requests, self.labels, self.persona = computes, requests, labels or {}, persona
         self.policy = SelectionPolicy()
+        self.objection = lambda job: ""
         self.wrap = lambda datastore: datastore
 
     @asynccontextmanager
@@ -94,6 +95,8 @@ class Place:
                 make_selection=lambda: JobSelection(self.policy, store, knows_runtime=lambda _: True),
                 fitness=lambda plan: "",
                 make_job=make_job,
+                objection_to_job=self.objection,
+                free_disk=lambda: 1 << 40,
                 persona=self.persona,
             )
             async with open_node(parts) as node:

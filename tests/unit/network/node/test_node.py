@@ -88,6 +88,17 @@ async def test_a_host_that_fails_has_no_vote_and_another_node_is_asked(tmp_path)
 
 
 @on_real_time
+async def test_a_job_that_the_policy_does_not_have_is_not_accepted(tmp_path):
+    net = Net(tmp_path, [Engine()])
+    task = task_at(net.requester)
+    net.requester.objection = lambda job: f"not with {job.rule.replication} nodes"
+    async with net.running() as node:
+        with pytest.raises(UserError, match="not with 3 nodes"):
+            await node.submit(submission(task))
+        assert await node.job(JOB) is None
+
+
+@on_real_time
 async def test_submitting_twice_is_submitting_once(tmp_path):
     net = Net(tmp_path, [Engine(), Engine(), Engine()])
     task = task_at(net.requester)
