@@ -19,8 +19,10 @@ from typing import Any
 from bacalhau.flow_report import FlowRun, flow_report, job_of_flow, plan_report_of_flow, task_rows
 from bacalhau.flow_steps import Fetching, FlowSteps
 from bacalhau.known_session import KnownSession
+from bacalhau.planning import ONE_PART
 from bacalhau.progress import Display
 from bacalhau.report import origin_list
+from bacalhau.run_job import Order, make_engines
 from bacalhau.services import Services
 from bacalhau.shard_report import complete_report
 from network.embedded import SessionResult, run_embedded
@@ -30,6 +32,8 @@ from network.result_store import Nodes, ResultStore
 from runtime.engine import Engine, Plan
 from runtime.flow_graph import Graph
 from runtime.flow_thunk import StepTask
+from runtime.planner.stack import Part
+from runtime.request import Request
 from storage.cid import CID
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
@@ -45,6 +49,8 @@ class FlowOrder:
     labels: tuple[str, ...] = ()
     strict: bool = False
     """Run nothing outside of a whole jail."""
+    parts: tuple[Part, ...] = ONE_PART
+    """Engines of the nodes, which take them in turn, and what each runs in (`flow_stack`)."""
     at_once: int | None = None
     """Tasks at the same time; None: as many as there are cores."""
     is_cached: bool = True
@@ -81,12 +87,12 @@ def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict
     created_at, started = time.time(), time.perf_counter()
     with ExitStack() as stack:
         store = stack.enter_context(services.open_store())
-        engine = services.make_engine(strict=order.strict)
-        others = (services.make_engine("bun", strict=order.strict),) if order.rule.diverse else ()
-        engines = (engine, *others)
+        engines = make_engines(
+            Order(request=Request(), rule=order.rule, strict=order.strict, parts=order.parts), services
+        )
         for each in engines:
             stack.callback(each.stop)
-        steps = _steps(order, services, store, engine, display, stack)
+        steps = _steps(order, services, store, engines[0], display, stack)
         flow, asked = steps.definition()
         for cid in (flow, asked):
             hold(store, cid)
