@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from bacalhau.flow_call import FlowStep, Source, StepOptions, free_name, request_of
+from bacalhau.flow_stack import with_flow_stack
 from bacalhau.flow_steps import Fetching
 from bacalhau.progress import Display
 from bacalhau.run_flow import FlowOrder, plan_flow, run_flow_job
@@ -158,6 +159,8 @@ class Flow:
             labels=labels,
             fetching=fetching,
         )
+        # What Python asks for has no defaults that give way: a policy allows it, or the call is refused.
+        order, _, _ = with_flow_stack(order, self._services, said=("concurrency", "confidence"))
         report = run_flow_job(order, self._services, _display(progress))
         return FlowResult(report=report, services=self._services)
 

@@ -19,17 +19,21 @@ from typing import Any
 from bacalhau.flow_report import FlowRun, flow_report, job_of_flow, plan_report_of_flow, task_rows
 from bacalhau.flow_steps import Fetching, FlowSteps
 from bacalhau.known_session import KnownSession
+from bacalhau.planning import ONE_PART
 from bacalhau.progress import Display
 from bacalhau.report import origin_list
+from bacalhau.run_job import Order, make_engines
 from bacalhau.services import Services
 from bacalhau.shard_report import complete_report
 from network.embedded import SessionResult, run_embedded
 from network.embedded_flow import StepEnded, TaskEnded, run_flow
 from network.known_results import find_known
 from network.result_store import Nodes, ResultStore
-from runtime.engine import Engine
+from runtime.engine import Engine, Plan
 from runtime.flow_graph import Graph
 from runtime.flow_thunk import StepTask
+from runtime.planner.stack import Part
+from runtime.request import Request
 from storage.cid import CID
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
@@ -45,6 +49,8 @@ class FlowOrder:
     labels: tuple[str, ...] = ()
     strict: bool = False
     """Run nothing outside of a whole jail."""
+    parts: tuple[Part, ...] = ONE_PART
+    """Engines of the nodes, which take them in turn, and what each runs in (`flow_stack`)."""
     at_once: int | None = None
     """Tasks at the same time; None: as many as there are cores."""
     is_cached: bool = True
@@ -81,12 +87,12 @@ def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict
     created_at, started = time.time(), time.perf_counter()
     with ExitStack() as stack:
         store = stack.enter_context(services.open_store())
-        engine = services.make_engine(strict=order.strict)
-        others = (services.make_engine("bun", strict=order.strict),) if order.rule.diverse else ()
-        engines = (engine, *others)
+        engines = make_engines(
+            Order(request=Request(), rule=order.rule, strict=order.strict, parts=order.parts), services
+        )
         for each in engines:
             stack.callback(each.stop)
-        steps = _steps(order, services, store, engine, display, stack)
+        steps = _steps(order, services, store, engines[0], display, stack)
         flow, asked = steps.definition()
         for cid in (flow, asked):
             hold(store, cid)
@@ -145,6 +151,7 @@ class _Verifier:
         self._engines, self._progress = engines, _only_images(display)
         self._keys_dir = services.home.keys_dir
         self._turns: dict[CID, threading.Lock] = {}
+        self._held: set[CID] = set()
 
     def stop(self) -> None:
         """End what is under way."""
@@ -156,12 +163,12 @@ class _Verifier:
         cid = task.plan.task
         if not self._order.is_cached:
             return None
+        self._hold(task.plan)
         return find_known(cid, self._order.rule, self._results.records(cid, nodes=Nodes.EMBEDDED), self._store)
 
     def verify(self, task: StepTask) -> SessionResult:
         """Return what a task gives: known, or run now."""
-        # From here on a garbage collection leaves the task alone; what one has taken before is noticed now.
-        hold(self._store, task.plan.task)
+        self._hold(task.plan)
         rule = self._order.rule
         run = partial(
             run_embedded,
@@ -179,6 +186,15 @@ class _Verifier:
         )
         with self._turn(task.plan.task):
             return session(task.plan)
+
+    def _hold(self, plan: Plan) -> None:
+        """Have garbage collections leave a task alone from now on; what one has taken before is noticed now."""
+        # What tasks have in common is held by itself first, and then not walked again with each of them.
+        for shared in (plan.function_cid, *(volume.cid for volume in plan.input.volumes)):
+            if shared not in self._held:
+                hold(self._store, shared)
+                self._held.add(shared)
+        hold(self._store, plan.task)
 
     @contextmanager
     def _turn(self, task: CID) -> Iterator[None]:

@@ -15,8 +15,8 @@ from verifier.peer_id import PeerId
 
 MAX_MESSAGES: Final = 64
 """In one bundle."""
-MAX_BYTES: Final = 64 << 10
-"""Of messages that are put together; a longer one travels alone."""
+MAX_BYTES: Final = 15 << 10
+"""Of a bundle: what every peer is sure of a place for, however full a node is (`transport_budget.OWN_BYTES`)."""
 _HEAD: Final = b"\0"
 _LENGTH: Final = struct.Struct(">I")
 

@@ -9,6 +9,7 @@ import click
 
 from bacalhau.cli.options import from_option, json_option, named_path, services_of
 from bacalhau.cli.run_python import read_rule
+from bacalhau.cli.run_stack import policy_option, show_departures, was_said
 from bacalhau.exit_codes import ExitCode, of_run
 from runtime.request import DEFAULT_URL_LIMIT
 from storage.errors import UserError
@@ -42,6 +43,7 @@ MOST_AT_ONCE = 256
               help="strict: run nothing where a layer of the jail is missing.")  # fmt: skip
 @click.option("-l", "--label", "labels", multiple=True, help="Label the job.")
 @click.option("--id-only", is_flag=True, help="Print the job id alone.")
+@policy_option
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, file: Path, **flags: Any) -> int:
@@ -53,6 +55,11 @@ def command(ctx: click.Context, /, file: Path, **flags: Any) -> int:
     order, services = read_order(file, flags), services_of(ctx)
     if flags["dry_run"]:
         return _show_plan(order, services, as_json=flags["as_json"])
+    from bacalhau.flow_stack import with_flow_stack
+
+    said = [name for name in ("concurrency", "confidence") if was_said(ctx, name)]
+    order, wishes, chosen = with_flow_stack(order, services, said=said, policy=flags["policy"])
+    show_departures(wishes, chosen)
     return _run(order, services, flags)
 
 

@@ -38,7 +38,7 @@ pytestmark = pytest.mark.integration
 def services(house, caches, tmp_path):
     """A home of this test's own; runtime, images and wheels are those that all tests share."""
 
-    def make_engine(host="node", *, strict=False):
+    def make_engine(host="node", **how):
         return PyodideEngine(runtimes_dir=house.home / "runtimes", wheels_dir=caches / "wheels")
 
     def plan(request, *, store, engine, progress, report, note):

@@ -45,7 +45,7 @@ def main(home, flow, log, stop_at):
     engine = FakeEngine(behave)
     services = Services(
         home=Home(home),
-        make_engine=lambda host="node", *, strict=False: engine,
+        make_engine=lambda host="node", **how: engine,
         prepare=fake_prepare,
         knows_runtime=lambda runtime: True,
         make_runtime=lambda store: None,

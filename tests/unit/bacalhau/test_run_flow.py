@@ -149,6 +149,7 @@ def test_several_targets_are_a_directory_of_them(desk, flow):
     assert desk("describe", report["job"], "--json").json == report
     assert "done     total  3 tasks" in desk("describe", report["job"]).text
     assert desk("logs", report["job"]).code == 0
+    assert desk("events", report["job"]).code == 0
 
 
 def test_a_map_as_target_gives_the_output_of_a_job_over_shards(desk, flow):
@@ -256,6 +257,20 @@ def test_what_is_wrong_is_said_before_anything_runs(desk, flow, old, new, said):
     assert said in got.err
     with desk.jobs() as jobs:
         assert jobs.count() == 0
+
+
+def test_the_policy_holds_for_flows(desk, flow):
+    desk.home.create()
+    desk.home.policy_path.write_text("[require]\nmax-nodes = 2\nmax-timeout = 60\n")
+    said = desk("run", "flow", flow, "--json", "--target", "other")
+    assert (said.code, said.json["rule"]["replication"], desk.engine.calls) == (0, 2, 2), said.err
+    assert "2 nodes run it, not 3: so the policy wants it" in said.err
+    refused = desk("run", "flow", flow, "--concurrency", "3", "--no-cache")
+    assert refused.code != 0
+    assert desk.engine.calls == 2
+    desk.home.policy_path.write_text('[require]\nmax-memory = "100Mb"\n')
+    assert desk("run", "flow", flow, "--no-cache").code != 0
+    assert desk.engine.calls == 2
 
 
 def test_wrong_calls(desk, flow, tmp_path):
