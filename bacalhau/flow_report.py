@@ -203,15 +203,23 @@ def _output(run: FlowRun, store: BlockStore) -> CID | None:
 
 
 def _verdict(run: FlowRun) -> dict[str, Any]:
-    """Return verdict, tier and exit code of the whole: those of the first task that failed, if there is one."""
+    """Return verdict, tier and exit code of the whole.
+
+    Verified is what was done, if every task that ran is: then a function that failed is a verified failure. One task
+    that is not makes the whole unverified, the worst verdict first, whatever else failed before it.
+    """
+    sessions = [one.session for one in run.in_order() if one.session is not None]
+    for verdict in (Verdict.SPLIT, Verdict.TOO_FEW):
+        if any(session.verdict is verdict for session in sessions):
+            return {"verdict": verdict.value, "tier": "unverified", "exit_code": None}
+    is_cached = bool(sessions) and all(session.cached for session in sessions)
+    word = CACHED if is_cached else Verdict.AGREED.value
     if run.all_done():
-        is_cached = all(one.session is not None and one.session.cached for one in run.in_order())
-        return {"verdict": CACHED if is_cached else Verdict.AGREED.value, "tier": "verified", "exit_code": 0}
-    failed = next((one.session for one in run.in_order() if one.has_failed), None)
-    if failed is None or failed.verdict is not Verdict.AGREED:
-        word = Verdict.TOO_FEW.value if failed is None else verdict_word(failed)
-        return {"verdict": word, "tier": "unverified", "exit_code": None}
-    return {"verdict": verdict_word(failed), "tier": "verified", "exit_code": failed.exit_code}
+        return {"verdict": word, "tier": "verified", "exit_code": 0}
+    failed = next((session for session in sessions if session.exit_code != 0), None)
+    if failed is None:
+        return {"verdict": Verdict.TOO_FEW.value, "tier": "unverified", "exit_code": None}
+    return {"verdict": word, "tier": "verified", "exit_code": failed.exit_code}
 
 
 def _step(step: Step, run: FlowRun) -> dict[str, Any]:

@@ -90,7 +90,8 @@ def finished_shards(
         origins=[dict(origin) for origin in submission.origins],
         timings_s={"total": max(0.0, time.time() - submission.created_at)},
     )
-    if not is_complete and submission.max_failures is None:
+    failed = sum(row.exit_code != 0 for row in rows)
+    if not is_complete and (submission.max_failures is None or failed <= submission.max_failures):
         report["reason"] = f"it was cancelled: {shards.count - len(rows)} of {shards.count} shards have no verdict"
     if problem:
         report["reason"] = f"agreed outputs are not all here: {problem}"

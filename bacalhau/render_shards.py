@@ -77,7 +77,9 @@ def _verdict(report: Mapping[str, Any]) -> Text:
     if report["tier"] != "verified":
         return Text.assemble((f"not verified ({report['verdict']})", _BAD), f": {one_line(report['reason'])}")
     word = ("verified", _UNSURE if counts["failed"] else _GOOD)
-    return Text.assemble(word, f": {shards_phrase(counts['shards'])}{_parts(counts['cached'], counts['failed'], 0)}")
+    but = f"; {one_line(report['reason'])}" if report["reason"] else ""
+    parts = _parts(counts["cached"], counts["failed"], 0)
+    return Text.assemble(word, f": {shards_phrase(counts['shards'])}{parts}{but}")
 
 
 def _parts(cached: int, failed: int, unverified: int) -> str:

@@ -54,6 +54,9 @@ def command(ctx: click.Context, /, file: Path, **flags: Any) -> int:
     """
     order, services = read_order(file, flags), services_of(ctx)
     if flags["dry_run"]:
+        from bacalhau.planning import load_policy
+
+        load_policy(services.home, flags["policy"])  # one that cannot be read is told of now
         return _show_plan(order, services, as_json=flags["as_json"])
     from bacalhau.flow_stack import with_flow_stack
 

@@ -96,6 +96,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     target = read_target(flags)
     services = services_of(ctx)
     if flags["dry_run"]:
+        load_policy(services.home, flags["policy"])  # one that cannot be read is told of now
         return _show_plan(order, sharding, services, as_json=flags["as_json"])
     with ExitStack() as stack:
         node = None if flags["local"] else node_of(services)

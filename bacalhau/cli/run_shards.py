@@ -18,6 +18,7 @@ from bacalhau.run_on_node import find_present
 from bacalhau.run_shards_job import ShardedOrder, plan_shards, run_shards_job
 from bacalhau.shard_layout import lay_out_shards
 from bacalhau.shard_report import ShardTotals, complete_report, shards_phrase
+from storage.errors import UnavailableError
 
 if TYPE_CHECKING:
     from bacalhau.node_client import NodeClient
@@ -94,6 +95,9 @@ def run_shards_with_node(
         return ExitCode.DONE
     with find_present(submitted.job, lambda: node_of(services)) as present:
         _show(report, services, present, flags)
+        if report["tier"] == "verified" and report["reason"]:
+            # What was agreed is not all here: the output is less than what the shards gave.
+            raise UnavailableError(report["reason"], where=report["job"])
         if (flags["download"] or target is not None) and report["output"] is not None:
             place = target or default_target(report["job"])
             _lay_out(report, services, present, place)

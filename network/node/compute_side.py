@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import trio
 
-from network.compute_node import ComputeNode
+from network.compute_node import MAX_BACKLOG_EACH, ComputeNode
 from network.message_codec import decode, encode
 from network.messages import Assign, Capacity, Demand, EngineKind, Offer
 from network.node.announcement import Announcement, announce
@@ -178,6 +178,9 @@ class ComputeSide:
         """Return why the task is refused; empty if it is taken."""
         if refusal := self._selection.unwelcome(peer):
             return refusal
+        waiting = self._bringing.get(peer)
+        if waiting is not None and waiting.statistics().tasks_waiting >= MAX_BACKLOG_EACH:
+            return "too many offers are being looked at"
         try:
             plan = await self._plan(peer, said.task)
         except BacalhauError as error:

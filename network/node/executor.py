@@ -183,7 +183,8 @@ class Executor:
     def _pull(self, task: CID, sources: Sequence[PeerSource], store: ReservedBlockStore) -> None:
         """Bring a task here. Of most tasks little lacks: their function ran here before, and was found to be whole."""
         known = known_whole(self.store)
-        store.put_many(self.headers(task))
+        # A second try has them from the first: what was reserved is not to pay for them twice.
+        store.put_many([(cid, data) for cid, data in self.headers(task) if not self.store.has(cid)])
         if sources and self.store.has(task):
             source = sources[0]
             try:

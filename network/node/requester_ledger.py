@@ -6,6 +6,7 @@ told: thousands of shards are one small entry each, and one event for all that e
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections.abc import Iterable
@@ -150,7 +151,13 @@ class RequesterLedger:
             for number, session in known.items()
         ]
         changes = [change for entry in entries for change in self._kept(job, entry)]
-        self.datastore.commit([*changes, *self._count(job.submission.job, entries)])
+        kept = self.open[job.submission.job]
+        tally, is_given_up = copy.deepcopy(kept.tally), kept.is_given_up
+        try:
+            self.datastore.commit([*changes, *self._count(job.submission.job, entries)])
+        except BaseException:  # nothing was kept, and here nobody reads it anew
+            kept.tally, kept.is_given_up = tally, is_given_up
+            raise
 
     def answer_whole(self, submission: Submission, known: SessionResult) -> None:
         """Keep a job that is one task, and what was verified of it before."""

@@ -226,7 +226,7 @@ class RequesterSide:
         return True
 
     async def _answer_known(self, job: OpenJob) -> None:
-        if job.submission.no_cache:
+        if job.submission.no_cache or job.submission.selector:
             return
         for start in range(0, len(job.tasks), KNOWN_AT_ONCE):
             numbers = range(start, min(start + KNOWN_AT_ONCE, len(job.tasks)))
@@ -240,13 +240,23 @@ class RequesterSide:
                 self._kept()
 
     async def _look_up(self, submission: Submission, tasks: Sequence[CID]) -> dict[int, SessionResult]:
-        """Return what is known of tasks, by their place."""
-        if submission.no_cache or not tasks:
+        """Return what is known of tasks, by their place.
+
+        Whose receipts a known result has cannot be chosen: where nodes are selected, tasks run. And nothing is believed
+        that a node had a part in which was convicted since.
+        """
+        if submission.no_cache or submission.selector or not tasks:
             return {}
+        machine = self.host.machine
+        shunned = machine.shunned if isinstance(machine, Requester) else frozenset()
 
         def look_up() -> dict[int, SessionResult]:
             found = ((place, self._find_known(task, submission.rule)) for place, task in enumerate(tasks))
-            return {place: session for place, session in found if session is not None}
+            return {
+                place: session
+                for place, session in found
+                if session is not None and shunned.isdisjoint(one.node for one in session.receipts)
+            }
 
         return await trio.to_thread.run_sync(look_up)
 

@@ -215,6 +215,25 @@ def test_a_step_that_fails_is_told_and_the_others_are_done(desk, flow):
     assert desk("audit", report["job"], "--json").json["verdict"] == "unchecked"
 
 
+def test_one_task_that_is_not_verified_makes_the_whole_unverified_whatever_failed_before(desk, flow):
+    """`count` fails, verified; of `other`, which comes later, the nodes disagree."""
+    (flow.parent / "texts" / "b.txt").write_text("fail")
+
+    def sometimes(number, plan, store):
+        return Gave(result=b"%d" % number) if plan.input.data is None else joined(number, plan, store)
+
+    desk.engine = FakeEngine(sometimes)
+    said = desk("run", "flow", flow, "--json")
+    assert {row["verdict"] for row in said.json["shards"]} == {"agreed", "split"}
+    assert (said.code, said.json["verdict"], said.json["tier"]) == (1, "split", "unverified")
+    assert said.json["exit_code"] is None
+
+
+def test_a_dry_run_tells_of_a_policy_that_cannot_be_read(desk, flow):
+    assert desk("run", "flow", flow, "--dry-run", "--policy", "/nowhere.toml").code == 2
+    assert desk("run", "python", "-c", "pass", "--dry-run", "--policy", "/nowhere.toml").code == 2
+
+
 def test_a_target_that_fails_has_its_record(desk, flow):
     desk.engine = FakeEngine(lambda number, plan, store: Gave(stderr=b"Traceback\nboo\n", exit_code=5))
     said = desk("run", "flow", flow, "--json", "--target", "other")

@@ -11,7 +11,7 @@ import trio.testing
 from network.demand import demand_of, room_of
 from network.node.disk_promises import DiskPromises
 from network.node.executor import Executor
-from network.protocol_events import ExecutionFailed, Run
+from network.protocol_events import Executed, ExecutionFailed, Run
 from runtime.capacity_gate import CapacityGate
 from runtime.capacity_ledger import CapacityLedger
 from runtime.demand import task_room
@@ -24,7 +24,7 @@ from storage.sqlite_block_store import SqliteBlockStore
 from storage.unixfs_import import Importer
 from tests.unit.network.node.node_world import TOTAL, UNIT, Engine, in_thread, put_task
 from tests.unit.network.node.offers import ALICE, on_real_time
-from verifier.model import Input, Task, load_node, store_node
+from verifier.model import Function, Input, Task, load_node, store_node
 
 
 class Trickle:
@@ -245,3 +245,45 @@ def test_promises_fit_into_what_is_free_and_shrink_as_they_are_kept():
     promises.end("b")
     promises.end("b")
     promises.make("c", lambda: 40)
+
+
+class LateGiver(Giver):
+    """A requester that is being restarted: so many tries find nobody, the next one everything."""
+
+    def __init__(self, store, fails):
+        super().__init__(store)
+        self.tries, self.fails = 0, fails
+
+    def dags(self, roots, has):
+        self.tries += 1
+        self.check_back()
+        for root in roots:
+            yield from walk(self.store, root)
+
+    def dag(self, root):
+        self.check_back()
+        yield from walk(self.store, root)
+
+    def block(self, cid):
+        self.check_back()
+        return self.store.get(cid)
+
+    def check_back(self):
+        if self.tries <= self.fails:
+            raise UnavailableError("is away")
+
+
+@on_real_time
+@pytest.mark.parametrize("fails", [0, 1])
+async def test_a_second_try_pays_nothing_for_what_came_with_the_offer(tmp_path, fails):
+    giver, task, room = large_task(tmp_path)
+    parts = load_node(giver, task, Task)
+    lock = load_node(giver, parts.function, Function).lock
+    header = [(cid, giver.get(cid)) for cid in (task, parts.function, parts.input, lock)]
+    with giver, SqliteBlockStore(tmp_path / "blocks.sqlite") as store:
+        async with trio.open_nursery() as nursery:
+            source, ended = LateGiver(giver, fails), []
+            chosen = executor(store, nursery, Engine(), [source], headers=lambda _: header)
+            chosen.start(Run(session="a", task=task, requester=ALICE, demand=demand_of(room)), ended.append)
+    assert source.tries == fails + 1
+    assert [type(one) for one in ended] == [Executed]

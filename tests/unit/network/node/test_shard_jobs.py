@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from network.job_store import JobStore
-from network.node.datastore import Machine
+from network.node.datastore import Machine, Put
 from network.node.sqlite_datastore import SqliteDatastore
 from network.result_store import Nodes, ResultStore
 from runtime.shard_merge import merge_shards
@@ -216,3 +216,52 @@ async def test_a_small_job_does_not_wait_for_a_large_one(tmp_path):
         await until_event(node, JOB, "ended")
         await until_event(node, "1" * 32, "ended")
     assert engine.tasks.index(small) < 40, "at most 24 tasks had begun"
+
+
+OTHER = "1" * 32
+
+
+class FailsToAnswer:
+    """Fails at the first commit that keeps known shards of another job: the disk is full for a moment."""
+
+    def __init__(self, below):
+        self._below, self.failed = below, 0
+
+    def __getattr__(self, name):
+        return getattr(self._below, name)
+
+    def commit(self, changes):
+        changes = list(changes)
+        kept = [one for one in changes if isinstance(one, Put) and one.machine is Machine.SETTLEMENT]
+        if not self.failed and any(one.key.startswith(OTHER) for one in kept):
+            self.failed += 1
+            raise UnavailableError("the disk is full")
+        self._below.commit(changes)
+
+
+@on_real_time
+async def test_known_shards_that_cannot_be_kept_at_first_are_answered_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("network.node.requester_side.DISK_PAUSE_S", 0.01)
+    net = Net(tmp_path, [Engine()])
+    few, many = shards_at(net.requester, 3), shards_at(net.requester, 5)
+    net.requester.wrap = FailsToAnswer
+    async with net.running() as node:
+        await node.submit(shards_submission(few, 3, rule=ALONE))
+        await until_event(node, JOB, "ended")
+        await node.submit(shards_submission(many, 5, job=OTHER, rule=ALONE))
+        await until_event(node, OTHER, "ended")
+    assert [row.verdict for row in rows_of(net.requester, OTHER)] == ["cached"] * 3 + ["agreed"] * 2
+
+
+@pytest.mark.parametrize(("selector", "verdicts"), [((), ["cached"] * 2), ((("zone", "mine"),), ["agreed"] * 2)])
+@on_real_time
+async def test_known_results_are_no_answer_where_nodes_are_selected(tmp_path, selector, verdicts):
+    net = Net(tmp_path, [Engine()])
+    net.nodes[0].labels = {"zone": "mine"}
+    shards = shards_at(net.requester, 2)
+    async with net.running() as node:
+        await node.submit(shards_submission(shards, 2, rule=ALONE))
+        await until_event(node, JOB, "ended")
+        await node.submit(shards_submission(shards, 2, job=OTHER, rule=ALONE, selector=selector))
+        await until_event(node, OTHER, "ended")
+    assert [row.verdict for row in rows_of(net.requester, OTHER)] == verdicts
