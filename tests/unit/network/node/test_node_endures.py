@@ -6,16 +6,20 @@ from contextlib import closing
 
 import pytest
 import trio
+import trio.testing
 
+from network.compute_node import MAX_BACKLOG_EACH
+from network.message_bundle import MAX_MESSAGES, join
 from network.message_codec import decode, encode, session_id
 from network.messages import Offer, Refuse
+from network.node.compute_side import MAX_HEADERS_EACH
 from network.node.datastore import JobState, Move, Put, Submit
 from network.node.reasons import reason
 from network.node.selection import JobSelection
 from network.node.selection_policy import SelectionPolicy
 from network.protocol_events import Received
 from storage.blocks import block_key, block_missing
-from storage.cid import RAW, cid_text, make_cid
+from storage.cid import DAG_CBOR, RAW, cid_text, make_cid
 from storage.errors import UnavailableError, UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
 from tests.unit.network.node import node_world
@@ -284,3 +288,27 @@ async def test_a_verdict_that_was_kept_although_the_disk_denied_it_is_settled(tm
         await node.submit(submission(task, rule=ALONE))
         await until_event(node, JOB, "ended")
     assert net.requester.finished()[JOB].record is not None
+
+
+@on_real_time
+async def test_of_one_peers_offers_no_more_are_looked_at_than_its_backlog_holds(tmp_path):
+    net = Net(tmp_path, [Engine()])
+    [place], stranger = net.nodes, identity(99).peer
+    jobs = [f"{number:032x}" for number in range(8 * MAX_BACKLOG_EACH)]
+    offers = []
+    for job in jobs:
+        task = make_cid(DAG_CBOR, job.encode())
+        offers.append(encode(Offer(session=session_id(stranger, job, task), job=job, task=task, demand=UNIT)))
+    async with place.open(net.network) as node, trio.open_nursery() as nursery:
+        node._transport.fetch_blocks = never
+        before = trio.lowlevel.current_statistics().tasks_living
+        for at in range(0, len(offers), MAX_MESSAGES):
+            nursery.start_soon(node.receive, stranger, join(offers[at : at + MAX_MESSAGES]))
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        living = trio.lowlevel.current_statistics().tasks_living - before
+        nursery.cancel_scope.cancel()
+    assert MAX_HEADERS_EACH < living <= MAX_BACKLOG_EACH + MAX_HEADERS_EACH + len(offers) // MAX_MESSAGES + 8
+
+
+async def never(*_arguments, **_named):
+    await trio.sleep_forever()
