@@ -120,7 +120,8 @@ def _file(
         node = loader.node(cid)
         if first <= start and start + node.size - 1 <= last:
             entered.add(cid)
-        parts = _parts(node, start)
+        # A range may hold nothing and lie within one leaf all the same.
+        parts = _parts(node, start) if first <= last else []
         todo.extend((link, at, depth + 1) for link, at, end in reversed(parts) if at <= last and end > first)
 
 

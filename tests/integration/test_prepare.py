@@ -13,7 +13,7 @@ from runtime.npm_client import pyodide_package
 from runtime.prepare import prepare
 from runtime.pyodide_engine import PyodideEngine
 from runtime.request import Request
-from storage.cid import RAW, cid_text, make_cid
+from storage.cid import DAG_PB, RAW, cid_text, make_cid
 from storage.errors import UnavailableError, UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
 from tests.integration.conftest import House
@@ -100,9 +100,10 @@ def test_a_wrong_call(fresh, case):
 
 
 def test_a_cid_that_is_not_here(fresh):
-    absent = cid_text(make_cid(RAW, b"never stored"))
-    for request in ({"data": absent}, {"data": f"{absent}/sub/file"}, {"volumes": (f"{absent}:/x",)}):
+    absent, folder = (cid_text(make_cid(codec, b"never stored")) for codec in (RAW, DAG_PB))
+    for request in ({"data": absent}, {"data": f"{folder}/sub/file"}, {"volumes": (f"{absent}:/x",)}):
         assert "is not in this store" in refused(fresh, **request)
+    assert "'sub' is not there" in refused(fresh, data=f"{absent}/sub/file")
 
 
 def test_a_private_url_is_refused_unless_asked_for(fresh):

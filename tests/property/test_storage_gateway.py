@@ -76,6 +76,7 @@ def exactly(stream, size):
 
 
 @given(st.integers(-60_000, 60_000), st.one_of(st.none(), st.integers(-60_000, 60_000)))
+@example(first=1, last=-50_000)
 def test_a_byte_range_can_be_read_from_its_blocks(first, last):
     """The blocks of a range are enough to read it, and no leaf is sent that it does not touch."""
     store = MemoryBlockStore()

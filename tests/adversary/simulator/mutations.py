@@ -218,7 +218,7 @@ MUTATIONS = {
     commit_before_it_is_on_disk: {4, 5, 7},
     forget_to_persist_an_assignment: {4},
     acknowledge_before_it_is_on_disk: {4},
-    blame_for_a_restart_of_ones_own: {7},
+    blame_for_a_restart_of_ones_own: {6, 7},
     accept_a_receipt_that_does_not_match: {2},
     reveal_for_every_list: {5, 6},
 }

@@ -95,7 +95,7 @@ class Late(BadNode):
     """Commits after the deadline."""
 
     def on_commit(self, peer, commit):
-        self.world.at(25.0, self._commit, peer, commit)
+        self.world.at(45.0, self._commit, peer, commit)
 
     def _commit(self, peer, commit):
         if self.is_up:
