@@ -83,13 +83,10 @@ def audit_here(text: str, services: Services, replay: Replay | None, count: Coun
         target = find_target(text, jobs)
         if target.record is None and target.job is not None and target.job.task is None:
             from bacalhau.flow_report import is_of_flow
-            from bacalhau.shard_auditing import audit_job, audit_records
+            from bacalhau.shard_auditing import audit_flow, audit_job
 
-            if not is_of_flow(target.job.report):
-                return audit_job(target.job, jobs, store, replay, count)
-            records = (row.record for row in jobs.each_shard(target.job.id) if row.record is not None)
-            if target.job.output is not None:
-                return audit_records(records, store, replay, count)
+            audit_all = audit_flow if is_of_flow(target.job.report) else audit_job
+            return audit_all(target.job, jobs, store, replay, count)
         if target.record is None:
             return Audit(record=None, reason=_why_none(target))
         return _mistaken(target, store) or audit_one(store, target.record, replay)

@@ -6,6 +6,8 @@ unknown if it is for one. Three more are about the job, which no node signs and 
 14. split   the input, split as the job says, gives the tasks of its shards
 15. shards  there is a record of each shard, and it is of the shard's task
 16. merge   the outputs in these records, merged, are the job's output
+
+Of a flow the last two: its tasks have records of their own, and its output is made of what they gave.
 """
 
 from __future__ import annotations
@@ -19,12 +21,15 @@ from bacalhau.auditing import Audit, Count, Replay, audit_one
 from bacalhau.shard_report import shards_phrase
 from network.job_shards import JobShard
 from network.job_store import Job, JobStore
+from runtime.flow_types import StepKind
 from runtime.plan import make_plan
 from runtime.shard_merge import merge_shards
 from runtime.shard_plan import ShardTask, read_sharding, shard_tasks
 from storage.blocks import BlockStore, OverlayBlockStore
 from storage.cid import CID, cid_text
 from storage.errors import UnavailableError, VerificationError
+from storage.unixfs_graft import finished_entry
+from storage.unixfs_import import Importer
 from verifier.audit_report import SHOWN_PROBLEMS, AuditReport, AuditVerdict, Check, Finding, examine, make_check
 from verifier.model import Function, Input, Lock, Record, load_node
 
@@ -123,6 +128,48 @@ def audit_job(job: Job, jobs: JobStore, store: BlockStore, replay: Replay | None
         make_check(16, "merge", examine(_check_merge, job, jobs, store), _text(job.output)),
     ]
     return found
+
+
+def audit_flow(job: Job, jobs: JobStore, store: BlockStore, replay: Replay | None, count: Count) -> ShardsAudit:
+    """Audit the tasks of a flow, and that what it gave is made of theirs, with the blocks of the local store."""
+    found = ShardsAudit()
+    strays = []
+    for row in jobs.each_shard(job.id):
+        if row.record is None:
+            audit = Audit(record=None, reason=f"{row.first} was not verified ({row.verdict}): {row.reason}")
+        else:
+            audit = audit_one(store, row.record, replay)
+        strays += examine(_check_shard, row, store)
+        found.add(row.number, audit)
+        _tell(count, found, None)
+    found.of_job = [
+        make_check(15, "tasks", strays, f"{sum(found.counts.values())} tasks"),
+        make_check(16, "output", examine(_check_flow_output, job, jobs, store), _text(job.output)),
+    ]
+    return found
+
+
+def _check_flow_output(job: Job, jobs: JobStore, store: BlockStore) -> None:
+    if job.output is None:
+        raise UnavailableError(job.report["reason"] or "the flow gave no output")
+    given: dict[str, dict[int, CID]] = {}
+    for row in jobs.each_shard(job.id):
+        step, _, number = (row.first or "").rpartition("/")
+        if row.output is not None:
+            given.setdefault(step, {})[int(number)] = row.output
+    made, kinds = OverlayBlockStore(store), {step["name"]: step["kind"] for step in job.report["steps"]}
+    outputs: dict[str, CID] = {}
+    for target in job.report["targets"]:
+        parts = given.get(target)
+        if not parts:
+            raise UnavailableError("has no output", where=f"step {target}")
+        # Of a map all that its tasks gave, of others what the last of them did.
+        is_map = kinds[target] == StepKind.MAP.value
+        outputs[target] = merge_shards(made, parts).output if is_map else parts[max(parts)]
+    entries = {name: finished_entry(made, output) for name, output in outputs.items()}
+    whole = next(iter(outputs.values())) if len(outputs) == 1 else Importer(made).directory(entries).cid
+    if whole != job.output:
+        raise VerificationError("what the tasks gave makes another one", where=cid_text(job.output))
 
 
 def audit_records(records: Iterable[CID], store: BlockStore, replay: Replay | None, count: Count) -> ShardsAudit:

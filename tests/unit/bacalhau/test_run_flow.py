@@ -1,6 +1,8 @@
 import json
+import sqlite3
 import sys
 import textwrap
+from contextlib import closing
 
 import pytest
 
@@ -150,6 +152,18 @@ def test_several_targets_are_a_directory_of_them(desk, flow):
     assert "done     total  3 tasks" in desk("describe", report["job"]).text
     assert desk("logs", report["job"]).code == 0
     assert desk("events", report["job"]).code == 0
+
+
+def test_an_output_that_no_task_gave_is_found_by_the_audit(desk, flow):
+    """The job's row is changed, its tasks' records are not."""
+    report = desk("run", "flow", flow, "--json", "--target", "count").json
+    assert desk("audit", report["job"], "--json").json["verdict"] == "valid"
+    other = next(row["output"] for row in report["shards"])
+    with closing(sqlite3.connect(desk.home.datastore_path)) as connection, connection:
+        connection.execute("UPDATE jobs SET output = ? WHERE id = ?", (parse_cid(other), report["job"]))
+    audit = desk("audit", report["job"], "--json").json
+    assert audit["verdict"] == "invalid"
+    assert [check["n"] for check in audit["checks"] if check["ok"] is False] == [16]
 
 
 def test_a_map_as_target_gives_the_output_of_a_job_over_shards(desk, flow):
