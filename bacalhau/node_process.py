@@ -18,6 +18,7 @@ import trio
 from bacalhau.api.app import make_app
 from bacalhau.api.http_server import serve_api
 from bacalhau.api_token import load_or_create_token
+from bacalhau.cluster import ClusterOptions, open_cluster
 from bacalhau.node_report import finished_job
 from bacalhau.services import Services
 from network import key_store
@@ -39,7 +40,7 @@ from storage.errors import BacalhauError
 from verifier.identity import Identity
 
 if TYPE_CHECKING:
-    from runtime.engine import Plan
+    from runtime.engine import Engine, Plan
     from storage.sqlite_block_store import SqliteBlockStore
 
 NODE_FILE: Final = "node.json"
@@ -62,6 +63,8 @@ class NodeOptions:
     policy: SelectionPolicy
     total: Demand
     labels: Mapping[str, str]
+    cluster: ClusterOptions | None = None
+    """Where its executions are; None for this machine. Then `total` is what it takes of the cluster at most."""
     engine: str = "node"
     """JavaScript engine of its executions, one of `runtime.engine_host.HOSTS`."""
     strict: bool = False
@@ -100,6 +103,8 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
         datastore = stack.enter_context(services.open_datastore())
         jobs = stack.enter_context(services.open_jobs())
         parts = _parts(services, options, store, datastore)
+        if options.cluster is not None:  # an end before there is a node
+            stack.callback(parts.engine.stop)
         token = load_or_create_token(home.api_token_path)
         node_file = home.root / NODE_FILE
 
@@ -134,13 +139,7 @@ def _describe(node: Node, url: str, root: Path) -> RunningNode:
 
 def _parts(services: Services, options: NodeOptions, store: SqliteBlockStore, datastore: SqliteDatastore) -> NodeParts:
     identity = key_store.load_or_create(services.home.keys_dir / KEY_FILE)
-    engine = services.make_engine(options.engine, strict=options.strict)
-    compute = None
-    if options.computes:
-        host = find_host(options.engine)
-        kind = EngineKind(engine=f"{ENGINE_NAME}-{host.name}", arch=host.arch)
-        compute = ComputeSettings(total=options.total, engines=(kind,), labels=options.labels)
-        services.make_runtime(store)
+    engine, compute = _compute(services, options, store)
 
     def fitness(plan: Plan) -> str:
         return objection_to_run(options.policy, plan) or misplacement(plan, store)
@@ -158,6 +157,25 @@ def _parts(services: Services, options: NodeOptions, store: SqliteBlockStore, da
         make_job=lambda submission, session, *, problem: finished_job(submission, session, store, problem=problem),
         persona=None if options.make_persona is None else options.make_persona(identity),
     )
+
+
+def _compute(
+    services: Services, options: NodeOptions, store: SqliteBlockStore
+) -> tuple[Engine, ComputeSettings | None]:
+    """Return what executes, and how the node takes part with it; None if it does not."""
+    if not options.computes:
+        return services.make_engine(options.engine, strict=options.strict), None
+    host = find_host(options.engine)
+    kind = EngineKind(engine=f"{ENGINE_NAME}-{host.name}", arch=host.arch)
+    runtime = services.make_runtime(store)
+    if options.cluster is None:
+        engine = services.make_engine(options.engine, strict=options.strict)
+        return engine, ComputeSettings(total=options.total, engines=(kind,), labels=options.labels)
+    elsewhere, room = open_cluster(
+        options.cluster, runtime, store, limit=options.total, engine=options.engine, strict=options.strict
+    )
+    settings = ComputeSettings(total=room.total(), engines=(kind,), labels=options.labels, changing=room)
+    return elsewhere, settings
 
 
 def _open_transport(settings: Libp2pSettings, identity: Any, handler: Any, store: Any) -> Any:

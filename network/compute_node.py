@@ -40,6 +40,7 @@ from network.protocol_events import (
     Misbehaved,
     Persist,
     Received,
+    RoomChanged,
     Send,
     SetTimer,
     Timer,
@@ -99,14 +100,14 @@ class ComputeNode:
 
     @property
     def free(self) -> Demand:
-        """Return what neither a bid nor an execution holds."""
+        """Return what neither a bid nor an execution holds; nothing where more is held than there is any more."""
         cpu, memory, disk, gpus = self._used
         total = self.total
         return Demand(
-            cpu_milli=total.cpu_milli - cpu,
-            memory=total.memory - memory,
-            disk=total.disk - disk,
-            gpus=total.gpus - gpus,
+            cpu_milli=max(0, total.cpu_milli - cpu),
+            memory=max(0, total.memory - memory),
+            disk=max(0, total.disk - disk),
+            gpus=max(0, total.gpus - gpus),
         )
 
     def start(self, entries: Mapping[str, bytes]) -> tuple[Action, ...]:
@@ -138,6 +139,9 @@ class ComputeNode:
             return self._gossip() if not event.session else self._step(event.session, event.about)
         if isinstance(event, Executed | ExecutionFailed):
             return self._step(event.session, event)
+        if isinstance(event, RoomChanged):
+            self.total = event.total
+            return (*self._fill(), *self._announcement())
         raise LocalProtocolError(f"{type(event).__name__} sent to a compute node")
 
     # What comes in.
@@ -247,6 +251,9 @@ class ComputeNode:
         return RoomFound(kind=task.kind or self.engines[0])
 
     def _gossip(self) -> tuple[Action, ...]:
+        return (*self._announcement(), SetTimer(session="", about="gossip", delay_ms=self.gossip_ms))
+
+    def _announcement(self) -> tuple[Action, ...]:
         """Tell the world what is free. Numbers are reserved on disk ahead, so that they ascend over restarts."""
         kept: tuple[Action, ...] = ()
         if self._sequence >= self._reserved:
@@ -256,7 +263,7 @@ class ComputeNode:
         record = sign_capacity(
             self.identity, sequence=self._sequence, total=self.total, free=self.free, engines=self.engines
         )
-        return (*kept, Broadcast(message=record), SetTimer(session="", about="gossip", delay_ms=self.gossip_ms))
+        return (*kept, Broadcast(message=record))
 
 
 def _of_a_requester(message: Message, peer: PeerId) -> FromRequester:

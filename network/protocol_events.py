@@ -65,6 +65,13 @@ class ExecutionFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoomChanged:
+    """A compute node has another amount of room than before: workers of its cluster came or went."""
+
+    total: Demand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
     """A job: one task, or the many of its shards. The same id again is the same job."""
 
@@ -96,7 +103,7 @@ class CancelRequested:
     job: str
 
 
-Event: TypeAlias = Received | Heard | Timer | Executed | ExecutionFailed | Submitted | CancelRequested
+Event: TypeAlias = Received | Heard | Timer | Executed | ExecutionFailed | RoomChanged | Submitted | CancelRequested
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

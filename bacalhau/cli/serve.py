@@ -12,7 +12,6 @@ from bacalhau.cli.network_extra import require_network
 from bacalhau.cli.options import json_option, services_of
 from bacalhau.cli.serve_options import selection_options
 from bacalhau.exit_codes import ExitCode
-from storage.errors import UserError
 
 ROLES: Final = ("compute", "requester")
 
@@ -44,7 +43,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     One line on stdout says that it is ready. While it runs, `bacalhau run` and the other commands use it.
     """
     require_network("serve")
-    from bacalhau.cli.serve_options import read_selection
+    from bacalhau.cli.serve_options import read_cluster, read_host_and_port, read_selection
     from bacalhau.node_process import NodeOptions, RunningNode, run_node
     from bacalhau.render import print_json, print_text
     from network.libp2p_host import Libp2pSettings
@@ -53,7 +52,8 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     _set_up_logs(verbose=flags["verbose"])
     services = services_of(ctx)
     policy, total, labels = read_selection(flags, services.home.root)
-    host, port = read_host_and_port(flags["api"])
+    cluster, total = read_cluster(flags, total)
+    host, port = read_host_and_port(flags["api"], "--api")
     lists = ConnectionLists(
         allowed_networks=parse_networks(flags["allowed"]), denied_networks=parse_networks(flags["denied"])
     )
@@ -67,6 +67,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         api_names=flags["api_names"],
         policy=policy,
         total=total,
+        cluster=cluster,
         labels=labels,
         engine=flags["engine"],
         strict=flags["isolation"] == "strict",
@@ -82,19 +83,6 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
 
     run_node(services, options, ready)
     return ExitCode.DONE
-
-
-def read_host_and_port(text: str) -> tuple[str, int]:
-    """Read HOST:PORT; an IPv6 address stands in brackets.
-
-    Raises:
-        UserError: it is none.
-    """
-    host, colon, port = text.rpartition(":")
-    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise UserError("is not HOST:PORT", where=f"--api {text}", fix="write it like 127.0.0.1:1234")
-    return host, int(port)
 
 
 def _persona(name: str | None) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,7 @@ from bacalhau.cli.options import named_text
 from storage.errors import UserError
 
 if TYPE_CHECKING:
+    from bacalhau.cluster import ClusterOptions
     from network.messages import Demand
     from network.node.selection_policy import SelectionPolicy
 
@@ -24,9 +26,15 @@ LABEL: Final = "--label"
 PROBE_EXEC: Final = "--job-selection-probe-exec"
 PROBE_HTTP: Final = "--job-selection-probe-http"
 ALLOW: Final = "--allow-requester"
+WORKERS: Final = "--workers"
+CONTACT: Final = "--workers-contact"
 DENY: Final = "--deny-requester"
 
 _OPTIONS: Final = (
+    click.option(WORKERS, metavar="ADDRESS", type=named_text,
+                 help="Execute on the workers of the Dask cluster whose scheduler is there: tcp://HOST:8786."),
+    click.option(CONTACT, metavar="HOST:PORT", type=named_text,
+                 help="Where these workers connect to this node.  [default: on the way to the scheduler, any port]"),
     click.option("--limit-total-cpu", metavar="CORES", type=named_text,
                  help="Cores for jobs: 2, or 500m.  [default: those of this process]"),
     click.option("--limit-total-memory", metavar="SIZE", type=named_text,
@@ -72,6 +80,46 @@ def read_selection(flags: Mapping[str, Any], directory: Path) -> tuple[Selection
         disk=flags["limit_total_disk"],
     )
     return _read_policy(flags), total, parse_labels(flags["labels"], where=LABEL)
+
+
+def read_cluster(flags: Mapping[str, Any], total: Demand) -> tuple[ClusterOptions | None, Demand]:
+    """Return the cluster of a node, None if there is none, and what it takes at most.
+
+    total: as `read_selection` gives it; of a cluster, what the operator left unsaid has no bound but its workers.
+
+    Raises:
+        UserError: a flag is missing, or cannot be read.
+    """
+    scheduler, contact = flags["workers"], flags["workers_contact"]
+    if scheduler is None:
+        if contact is not None:
+            raise UserError("is of use with --workers alone", where=CONTACT, fix="leave it out")
+        return None, total
+    if flags["roles"] and "compute" not in flags["roles"]:
+        fix = "leave --role out, or say --role compute too"
+        raise UserError("are for a node that executes", where=WORKERS, fix=fix)
+    from bacalhau.cli.cluster_extra import require_cluster
+    from bacalhau.cluster import ClusterOptions
+    from verifier.bounds import MAX_INTEGER
+
+    require_cluster(WORKERS)
+    host, port = ("", 0) if contact is None else read_host_and_port(contact, CONTACT)
+    unsaid = {"cpu_milli": flags["limit_total_cpu"], "memory": flags["limit_total_memory"]}
+    limit = replace(total, **{name: MAX_INTEGER for name, said in unsaid.items() if said is None})
+    return ClusterOptions(scheduler=scheduler, contact_host=host, contact_port=port), limit
+
+
+def read_host_and_port(text: str, flag: str) -> tuple[str, int]:
+    """Read HOST:PORT; an IPv6 address stands in brackets.
+
+    Raises:
+        UserError: it is none.
+    """
+    host, colon, port = text.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise UserError("is not HOST:PORT", where=f"{flag} {text}", fix="write it like 127.0.0.1:1234")
+    return host, int(port)
 
 
 def _read_policy(flags: Mapping[str, Any]) -> SelectionPolicy:

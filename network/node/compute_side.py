@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -18,11 +19,12 @@ from network.node.datastore import Change, Datastore, Machine
 from network.node.executor import Executor
 from network.node.machine_host import MachineHost, StateMachine, World
 from network.node.reasons import reason
+from network.node.room import ChangingRoom, slots_of
 from network.node.selection import JobSelection
 from network.node.selection_policy import OfferedTask
 from network.node.task_header import bring_header
 from network.protocol_errors import RemoteProtocolError
-from network.protocol_events import Abort, Accuse, Action, Broadcast, Misbehaved, Received, Run, Send
+from network.protocol_events import Abort, Accuse, Action, Broadcast, Misbehaved, Received, RoomChanged, Run, Send
 from network.transport import Transport
 from runtime.engine import Plan
 from storage.cid import CID
@@ -56,6 +58,8 @@ class ComputeSettings:
     engines: tuple[EngineKind, ...]
     labels: Mapping[str, str]
     gossip_ms: int = 10_000
+    changing: ChangingRoom | None = None
+    """Where `total` is only what there is at first."""
 
 
 class ComputeSide:
@@ -79,6 +83,8 @@ class ComputeSide:
         """Make a compute node that does not run yet. heard_own: told of each announcement, for our own requester."""
         self.settings = settings
         self.executor = executor
+        self.total = settings.total
+        """What there is now."""
         self._identity = identity
         self._transport = transport
         self._store = store
@@ -105,10 +111,12 @@ class ComputeSide:
     @property
     def free(self) -> Demand:
         """Return what neither a bid nor an execution holds."""
-        return self._capacity.free if self._capacity is not None else self.settings.total
+        return self._capacity.free if self._capacity is not None else self.total
 
     async def run(self) -> None:
         """Run until cancelled."""
+        if self.settings.changing is not None:
+            self._follow_room(self.settings.changing, trio.lowlevel.current_trio_token())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.host.run)
             nursery.start_soon(self._announce)
@@ -132,7 +140,7 @@ class ComputeSide:
     def _make(self, entries: Mapping[str, bytes]) -> tuple[StateMachine, tuple[Action, ...]]:
         machine = ComputeNode(
             self._identity,
-            total=self.settings.total,
+            total=self.total,
             engines=self.settings.engines,
             accepts=self._refusal,
             gossip_ms=self.settings.gossip_ms,
@@ -158,6 +166,23 @@ class ComputeSide:
         elif isinstance(action, Accuse):
             log.warning("%s is proven to have broken the rules: %s", action.blame.node, action.blame.kind)
 
+    # Room that changes
+
+    def _follow_room(self, room: ChangingRoom, token: trio.lowlevel.TrioToken) -> None:
+        def tell() -> None:
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(self._measure, room, idempotent=True)
+
+        room.watch(tell)
+        self._measure(room)
+
+    def _measure(self, room: ChangingRoom) -> None:
+        total = room.total()
+        if total != self.total:
+            self.total = total
+            self.executor.resize(slots_of(total))
+            self.host.feed(RoomChanged(total=total))
+
     # Offers
 
     def _is_known(self, session: str) -> bool:
@@ -168,6 +193,8 @@ class ComputeSide:
         """Return why the task is refused; empty if it is taken."""
         if refusal := self._selection.unwelcome(peer):
             return refusal
+        if self.settings.changing is not None and said.demand.memory > self.settings.changing.largest_memory():
+            return "larger than any worker of this node"
         try:
             plan = await self._plan(peer, said.task)
         except BacalhauError as error:

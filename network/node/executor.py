@@ -68,6 +68,10 @@ class Executor:
         """Return how many executions are under way or wait for one that is being given up."""
         return len(self._stops)
 
+    def resize(self, slots: int) -> None:
+        """Have at most so many executions at a time from now on; those that are under way go on."""
+        self._limiter.total_tokens = self._threads.total_tokens = slots
+
     def start(self, run: Run, tell: Callable[[Executed | ExecutionFailed], None]) -> None:
         """Begin an execution; `tell` is called in the loop when it is over, unless it was given up."""
         stop = StopSignal()

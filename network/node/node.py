@@ -28,6 +28,7 @@ from network.node.outbox import Outbox
 from network.node.peer_book import PeerBook
 from network.node.peer_source import PeerSource
 from network.node.requester_side import RequesterSide
+from network.node.room import slots_of
 from network.node.selection import JobSelection
 from network.node.settlement import MakeJob, Settlement
 from network.protocol_errors import RemoteProtocolError
@@ -157,7 +158,7 @@ class Node:
             connected=tuple(sorted(self._transport.connected())),
             labels={} if compute is None else compute.settings.labels,
             engines=() if compute is None else tuple(f"{one.engine}/{one.arch}" for one in compute.settings.engines),
-            total=NOTHING if compute is None else compute.settings.total,
+            total=NOTHING if compute is None else compute.total,
             free=NOTHING if compute is None else compute.free,
             known_nodes=0 if requester is None else requester.known_nodes,
             running=0 if compute is None else compute.executor.running,
@@ -292,7 +293,7 @@ class Node:
             sources=lambda first: self._sources([first], settings.total.disk, parts.max_wall_clock_s),
             fitness=parts.fitness,
             nursery=self._nursery,
-            slots=max(1, settings.total.cpu_milli // 1000),
+            slots=slots_of(settings.total),
             wall_clock_s=parts.max_wall_clock_s,
             alter=_unaltered if persona is None else lambda execution: persona.alter(execution, parts.store),
         )

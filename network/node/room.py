@@ -7,8 +7,9 @@ is given its share, and a tester's more than that. What is left unsaid is read f
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from network.messages import Demand
 from runtime.pool_capacity import PoolCapacity
@@ -21,6 +22,27 @@ MEMORY: Final = "--limit-total-memory"
 DISK: Final = "--limit-total-disk"
 DISK_SHARE: Final = (1, 2)
 """Of what is free where the node keeps its blocks: the rest is for what is there already to grow."""
+
+
+class ChangingRoom(Protocol):
+    """Room that is elsewhere, and becomes more and less (`network.node.cluster_total`). Thread-safe."""
+
+    def total(self) -> Demand:
+        """Return what there is now."""
+        ...
+
+    def largest_memory(self) -> int:
+        """Return the most memory that one execution can have now, in bytes."""
+        ...
+
+    def watch(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called, by any thread, when something has changed; it must not block or raise."""
+        ...
+
+
+def slots_of(total: Demand) -> int:
+    """Return how many executions a node has at a time: one for each whole core, at least one."""
+    return max(1, total.cpu_milli // 1000)
 
 
 def total_room(

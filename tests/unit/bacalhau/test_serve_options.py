@@ -6,12 +6,14 @@ import sys
 import click
 import pytest
 
-from bacalhau.cli.serve_options import read_selection, selection_options
+from bacalhau.cli.serve_options import read_cluster, read_selection, selection_options
+from bacalhau.cluster import ClusterOptions
 from network.messages import Demand
 from network.node.room import total_room
 from network.node.selection_policy import DataLocality, SelectionPolicy
 from storage.errors import UserError
 from tests.vectors.records.world import identity
+from verifier.bounds import MAX_INTEGER
 
 ALICE, BOB = identity(50).peer, identity(51).peer
 
@@ -103,3 +105,58 @@ def test_the_flags_need_no_network_installed_and_load_nothing_of_it():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("local\n", "")
+
+
+@pytest.fixture
+def read_workers(tmp_path, monkeypatch):
+    """Read what arguments say about a cluster; `distributed` counts as installed."""
+    monkeypatch.setattr("bacalhau.cli.cluster_extra.find_spec", lambda name: name)
+
+    @click.command()
+    @click.option("--role", "roles", multiple=True)
+    @selection_options
+    def command(**flags):
+        return read_cluster(flags, read_selection(flags, tmp_path)[1])
+
+    return lambda *arguments: command.main(list(arguments), standalone_mode=False)
+
+
+def test_a_cluster_gives_what_it_has_unless_less_is_said(read_workers):
+    assert read_workers()[0] is None
+    cluster, limit = read_workers("--workers", "tcp://scheduler:8786")
+    assert cluster == ClusterOptions(scheduler="tcp://scheduler:8786")
+    assert (limit.cpu_milli, limit.memory) == (MAX_INTEGER, MAX_INTEGER)
+    cluster, limit = read_workers(
+        "--workers",
+        "tcp://s:1",
+        "--workers-contact",
+        "[::1]:99",
+        "--limit-total-cpu",
+        "3",
+        "--limit-total-memory",
+        "1Gb",
+    )
+    assert cluster == ClusterOptions(scheduler="tcp://s:1", contact_host="::1", contact_port=99)
+    assert (limit.cpu_milli, limit.memory) == (3000, 1 << 30)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--workers-contact", "127.0.0.1:0"], "--workers-contact: is of use with --workers alone"),
+        (["--workers", "tcp://s:1", "--workers-contact", "here"], "--workers-contact here: is not HOST:PORT"),
+        (["--workers", "tcp://s:1", "--role", "requester"], "--workers: are for a node that executes"),
+    ],
+)
+def test_slips_about_a_cluster(read_workers, arguments, problem):
+    with pytest.raises(UserError) as raised:
+        read_workers(*arguments)
+    assert str(raised.value).startswith(problem)
+    assert raised.value.fix
+
+
+def test_a_cluster_without_its_package_is_told_how_to_get_it(read_workers, monkeypatch):
+    monkeypatch.setattr("bacalhau.cli.cluster_extra.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="a cluster needs the package distributed") as raised:
+        read_workers("--workers", "tcp://s:1")
+    assert "bacalhau[network,cluster]" in raised.value.fix

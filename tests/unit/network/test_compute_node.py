@@ -1,5 +1,7 @@
 """A node without its world."""
 
+from dataclasses import replace
+
 import pytest
 
 from network import compute_node, node_task
@@ -25,11 +27,13 @@ from network.protocol_errors import LocalProtocolError
 from network.protocol_events import (
     Abort,
     Accuse,
+    Broadcast,
     Executed,
     ExecutionFailed,
     Misbehaved,
     Persist,
     Received,
+    RoomChanged,
     Run,
     Send,
     SetTimer,
@@ -49,6 +53,7 @@ from tests.unit.network.protocol_world import (
     records,
     sent,
     told,
+    total,
 )  # fmt: skip
 from tests.vectors.records.world import identity, nonce
 from verifier.commitment import close_round, list_cid
@@ -300,3 +305,29 @@ def test_a_driver_that_breaks_the_rules_is_told():
     with pytest.raises(LocalProtocolError):
         node.handle(DONE)
     assert isinstance(job(), Submitted)
+
+
+def test_room_that_comes_is_filled_and_announced():
+    node = make_node(slots=1)
+    node.start({})
+    node.handle(Received(peer=REQUESTER.peer, message=encode(another(1, Assign))))
+    node.handle(Received(peer=REQUESTER.peer, message=encode(another(2, Assign))))
+    actions = node.handle(RoomChanged(total=total(2)))
+    assert [action.task for action in actions if isinstance(action, Run)] == [another(2).task]
+    (said,) = (action.message for action in actions if isinstance(action, Broadcast))
+    assert (said.total, said.free) == (total(2), total(0))
+    assert not [action for action in actions if isinstance(action, SetTimer) and action.about == "gossip"]
+
+
+def test_room_that_goes_ends_nothing_and_lets_nothing_begin():
+    node = make_node(slots=2)
+    node.start({})
+    for number in (1, 2):
+        node.handle(Received(peer=REQUESTER.peer, message=encode(another(number, Assign))))
+    actions = node.handle(RoomChanged(total=total(1)))
+    assert not [action for action in actions if isinstance(action, Abort | Run)]
+    assert node.free == total(0)
+    refused = node.handle(
+        Received(peer=REQUESTER.peer, message=encode(another(3, demand=replace(UNIT, cpu_milli=2000))))
+    )
+    assert sent(refused) == [Refuse(session=another(3).session, reason="larger than this node")]

@@ -74,6 +74,7 @@ class Place:
         self.engine = engine or Engine()
         self.computes, self.requests, self.labels, self.persona = computes, requests, labels or {}, persona
         self.policy = SelectionPolicy()
+        self.changing = None
         self.wrap = lambda datastore: datastore
 
     @asynccontextmanager
@@ -82,7 +83,9 @@ class Place:
             SqliteBlockStore(self.folder / "blocks.sqlite") as store,
             SqliteDatastore(self.folder / "datastore.sqlite") as datastore,
         ):
-            compute = ComputeSettings(total=TOTAL, engines=(KIND,), labels=self.labels) if self.computes else None
+            total = TOTAL if self.changing is None else self.changing.total()
+            settings = ComputeSettings(total=total, engines=(KIND,), labels=self.labels, changing=self.changing)
+            compute = settings if self.computes else None
             parts = NodeParts(
                 identity=self.identity,
                 store=store,

@@ -1,0 +1,217 @@
+"""Executes tasks on the workers of a cluster, as one engine of this node.
+
+The cluster places an order and places it anew when a worker is lost; the worker dials this node, asks for the blocks
+that it lacks and executes. When it is done this node asks for the output's blocks, and an execution is one only when
+the whole output is here, every block checked against its CID. Whatever else happens is undetermined, never an output.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from threading import Lock
+from typing import Final
+
+from runtime.channel_transport import WANT, Channel, hang_up
+from runtime.cluster import Cluster, Ended, LostWorkerError, Order
+from runtime.cluster_room import ClusterRoom
+from runtime.door_transport import Door
+from runtime.engine import Execution, Plan, Progress, UndeterminedError, silent
+from runtime.execution_claim import BEGIN, DONE, FAILED, PROGRESS, THANKS, read_claim
+from runtime.frames import Frame
+from runtime.stop_signal import StopSignal
+from runtime.worker_transport import worker_memory
+from storage.blocks import BlockStore
+from storage.dag_fetch import fetch_dag
+from storage.errors import BacalhauError, PeerError, UnavailableError, UserError, VerificationError
+
+MOST_TRIES: Final = 3
+"""Workers that may be lost with one execution; it may be what kills them."""
+SPARE_BYTES: Final = 64 << 20
+"""Of an output beyond its limit: what names and links take."""
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterEngine:
+    """Runs tasks elsewhere. Thread-safe."""
+
+    cluster: Cluster
+    door: Door
+    engine: str = "node"
+    """JavaScript engine of the workers."""
+    strict: bool = False
+    """Whether they refuse to run anything outside of a whole jail."""
+    room: ClusterRoom = field(init=False)
+    _over: StopSignal = field(default_factory=StopSignal, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "room", ClusterRoom(self.cluster.workers))
+        self.cluster.watch(self.room.look_again)
+
+    def execute(
+        self, plan: Plan, store: BlockStore, progress: Progress = silent, stop: StopSignal | None = None
+    ) -> Execution:
+        """Run the task once; see `runtime.engine.Engine.execute`."""
+        errand = _Errand(self.room.look_again)
+        memory = worker_memory(plan.input.limits.memory)
+        with (
+            self._over.ending(errand.give_up),
+            (stop or StopSignal()).ending(errand.give_up),
+            self.room.taken(memory, lambda: errand.is_over),
+            self.door.expecting(errand.arrived) as ticket,
+        ):
+            order = Order(
+                task=plan.task,
+                wall_clock_s=plan.wall_clock_s,
+                submitter=plan.submitter,
+                engine=self.engine,
+                strict=self.strict,
+                contact=self.door.contact,
+                ticket=ticket,
+            )
+            try:
+                return self._pursue(order, memory, errand, lambda channel: _converse(channel, plan, store, progress))
+            finally:
+                errand.close()
+
+    def stop(self) -> None:
+        """End the executions that are under way and refuse later ones; leaves the cluster."""
+        self._over.set()
+        self.door.close()
+        self.cluster.close()
+
+    def _pursue(
+        self, order: Order, memory: int, errand: _Errand, converse: Callable[[Channel], Execution]
+    ) -> Execution:
+        """Give an order until a worker has done it; the cluster gives it to another one by itself when one is lost."""
+        lost: list[str] = []
+        while len(lost) < MOST_TRIES:
+            before = len(lost)
+            with self._given(order, memory, errand):
+                while len(lost) < MOST_TRIES and not isinstance(news := errand.next(), Ended):
+                    try:
+                        return converse(news)
+                    except LostWorkerError as error:
+                        errand.check()
+                        lost.append(error.problem)
+                        log.warning("an execution goes to another worker: %s", error)
+                    finally:
+                        news.close()
+            if len(lost) == before:
+                lost.append("it went away without a word")
+        raise UndeterminedError(f"{MOST_TRIES} workers were lost with it; the last time: {lost[-1]}")
+
+    @contextmanager
+    def _given(self, order: Order, memory: int, errand: _Errand) -> Iterator[None]:
+        take_back = self.cluster.submit(order, memory, errand.ended)
+        try:
+            yield
+        finally:
+            take_back()
+
+
+class _Errand:
+    """What is heard of one order: workers that dial for it, and that the cluster has no more to do with it."""
+
+    def __init__(self, given_up: Callable[[], None]) -> None:
+        """Hear nothing yet. given_up: called when `is_over` has become true."""
+        self._given_up = given_up
+        self._news: SimpleQueue[Channel | Ended] = SimpleQueue()
+        self._lock = Lock()
+        self._current: socket.socket | None = None
+        self.is_over = False
+
+    def arrived(self, connection: socket.socket) -> None:
+        """Take a connection. If there was one before, the cluster has given that worker up."""
+        with self._lock:
+            if self.is_over:
+                connection.close()
+                return
+            if self._current is not None:
+                hang_up(self._current)
+            self._current = connection
+            self._news.put(Channel(connection, "a worker of the cluster"))
+
+    def ended(self, ended: Ended) -> None:
+        """Hear from the cluster."""
+        self._news.put(ended)
+
+    def give_up(self) -> None:
+        """End it: whoever executes notices that this end has hung up."""
+        with self._lock:
+            self.is_over = True
+            if self._current is not None:
+                hang_up(self._current)
+            self._news.put(Ended(problem="the execution was given up"))
+        self._given_up()
+
+    def next(self) -> Channel | Ended:
+        """Wait for what comes next; a channel is the caller's to close.
+
+        Raises:
+            UndeterminedError: it was given up, or the cluster will not execute it.
+        """
+        news = self._news.get()
+        if isinstance(news, Ended) and news.problem:
+            raise UndeterminedError(news.problem)
+        return news
+
+    def check(self) -> None:
+        """Raise UndeterminedError if it was given up."""
+        if self.is_over:
+            raise UndeterminedError("the execution was given up")
+
+    def close(self) -> None:
+        """Let nobody in any more, and hang up on who waits."""
+        with self._lock:
+            self.is_over = True
+            while not self._news.empty():
+                news = self._news.get()
+                if isinstance(news, Channel):
+                    news.close()
+
+
+def _converse(channel: Channel, plan: Plan, store: BlockStore, progress: Progress) -> Execution:
+    """Give a worker what it asks for until it is done, then fetch the output.
+
+    Raises:
+        LostWorkerError: the worker is gone, or does not give its output any more.
+        UndeterminedError: it failed, or breaks the rules.
+        VerificationError: it says that a block or wheel of the task is not what its CID says.
+    """
+    while True:
+        frame = channel.hear()
+        if frame.type == BEGIN:
+            channel.name = f"worker {str(frame.header.get('worker'))[:255]}"
+        elif frame.type == WANT:
+            channel.answer(frame, store)
+        elif frame.type == PROGRESS:
+            progress(str(frame.header.get("phrase"))[:255])
+        elif frame.type == FAILED:
+            raise _failure(frame, channel.name)
+        elif frame.type == DONE:
+            return _fetched(channel, frame, plan, store)
+        else:
+            raise UndeterminedError(f"{channel.name} sent a frame {frame.type[:32]!r}")
+
+
+def _fetched(channel: Channel, done: Frame, plan: Plan, store: BlockStore) -> Execution:
+    try:
+        execution = read_claim(done.header, plan.task)
+        fetch_dag(store, execution.output, [channel], max_bytes=plan.input.limits.output + SPARE_BYTES)
+    except UnavailableError as error:
+        raise LostWorkerError(f"{channel.name} does not give its output: {error.problem}") from error
+    except (UserError, PeerError, VerificationError) as error:
+        raise UndeterminedError(f"{channel.name} gave no output: {error.problem}") from error
+    channel.tell({"type": THANKS})
+    return execution
+
+
+def _failure(frame: Frame, name: str) -> BacalhauError:
+    problem = f"{name}: {str(frame.header.get('problem'))[:1024]}"
+    return VerificationError(problem) if frame.header.get("kind") == "verification" else UndeterminedError(problem)
