@@ -1,32 +1,28 @@
 """A cluster of Dask: workers that are there already, scheduled by their own scheduler (docs/cluster.md).
 
-The only file that uses `distributed`. What runs on workers is here too, sent by name: they need this package, in the
-same release. A worker that was looked at and is fit gets a resource of ours, which orders ask for; so Dask places
-them on fit workers alone, and counts the memory of all nodes that use the cluster.
+This and `dask_worker_client`, the other end, are the only files that use `distributed`. What runs on workers is sent by
+name: they need this package, in the same release. A worker that was looked at and is fit gets a resource of ours, which
+orders ask for; so Dask places them on fit workers alone, and counts the memory of all nodes that use the cluster.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
-from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any, Final
 
-from distributed import Client, Future, Security, Worker, get_worker
+from distributed import Client, Future, Security
 from distributed.comm.addressing import get_address_host
 from distributed.utils import get_ip
 
 from runtime.cluster import Ended, Order, WorkerRoom
-from runtime.cluster_release import Facts, Release, difference, release_here
-from runtime.cluster_worker_client import execute_order, make_place, place_once
+from runtime.cluster_release import Facts, difference, release_here
+from runtime.dask_worker_client import admit, run_order
 from runtime.engine import UndeterminedError
-from runtime.pool_capacity import PoolCapacity
 from storage import dag_cbor
 from storage.cid import cid_text
 from storage.errors import UnavailableError, UserError
@@ -35,24 +31,26 @@ from verifier.model import Runtime
 LOOK_S: Final = 10.0
 """Between two looks at the workers, if none comes or goes: Dask tells of those at once."""
 CONNECT_S: Final = 15.0
-DIRECTORY: Final = "cluster-worker"
-"""Below BACALHAU_DIR of a worker; without that variable, a folder that goes with the worker."""
 log = logging.getLogger(__name__)
 
 
 class DaskCluster:
     """The workers of a Dask scheduler; a `Cluster`."""
 
-    def __init__(self, client: Client, runtime: Runtime, *, engine: str = "node", owns_client: bool = False) -> None:
+    def __init__(
+        self, client: Client, runtime: Runtime, *, engine: str = "node", reopen: Callable[[], Client] | None = None
+    ) -> None:
         """Look at the workers for the first time.
 
-        client: synchronous, stays open meanwhile; closed with this if it is owned. runtime: of this release.
+        client: synchronous, stays open meanwhile. runtime: of this release. reopen: connects anew when the client has
+        given its scheduler up; with it, the client belongs to this and is closed with it.
 
         Raises:
             UnavailableError: there are workers, and none of them is fit.
         """
         self._client = client
-        self._owns_client = owns_client
+        self._reopen = reopen
+        self._is_away = False
         self._address = str(client.scheduler_info(n_workers=0)["address"])
         self._manifest = dag_cbor.encode(runtime.to_node())
         self._release = release_here(runtime, engine)
@@ -62,11 +60,11 @@ class DaskCluster:
         self._watchers: list[Callable[[], None]] = []
         self._is_closed = False
         self._look_now = Event()
+        client.subscribe_topic("all", self._heard)
         self._look()
         if self._unfit and not self._workers:
             fix = "install the same release of bacalhau on the workers"
             raise UnavailableError(next(iter(self._unfit.values())), where=self.address, fix=fix)
-        client.subscribe_topic("all", self._heard)
         self._follower = Thread(target=self._follow, name="dask-workers", daemon=True)
         self._follower.start()
 
@@ -108,7 +106,7 @@ class DaskCluster:
         self._is_closed = True
         self._look_now.set()
         self._follower.join()
-        if self._owns_client:
+        if self._reopen is not None:
             self._client.close(timeout=CONNECT_S)
         else:
             self._client.unsubscribe_topic("all")
@@ -130,11 +128,14 @@ class DaskCluster:
 
     def _look(self) -> None:
         try:
-            found = self._client.scheduler_info(n_workers=-1).get("workers", {})
+            found = self._found()
             strangers = [name for name, info in found.items() if self._is_stranger(name, info)]
             asked = self._ask(strangers) if strangers else {}
-        except Exception as error:  # noqa: BLE001  the scheduler is away, in one of many ways; Dask connects again
-            log.warning("%s: the workers cannot be looked at: %s", self.address, error)
+            self._is_away = False
+        except Exception as error:  # noqa: BLE001  the scheduler is away, in one of many ways
+            if not self._is_away:
+                log.warning("%s: nothing is executed, the scheduler is away: %s", self.address, error)
+            self._is_away = True
             found, asked = {}, {}
         rooms = [
             *(self._room(name, info) for name, info in found.items() if self._release.resource in info["resources"]),
@@ -146,6 +147,23 @@ class DaskCluster:
             watchers = [*self._watchers] if changed else []
         for tell in watchers:
             tell()
+
+    def _found(self) -> dict[str, dict[str, Any]]:
+        """Return how the scheduler describes its workers.
+
+        Raises:
+            Exception: of many kinds, when it cannot be asked.
+        """
+        if self._client.status == "closed" and self._reopen is not None:
+            self._client = self._reopen()
+        if self._client.status != "running":
+            raise UnavailableError("connecting again", where=self.address)
+        if self._is_away:  # it may be another one, that nobody has asked to tell
+            self._client.subscribe_topic("all", self._heard)
+        # Client.scheduler_info gives what it knew when it cannot ask.
+        identity = self._client.scheduler.identity  # type: ignore[union-attr]
+        found: dict[str, Any] = self._client.sync(identity, n_workers=-1, callback_timeout=CONNECT_S)
+        return dict(found["workers"])
 
     def _is_stranger(self, name: str, info: dict[str, Any]) -> bool:
         with self._lock:
@@ -166,8 +184,9 @@ class DaskCluster:
             return WorkerRoom(name=name, slots=facts.slots, memory_bytes=facts.memory_bytes)
         reason = f"worker {name} is not used: {difference(facts, self._release)}"
         log.warning("%s", reason)
-        with self._lock:
-            self._unfit[name] = reason
+        if not isinstance(facts, OSError):  # else it is going, or will be asked again
+            with self._lock:
+                self._unfit[name] = reason
         return None
 
 
@@ -203,39 +222,6 @@ def _outcome(future: Future[str]) -> Ended:
         return Ended(problem=f"the cluster does not execute it: {error}" if str(error) else type(error).__name__)
 
 
-# On a worker.
-
-
-async def admit(manifest: bytes, wanted: Release, dask_worker: Worker) -> Facts:
-    """Say what this worker has, and take orders of `wanted` from now on if it is that. Runs in the worker's loop."""
-    runtime = Runtime.from_node(dag_cbor.decode(manifest))
-    release = await asyncio.to_thread(release_here, runtime, wanted.engine)
-    room = _capacity(dask_worker)
-    if release == wanted:
-        await dask_worker.set_resources(**{release.resource: room.memory_bytes})
-    return Facts(release=release, slots=room.workers, memory_bytes=room.memory_bytes)
-
-
-def run_order(order: Order) -> str:
-    """Execute an order here; runs in a thread of the worker's, one of as many as it has room for."""
-    worker = get_worker()
-    context = worker.security.get_connection_args("worker")["ssl_context"]
-    root = _root(worker)
-    place = place_once((root, order.engine, order.strict), partial(make_place, root, order, _capacity(worker)))
-    return execute_order(order, place, context, name=worker.address)
-
-
-def _root(worker: Worker) -> Path:
-    chosen = os.environ.get("BACALHAU_DIR", "")
-    return Path(chosen).expanduser().absolute() / DIRECTORY if chosen else Path(worker.local_directory) / DIRECTORY
-
-
-def _capacity(worker: Worker) -> PoolCapacity:
-    """Return what executions may take: a process for each thread, and the memory that is free and allowed."""
-    free, allowed = PoolCapacity.of_machine().memory_bytes, worker.memory_manager.memory_limit
-    return PoolCapacity(workers=worker.state.nthreads, memory_bytes=min(free, allowed) if allowed else free)
-
-
 def connect(address: str, runtime: Runtime, *, engine: str = "node") -> DaskCluster:
     """Connect to a scheduler, as `tcp://HOST:PORT` or `tls://…`, with the certificates of Dask's configuration.
 
@@ -244,8 +230,12 @@ def connect(address: str, runtime: Runtime, *, engine: str = "node") -> DaskClus
         UnavailableError: nobody answers there, or no worker is fit.
     """
     where = f"--workers {address}"
+
+    def open_client() -> Client:
+        return Client(address, timeout=CONNECT_S, set_as_default=False, name="bacalhau")
+
     try:
-        client: Client = Client(address, timeout=CONNECT_S, set_as_default=False, name="bacalhau")
+        client = open_client()
     except (ValueError, TypeError) as error:
         raise UserError(
             f"is no address of a Dask scheduler: {error}", where=where, fix="write tcp://HOST:PORT"
@@ -254,7 +244,7 @@ def connect(address: str, runtime: Runtime, *, engine: str = "node") -> DaskClus
         fix = "start it with `dask scheduler`, or check the address"
         raise UnavailableError(f"no Dask scheduler answers: {error}", where=where, fix=fix) from error
     try:
-        return DaskCluster(client, runtime, engine=engine, owns_client=True)
+        return DaskCluster(client, runtime, engine=engine, reopen=open_client)
     except BaseException:
         client.close(timeout=CONNECT_S)
         raise

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from network.messages import Demand
 from runtime.cluster import Cluster
 from runtime.cluster_room import largest_memory, total_memory, total_slots
+from runtime.worker_transport import worker_memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +30,8 @@ class ClusterTotal:
         )
 
     def largest_memory(self) -> int:
-        """Return the most memory that one execution can have now, in bytes."""
-        return largest_memory(self.cluster.workers())
+        """Return the most memory that a task can ask for now, in bytes: the process around it takes some too."""
+        return max(0, largest_memory(self.cluster.workers()) - worker_memory(0))
 
     def watch(self, tell: Callable[[], None]) -> None:
         """Have `tell` called when workers have come or gone."""

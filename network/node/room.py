@@ -32,7 +32,7 @@ class ChangingRoom(Protocol):
         ...
 
     def largest_memory(self) -> int:
-        """Return the most memory that one execution can have now, in bytes."""
+        """Return the most memory that a task can ask for now, in bytes."""
         ...
 
     def watch(self, tell: Callable[[], None]) -> None:

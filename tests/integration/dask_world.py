@@ -21,11 +21,25 @@ from tests.integration.stack_world import PATIENCE_S, ROOT
 
 @dataclass
 class DaskWorld:
-    address: str
     scratch: Path
     arguments: tuple[str, ...] = ()
     """TLS flags of all commands."""
+    allowed_failures: int = 3
+    address: str = ""
+    scheduler: subprocess.Popen[bytes] | None = None
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start_scheduler(self) -> None:
+        """Start the scheduler, where it was before if it was."""
+        failures = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(self.allowed_failures)}
+        log, port = self.scratch / "scheduler.log", self.address.rpartition(":")[2] or "0"
+        words = ["scheduler", "--no-dashboard", "--host", "127.0.0.1", "--port", port, *self.arguments]
+        self.scheduler = _start(words, _environment(None, None) | failures, log)
+        self.address = _address(self.scheduler, log)
+
+    def end_scheduler(self) -> None:
+        assert self.scheduler is not None
+        _end(self.scheduler)
 
     def start_worker(self, *arguments: object, home: Path | None = None, path: Path | None = None) -> int:
         """Start a worker with one thread, and return its pid; it is not known to have come yet."""
@@ -48,21 +62,15 @@ def dask_world(
     arguments: TLS flags of all commands. home: BACALHAU_DIR of the workers.
     """
     scratch.mkdir()
-    environment = _environment(None, None) | {
-        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(allowed_failures),
-    }
-    words = ["scheduler", "--no-dashboard", "--host", "127.0.0.1", "--port", "0", *arguments]
-    scheduler = _start(words, environment, scratch / "scheduler.log")
-    world = None
+    world = DaskWorld(scratch, arguments, allowed_failures)
     try:
-        world = DaskWorld(_address(scheduler, scratch / "scheduler.log"), scratch, arguments)
+        world.start_scheduler()
         for _ in range(workers):
             world.start_worker(home=home)
         yield world
     finally:
-        for process in [*(world.workers if world else []), scheduler]:
-            process.send_signal(signal.SIGKILL)
-            process.wait(PATIENCE_S)
+        for process in [*world.workers, *([world.scheduler] if world.scheduler else [])]:
+            _end(process)
 
 
 @contextmanager
@@ -81,6 +89,11 @@ def children_of(pid: int) -> list[int]:
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait(PATIENCE_S)
 
 
 def _environment(home: Path | None, path: Path | None) -> dict[str, str]:

@@ -255,6 +255,39 @@ def test_a_node_runs_what_is_submitted_to_it_on_the_workers(world, engine, house
         node.stop()
 
 
+def test_a_client_that_has_given_up_is_replaced(world, runtime, engine, house):
+    plan = house.plan(FIRST_BYTES, data=b"after all")
+    store = task_store(house, plan)
+    with engine_on(connect(world.address, runtime)) as second:
+        second.cluster._client.close()
+        second.cluster._look()
+        assert len(second.cluster.workers()) == 3
+        assert result_of(store, second.execute(plan, store)) == b"after"
+
+
+def test_a_scheduler_that_goes_and_comes_back(house, runtime, workers_home, tmp_path):
+    plan = house.plan(FIRST_BYTES, data=b"in between")
+    store = task_store(house, plan, GatedStore, plan.input.data)
+    with (
+        dask_world(tmp_path / "world", workers=1, home=workers_home) as world,
+        engine_on(connect(world.address, runtime)) as engine,
+    ):
+        wait_for_room(engine.cluster, 1)
+        with executing(engine, plan, store) as (running, _):
+            store.asked.get(timeout=PATIENCE_S)
+            world.end_scheduler()  # what the worker does could still be done; so it goes too
+            end_worker(world, world.workers[0].pid)
+            wait_for_room(engine.cluster, 0)
+            store.answers.put(None)
+            with pytest.raises(UndeterminedError):
+                running.result(PATIENCE_S)
+        world.start_scheduler()
+        world.start_worker(home=workers_home)
+        wait_for_room(engine.cluster, 1)
+        store.open()
+        assert result_of(store, engine.execute(plan, store)) == b"in be"
+
+
 def test_a_scheduler_that_is_not_there_is_told_in_one_line(runtime, monkeypatch):
     monkeypatch.setattr("runtime.dask_client.CONNECT_S", 0.1)
     with pytest.raises(UnavailableError) as raised:

@@ -8,6 +8,7 @@ from network.messages import Demand, Offer
 from network.node.cluster_total import ClusterTotal
 from network.transport_memory import MemoryNetwork
 from runtime.cluster import WorkerRoom
+from runtime.worker_transport import worker_memory
 from tests.unit.network.node.node_world import Place
 from tests.unit.network.personas import TASK
 from verifier.bounds import MAX_INTEGER
@@ -41,7 +42,7 @@ UNBOUND = Demand(cpu_milli=MAX_INTEGER, memory=MAX_INTEGER, disk=7, gpus=0)
 def test_it_is_the_sum_within_the_limit():
     cluster = Workers(worker(1, 4, 8), worker(2, 2, 4))
     room = ClusterTotal(cluster=cluster, limit=UNBOUND)
-    assert (room.total(), room.largest_memory()) == (demand(6, 12), 8 * GIGABYTE)
+    assert (room.total(), room.largest_memory()) == (demand(6, 12), 8 * GIGABYTE - worker_memory(0))
     assert ClusterTotal(cluster=cluster, limit=demand(5, 3)).total() == demand(5, 3)
     cluster.rooms = ()
     assert (room.total(), room.largest_memory()) == (demand(0, 0), 0)
