@@ -61,11 +61,19 @@ class Channel:
         with self._turn:
             return self._receive()
 
+    def ask(self, header: dict[str, Any]) -> Frame:
+        """Send a frame and return the one that answers it.
+
+        Raises:
+            LostWorkerError: the other end is gone, or does not send frames.
+        """
+        with self._turn:
+            self._send(header)
+            return self._receive()
+
     def block(self, cid: CID) -> bytes:
         """Ask for one block; see `BlockSource.block`."""
-        with self._turn:
-            self._send({"type": WANT, "cid": cid_text(cid)})
-            answer = self._receive()
+        answer = self.ask({"type": WANT, "cid": cid_text(cid)})
         if answer.type == ABSENT:
             raise BlockAbsentError(str(answer.header.get("problem"))[:255], where=cid_text(cid))
         if answer.type != BLOCK:

@@ -12,27 +12,23 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 from threading import Lock
 from typing import Final
 
-from runtime.channel_transport import WANT, Channel, hang_up
+from runtime.channel_transport import Channel, hang_up
 from runtime.cluster import Cluster, Ended, LostWorkerError, Order
 from runtime.cluster_room import ClusterRoom
 from runtime.door_transport import Door
 from runtime.engine import Execution, Plan, Progress, UndeterminedError, silent
-from runtime.execution_claim import BEGIN, DONE, FAILED, PROGRESS, THANKS, read_claim
-from runtime.frames import Frame
 from runtime.stop_signal import StopSignal
 from runtime.worker_transport import worker_memory
+from runtime.worker_visit import MadeElsewhere, converse
 from storage.blocks import BlockStore
-from storage.dag_fetch import fetch_dag
-from storage.errors import BacalhauError, PeerError, UnavailableError, UserError, VerificationError
 
 MOST_TRIES: Final = 3
 """Workers that may be lost with one execution; it may be what kills them."""
-SPARE_BYTES: Final = 64 << 20
-"""Of an output beyond its limit: what names and links take."""
 log = logging.getLogger(__name__)
 
 
@@ -46,6 +42,7 @@ class ClusterEngine:
     """JavaScript engine of the workers."""
     strict: bool = False
     """Whether they refuse to run anything outside of a whole jail."""
+    made: MadeElsewhere = field(default_factory=MadeElsewhere)
     room: ClusterRoom = field(init=False)
     _over: StopSignal = field(default_factory=StopSignal, init=False, repr=False)
 
@@ -74,8 +71,9 @@ class ClusterEngine:
                 contact=self.door.contact,
                 ticket=ticket,
             )
+            visit = partial(converse, plan=plan, store=store, progress=progress, made=self.made)
             try:
-                return self._pursue(order, memory, errand, lambda channel: _converse(channel, plan, store, progress))
+                return self._pursue(order, memory, errand, visit)
             finally:
                 errand.close()
 
@@ -174,44 +172,3 @@ class _Errand:
                 news = self._news.get()
                 if isinstance(news, Channel):
                     news.close()
-
-
-def _converse(channel: Channel, plan: Plan, store: BlockStore, progress: Progress) -> Execution:
-    """Give a worker what it asks for until it is done, then fetch the output.
-
-    Raises:
-        LostWorkerError: the worker is gone, or does not give its output any more.
-        UndeterminedError: it failed, or breaks the rules.
-        VerificationError: it says that a block or wheel of the task is not what its CID says.
-    """
-    while True:
-        frame = channel.hear()
-        if frame.type == BEGIN:
-            channel.name = f"worker {str(frame.header.get('worker'))[:255]}"
-        elif frame.type == WANT:
-            channel.answer(frame, store)
-        elif frame.type == PROGRESS:
-            progress(str(frame.header.get("phrase"))[:255])
-        elif frame.type == FAILED:
-            raise _failure(frame, channel.name)
-        elif frame.type == DONE:
-            return _fetched(channel, frame, plan, store)
-        else:
-            raise UndeterminedError(f"{channel.name} sent a frame {frame.type[:32]!r}")
-
-
-def _fetched(channel: Channel, done: Frame, plan: Plan, store: BlockStore) -> Execution:
-    try:
-        execution = read_claim(done.header, plan.task)
-        fetch_dag(store, execution.output, [channel], max_bytes=plan.input.limits.output + SPARE_BYTES)
-    except UnavailableError as error:
-        raise LostWorkerError(f"{channel.name} does not give its output: {error.problem}") from error
-    except (UserError, PeerError, VerificationError) as error:
-        raise UndeterminedError(f"{channel.name} gave no output: {error.problem}") from error
-    channel.tell({"type": THANKS})
-    return execution
-
-
-def _failure(frame: Frame, name: str) -> BacalhauError:
-    problem = f"{name}: {str(frame.header.get('problem'))[:1024]}"
-    return VerificationError(problem) if frame.header.get("kind") == "verification" else UndeterminedError(problem)

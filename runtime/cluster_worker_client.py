@@ -11,22 +11,25 @@ import logging
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
 from runtime.channel_transport import WANT, Channel
 from runtime.cluster import LostWorkerError, Order
+from runtime.cluster_caches_client import WorkerCaches
 from runtime.door_transport import dial
 from runtime.engine import Engine
 from runtime.engine_host import find_host
-from runtime.execution_claim import BEGIN, FAILED, PROGRESS, claim_of
+from runtime.execution_claim import BEGIN, FAILED, KNOWN, PROGRESS, claim_of
 from runtime.plan import plan_of_task
 from runtime.pool_capacity import PoolCapacity
 from runtime.pyodide_engine import PyodideEngine
 from runtime.stop_signal import StopSignal
 from runtime.worker_pool import WorkerPool
 from storage.blocks import BlockStore
+from storage.cid import CID, parse_cid
 from storage.errors import BacalhauError, VerificationError
 from storage.sourced_block_store import SourcedBlockStore
 from storage.sqlite_block_store import SqliteBlockStore
@@ -45,6 +48,8 @@ class WorkerPlace:
 
     root: Path
     engine: Engine
+    caches: WorkerCaches | None = None
+    """What other workers may have made of it; None: everything is made here."""
     max_kept_bytes: int = MAX_KEPT_BYTES
 
     @property
@@ -55,15 +60,22 @@ class WorkerPlace:
 
 def make_place(root: Path, order: Order, capacity: PoolCapacity) -> WorkerPlace:
     """Return a place below a folder for orders like this one."""
+    host = find_host(order.engine)
+    runtimes_dir, wheels_dir, images_dir = root / "runtimes", root / "wheels", root / "images"
     engine = PyodideEngine(
-        runtimes_dir=root / "runtimes",
-        wheels_dir=root / "wheels",
-        images_dir=root / "images",
-        host=find_host(order.engine),
+        runtimes_dir=runtimes_dir,
+        wheels_dir=wheels_dir,
+        images_dir=images_dir,
+        host=host,
         strict=order.strict,
         pool=WorkerPool(capacity=capacity, idle_timeout_s=IDLE_S),
     )
-    return WorkerPlace(root=root, engine=engine)
+    caches = WorkerCaches(
+        runtimes_dir=runtimes_dir,
+        wheels_dir=wheels_dir,
+        images_dir=images_dir / f"{host.name}-{host.version}-{host.arch}",
+    )
+    return WorkerPlace(root=root, engine=engine, caches=caches)
 
 
 _places: dict[object, WorkerPlace] = {}
@@ -95,7 +107,7 @@ def execute_order(order: Order, place: WorkerPlace, context: ssl.SSLContext | No
         place.store_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with SqliteBlockStore(place.store_path) as store:
             channel.tell({"type": BEGIN, "worker": name})
-            _execute(order, place.engine, store, channel)
+            _execute(order, place, store, channel)
         _tidy(place)
     except LostWorkerError as error:
         log.info("%s", error)
@@ -108,19 +120,29 @@ def execute_order(order: Order, place: WorkerPlace, context: ssl.SSLContext | No
     return ""
 
 
-def _execute(order: Order, engine: Engine, store: SqliteBlockStore, channel: Channel) -> None:
+def _execute(order: Order, place: WorkerPlace, store: SqliteBlockStore, channel: Channel) -> None:
     stop = StopSignal()
     try:
         with channel.watched(stop.set):
             sourced = SourcedBlockStore(store, lambda: [channel])
             plan = replace(plan_of_task(order.task, sourced, order.wall_clock_s), submitter=order.submitter)
-            execution = engine.execute(plan, sourced, _teller(channel), stop)
+            node, caches = order.contact, place.caches
+            unknown = caches.bring(node, plan, sourced, partial(_known, channel)) if caches else ()
+            execution = place.engine.execute(plan, sourced, _teller(channel), stop)
+            made = caches.give(node, plan, unknown, store) if caches else []
     except BacalhauError as error:
         kind = "verification" if isinstance(error, VerificationError) else "undetermined"
         channel.tell({"type": FAILED, "kind": kind, "problem": str(error)[:1024]})
         return
-    channel.tell(claim_of(execution))
+    channel.tell(claim_of(execution, made))
     _give(channel, store)
+
+
+def _known(channel: Channel, name: str) -> CID | None:
+    """Ask the node by which CID it knows what other workers have made."""
+    answer = channel.ask({"type": KNOWN, "name": name})
+    text = answer.header.get("cid") if answer.type == KNOWN else None
+    return parse_cid(text) if isinstance(text, str) else None
 
 
 def _give(channel: Channel, store: BlockStore) -> None:

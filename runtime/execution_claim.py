@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
 from runtime.engine import Execution
@@ -11,19 +12,22 @@ from storage.errors import UserError, VerificationError
 from verifier.model import EngineInfo, ModelError
 
 BEGIN: Final = "begin"
+KNOWN: Final = "known"
 PROGRESS: Final = "progress"
 DONE: Final = "done"
 FAILED: Final = "failed"
 THANKS: Final = "thanks"
 """The frames of an execution, in their order: the last one is the node's."""
 MAX_TIMINGS: Final = 64
+MAX_MADE: Final = 1_024
+MAX_NAME_CHARACTERS: Final = 255
 MAX_EXIT_CODE: Final = 255
 MAX_FUEL: Final = (1 << 63) - 1
 _DIGEST_CHARACTERS: Final = frozenset("0123456789abcdef")
 
 
-def claim_of(execution: Execution) -> dict[str, Any]:
-    """Return the header that says what an execution gave."""
+def claim_of(execution: Execution, made: Sequence[tuple[str, CID]] = ()) -> dict[str, Any]:
+    """Return the header that says what an execution gave. made: names and CIDs of what other workers can do with."""
     engine = execution.engine
     return {
         "type": DONE,
@@ -33,6 +37,7 @@ def claim_of(execution: Execution) -> dict[str, Any]:
         "state_digest": execution.state_digest,
         "engine": [engine.name, engine.version, engine.arch, list(engine.isolation)],
         "timings_s": execution.timings_s,
+        "made": [[name, cid_text(cid)] for name, cid in made],
     }
 
 
@@ -55,6 +60,22 @@ def read_claim(header: dict[str, Any], task: CID) -> Execution:
         )
     except (KeyError, TypeError, ValueError, AttributeError, UserError, ModelError) as error:
         raise VerificationError(f"is no account of an execution: {error}") from error
+
+
+def read_made(header: dict[str, Any]) -> list[tuple[str, CID]]:
+    """Return names and CIDs of what the worker has made and other workers can do with.
+
+    Raises:
+        VerificationError: it is malformed, or out of bounds.
+    """
+    try:
+        made = [(name, parse_cid(cid)) for name, cid in header["made"]]
+        fits = len(made) <= MAX_MADE and all(0 < len(name) <= MAX_NAME_CHARACTERS for name, _ in made)
+    except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
+        raise VerificationError(f"is no list of things made: {error}") from error
+    if not fits:
+        raise VerificationError("made more, or of longer names, than there can be")
+    return made
 
 
 def _number(value: object, most: int) -> int:

@@ -265,7 +265,8 @@ def test_a_client_that_has_given_up_is_replaced(world, runtime, engine, house):
         assert result_of(store, second.execute(plan, store)) == b"after"
 
 
-def test_a_scheduler_that_goes_and_comes_back(house, runtime, workers_home, tmp_path):
+def test_a_scheduler_that_goes_and_comes_back_with_a_worker_that_has_nothing(house, runtime, workers_home, tmp_path):
+    before = house.plan(FIRST_BYTES, data=b"before")
     plan = house.plan(FIRST_BYTES, data=b"in between")
     store = task_store(house, plan, GatedStore, plan.input.data)
     with (
@@ -273,6 +274,9 @@ def test_a_scheduler_that_goes_and_comes_back(house, runtime, workers_home, tmp_
         engine_on(connect(world.address, runtime)) as engine,
     ):
         wait_for_room(engine.cluster, 1)
+        for cid, data in walk(house.store, before.task):
+            store.put(cid, data)
+        engine.execute(before, store)  # the image of this worker is with the node now
         with executing(engine, plan, store) as (running, _):
             store.asked.get(timeout=PATIENCE_S)
             world.end_scheduler()  # what the worker does could still be done; so it goes too
@@ -282,10 +286,13 @@ def test_a_scheduler_that_goes_and_comes_back(house, runtime, workers_home, tmp_
             with pytest.raises(UndeterminedError):
                 running.result(PATIENCE_S)
         world.start_scheduler()
-        world.start_worker(home=workers_home)
+        world.start_worker()
         wait_for_room(engine.cluster, 1)
         store.open()
-        assert result_of(store, engine.execute(plan, store)) == b"in be"
+        said = []
+        assert result_of(store, engine.execute(plan, store, said.append)) == b"in be"
+        assert not [phrase for phrase in said if "making an image" in phrase]  # it has the other worker's
+        assert list(world.scratch.rglob("cluster-worker/images/*/*/memory"))
 
 
 def test_a_scheduler_that_is_not_there_is_told_in_one_line(runtime, monkeypatch):

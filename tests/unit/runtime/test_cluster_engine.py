@@ -15,6 +15,7 @@ from runtime.engine import UndeterminedError
 from runtime.execution_claim import BEGIN, claim_of
 from runtime.stop_signal import StopSignal
 from storage.blocks import MemoryBlockStore
+from storage.cid import RAW, cid_text, make_cid
 from storage.dag_walk import walk
 from storage.errors import VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
@@ -191,6 +192,9 @@ def test_a_node_that_cannot_be_reached_is_told_in_one_line(world, store, monkeyp
     assert "--workers-contact" in str(raised.value)
 
 
+CID = cid_text(make_cid(RAW, b"made"))
+
+
 class Liar:
     """A worker that claims an output, and answers for its blocks as it likes."""
 
@@ -245,6 +249,9 @@ def everything(channel, question, store):
         (everything, {"engine": ["a", "b"]}, "is no account of an execution"),
         (everything, {"engine": ["a", "b", "c", [1]]}, "is no account of an execution"),
         (everything, {"timings_s": {"run": float("nan")}}, "is no account of an execution"),
+        (everything, {"made": [["a"]]}, "is no list of things made"),
+        (everything, {"made": [["a" * 256, CID]]}, "made more, or of longer names"),
+        (everything, {"made": [["a", CID]] * 1025}, "made more, or of longer names"),
     ],
 )
 def test_a_worker_that_lies_gives_no_output(world, store, answer, claims, problem):
@@ -265,7 +272,7 @@ def test_an_honest_claim_of_the_same_worker_is_taken(world, store):
 
 def test_an_output_beyond_its_limit_is_not_fetched(world, store, monkeypatch):
     engine, _, _ = world
-    monkeypatch.setattr("runtime.cluster_engine.SPARE_BYTES", -(1 << 20) + 100)
+    monkeypatch.setattr("runtime.worker_visit.SPARE_BYTES", -(1 << 20) + 100)
     with pytest.raises(UndeterminedError, match="more than the 100 bytes allowed"):
         engine.execute(plan_of(store), store)
 
@@ -312,6 +319,46 @@ def test_what_no_worker_is_large_enough_for_is_not_waited_for(tmp_path, store):
         pytest.raises(UndeterminedError, match="no worker of the cluster has more than 104857600"),
     ):
         engine.execute(plan_of(store), store)
+
+
+class Caches:
+    """A worker's caches of one thing; whoever makes it gives `content`."""
+
+    def __init__(self, content=b"an image"):
+        self.content, self.brought = content, []
+
+    def bring(self, node, plan, store, ask):
+        cid = ask("thing")
+        if cid is not None:
+            self.brought.append(store.get(cid))
+        return () if cid is not None else ("thing",)
+
+    def give(self, node, plan, unknown, store):
+        cid = make_cid(RAW, self.content)
+        store.put(cid, self.content)
+        return [(name, cid) for name in unknown]
+
+
+def on_another_worker(cluster, root, caches):
+    cluster.place = type(cluster.place)(root=root, engine=cluster.place.engine, caches=caches)
+    return caches
+
+
+def test_what_one_worker_made_goes_to_another(world, store, tmp_path):
+    engine, cluster, _ = world
+    first = on_another_worker(cluster, tmp_path / "one", Caches())
+    engine.execute(plan_of(store), store)
+    second = on_another_worker(cluster, tmp_path / "two", Caches(b"is never made"))
+    engine.execute(plan_of(store), store)
+    assert (first.brought, second.brought) == ([], [b"an image"])
+
+
+def test_what_a_worker_made_and_does_not_give_is_not_known(world, store, tmp_path, monkeypatch):
+    engine, cluster, _ = world
+    monkeypatch.setattr("runtime.worker_visit.MAX_MADE_BYTES", 4)
+    on_another_worker(cluster, tmp_path / "one", Caches())
+    assert result_of(store, engine.execute(plan_of(store), store)) == DATA
+    assert engine.made.known("thing", store) is None
 
 
 def test_blocks_are_cleared_away_at_the_worker_when_they_are_many(world, store, monkeypatch):
