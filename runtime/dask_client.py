@@ -230,16 +230,13 @@ def connect(address: str, runtime: Runtime, *, engine: str = "node") -> DaskClus
         UnavailableError: nobody answers there, or no worker is fit.
     """
     where = f"--workers {address}"
+    _check_address(address, where)
 
     def open_client() -> Client:
         return Client(address, timeout=CONNECT_S, set_as_default=False, name="bacalhau")
 
     try:
         client = open_client()
-    except (ValueError, TypeError) as error:
-        raise UserError(
-            f"is no address of a Dask scheduler: {error}", where=where, fix="write tcp://HOST:PORT"
-        ) from error
     except (OSError, RuntimeError) as error:
         fix = "start it with `dask scheduler`, or check the address"
         raise UnavailableError(f"no Dask scheduler answers: {error}", where=where, fix=fix) from error
@@ -248,6 +245,23 @@ def connect(address: str, runtime: Runtime, *, engine: str = "node") -> DaskClus
     except BaseException:
         client.close(timeout=CONNECT_S)
         raise
+
+
+def _check_address(address: str, where: str) -> None:
+    """Refuse what no client can be made with: one that is half made says so for half a minute.
+
+    Raises:
+        UserError: as `connect`.
+    """
+    scheme, _, place = address.partition("://")
+    host, _, port = place.rpartition(":")
+    if scheme not in ("tcp", "tls") or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise UserError(
+            "is no address of a Dask scheduler", where=where, fix="write tcp://HOST:PORT or tls://HOST:PORT"
+        )
+    if scheme == "tls" and Security().get_connection_args("client")["ssl_context"] is None:
+        fix = "name them in Dask's configuration: distributed.comm.tls.ca-file, client.cert and client.key"
+        raise UserError("there are no certificates for TLS", where=where, fix=fix)
 
 
 def door_context(cluster: DaskCluster) -> ssl.SSLContext | None:

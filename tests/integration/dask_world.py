@@ -74,9 +74,9 @@ def dask_world(
 
 
 @contextmanager
-def client_of(world: DaskWorld, *, workers: int, security: object = None) -> Iterator[Client]:
+def client_of(world: DaskWorld, *, workers: int) -> Iterator[Client]:
     """Connect, and wait until that many workers are there."""
-    with Client(world.address, set_as_default=False, security=security) as client:
+    with Client(world.address, set_as_default=False) as client:
         client.wait_for_workers(workers, timeout=PATIENCE_S)
         yield client
 

@@ -13,6 +13,7 @@ import pytest
 from tests.integration import dask_gate  # noqa: F401
 
 # isort: split
+import dask
 from distributed import Security
 
 from runtime.cluster_engine import ClusterEngine
@@ -300,8 +301,11 @@ def test_a_scheduler_that_is_not_there_is_told_in_one_line(runtime, monkeypatch)
     with pytest.raises(UnavailableError) as raised:
         connect("tcp://127.0.0.1:1", runtime)
     assert str(raised.value).startswith("--workers tcp://127.0.0.1:1: no Dask scheduler answers: ")
-    with pytest.raises(UserError, match="is no address of a Dask scheduler"):
-        connect("http://127.0.0.1:1", runtime)
+    for wrong in ("http://127.0.0.1:1", "tcp://127.0.0.1", "127.0.0.1:1", "tcp://h:99999", "tcp://:1"):
+        with pytest.raises(UserError, match="is no address of a Dask scheduler"):
+            connect(wrong, runtime)
+    with pytest.raises(UserError, match="there are no certificates for TLS"):
+        connect("tls://127.0.0.1:1", runtime)
 
 
 def test_over_tls_with_the_certificates_of_the_cluster(house, runtime, workers_home, tmp_path):
@@ -311,12 +315,15 @@ def test_over_tls_with_the_certificates_of_the_cluster(house, runtime, workers_h
         files[name] = str(tmp_path / name)
     flags = ("--tls-ca-file", files["tls_ca_file"], "--tls-cert", files["tls_client_cert"],
              "--tls-key", files["tls_client_key"])  # fmt: skip
+    names = {"ca-file": "tls_ca_file", "client.cert": "tls_client_cert", "client.key": "tls_client_key"}
+    configured = {f"distributed.comm.tls.{name}": files[file] for name, file in names.items()}
     plan = house.plan(FIRST_BYTES, data=b"unread by others")
     store = task_store(house, plan)
     with (
         dask_world(tmp_path / "world", *flags, workers=1, home=workers_home) as world,
-        client_of(world, workers=1, security=Security(require_encryption=True, **files)) as client,
-        engine_on(DaskCluster(client, runtime)) as engine,
+        dask.config.set(configured),
+        engine_on(connect(world.address, runtime)) as engine,
     ):
+        wait_for_room(engine.cluster, 1)
         assert engine.door.contact.startswith("tls://")
         assert result_of(store, engine.execute(plan, store)) == b"unrea"
