@@ -31,10 +31,13 @@ class DaskWorld:
 
     def start_scheduler(self) -> None:
         """Start the scheduler, where it was before if it was."""
-        failures = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(self.allowed_failures)}
+        said = {
+            "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(self.allowed_failures),
+            "DASK_TEMPORARY_DIRECTORY": str(self.scratch),
+        }
         log, port = self.scratch / "scheduler.log", self.address.rpartition(":")[2] or "0"
         words = ["scheduler", "--no-dashboard", "--host", "127.0.0.1", "--port", port, *self.arguments]
-        self.scheduler = _start(words, _environment(None, None) | failures, log)
+        self.scheduler = _start(words, _environment(None, None) | said, log)
         self.address = _address(self.scheduler, log)
 
     def end_scheduler(self) -> None:
