@@ -6,9 +6,10 @@ what a rerun says. It never turns "not here" into "invalid", nor into "valid".
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bacalhau.proof import OpenedProof, describe_roots, open_proof
 from bacalhau.replay import Rerun, rerun
@@ -21,6 +22,16 @@ from storage.cid import CID, cid_text, parse_cid
 from storage.errors import UnavailableError, UserError, VerificationError
 from verifier.audit import audit_record
 from verifier.audit_report import AuditReport, AuditVerdict, Check
+
+if TYPE_CHECKING:
+    from bacalhau.shard_auditing import ShardsAudit
+
+Count = Callable[[str, int, int | None], None]
+"""As `progress.Display.count`."""
+
+
+def uncounted(_phrase: str, _done: int, _total: int | None) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,25 +69,38 @@ class Replay:
     knows_runtime: KnowsRuntime
     wall_clock_s: float
     progress: Progress
+    max_memory: int | None = None
+    """Bytes that the task may ask for; None: as many as runs get."""
 
 
-def audit_here(text: str, services: Services, replay: Replay | None) -> Audit:
-    """Audit what a CID or job id names with the blocks of the local store.
+def audit_here(text: str, services: Services, replay: Replay | None, count: Count = uncounted) -> Audit | ShardsAudit:
+    """Audit what a CID or job id names with the blocks of the local store; count: told of each of many shards.
 
     Raises:
         UserError: it names nothing here.
     """
     with services.open_store() as store, services.open_jobs() as jobs:
         target = find_target(text, jobs)
+        if target.record is None and target.job is not None and target.job.task is None:
+            from bacalhau.flow_report import is_of_flow
+            from bacalhau.shard_auditing import audit_job, audit_records
+
+            if not is_of_flow(target.job.report):
+                return audit_job(target.job, jobs, store, replay, count)
+            records = (row.record for row in jobs.each_shard(target.job.id) if row.record is not None)
+            if target.job.output is not None:
+                return audit_records(records, store, replay, count)
         if target.record is None:
             return Audit(record=None, reason=_why_none(target))
-        return _mistaken(target, store) or _audit(store, target.record, replay)
+        return _mistaken(target, store) or audit_one(store, target.record, replay)
 
 
-def audit_file(path: Path, text: str | None, services: Services, replay: Replay | None) -> Audit:
+def audit_file(
+    path: Path, text: str | None, services: Services, replay: Replay | None, count: Count = uncounted
+) -> Audit | ShardsAudit:
     """Audit a record, or the record of an output, with the blocks of one CAR file and no others.
 
-    text: a CID (of a record, an output or a task) or job id; None if the file has one root, which is then meant.
+    text: a CID (of a record, an output or a task) or job id; None means all roots of the file.
 
     Raises:
         UserError: the file is no CAR, or is about something else.
@@ -84,13 +108,19 @@ def audit_file(path: Path, text: str | None, services: Services, replay: Replay 
     """
     wanted = None if text is None else _wanted(text, services)
     with open_proof(path) as proof:
+        if wanted is None and len(proof.roots) > 1:
+            from bacalhau.shard_auditing import audit_records
+
+            if proof.damage:
+                raise VerificationError(proof.damage, fix="get the proof again")
+            return audit_records(proof.roots, proof.store, replay, count)
         record = proof.record_for(wanted)
         if record is None and proof.damage:
             raise VerificationError(proof.damage, fix="get the proof again")
         if record is None:
             fix = f"its roots are: {describe_roots(proof)}"
-            raise UserError("does not prove this" if wanted else "has not exactly one root", where=str(path), fix=fix)
-        return _with_damage(_audit(proof.store, record, replay), proof)
+            raise UserError("does not prove this" if wanted else "has no root", where=str(path), fix=fix)
+        return _with_damage(audit_one(proof.store, record, replay), proof)
 
 
 def _wanted(text: str, services: Services) -> CID:
@@ -105,7 +135,8 @@ def _wanted(text: str, services: Services) -> CID:
     return job.record
 
 
-def _audit(store: BlockStore, record: CID, replay: Replay | None) -> Audit:
+def audit_one(store: BlockStore, record: CID, replay: Replay | None) -> Audit:
+    """Audit one record with the blocks of a store, and run its task again if asked."""
     found = Audit(record=record, checks=audit_record(store, record).checks)
     if replay is None:
         return found
@@ -117,6 +148,7 @@ def _audit(store: BlockStore, record: CID, replay: Replay | None) -> Audit:
         engine=replay.engine,
         knows_runtime=replay.knows_runtime,
         wall_clock_s=replay.wall_clock_s,
+        max_memory=replay.max_memory,
         progress=replay.progress,
     )
     return replace(found, reruns=(again,))

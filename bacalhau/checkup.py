@@ -17,13 +17,16 @@ from typing import Any, Final
 
 import js_host
 from bacalhau.home import Home
+from bacalhau.planning import load_policy
 from network import key_store
 from runtime.engine_host import HOSTS, EngineHost, find_host
 from runtime.jail import require_strict
 from runtime.jail_probe_client import probe
+from runtime.machine_room import MachineRoom
 from runtime.node_client import find_node
 from runtime.npm_client import pyodide_package
 from runtime.prepared_runtime import make_runtime
+from runtime.quantity import bytes_text
 from runtime.release import PYODIDE_VERSION, PYTHON_VERSION
 from runtime.resolver_client import Question, UvResolver
 from storage.blocks import MemoryBlockStore
@@ -55,8 +58,11 @@ class Finding:
         return asdict(self)
 
 
-def check_up(home: Home, *, online: bool) -> list[Finding]:
-    """Return all findings. online: also ask the package index and the npm registry whether they answer."""
+def check_up(home: Home, *, online: bool, look_at_room: Callable[[], MachineRoom]) -> list[Finding]:
+    """Return all findings.
+
+    online: also ask the package index and the npm registry whether they answer; look_at_room: what jobs would get here.
+    """
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("python", _python),
         ("node", _node),
@@ -65,7 +71,9 @@ def check_up(home: Home, *, online: bool) -> list[Finding]:
         ("store", lambda: _store(home)),
         ("images", lambda: _images(home)),
         ("keys", lambda: _keys(home)),
+        ("policy", lambda: _policy(home)),
         ("sandbox", _sandbox),
+        ("capacity", lambda: _capacity(look_at_room())),
         ("online", _online if online else _offline),
     ]
     return [finding for name, look in checks for finding in _looked(name, look)]
@@ -161,6 +169,12 @@ def _keys(home: Home) -> Iterator[Finding]:
     yield Finding(name="keys", ok=True if paths else None, detail=detail)
 
 
+def _policy(home: Home) -> Iterator[Finding]:
+    rules = load_policy(home)
+    detail = f"{home.policy_path}: {len(rules)} rules" if rules else "none: all that this machine has may be used"
+    yield Finding(name="policy", ok=True if rules else None, detail=detail)
+
+
 def _sandbox() -> Iterator[Finding]:
     for name, what in LAYERS:
         yield Finding(name="sandbox", ok=True, detail=f"{name}: {what}")
@@ -193,6 +207,18 @@ def _jail(host: EngineHost) -> Iterator[Finding]:
         yield Finding(name="sandbox", ok=True if layer.in_force else None, detail=f"{host.name}: {layer.name}: {state}")
     for problem in report.refused:
         yield Finding(name="sandbox", ok=None, detail=f"{host.name}: refused {problem}")
+
+
+def _capacity(room: MachineRoom) -> Iterator[Finding]:
+    """What jobs of a node would get here, and who says so."""
+    for entry in room.to_json():
+        detail = f"{entry['of']}: {entry['total']} for all jobs, {entry['job']} for one ({entry['origin']})"
+        yield Finding(name="capacity", ok=None if entry["total"] == "0" else True, detail=detail)
+    for gpu in room.gpus:
+        size = "of unknown memory" if gpu.memory_bytes is None else bytes_text(gpu.memory_bytes)
+        yield Finding(name="capacity", ok=True, detail=f"GPU {gpu.index}: {gpu.name}, {size}, {gpu.uuid}")
+    if room.gpus and room.gpu_note:
+        yield Finding(name="capacity", ok=None, detail=f"GPUs: {room.gpu_note}")
 
 
 def _offline() -> Iterator[Finding]:

@@ -9,9 +9,10 @@ from storage.blocks import BlockStore
 from storage.cid import CID
 
 if TYPE_CHECKING:
-    from network.messages import Demand
     from network.node.cluster_total import ClusterTotal
     from runtime.cluster_engine import ClusterEngine
+    from runtime.jail import Level
+    from runtime.machine_room import MachineRoom
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +27,19 @@ class ClusterOptions:
 
 
 def open_cluster(
-    options: ClusterOptions, runtime: CID, store: BlockStore, *, limit: Demand, engine: str, strict: bool
+    options: ClusterOptions,
+    runtime: CID,
+    store: BlockStore,
+    *,
+    limit: MachineRoom,
+    engine: str,
+    strict: bool,
+    level: Level | None = None,
 ) -> tuple[ClusterEngine, ClusterTotal]:
     """Connect to a cluster; stopping the engine leaves it.
 
-    runtime: of this release, in the store. limit: what the node takes at most. engine, strict: of the executions.
+    runtime: of this release, in the store. limit: what the node takes at most. engine, strict, level:
+    of the executions.
 
     Raises:
         UserError: an address cannot be used.
@@ -49,5 +58,5 @@ def open_cluster(
     except BaseException:
         cluster.close()
         raise
-    made = ClusterEngine(cluster=cluster, door=door, engine=engine, strict=strict)
-    return made, ClusterTotal(cluster=cluster, limit=limit)
+    made = ClusterEngine(cluster=cluster, door=door, engine=engine, strict=strict, level=level)
+    return made, ClusterTotal(cluster=cluster, limit=limit.total, job_limit=limit.job_most)

@@ -19,7 +19,7 @@ from bacalhau.home import Home
 from bacalhau.node_client import NodeClient
 from bacalhau.shared_caches import share_caches
 from bacalhau.stack_process import StackProcess, start_node
-from runtime.pool_capacity import PoolCapacity
+from runtime.capacity import Room
 from storage.errors import BacalhauError, UnavailableError, UserError
 
 READY_S: Final = 180.0
@@ -59,7 +59,7 @@ class Devstack:
     plan: StackPlan
     home: Home
     """Whose caches its nodes share."""
-    share: PoolCapacity
+    share: Room
     """What each node may give to jobs."""
     environment: dict[str, str]
     announce: Callable[[dict[str, Any]], None]

@@ -12,13 +12,16 @@ from typing import Final
 
 from network.node.back_room import VARIABLE as BACK_ROOM_VARIABLE
 from network.node.bad_actors import PERSONAS
-from runtime.pool_capacity import PoolCapacity
+from runtime.capacity import Room
+from runtime.quantity import cores_text
 from storage.errors import UserError
 
 MAX_NODES: Final = 50
 """Each is a process of some 100 MB, and a node keeps at most 64 connections with one IP address."""
-LEAST_MEMORY_BYTES: Final = 1 << 30
-"""Of a node: what a function asks for unless told otherwise, twice. It is a ceiling, and nothing is set aside."""
+LEAST_MEMORY_BYTES: Final = 3 << 29
+"""Of a node: a function of 1 GiB, and its engine. It is a ceiling, and nothing is set aside."""
+LEAST_DISK_BYTES: Final = 1 << 30
+"""Of a node: what a function may write, four times over."""
 REQUESTER: Final = "requester"
 BACK_ROOM: Final = "back-room"
 
@@ -77,13 +80,19 @@ def plan_stack(directory: Path, *, nodes: int, bad_actors: Sequence[str] = (), h
     return StackPlan(directory=directory, nodes=computing if hybrid else (alone, *computing))
 
 
-def share_of(machine: PoolCapacity, nodes: int) -> PoolCapacity:
-    """Return what each of so many nodes may give to jobs: at least one core, and memory for two ordinary functions."""
-    memory = max(machine.memory_bytes // nodes, LEAST_MEMORY_BYTES)
-    return PoolCapacity(workers=max(1, machine.workers // nodes), memory_bytes=memory)
+def share_of(machine: Room, nodes: int) -> Room:
+    """Return what each of so many nodes may give to jobs: at least one core, and memory and disk for one function.
+
+    None has GPUs: each would count the same ones.
+    """
+    return Room(
+        cpu_milli=1000 * max(1, machine.cpu_milli // nodes // 1000),
+        memory_bytes=max(machine.memory_bytes // nodes, LEAST_MEMORY_BYTES),
+        disk_bytes=max(machine.disk_bytes // nodes, LEAST_DISK_BYTES),
+    )
 
 
-def serve_arguments(node: StackNode, share: PoolCapacity, *, peers: Sequence[str] = ()) -> list[str]:
+def serve_arguments(node: StackNode, share: Room, *, peers: Sequence[str] = ()) -> list[str]:
     """Return the arguments of `bacalhau` that start a node. peers: multiaddresses that it stays connected with."""
     arguments = ["serve", "--json", "--until-eof"]
     for role in node.roles:
@@ -91,7 +100,9 @@ def serve_arguments(node: StackNode, share: PoolCapacity, *, peers: Sequence[str
     for peer in peers:
         arguments += ["--peer", peer]
     if "compute" in node.roles:
-        arguments += ["--limit-total-cpu", str(share.workers), "--limit-total-memory", str(share.memory_bytes)]
+        arguments += ["--limit-total-cpu", cores_text(share.cpu_milli)]
+        arguments += ["--limit-total-memory", str(share.memory_bytes), "--limit-total-disk", str(share.disk_bytes)]
+        arguments += ["--limit-total-gpu", str(share.gpus)]
     if node.bad_actor is not None:
         arguments += ["--bad-actor", node.bad_actor]
     return arguments

@@ -42,6 +42,11 @@ class Home:
         return self.root / "api-token"
 
     @property
+    def policy_path(self) -> Path:
+        """What the operator allows; no file, no policy."""
+        return self.root / "policy.toml"
+
+    @property
     def node_path(self) -> Path:
         """Where a running node says how to reach it: JSON, gone when it has stopped in order."""
         return self.root / "node.json"

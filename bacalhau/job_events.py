@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 LAST: Final = "ended"
 """The kind of a job's last event."""
+_SPLIT: Final = ("glob_pattern", "base_path", "batch_size")
+_COUNTED: Final = ("shards", "verified", "cached", "failed")
 _PEER_DIGITS: Final = 8
 """The end of a peer id is enough to tell nodes apart."""
 
@@ -33,8 +35,11 @@ def events_of_report(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         ("fault", {"node": one["node"], "reason": f"{one['kind']} {one['detail']}".strip()}) for one in report["faults"]
     ]
     verdict = {"verdict": report["verdict"], "output": report["output"], "record": report["record"]}
+    over_shards = report.get("sharding")
+    split = {name: over_shards[name] for name in _SPLIT} if over_shards else None
     told = [
-        ("submitted", {"task": report["task"]}),
+        ("submitted", {"task": report["task"]} if split is None else {"input": report["input"], **split}),
+        *([("shards", {name: over_shards[name] for name in _COUNTED})] if over_shards else ()),
         *receipts,
         *failures,
         *faults,
@@ -76,7 +81,15 @@ def _verdict(detail: Mapping[str, Any]) -> str:
     return f"verdict {detail['verdict']}: {detail['receipts']} receipts{others}"
 
 
+def _kinds(detail: Mapping[str, Any]) -> str:
+    kinds = ((detail["cached"], "known from before"), (detail["failed"], "failed"))
+    return "".join(f", {count} {what}" for count, what in kinds if count)
+
+
 _PHRASES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "shards": lambda detail: f"{detail['ended']} of {detail['of']} shards have ended{_kinds(detail)}",
+    "shard": lambda detail: f"shard {detail['shard']} failed: {detail['verdict']}, exit code {detail['exit_code']}",
+    "given-up": lambda detail: f"given up: {detail['failed']} shards failed",
     "submitted": lambda detail: f"submitted task {detail['task']}",
     "assigned": lambda detail: f"assigned to {len(detail['nodes'])} nodes",
     "committed": lambda _: "committed",
@@ -87,7 +100,7 @@ _PHRASES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "fetching": lambda detail: f"fetching output {detail['output']}",
     "output-missing": lambda detail: f"nobody gives the output: {detail['reason']}",
     "verdict": _verdict,
-    LAST: lambda _: LAST,
+    LAST: lambda detail: f"{LAST}, and could not be checked: {detail['reason']}" if "reason" in detail else LAST,
 }
 
 

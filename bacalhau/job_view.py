@@ -22,7 +22,7 @@ def summary_of_job(job: Job, *, cancelled: bool = False) -> dict[str, Any]:
         "labels": list(job.labels),
         "state": ENDED,
         "cancelled": cancelled,
-        "task": cid_text(job.task),
+        "task": _text(job.task),
         "output": _text(job.output),
         "record": _text(job.record),
         "verdict": job.verdict,
@@ -40,7 +40,7 @@ def summary_of_kept(kept: KeptJob) -> dict[str, Any]:
         "labels": list(asked.labels),
         "state": kept.state.value,
         "cancelled": kept.cancelled,
-        "task": cid_text(asked.task),
+        "task": _text(asked.task),
         "output": None,
         "record": None,
         "verdict": None,
@@ -78,6 +78,10 @@ def _submission(asked: Submission) -> dict[str, Any]:
         "timeout_s": asked.timeout_s,
         "parents": [cid_text(cid) for cid in asked.parents],
         "origins": [dict(origin) for origin in asked.origins],
+        "shards": _text(asked.shards),
+        "shard_count": asked.shard_count,
+        "max_failures": asked.max_failures,
+        "no_cache": asked.no_cache,
     }
 
 

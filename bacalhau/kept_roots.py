@@ -1,4 +1,7 @@
-"""What a garbage collection keeps besides pins: everything that a job of this home, or a node on it, needs or names."""
+"""What a garbage collection keeps besides pins: everything that a job of this home, or a node on it, needs or names.
+
+And what was verified here lately: a job that was killed takes it up where it was.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ from typing import Any, Final
 
 from network.job_store import Job, JobStore
 from network.node.datastore import KeptJob, Machine
-from network.node.outcome import read_outcome
+from network.node.outcome import Outcome, read_outcome
+from network.node.shard_entry import ShardEntry, read_shard
 from network.node.sqlite_datastore import SqliteDatastore
 from network.node_state import NodeEntry, Stage
 from network.requester_entries import read
+from network.result_store import ResultStore
 from storage.cid import CID, is_cid_text, parse_cid
 
 _ALL: Final = -1
@@ -21,9 +26,12 @@ _LONGEST_CID_TEXT: Final = 256
 class JobRoots:
     """The CIDs that jobs keep; asked for again and again while a collection runs, and then as cheap as a number."""
 
-    def __init__(self, jobs: JobStore, datastore: SqliteDatastore) -> None:
+    def __init__(self, jobs: JobStore, datastore: SqliteDatastore, results: ResultStore, *, since: float) -> None:
+        """Make it of what is open on one file; since: results kept then or later stay, in seconds since 1970, UTC."""
         self._jobs = jobs
         self._datastore = datastore
+        self._results = results
+        self._since = since
         self._version = -1
         self._roots: tuple[CID, ...] = ()
 
@@ -41,8 +49,12 @@ class JobRoots:
     def _all(self) -> Iterator[CID]:
         for job in self._jobs.newest(_ALL):
             yield from roots_of(job)
+        yield from self._jobs.roots_of_shards()
+        yield from self._results.since(self._since)
         for kept in self._datastore.unfinished():
             yield from roots_under_way(kept)
+        for value in self._datastore.entries(Machine.SETTLEMENT).values():
+            yield from _roots_of_shard(read_shard(value))
         for key, value in self._datastore.entries(Machine.COMPUTE).items():
             if key.startswith("node/"):
                 yield from roots_of_execution(read(NodeEntry, value))
@@ -50,19 +62,28 @@ class JobRoots:
 
 def roots_of(job: Job) -> Iterator[CID]:
     """Yield what one finished job keeps; the output of a dissenting or lone receipt is named by the report alone."""
-    yield from (job.task, job.function, job.input)
-    yield from (cid for cid in (job.output, job.record) if cid is not None)
+    yield from (job.function, job.input)
+    yield from (cid for cid in (job.task, job.output, job.record) if cid is not None)
     yield from _named(job.report)
 
 
 def roots_under_way(kept: KeptJob) -> Iterator[CID]:
     """Yield what a job keeps that was given to a node and has not ended."""
-    yield kept.submission.task
+    yield kept.submission.root
     yield from kept.submission.parents
     if kept.outcome:
-        outcome = read_outcome(kept.outcome)
-        yield from outcome.receipts
-        yield from (cid for cid in (outcome.output, outcome.record) if cid is not None)
+        yield from _roots_of_outcome(read_outcome(kept.outcome))
+
+
+def _roots_of_shard(entry: ShardEntry) -> Iterator[CID]:
+    yield from _roots_of_outcome(entry.outcome)
+    if entry.record is not None:
+        yield entry.record
+
+
+def _roots_of_outcome(outcome: Outcome) -> Iterator[CID]:
+    yield from outcome.receipts
+    yield from (cid for cid in (outcome.output, outcome.commitments, outcome.known) if cid is not None)
 
 
 def roots_of_execution(entry: NodeEntry) -> Iterator[CID]:

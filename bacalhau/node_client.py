@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Final, Self
 from urllib.parse import quote
 
 from bacalhau.job_events import LAST
+from storage.cid import CID, cid_text
 from storage.errors import BacalhauError, PeerError, UnavailableError, UserError, VerificationError
 from storage.http_client import Answer, HttpClient
 
@@ -101,6 +102,28 @@ class NodeClient:
             BacalhauError: as all calls.
         """
         return self._named_job(self._ask("POST", _path(name, "cancel")))
+
+    def shards(self, name: str) -> Iterator[dict[str, Any]]:
+        """Yield the shards of a job that has ended, as its report lists them.
+
+        Raises:
+            BacalhauError: as all calls.
+        """
+        after = -1
+        while page := _entries(
+            self._ask("GET", _path(name, "shards"), params={"first": str(after + 1)}), after, self.name
+        ):
+            yield from page
+            after = page[-1]["index"]
+
+    def has_block(self, cid: CID) -> bool:
+        """Tell whether a block is there.
+
+        Raises:
+            BacalhauError: as all calls.
+        """
+        with self._http.send("GET", f"{PREFIX}/blocks/{cid_text(cid)}", headers=self._headers) as answer:
+            return answer.status == 200
 
     def logs(self, name: str) -> dict[str, Any]:
         """Return what the function wrote.
@@ -228,6 +251,17 @@ def _object(answer: Answer, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UnavailableError("answers no JSON object", where=name, fix="is it a bacalhau node?")
     return value
+
+
+def _entries(said: dict[str, Any], first: int, name: str) -> list[dict[str, Any]]:
+    """Return a page of shards, whose numbers ascend."""
+    page = said.get("shards")
+    for one in page if isinstance(page, list) else [None]:
+        number = one.get("index") if isinstance(one, dict) else None
+        if not isinstance(number, int) or number < first:
+            raise UnavailableError("answers with what is no list of shards", where=name, fix="is it a bacalhau node?")
+        first = number + 1
+    return list(page or ())
 
 
 def _lines(answer: Answer) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -19,24 +20,32 @@ from bacalhau.api.app import make_app
 from bacalhau.api.http_server import serve_api
 from bacalhau.api_token import load_or_create_token
 from bacalhau.cluster import ClusterOptions, open_cluster
-from bacalhau.node_report import finished_job
+from bacalhau.node_report import finished_job, finished_shards
 from bacalhau.services import Services
 from network import key_store
+from network.demand import demand_of
+from network.known_results import find_known
 from network.libp2p_transport import Libp2pSettings, open_libp2p
-from network.messages import Demand, EngineKind
+from network.messages import EngineKind
+from network.node.changing_room import ChangingRoom
 from network.node.compute_side import ComputeSettings
-from network.node.node import Node, NodeParts, Persona, open_node
+from network.node.datastore import Submission
+from network.node.node import MAX_WALL_CLOCK_S, Node, NodeParts, Persona, open_node
 from network.node.node_lock import hold_directory
 from network.node.selection import JobSelection
 from network.node.selection_policy import SelectionPolicy, objection_to_run
 from network.node.sqlite_datastore import SqliteDatastore
+from network.result_store import KEPT_S, Nodes, ResultStore
 from network.transport_core import single_errors
 from runtime.engine_host import find_host
 from runtime.fitness import misplacement
+from runtime.jail import Level
+from runtime.machine_client import read_disk_bytes
+from runtime.machine_room import MachineRoom
 from runtime.pyodide_engine import ENGINE_NAME
 from runtime.wheel_store import write_whole
 from storage.cid import CID
-from storage.errors import BacalhauError
+from storage.errors import BacalhauError, UnavailableError
 from verifier.identity import Identity
 
 if TYPE_CHECKING:
@@ -61,14 +70,21 @@ class NodeOptions:
     api_names: tuple[str, ...] = ()
     """Further values of the Host header that the API answers to."""
     policy: SelectionPolicy
-    total: Demand
+    room: MachineRoom
+    """What jobs get, all together and one by one."""
     labels: Mapping[str, str]
     cluster: ClusterOptions | None = None
-    """Where its executions are; None for this machine. Then `total` is what it takes of the cluster at most."""
+    """Where its executions are; None for this machine. Of a cluster, `room` is what it takes at most."""
     engine: str = "node"
     """JavaScript engine of its executions, one of `runtime.engine_host.HOSTS`."""
+    level: Level | None = None
+    """Of the jail around them; None: the best there is."""
+    max_wall_clock_s: float | None = None
+    """Seconds after which an execution is given up; None, or more than that: `network.node.node.MAX_WALL_CLOCK_S`."""
     strict: bool = False
     """Run nothing outside of a whole jail."""
+    objection_to_job: Callable[[Submission], str] = lambda _job: ""
+    """Why a job is not accepted from whoever may submit; empty if it is."""
     until_eof: bool = False
     """End when stdin ends too: with whoever started it, however that ends."""
     make_persona: Callable[[Identity], Persona] | None = None
@@ -102,7 +118,9 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
         store = stack.enter_context(services.open_store())
         datastore = stack.enter_context(services.open_datastore())
         jobs = stack.enter_context(services.open_jobs())
-        parts = _parts(services, options, store, datastore)
+        results = stack.enter_context(services.open_results())
+        results.forget(before=time.time() - KEPT_S)
+        parts = _parts(services, options, store, datastore, results)
         if options.cluster is not None:  # an end before there is a node
             stack.callback(parts.engine.stop)
         token = load_or_create_token(home.api_token_path)
@@ -137,7 +155,13 @@ def _describe(node: Node, url: str, root: Path) -> RunningNode:
     return RunningNode(peer=status.peer, addresses=status.addresses, api=url, dir=str(root), pid=os.getpid())
 
 
-def _parts(services: Services, options: NodeOptions, store: SqliteBlockStore, datastore: SqliteDatastore) -> NodeParts:
+def _parts(
+    services: Services,
+    options: NodeOptions,
+    store: SqliteBlockStore,
+    datastore: SqliteDatastore,
+    results: ResultStore,
+) -> NodeParts:
     identity = key_store.load_or_create(services.home.keys_dir / KEY_FILE)
     engine, compute = _compute(services, options, store)
 
@@ -152,9 +176,16 @@ def _parts(services: Services, options: NodeOptions, store: SqliteBlockStore, da
         compute=compute,
         requests=options.requests,
         engine=engine,
+        objection_to_job=options.objection_to_job,
+        max_wall_clock_s=min(options.max_wall_clock_s or MAX_WALL_CLOCK_S, MAX_WALL_CLOCK_S),
         make_selection=lambda: JobSelection(options.policy, store, knows_runtime=_forgiving(services.knows_runtime)),
         fitness=fitness,
         make_job=lambda submission, session, *, problem: finished_job(submission, session, store, problem=problem),
+        make_shards_job=lambda submission, shards, settled, merged, *, problem: finished_shards(
+            submission, shards, settled, merged, store, problem=problem
+        ),
+        find_known=lambda task, rule: find_known(task, rule, results.records(task, nodes=Nodes.NETWORK), store),
+        free_disk=partial(_free_disk, services.home.root),
         persona=None if options.make_persona is None else options.make_persona(identity),
     )
 
@@ -163,19 +194,40 @@ def _compute(
     services: Services, options: NodeOptions, store: SqliteBlockStore
 ) -> tuple[Engine, ComputeSettings | None]:
     """Return what executes, and how the node takes part with it; None if it does not."""
-    if not options.computes:
-        return services.make_engine(options.engine, strict=options.strict), None
-    host = find_host(options.engine)
-    kind = EngineKind(engine=f"{ENGINE_NAME}-{host.name}", arch=host.arch)
-    runtime = services.make_runtime(store)
-    if options.cluster is None:
-        engine = services.make_engine(options.engine, strict=options.strict)
-        return engine, ComputeSettings(total=options.total, engines=(kind,), labels=options.labels)
-    elsewhere, room = open_cluster(
-        options.cluster, runtime, store, limit=options.total, engine=options.engine, strict=options.strict
+    runtime = services.make_runtime(store) if options.computes else None
+    if runtime is not None and options.cluster is not None:
+        elsewhere, changing = open_cluster(
+            options.cluster,
+            runtime,
+            store,
+            limit=options.room,
+            engine=options.engine,
+            strict=options.strict,
+            level=options.level,
+        )
+        return elsewhere, _compute_settings(options, changing)
+    engine = services.make_engine(options.engine, strict=options.strict, level=options.level, room=options.room.total)
+    return engine, _compute_settings(options) if options.computes else None
+
+
+def _compute_settings(options: NodeOptions, changing: ChangingRoom | None = None) -> ComputeSettings:
+    room, host = options.room, find_host(options.engine)
+    return ComputeSettings(
+        total=demand_of(room.total) if changing is None else changing.total(),
+        job_most=demand_of(room.job_most) if changing is None else changing.job_most(),
+        gpus=tuple(gpu.uuid for gpu in room.gpus),
+        gpu_note=room.gpu_note,
+        engines=(EngineKind(engine=f"{ENGINE_NAME}-{host.name}", arch=host.arch),),
+        labels=options.labels,
+        changing=changing,
     )
-    settings = ComputeSettings(total=room.total(), engines=(kind,), labels=options.labels, changing=room)
-    return elsewhere, settings
+
+
+def _free_disk(directory: Path) -> int:
+    try:
+        return read_disk_bytes(directory).amount
+    except OSError as error:
+        raise UnavailableError(f"the free disk cannot be looked at: {error.strerror}", where=str(directory)) from error
 
 
 def _open_transport(settings: Libp2pSettings, identity: Any, handler: Any, store: Any) -> Any:

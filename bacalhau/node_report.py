@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 
 from bacalhau.output_texts import read_texts
 from bacalhau.report import job_of, run_report
+from bacalhau.shard_report import job_of_shards, shard_of, shards_report
 from network.embedded import SessionResult
 from network.job_store import Job
 from network.node.datastore import Submission
+from network.node.shard_settlement import SettledShard
+from network.shard_list import ShardList, load_shards
+from runtime.engine import Plan
 from runtime.plan import plan_of_task
+from runtime.shard_merge import Merged
+from runtime.shard_pattern import parse_pattern
+from runtime.shard_plan import Sharding, ShardTask
+from runtime.shards import Shard
 from storage.blocks import BlockStore
+from storage.cid import cid_text, parse_cid
+from storage.errors import VerificationError
 from storage.unixfs_read import UnixfsReader
+from verifier.model import Input, Task, load_node, node_cid
 
 
 def finished_job(submission: Submission, session: SessionResult, store: BlockStore, *, problem: str) -> Job:
@@ -23,7 +36,7 @@ def finished_job(submission: Submission, session: SessionResult, store: BlockSto
         UnavailableError: a block of the task is not here.
         VerificationError: a block is not what its CID says.
     """
-    plan = plan_of_task(submission.task, store, submission.timeout_s)
+    plan = plan_of_task(submission.root, store, submission.timeout_s)
     is_here = session.output is not None and not problem
     texts = read_texts(UnixfsReader(store), session.output) if is_here and session.output is not None else None
     report = run_report(
@@ -40,3 +53,69 @@ def finished_job(submission: Submission, session: SessionResult, store: BlockSto
     if problem:
         report["reason"] = f"the agreed output is not here: {problem}"
     return job_of(report, submission.created_at, plan, session)
+
+
+def finished_shards(
+    submission: Submission,
+    shards: ShardList,
+    settled: Sequence[SettledShard],
+    merged: Merged | None,
+    store: BlockStore,
+    *,
+    problem: str,
+) -> Job:
+    """Return the row of a job over shards that ended now, with theirs.
+
+    problem: why agreed outputs are not here, or not merged; empty if they are.
+
+    Raises:
+        UnavailableError: a block of a task is not here.
+        VerificationError: a block is not what its CID says.
+    """
+    whole = whole_plan(submission, shards, store)
+    rows = [shard_of(_task_of(one, whole, store), one.session, submission.rule) for one in settled]
+    is_complete = len(rows) == shards.count
+    report = shards_report(
+        job=submission.job,
+        created_at=submission.created_at,
+        labels=submission.labels,
+        whole=whole,
+        rule=submission.rule,
+        sharding=Sharding(pattern=parse_pattern(shards.pattern), base=shards.base, batch_size=shards.batch_size),
+        max_failures=submission.max_failures,
+        rows=rows,
+        is_complete=is_complete,
+        merged=merged,
+        parents=submission.parents,
+        origins=[dict(origin) for origin in submission.origins],
+        timings_s={"total": max(0.0, time.time() - submission.created_at)},
+    )
+    if not is_complete and submission.max_failures is None:
+        report["reason"] = f"it was cancelled: {shards.count - len(rows)} of {shards.count} shards have no verdict"
+    if problem:
+        report["reason"] = f"agreed outputs are not all here: {problem}"
+    return job_of_shards(report, submission.created_at, whole, merged, rows)
+
+
+def _task_of(one: SettledShard, whole: Plan, store: BlockStore) -> ShardTask:
+    input_cid = load_node(store, one.listed.task, Task).input
+    input_ = load_node(store, input_cid, Input)
+    if input_.data is None:
+        raise VerificationError("a shard has no data", where=cid_text(one.listed.task))
+    first = one.listed.first or ""
+    shard = Shard(index=one.number, directory=input_.data, picks=one.listed.picks, first=first, last="")
+    return ShardTask(shard=shard, plan=replace(whole, task=one.listed.task, input=input_, input_cid=input_cid))
+
+
+def whole_plan(submission: Submission, shards: ShardList, store: BlockStore) -> Plan:
+    """Return the plan that was split, made again of a shard's and of what was split.
+
+    Raises:
+        UnavailableError, VerificationError: as `finished_shards`.
+    """
+    _, listed = load_shards(store, submission.root)
+    part = plan_of_task(listed[0].task, store, submission.timeout_s)
+    whole = replace(part.input, data=parse_cid(shards.data))
+    input_cid = node_cid(whole)
+    task = node_cid(Task(function=part.function_cid, input=input_cid))
+    return replace(part, task=task, input=whole, input_cid=input_cid)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -24,28 +24,38 @@ _BLOCKS_PER_PUT: Final = 64
 
 
 def write_proof(store: BlockStore, record: CID, stream: BinaryIO) -> None:
-    """Write the record's closure as a CAR whose root is the record. The same record gives the same bytes.
+    """Write the record's closure as a CAR whose root is the record; as `write_proofs`."""
+    write_proofs(store, [record], stream)
+
+
+def write_proofs(store: BlockStore, records: Sequence[CID], stream: BinaryIO) -> None:
+    """Write the closures of records as a CAR whose roots they are. The same records give the same bytes.
 
     Raises:
-        UnavailableError: a block of it is not here.
+        UnavailableError: a block of them is not here.
         VerificationError: a block is not what it should be.
     """
-    write_car(stream, [record], proof_blocks(store, record))
+    write_car(stream, records, proof_blocks(store, *records))
 
 
-def proof_blocks(store: BlockStore, record: CID) -> Iterator[tuple[CID, bytes]]:
-    """Yield the blocks of a record's closure, the record first.
+def proof_blocks(store: BlockStore, *records: CID) -> Iterator[tuple[CID, bytes]]:
+    """Yield the blocks of the closures of records, each once, the first record first.
 
     Raises:
-        UnavailableError, VerificationError: as `write_proof`.
+        UnavailableError, VerificationError: as `write_proofs`.
     """
-    evidence = Evidence(store=store, cid=record)
-    nodes = dict.fromkeys(cid for cid, _ in evidence.nodes())
-    for cid in nodes:
-        yield cid, store.get(cid)
-    # The audit looks for this task's inputs among what the parents gave.
-    parents = (evidence.load(cid, Record).output for cid in evidence.record.parents)
-    for visit in visit_trees(store, dict.fromkeys((*evidence.trees(), *parents))):
+    nodes: dict[CID, None] = {}
+    trees: dict[CID, None] = {}
+    for record in records:
+        evidence = Evidence(store=store, cid=record)
+        fresh = [cid for cid, _ in evidence.nodes() if cid not in nodes]
+        for cid in dict.fromkeys(fresh):
+            yield cid, store.get(cid)
+        nodes.update(dict.fromkeys(fresh))
+        trees.update(dict.fromkeys(evidence.trees()))
+        # The audit looks for this task's inputs among what the parents gave.
+        trees.update((evidence.load(cid, Record).output, None) for cid in evidence.record.parents)
+    for visit in visit_trees(store, trees):
         if visit.error is not None:
             raise visit.error
         yield visit.cid, store.get(visit.cid)

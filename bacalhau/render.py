@@ -30,6 +30,10 @@ _WIDE: Final = 10_000
 """Columns where no terminal is: lines are for programs then, which do not want them wrapped."""
 
 
+_SHOWN_SHARDS: Final = 20
+"""Lines for shards whose audit found something; --json has more."""
+
+
 def stdout_console() -> Console:
     """Return a console for the answer."""
     return _console(stderr=False)
@@ -92,20 +96,21 @@ def _print_notes(console: Console, report: Mapping[str, Any]) -> None:
 def _print_verdict(console: Console, report: Mapping[str, Any]) -> None:
     receipts = report["receipts"]
     agreeing = sum(receipt["agrees"] for receipt in receipts)
-    if report["verdict"] != "agreed":
+    if report["verdict"] not in ("agreed", "cached"):
         console.print(Text.assemble((f"not verified ({report['verdict']})", _BAD), f": {one_line(report['reason'])}"))
         return
     failed = report["exit_code"] != 0
     limit = _LIMITS.get(report["exit_code"], "")
     said = f"the function failed with exit code {report['exit_code']}{limit}, " if failed else ""
     word = ("verified", _UNSURE if failed else _GOOD)
-    console.print(Text.assemble(word, f": {said}{agreeing} of {len(receipts)} nodes agree"))
+    before = ", before now: nothing ran" if report["verdict"] == "cached" else ""
+    console.print(Text.assemble(word, f": {said}{agreeing} of {len(receipts)} nodes agree{before}"))
 
 
 def _print_others(console: Console, report: Mapping[str, Any]) -> None:
     """Name the nodes that said something else, or broke a rule."""
     for receipt in report["receipts"]:
-        if report["verdict"] == "agreed" and not receipt["agrees"]:
+        if report["verdict"] in ("agreed", "cached") and not receipt["agrees"]:
             said = f"dissent: node {receipt['node']} gave {receipt['output']}, exit code {receipt['exit_code']}"
             console.print(Text(said, _BAD))
     for fault in report["faults"]:
@@ -141,6 +146,8 @@ def print_audit(found: Mapping[str, Any]) -> None:
     console.print(Text.assemble((found["verdict"], words[found["verdict"]]), reason))
     for check in found["checks"]:
         _print_check(console, check["ok"], f"{check['n']:>2} {check['name']:<11}", check["detail"])
+    for shard in found.get("shards", ())[:_SHOWN_SHARDS]:
+        console.print(Text(f"  shard {shard['index']}: {shard['verdict']}: {one_line(shard['reason'])}"))
     for again in found["reruns"]:
         engine = " ".join(again[key] or "" for key in ("engine", "engine_version", "arch")).strip()
         _print_check(

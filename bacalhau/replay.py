@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.engine import Engine, Execution, Progress, silent
+from runtime.engine import Engine, Execution, Plan, Progress, silent
 from runtime.fitness import KnowsRuntime, misplacement, unfitness
 from runtime.plan import plan_of_task
 from storage.blocks import BlockStore, OverlayBlockStore
@@ -48,11 +48,14 @@ def rerun(
     knows_runtime: KnowsRuntime,
     wall_clock_s: float,
     progress: Progress = silent,
+    max_memory: int | None = None,
 ) -> Rerun:
     """Execute the record's task once more, if that is safe and means something here; what it gives is not kept.
 
     What goes wrong on the way is this machine's trouble, for the audit has found the task's blocks sound: it makes
     nothing false.
+
+    max_memory: bytes that the policy here lets a task ask for; None: as many as runs get.
 
     Raises:
         UnavailableError, VerificationError: the record or a receipt cannot be read.
@@ -61,12 +64,19 @@ def rerun(
     receipts = [load_node(store, cid, Receipt) for cid in record.receipts]
     try:
         plan = plan_of_task(record.task, store, wall_clock_s)
-        if reason := unfitness(plan, knows_runtime) or misplacement(plan, store):
+        if reason := _excess(plan, max_memory) or unfitness(plan, knows_runtime) or misplacement(plan, store):
             return _not_compared(reason)
         execution = engine.execute(plan, OverlayBlockStore(store), progress)
     except (UnavailableError, VerificationError) as error:
         return _not_compared(str(error))
     return judge(execution, record.output, receipts)
+
+
+def _excess(plan: Plan, max_memory: int | None) -> str:
+    asked = plan.input.limits.memory
+    if max_memory is None or asked <= max_memory:
+        return ""
+    return f"not run: it asks for {asked} bytes of memory, and the policy here allows {max_memory}"
 
 
 def _not_compared(reason: str) -> Rerun:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from bacalhau.output_texts import OutputTexts
 from network.embedded import SessionResult
@@ -18,6 +18,9 @@ from runtime.engine import Plan
 from storage.cid import CID, cid_text
 from verifier.compare import group_claims
 from verifier.model import Lock, Receipt, Rule, Verdict
+
+CACHED: Final = "cached"
+"""The verdict of a session that was agreed before, and answered by its record."""
 
 
 def run_report(
@@ -47,15 +50,10 @@ def run_report(
         "input": cid_text(plan.input_cid),
         "output": _text(session.output),
         "record": _text(session.record),
-        "verdict": session.verdict.value,
+        "verdict": verdict_word(session),
         "tier": "verified" if agreed else "unverified",
-        "reason": None if agreed else _reason(session, rule),
-        **_claimed(_agreeing(session)),
-        "same_state": session.same_state,
-        **_texts(texts),
-        "receipts": [_receipt(receipt, session) for receipt in session.receipts],
-        "undetermined": [{"node": peer, "reason": why} for peer, why in session.undetermined],
-        "faults": [{"node": f.peer, "kind": f.kind.value, "detail": f.detail} for f in session.faults],
+        "reason": None if agreed else reason_of(session, rule),
+        **session_report(session, texts),
         "rule": rule.to_node(),
         "seed": plan.input.seed,
         "epoch": plan.input.epoch,
@@ -66,6 +64,28 @@ def run_report(
             **{f"{name}_s": round(seconds, 4) for name, seconds in timings_s.items()},
             "executions": [dict(execution.timings_s) for execution in session.executions],
         },
+    }
+
+
+def verdict_word(session: SessionResult) -> str:
+    """Return what a report calls the verdict of a session."""
+    return CACHED if session.cached else session.verdict.value
+
+
+def session_report(session: SessionResult | None, texts: OutputTexts | None) -> dict[str, Any]:
+    """Return what nodes said about one task: claims, receipts and faults.
+
+    session: None gives the same keys, and says nothing; texts: of the agreed output, None without one.
+    """
+    receipts = () if session is None else session.receipts
+    undetermined, faults = ((), ()) if session is None else (session.undetermined, session.faults)
+    return {
+        **claimed([] if session is None else agreeing(session)),
+        "same_state": session is not None and session.same_state,
+        **_texts(texts),
+        "receipts": [_receipt(receipt, session) for receipt in receipts if session is not None],
+        "undetermined": [{"node": peer, "reason": why} for peer, why in undetermined],
+        "faults": [{"node": f.peer, "kind": f.kind.value, "detail": f.detail} for f in faults],
     }
 
 
@@ -129,15 +149,16 @@ def _text(cid: CID | None) -> str | None:
     return None if cid is None else cid_text(cid)
 
 
-def _agreeing(session: SessionResult) -> list[Receipt]:
+def agreeing(session: SessionResult) -> list[Receipt]:
+    """Return the receipts that agree with the output of a session."""
     return [receipt for receipt in session.receipts if receipt not in session.dissent]
 
 
-def _claimed(agreeing: Sequence[Receipt]) -> dict[str, Any]:
-    """Return what the agreeing receipts say; fuel and state digest only where all of them say the same."""
-    codes = {receipt.exit_code for receipt in agreeing}
-    fuels = {receipt.fuel for receipt in agreeing}
-    states = {receipt.state_digest for receipt in agreeing}
+def claimed(receipts: Sequence[Receipt]) -> dict[str, Any]:
+    """Return what agreeing receipts say; fuel and state digest only where all of them say the same."""
+    codes = {receipt.exit_code for receipt in receipts}
+    fuels = {receipt.fuel for receipt in receipts}
+    states = {receipt.state_digest for receipt in receipts}
     return {
         "exit_code": _only(codes),
         "fuel": _only(fuels),
@@ -175,8 +196,8 @@ def _receipt(receipt: Receipt, session: SessionResult) -> dict[str, Any]:
     }
 
 
-def _reason(session: SessionResult, rule: Rule) -> str:
-    """Say why there is no agreement."""
+def reason_of(session: SessionResult, rule: Rule) -> str:
+    """Return why there is no agreement, in words."""
     counts = sorted((len(group) for group in group_claims(session.receipts).values()), reverse=True)
     if session.verdict is Verdict.SPLIT:
         shares = " against ".join(map(str, counts))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bacalhau.output_texts import read_texts
+from bacalhau.planning import ONE_PART, host_name, jail_level
 from bacalhau.progress import Display
 from bacalhau.report import job_of, origin_list, plan_report, run_report
 from bacalhau.services import Services
@@ -19,9 +20,12 @@ from network.job_store import JobStore
 from runtime.arguments import split_volume
 from runtime.contents import Noted, typed_cid
 from runtime.engine import Engine, Plan
+from runtime.planner.stack import Part
 from runtime.request import Request
+from runtime.url_list import Inside
 from storage.blocks import BlockStore
 from storage.cid import CID
+from storage.ipld_path import path_names
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
 from storage.unixfs_read import UnixfsReader
@@ -37,6 +41,8 @@ class Order:
     labels: tuple[str, ...] = ()
     strict: bool = False
     """Run nothing outside of a whole jail."""
+    parts: tuple[Part, ...] = ONE_PART
+    """Engines of the embedded nodes, which take them in turn, and what each runs in."""
     min_bids: int = 0
     """Bids of nodes that must be there before any is accepted; only a node looks for bids."""
     selector: tuple[tuple[str, str], ...] = ()
@@ -63,8 +69,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
     """
     created_at, started = time.time(), time.perf_counter()
     with ExitStack() as stack, services.open_store() as store, services.open_jobs() as jobs:
-        engine = services.make_engine(strict=order.strict)
-        others = (services.make_engine("bun", strict=order.strict),) if order.rule.diverse else ()
+        engine, *others = make_engines(order, services)
         for each in (engine, *others):
             stack.callback(each.stop)
         noted: list[Noted] = []
@@ -82,7 +87,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
             parallel=min(order.rule.replication, os.cpu_count() or 1),
             progress=display.step,
             parents=tuple(parents),
-            other_engines=others,
+            other_engines=tuple(others),
         )
         finished = time.perf_counter()
         texts = None if session.output is None else read_texts(UnixfsReader(store), session.output)
@@ -99,6 +104,23 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
         )
         jobs.add(job_of(report, created_at, plan, session))
     return report
+
+
+def make_engines(order: Order, services: Services) -> tuple[Engine, ...]:
+    """Return the engines of an order's stack, which its nodes take in turn; the caller stops them.
+
+    Raises:
+        UnavailableError: one is not installed.
+    """
+    first, *others = order.parts
+    engine = services.make_engine(host_name(first), strict=order.strict, level=jail_level(first))
+    return (
+        engine,
+        *(
+            services.make_engine(host_name(part), strict=order.strict, level=jail_level(part), beside=engine)
+            for part in others
+        ),
+    )
 
 
 def make_task(
@@ -119,20 +141,44 @@ def make_task(
     )
 
 
-def parent_records(request: Request, plan: Plan, store: BlockStore, jobs: JobStore) -> list[CID]:
-    """Return the newest record here of each output that this task's inputs are, or were taken from."""
-    contents = dict.fromkeys((*_typed(request), *_planned(plan)))
-    newest = (next((job.record for job in jobs.by_output(cid) if job.record is not None), None) for cid in contents)
-    return sorted({record for record in newest if record is not None and store.has(record)})
+def parent_records(
+    request: Request, plan: Plan, store: BlockStore, jobs: JobStore, *, of_data: bool = True
+) -> list[CID]:
+    """Return the record here of each output that this task's inputs are, or were taken from.
+
+    That is the record that was typed (`RECORD/output/…`), if a job here made it; of other outputs the newest one.
+    of_data: also of the data, not of volumes alone. A shard's data is a directory of its own, which nothing gave.
+    """
+    typed = list(_typed(request, of_data=of_data))
+    below_output = [inside.root for inside in typed if path_names(inside.path)[:1] == ["output"]]
+    named = {record: output for record in below_output for output in _outputs_of(record, jobs)}
+    contents = dict.fromkeys((*(inside.root for inside in typed), *_planned(plan, of_data=of_data)))
+    newest = (_newest_record(cid, jobs) for cid in contents if cid not in named.values())
+    return sorted({record for record in (*named, *newest) if record is not None and store.has(record)})
 
 
-def _typed(request: Request) -> Iterator[CID]:
+def _outputs_of(record: CID, jobs: JobStore) -> Iterator[CID]:
+    """Yield the output of a record that a job here made, or a shard of one."""
+    job = jobs.by_record(record)
+    shards = (shard for _, shard in jobs.shards_with(record, limit=1) if shard.record == record)
+    yield from (made.output for made in (job, *shards) if made is not None and made.output is not None)
+
+
+def _newest_record(output: CID, jobs: JobStore) -> CID | None:
+    """Return a record of an output, the newest of jobs, or else one of a shard."""
+    of_jobs = (job.record for job in jobs.by_output(output))
+    of_shards = (shard.record for _, shard in jobs.shards_with(output, limit=1) if shard.output == output)
+    return next((record for record in (*of_jobs, *of_shards) if record is not None), None)
+
+
+def _typed(request: Request, *, of_data: bool) -> Iterator[Inside]:
     """Yield the CIDs that were typed: with a path behind it, or inside another volume, the input is something else."""
-    texts = [*([request.data] if request.data else []), *(split_volume(text)[0] for text in request.volumes)]
-    yield from (found[0] for found in map(typed_cid, texts) if found is not None)
+    data = [request.data] if request.data and of_data else []
+    texts = [*data, *(split_volume(text)[0] for text in request.volumes)]
+    yield from (found for found in map(typed_cid, texts) if found is not None)
 
 
-def _planned(plan: Plan) -> Iterator[CID]:
-    if plan.input.data is not None:
+def _planned(plan: Plan, *, of_data: bool) -> Iterator[CID]:
+    if plan.input.data is not None and of_data:
         yield plan.input.data
     yield from (volume.cid for volume in plan.input.volumes)

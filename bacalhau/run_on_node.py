@@ -81,6 +81,7 @@ def submit_to_node(
             "timeout_s": order.request.timeout_s,
             "parents": [cid_text(parent) for parent in parents],
             "origins": origin_list(noted),
+            "no_cache": True,
         })  # fmt: skip
     return SubmittedJob(job=job, task=plan.task, function=plan.function_cid, input=plan.input_cid)
 

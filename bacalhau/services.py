@@ -16,9 +16,13 @@ from bacalhau.home import Home, find_home
 if TYPE_CHECKING:
     from network.job_store import JobStore
     from network.node.sqlite_datastore import SqliteDatastore
+    from network.result_store import ResultStore
+    from runtime.capacity import Room
     from runtime.contents import Note
     from runtime.downloads import Report
     from runtime.engine import Engine, Plan, Progress
+    from runtime.jail import Level
+    from runtime.planner.facts import MachineFacts
     from runtime.request import Request
     from storage.blocks import BlockStore
     from storage.cid import CID
@@ -49,14 +53,32 @@ class Prepare(Protocol):
 class MakeEngine(Protocol):
     """Makes an engine that executes tasks here."""
 
-    def __call__(self, host: str = "node", *, strict: bool = False) -> Engine:
-        """Return an engine on a JavaScript engine of that name; strict: it refuses to run outside of a whole jail.
+    def __call__(
+        self,
+        host: str = "node",
+        *,
+        strict: bool = False,
+        level: Level | None = None,
+        room: Room | None = None,
+        beside: Engine | None = None,
+    ) -> Engine:
+        """Return an engine on a JavaScript engine of that name.
+
+        strict: it refuses to run outside of a whole jail. room: what its executions get together, None for what this
+        machine has. beside: an engine with which it shares that, and which it is stopped with.
+        level: of the jail, and of no other; None: the best there is.
 
         Raises:
             UserError: the name is unknown.
             UnavailableError: it is not installed.
         """
         ...
+
+
+def _find_facts() -> MachineFacts:
+    from runtime.machine_facts_client import find_facts
+
+    return find_facts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +93,9 @@ class Services:
 
     make_runtime: Callable[[BlockStore], CID]
     """Puts this release's runtime into a store, fetching what it is made of if need be."""
+
+    find_facts: Callable[[], MachineFacts] = _find_facts
+    """Finds out what this machine has to run things with."""
 
     def open_store(self) -> SqliteBlockStore:
         """Open the block store of this home, made on first use; the caller closes it."""
@@ -93,14 +118,28 @@ class Services:
         self.home.create()
         return SqliteDatastore(self.home.datastore_path)
 
+    def open_results(self) -> ResultStore:
+        """Open what was verified in this home, in the same file as the jobs; the caller closes it."""
+        from network.result_store import ResultStore
+
+        self.home.create()
+        return ResultStore(self.home.datastore_path)
+
 
 def default_services() -> Services:
     """Return the services of this environment: Pyodide in Node, and the home that BACALHAU_DIR names."""
     home = find_home(os.environ)
 
-    def make_engine(host: str = "node", *, strict: bool = False) -> Engine:
+    def make_engine(
+        host: str = "node",
+        *,
+        strict: bool = False,
+        level: Level | None = None,
+        room: Room | None = None,
+        beside: Engine | None = None,
+    ) -> Engine:
         from runtime.engine_host import find_host
-        from runtime.pyodide_engine import PyodideEngine
+        from runtime.pyodide_engine import PyodideEngine, make_pool
 
         return PyodideEngine(
             runtimes_dir=home.runtimes_dir,
@@ -108,6 +147,8 @@ def default_services() -> Services:
             images_dir=home.images_dir,
             host=find_host(host),
             strict=strict,
+            level=level,
+            pool=beside.pool if isinstance(beside, PyodideEngine) else make_pool(room),
         )
 
     def plan(

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
+from network.job_shards import JobShard
 from network.job_store import Job, JobStore
 from storage.blocks import BlockStore
 from storage.cid import CID, DAG_CBOR, codec_of, is_cid_text, parse_cid
 from storage.errors import UnavailableError, UserError
 from storage.url_text import parse_ipfs_url, scheme_of
 from verifier.model import Record, load_node
+
+_MOST: Final = 64
+"""Shards of the same task or output that are looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +28,8 @@ class Target:
     """None: no record here belongs to it. Not checked."""
     output: CID | None
     """None: to be read from the record, or there is none."""
+    task: CID | None = None
+    """What the record is of, as jobs here say; None: they do not."""
 
     def find_output(self, store: BlockStore) -> CID | None:
         """Return the output, from the record if need be.
@@ -44,7 +52,7 @@ class Target:
             return
         found = load_node(store, self.record, Record)
         of_output = self.output is None or found.output == self.output
-        if not of_output or (self.job is not None and found.task != self.job.task):
+        if not of_output or self.task not in (None, found.task):
             fix = "name the record itself by its CID; the jobs here are damaged"
             raise UnavailableError("the record that jobs here give for this is of something else", fix=fix)
 
@@ -57,15 +65,20 @@ def find_target(text: str, jobs: JobStore) -> Target:
     """
     if not is_cid_text(text):
         job = jobs.find(text)
-        return Target(job=job, record=job.record, output=job.output)
+        return _of_job(job)
     cid = parse_cid(text)
-    if codec_of(cid) != DAG_CBOR:
-        found = _with_record(jobs.by_output(cid))
-        return Target(job=found, record=found.record if found else None, output=cid)
-    found = jobs.by_record(cid) or _with_record(jobs.by_task(cid))
+    is_record = codec_of(cid) == DAG_CBOR
+    if is_record:
+        found = jobs.by_record(cid) or _with_record(jobs.by_task(cid))
+    else:
+        made = jobs.by_output(cid)
+        # A job over shards has an output and no record.
+        found = _with_record(made) or next((job for job in made if job.task is None), None)
     if found is not None:
-        return Target(job=found, record=found.record, output=found.output)
-    return Target(job=None, record=cid, output=None)
+        return _of_job(found)
+    return _of_shard(cid, jobs) or Target(
+        job=None, record=cid if is_record else None, output=None if is_record else cid
+    )
 
 
 def find_job(text: str, jobs: JobStore) -> Job:
@@ -80,6 +93,22 @@ def find_job(text: str, jobs: JobStore) -> Job:
     return job
 
 
+def find_shards(text: str, jobs: JobStore) -> tuple[Job, Iterator[JobShard]] | None:
+    """Return the job over shards that ended here and that a text names, with its shards, or with the one that it names.
+
+    None: it names something else, or nothing.
+    """
+    try:
+        target = find_target(text, jobs)
+    except UserError:
+        return None
+    job = target.job
+    if job is None or job.task is not None:
+        return None
+    rows = jobs.each_shard(job.id)
+    return job, rows if target.record is None else (row for row in rows if row.record == target.record)
+
+
 def split_content(text: str) -> tuple[CID, str]:
     """Read `CID`, `CID/path`, `/ipfs/CID/path` or `ipfs://CID/path`; the last is a URL, so its path is decoded.
 
@@ -91,6 +120,19 @@ def split_content(text: str) -> tuple[CID, str]:
     else:
         head, _, path = text.removeprefix("/ipfs/").partition("/")
     return parse_cid(head), path
+
+
+def _of_job(job: Job) -> Target:
+    return Target(job=job, record=job.record, output=job.output, task=job.task)
+
+
+def _of_shard(cid: CID, jobs: JobStore) -> Target | None:
+    """Return the target of a shard's task, output or record; of several, one that has a record, and the newest job."""
+    found = [(jobs.find(job), shard) for job, shard in jobs.shards_with(cid, limit=_MOST) if shard.record is not None]
+    if not found:
+        return None
+    job, shard = max(found, key=lambda one: (one[0].created_at, -one[1].number))
+    return Target(job=job, record=shard.record, output=shard.output, task=shard.task)
 
 
 def _with_record(jobs: list[Job]) -> Job | None:

@@ -1,16 +1,21 @@
 """A compute node without its world: offers in, receipts out, over any number of requesters. No clock, no I/O.
 
-Every session follows `node_task`; this keeps them by name, counts room in one place, and bids again when some becomes
-free. Room is taken by a bid and by an execution, so what is assigned after a bid always fits.
+Every session follows `node_task`; this keeps them by name, has their room counted in one place
+(`runtime.capacity_ledger`), and bids again when some becomes free. Room is taken by a bid and by an execution, so what
+is assigned after a bid always fits, or is ahead: as much again is promised to jobs of which something is under way
+here, so that the next of their tasks begins when one ends, instead of two messages later. No task waits so for more
+than one of its own job, and a requester gives a node twice the time of one execution for that.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from network import node_task
-from network.capacity_book import fits
+from network.capacity_book import GOSSIP_MS
+from network.demand import demand_of, room_of
 from network.message_codec import decode, encode, session_id, sign_capacity
 from network.messages import (
     Ack,
@@ -26,9 +31,9 @@ from network.messages import (
     Refuse,
     Settled,
 )
-from network.node_state import HOLDS_ROOM, NodeEntry, NodeTask, Stage
+from network.node_state import HOLDS_ROOM, WAITS_FOR_ROOM, NodeEntry, NodeTask, Stage
 from network.node_state import node_task as task_of
-from network.node_task import RoomFound
+from network.node_task import RoomFound, RoomLost
 from network.protocol_errors import LocalProtocolError, RemoteProtocolError
 from network.protocol_events import (
     Action,
@@ -46,6 +51,8 @@ from network.protocol_events import (
     Timer,
 )
 from network.requester_entries import read
+from runtime.capacity import together
+from runtime.capacity_ledger import CapacityLedger, Claim, ClaimState
 from verifier.identity import Identity
 from verifier.model import PeerId
 
@@ -59,7 +66,8 @@ MAX_SESSIONS_EACH: Final = 1_024
 """Of one requester."""
 MAX_ENDED: Final = 10_000
 """Sessions remembered after their end, the oldest forgotten first."""
-GOSSIP_MS: Final = 10_000
+PATIENCE: Final = 8
+"""Bids to others that an offer which waits for more room is made to wait for; then the node empties for it."""
 SEQUENCES: Final = 1_000
 """Numbers of capacity records that are reserved on disk at a time."""
 FromRequester: TypeAlias = Offer | Assign | Decline | Ack | Cancel | Close | Settled
@@ -73,6 +81,7 @@ def accept_all(_offer: Offer, _requester: PeerId) -> str:
 class ComputeNode:
     """The node's machine. `start` once, then `handle` is its only way in and what it returns its only way out.
 
+    total: what jobs get together; job_most: what one gets at most, None for all of it.
     accepts: the operator's policy: why an offer is refused (1 to 255 bytes), empty if it is not. Pure.
     """
 
@@ -82,6 +91,7 @@ class ComputeNode:
         *,
         total: Demand,
         engines: tuple[EngineKind, ...],
+        job_most: Demand | None = None,
         accepts: Callable[[Offer, PeerId], str] = accept_all,
         gossip_ms: int = GOSSIP_MS,
     ) -> None:
@@ -94,21 +104,24 @@ class ComputeNode:
         """Live sessions, the oldest first."""
         self.ended: dict[str, PeerId] = {}
         """Requester by session that was assigned here and is over."""
-        self._used = [0, 0, 0, 0]
+        most = None if job_most is None else room_of(job_most)
+        self.books = CapacityLedger(room_of(total), job_most=most, patience=PATIENCE)
+        self._claims: dict[str, Claim] = {}
+        """By session that waits for room, or holds some."""
+        self._names: dict[Claim, str] = {}
+        self._next = CapacityLedger(room_of(total))
+        """The room that what runs now will leave: what is promised of it, and what of that was assigned."""
+        self._ahead: dict[str, Claim] = {}
+        """By session."""
+        self._under_way: Counter[tuple[PeerId, str]] = Counter()
+        """Sessions that have room, or will, by job."""
         self._sequence = 0
         self._reserved = 0
 
     @property
     def free(self) -> Demand:
-        """Return what neither a bid nor an execution holds; nothing where more is held than there is any more."""
-        cpu, memory, disk, gpus = self._used
-        total = self.total
-        return Demand(
-            cpu_milli=max(0, total.cpu_milli - cpu),
-            memory=max(0, total.memory - memory),
-            disk=max(0, total.disk - disk),
-            gpus=max(0, total.gpus - gpus),
-        )
+        """Return what is promised to nobody, and not in use."""
+        return demand_of(self.books.free.less(together(claim.room for claim in self._next.held)))
 
     def start(self, entries: Mapping[str, bytes]) -> tuple[Action, ...]:
         """Take up what the datastore holds (nothing, the first time); return what to do now.
@@ -121,10 +134,9 @@ class ComputeNode:
         for key in sorted(key for key in entries if key.startswith("node/")):
             task = task_of(read(NodeEntry, entries[key]), self.identity)
             # Nothing overtakes an assignment: one that will never fit would keep all others waiting.
-            is_lost = task.stage is Stage.QUEUED and not fits(task.demand, self.total)
-            actions += self._keep(
-                *(node_task.undo(task, "larger than this node") if is_lost else node_task.resume(task))
-            )
+            too_large = self._too_large(task.demand) if task.stage is Stage.QUEUED else ""
+            begun = node_task.step(task, RoomLost(reason=too_large)) if too_large else node_task.resume(task)
+            actions += self._keep(*begun)
         return (*actions, *self._fill(), *self._gossip())
 
     def handle(self, event: Event) -> tuple[Action, ...]:
@@ -140,8 +152,7 @@ class ComputeNode:
         if isinstance(event, Executed | ExecutionFailed):
             return self._step(event.session, event)
         if isinstance(event, RoomChanged):
-            self.total = event.total
-            return (*self._fill(), *self._announcement())
+            return (*self._resize(event.total, event.job_most), *self._fill(), *self._announcement())
         raise LocalProtocolError(f"{type(event).__name__} sent to a compute node")
 
     # What comes in.
@@ -172,8 +183,8 @@ class ComputeNode:
         return (*self._keep(task, node_task.offered(task)), *self._fill())
 
     def _refusal(self, offer: Offer, peer: PeerId) -> str:
-        if not fits(offer.demand, self.total):
-            return "larger than this node"
+        if too_large := self._too_large(offer.demand):
+            return too_large
         whose = [task.requester for task in self.tasks.values()]
         if len(whose) >= MAX_SESSIONS or whose.count(peer) >= MAX_SESSIONS_EACH:
             return "too many sessions"
@@ -181,6 +192,10 @@ class ComputeNode:
         if len(waiting) >= MAX_BACKLOG or waiting.count(peer) >= MAX_BACKLOG_EACH:
             return "backlog is full"
         return self.accepts(offer, peer)
+
+    def _too_large(self, demand: Demand) -> str:
+        first, _, _ = self.books.objection(room_of(demand)).partition("; ")
+        return first and f"larger than this node takes: {first}"
 
     def _assign(self, assign: Assign, peer: PeerId) -> tuple[Action, ...]:
         """Take an assignment without a bid: the bid ran out, or was made before a restart."""
@@ -198,6 +213,7 @@ class ComputeNode:
             task=offer.task,
             demand=offer.demand,
             stage=stage,
+            job=offer.job,
         )
 
     # The sessions.
@@ -206,16 +222,22 @@ class ComputeNode:
         task = self.tasks.get(name)
         if task is None:
             return ()
-        actions = self._keep(*node_task.step(task, event, peer))
-        return (*actions, *self._fill()) if task.stage in HOLDS_ROOM else actions
+        after, actions = node_task.step(task, event, peer)
+        if task.stage is Stage.BID and after.stage is Stage.QUEUED and (too_large := self._too_large(after.demand)):
+            # It was promised what others would leave, of more than there is now.
+            after, more = node_task.step(after, RoomLost(reason=too_large))
+            actions += more
+        actions = self._keep(after, actions)
+        # One that waited may have kept others waiting behind it.
+        return (*actions, *self._fill()) if task.stage in HOLDS_ROOM | WAITS_FOR_ROOM else actions
 
     def _keep(self, task: NodeTask, actions: tuple[Action, ...]) -> tuple[Action, ...]:
-        """Keep a session as it is now, and count the room that it holds."""
-        before = self.tasks.get(task.session_id)
-        self._count(-1, before)
+        """Keep a session as it is now, and have the books say what its stage says."""
+        self._note_job(self.tasks.get(task.session_id), -1)
+        self._note_job(task, +1)
+        self._count(task)
         if task.stage is not Stage.ENDED:
             self.tasks[task.session_id] = task
-            self._count(+1, task)
             return actions
         self.tasks.pop(task.session_id, None)
         return (*actions, *self._remember(task)) if task.is_persisted else actions
@@ -228,27 +250,68 @@ class ComputeNode:
         del self.ended[oldest]
         return (Forget(key=f"node/{oldest}"),)
 
-    def _count(self, sign: int, task: NodeTask | None) -> None:
-        if task is not None and task.stage in HOLDS_ROOM:
-            demand = task.demand
-            amounts = (demand.cpu_milli, demand.memory, demand.disk, demand.gpus)
-            self._used = [used + sign * amount for used, amount in zip(self._used, amounts, strict=True)]
+    def _count(self, task: NodeTask) -> None:
+        claim, is_assigned = self._claims.get(task.session_id), task.stage is Stage.QUEUED
+        is_over = task.stage is Stage.ENDED or not task.is_ahead
+        if is_over and task.session_id in self._ahead:
+            self._next.leave(self._ahead.pop(task.session_id))
+        if task.stage is Stage.BID and task.is_ahead:
+            self._uncount(claim)
+        elif task.stage in HOLDS_ROOM:
+            if claim is None or claim.state is not ClaimState.HELD:
+                raise LocalProtocolError(f"{task.stage} without room")
+        elif task.stage not in WAITS_FOR_ROOM:
+            self._uncount(claim)
+        elif claim is None or claim.is_urgent != is_assigned:
+            self._uncount(claim)
+            claim = Claim(room=room_of(task.demand), is_urgent=is_assigned)
+            self.books.enter(claim)
+            self._claims[task.session_id], self._names[claim] = claim, task.session_id
 
-    def _fill(self) -> tuple[Action, ...]:
-        """Give room to what waits: assignments in their order, then bids for offers that fit."""
+    def _note_job(self, task: NodeTask | None, sign: int) -> None:
+        if task is not None and task.stage in HOLDS_ROOM | {Stage.QUEUED}:
+            self._under_way[task.requester, task.job] += sign
+            if not self._under_way[task.requester, task.job]:
+                del self._under_way[task.requester, task.job]
+
+    def _uncount(self, claim: Claim | None) -> None:
+        if claim is not None:
+            self.books.leave(claim)
+            del self._claims[self._names.pop(claim)]
+
+    def _resize(self, total: Demand, job_most: Demand | None) -> tuple[Action, ...]:
+        """Have other room from now on: what runs and what was bid for goes on, what waits and never fits does not."""
+        self.total = total
+        self._next.resize(room_of(total))
         actions: list[Action] = []
-        queued = [task for task in self.tasks.values() if task.stage is Stage.QUEUED]
-        for task in queued:
-            if not fits(task.demand, self.free):
-                return tuple(actions)  # nothing overtakes an assignment, or a large one would wait for ever
-            actions += self._keep(*node_task.step(task, self._room(task)))
-        for task in [task for task in self.tasks.values() if task.stage is Stage.BACKLOG]:
-            if fits(task.demand, self.free):
-                actions += self._keep(*node_task.step(task, self._room(task)))
+        for claim in self.books.resize(room_of(total), job_most=None if job_most is None else room_of(job_most)):
+            task = self.tasks[self._names[claim]]
+            actions += self._keep(*node_task.step(task, RoomLost(reason=self._too_large(task.demand))))
         return tuple(actions)
 
-    def _room(self, task: NodeTask) -> RoomFound:
-        return RoomFound(kind=task.kind or self.engines[0])
+    def _fill(self) -> tuple[Action, ...]:
+        """Give room to what waits: assignments first, then bids for offers, as the books say."""
+        actions: list[Action] = []
+        for claim in self.books.serve():
+            task = self.tasks[self._names[claim]]
+            actions += self._keep(*node_task.step(task, self._room(task)))
+        for claim in self.books.waiting:
+            task = self.tasks[self._names[claim]]
+            if task.stage is Stage.QUEUED:
+                continue
+            if not self._is_known(task) or not claim.room.fits(self._next.free):
+                break  # what others wait for is promised to nobody behind them
+            self._ahead[task.session_id] = ahead = Claim(room=claim.room)
+            self._next.enter(ahead)
+            self._next.serve()
+            actions += self._keep(*node_task.step(task, self._room(task, is_ahead=True)))
+        return tuple(actions)
+
+    def _is_known(self, task: NodeTask) -> bool:
+        return bool(task.job) and (task.requester, task.job) in self._under_way
+
+    def _room(self, task: NodeTask, *, is_ahead: bool = False) -> RoomFound:
+        return RoomFound(kind=task.kind or self.engines[0], is_ahead=is_ahead)
 
     def _gossip(self) -> tuple[Action, ...]:
         return (*self._announcement(), SetTimer(session="", about="gossip", delay_ms=self.gossip_ms))

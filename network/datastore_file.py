@@ -16,10 +16,11 @@ from storage.sqlite_file import Layout
 
 APPLICATION_ID: Final = 0x42414C4A
 """Marks the file as ours ("BALJ")."""
-SCHEMA_VERSION: Final = 2
-"""1 had the finished jobs alone."""
+SCHEMA_VERSION: Final = 4
+"""1 had the finished jobs alone, 2 no shards and no results, 3 said less of shards."""
 
 _JOBS: Final = (
+    # task: empty if the job was many, which are in `shards`.
     "CREATE TABLE jobs(id TEXT PRIMARY KEY NOT NULL, created_at REAL NOT NULL, labels TEXT NOT NULL,"
     " task BLOB NOT NULL, function BLOB NOT NULL, input BLOB NOT NULL, output BLOB, record BLOB,"
     " verdict TEXT NOT NULL, tier TEXT NOT NULL, exit_code INTEGER, report TEXT NOT NULL)",
@@ -43,8 +44,36 @@ _NODE: Final = (
     "CREATE TABLE peers(peer TEXT PRIMARY KEY NOT NULL, address TEXT NOT NULL, at REAL NOT NULL)",
     "CREATE INDEX peers_by_time ON peers(at)",
 )
+_RESULTS: Final = (
+    # Of finished jobs over shards.
+    "CREATE TABLE shards(job TEXT NOT NULL, number INTEGER NOT NULL, task BLOB NOT NULL, output BLOB, record BLOB,"
+    " verdict TEXT NOT NULL, exit_code INTEGER, PRIMARY KEY(job, number)) WITHOUT ROWID",
+    "CREATE INDEX shards_by_task ON shards(task)",
+    "CREATE INDEX shards_by_output ON shards(output)",
+    "CREATE INDEX shards_by_record ON shards(record)",
+    # What was verified here, before the job that it belongs to has ended and after.
+    "CREATE TABLE results(task BLOB NOT NULL, record BLOB NOT NULL, nodes TEXT NOT NULL, at REAL NOT NULL,"
+    " PRIMARY KEY(task, record)) WITHOUT ROWID",
+    "CREATE INDEX results_by_time ON results(at)",
+)
+_SHARDS_SAY_MORE: Final = (
+    # first, picks, input: what of the job's input a shard is.
+    "ALTER TABLE shards ADD COLUMN first TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE shards ADD COLUMN picks INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE shards ADD COLUMN input BLOB",
+    "ALTER TABLE shards ADD COLUMN fuel INTEGER",
+    "ALTER TABLE shards ADD COLUMN receipts INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE shards ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
+)
 LAYOUT: Final = Layout(
-    application_id=APPLICATION_ID, version=SCHEMA_VERSION, tables=(*_JOBS, *_NODE), upgrades={1: _NODE}
+    application_id=APPLICATION_ID,
+    version=SCHEMA_VERSION,
+    tables=(*_JOBS, *_NODE, *_RESULTS, *_SHARDS_SAY_MORE),
+    upgrades={
+        1: (*_NODE, *_RESULTS, *_SHARDS_SAY_MORE),
+        2: (*_RESULTS, *_SHARDS_SAY_MORE),
+        3: _SHARDS_SAY_MORE,
+    },
 )
 
 _IDS: Final = (

@@ -62,6 +62,15 @@ class SessionResult:
     undetermined: tuple[tuple[PeerId, str], ...]
     """Nodes whose host failed, with the reason: no output, no vote."""
     faults: tuple[Fault, ...]
+    cached: bool = False
+    """It is what an earlier session gave; nothing ran."""
+
+    @property
+    def exit_code(self) -> int | None:
+        """The function's, as agreed; None without agreement."""
+        if self.verdict is not Verdict.AGREED:
+            return None
+        return next(one.exit_code for one in self.receipts if one not in self.dissent)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,6 +82,8 @@ class _Driver:
     keys_dir: Path
     parallel: int
     progress: Progress
+    evidence: BatchingBlockStore
+    """Put into `store` at the end, in one transaction: a record that is there has its lists and receipts there too."""
     identities: dict[PeerId, Identity] = field(default_factory=dict)
     participants: dict[PeerId, Participant] = field(default_factory=dict)
     decision: Decision | None = None
@@ -122,7 +133,7 @@ class _Driver:
         return Committed(peer=peer, commitment=participant.commitment)
 
     def _reveal(self, action: PublishRound) -> Iterator[Event]:
-        store_node(self.store, action.commitments)
+        store_node(self.evidence, action.commitments)
         for peer in action.nodes:
             self.participants[peer], receipt = self.participants[peer].reveal(action.commitments, REQUESTER)
             yield Revealed(peer=peer, receipt=receipt)
@@ -157,6 +168,7 @@ def run_embedded(
         keys_dir=keys_dir,
         parallel=max(1, parallel),
         progress=progress,
+        evidence=BatchingBlockStore(store),
     )
     session, actions = start(plan.task, rule, max_nodes=max_nodes)
     queue = deque(actions)
@@ -171,12 +183,10 @@ def run_embedded(
 
 def _conclude(driver: _Driver, session: Session, decision: Decision, parents: tuple[CID, ...]) -> SessionResult:
     receipts = tuple(sorted((*decision.agreeing, *decision.dissenting), key=lambda one: one.node.encode()))
-    # In one transaction: a record that is in the store has its evidence there too.
-    batch = BatchingBlockStore(driver.store)
     for receipt in receipts:
-        store_node(batch, receipt)
-    record = _keep_record(driver, session, decision, parents, batch)
-    batch.flush()
+        store_node(driver.evidence, receipt)
+    record = _keep_record(driver, session, decision, parents, driver.evidence)
+    driver.evidence.flush()
     return SessionResult(
         verdict=decision.verdict,
         output=decision.claim[0] if decision.claim else None,

@@ -6,14 +6,13 @@ workers stay warm from one shard to the next. Knows no clock and keeps no job.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from network.embedded import SessionResult
 from runtime.engine import Plan
 from runtime.shard_plan import ShardTask
-from verifier.model import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +25,7 @@ class ShardResult:
     @property
     def exit_code(self) -> int | None:
         """The function's, as agreed; None without agreement."""
-        if self.session.verdict is not Verdict.AGREED:
-            return None
-        return next(one.exit_code for one in self.session.receipts if one not in self.session.dissent)
+        return self.session.exit_code
 
     @property
     def has_failed(self) -> bool:
@@ -43,7 +40,7 @@ def run_shards(
     at_once: int,
     max_failures: int | None = None,
     stop: Callable[[], None],
-) -> Iterator[ShardResult]:
+) -> Generator[ShardResult, None, None]:
     """Yield results as shards end; what ended at the same time comes in the order of shards.
 
     run: verifies one task, mostly `run_embedded` with all its arguments; called by several threads.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,8 @@ from storage.errors import UserError
 from verifier.identity import SEED_BYTES, Identity
 
 _WHAT: Final = "key file"
+_REMEMBERED: Final = 16
+"""Keys: those of embedded nodes are wanted by every session. The file is read and checked each time."""
 
 
 def load_or_create(path: Path) -> Identity:
@@ -37,4 +40,9 @@ def load(path: Path) -> Identity:
     seed = read_secret(path, limit=SEED_BYTES, what=_WHAT)
     if len(seed) != SEED_BYTES:
         raise UserError("is not a key of 32 bytes", where=str(path), fix="remove it, and a new key will be made")
+    return _identity(seed)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _identity(seed: bytes) -> Identity:
     return Identity.from_seed(seed)

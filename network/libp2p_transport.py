@@ -156,6 +156,10 @@ def _handler(core: TransportCore, protocol: str) -> Callable[[INetStream], Await
     return handle
 
 
+READ_BYTES: Final = 16 << 10
+"""Of a stream that are taken from the library at once."""
+
+
 async def _drain(subscription: Any) -> None:
     """Take what the validator has seen already; nobody else waits for it."""
     while True:
@@ -205,14 +209,19 @@ class _Stream:
 
     def __init__(self, stream: INetStream) -> None:
         self._stream = stream
+        self._unread = b""
+        """What came with what was read before: a frame is read in parts, and the library takes long for each."""
 
     async def read(self, limit: int) -> bytes:
-        try:
-            return await self._stream.read(limit)
-        except StreamEOF:
-            return b""
-        except Exception as error:
-            raise StreamBrokenError(f"stream ended ({type(error).__name__})") from error
+        if not self._unread:
+            try:
+                self._unread = await self._stream.read(READ_BYTES)
+            except StreamEOF:
+                return b""
+            except Exception as error:
+                raise StreamBrokenError(f"stream ended ({type(error).__name__})") from error
+        data, self._unread = self._unread[:limit], self._unread[limit:]
+        return data
 
     async def write(self, data: bytes) -> None:
         try:

@@ -35,6 +35,8 @@ class Stage(StrEnum):
 
 
 HOLDS_ROOM = frozenset({Stage.BID, Stage.RUNNING})
+"""But for a bid that is ahead of its room."""
+WAITS_FOR_ROOM = frozenset({Stage.BACKLOG, Stage.QUEUED})
 ON_DISK = frozenset({Stage.QUEUED, Stage.RUNNING, Stage.COMMITTED, Stage.REVEALED, Stage.FAILED})
 
 
@@ -48,6 +50,10 @@ class NodeTask:
     task: CID
     demand: Demand
     stage: Stage
+    job: str = ""
+    """Of its requester; empty after a restart."""
+    is_ahead: bool = False
+    """A BID, or QUEUED after one, for the room that others of its job will leave."""
     kind: EngineKind | None = None
     """What the bid said; None without a bid, or after a restart."""
     participant: Participant | None = None

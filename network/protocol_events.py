@@ -69,11 +69,14 @@ class RoomChanged:
     """A compute node has another amount of room than before: workers of its cluster came or went."""
 
     total: Demand
+    job_most: Demand | None = None
+    """What one job gets of it at most; None: all of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """A job: one task, or the many of its shards. The same id again is the same job."""
+    """A job: one task, or the many of its shards. The same id again is the same job, until that has ended: a driver
+    knows which ones have, and submits none of them again."""
 
     job: str
     """32 hex digits."""
@@ -103,7 +106,16 @@ class CancelRequested:
     job: str
 
 
-Event: TypeAlias = Received | Heard | Timer | Executed | ExecutionFailed | RoomChanged | Submitted | CancelRequested
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A peer could not be reached for a while, however it was tried. It may well be alive, and come back."""
+
+    peer: PeerId
+
+
+Event: TypeAlias = (
+    Received | Heard | Timer | Executed | ExecutionFailed | RoomChanged | Submitted | CancelRequested | Lost
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +172,8 @@ class Run:
     session: str
     task: CID
     requester: PeerId
+    demand: Demand
+    """What it holds of this node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

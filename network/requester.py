@@ -1,20 +1,19 @@
 """A requester without its world: jobs in, verdicts out, over any number of tasks and nodes. No clock, no I/O.
 
 Every task follows `requester_task`; this keeps the tasks by session, lets as many of them be under way as the known
-nodes can take, and looks nodes up in the capacity book. Bytes that are no message, and messages of no session, change
-nothing.
+nodes can take, of all jobs in turn, and looks nodes up in the capacity book. Bytes that are no message, and messages of
+no session, change nothing.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final, TypeAlias
 
 from network import requester_steps, requester_task
-from network.blame import Blame
-from network.capacity_book import CapacityBook
+from network.capacity_book import GOSSIP_MS, CapacityBook
 from network.message_codec import check_signed, decode, encode, session_id
 from network.messages import Accepted, Bid, Cancel, Capacity, Commit, Failed, Message, Refuse, Reveal, Settled
 from network.protocol_errors import LocalProtocolError, RemoteProtocolError
@@ -23,18 +22,22 @@ from network.protocol_events import (
     Action,
     CancelRequested,
     Event,
+    Forget,
     Heard,
     JobAccepted,
     JobEnded,
+    Lost,
     Misbehaved,
     Persist,
     Received,
     Report,
     Send,
+    SetTimer,
     Submitted,
     Timer,
 )
-from network.requester_entries import MAX_TASKS, JobEntry, OutcomeEntry, StepEntry, read, write
+from network.requester_entries import MAX_TASKS, JobEntry, write
+from network.requester_memory import JOB, OUTCOME, KeptRequester, read_kept
 from network.requester_state import Found, RequesterTask, Seek
 from network.session_events import Phase, Withdrawn
 from storage.cid import CID
@@ -42,8 +45,13 @@ from storage.errors import UserError
 from verifier.identity import Identity
 from verifier.model import PeerId
 
+MAX_ENDED: Final = 10_000
+"""Sessions remembered after their end, so that a node that speaks of one hears that it is settled. To one that is older
+it is all the same: it forgets a session that is settled and one that is cancelled alike."""
 UNKNOWN_WINDOW: Final = 16
 """Tasks that look for nodes while none are known."""
+PERIOD: Final = "period"
+"""The timer of the machine itself: in a period every node that is there says once what it has."""
 WITHDRAWN: Final = requester_steps.WITHDRAWN
 FromNode: TypeAlias = Bid | Refuse | Accepted | Commit | Failed | Reveal
 
@@ -56,36 +64,54 @@ def nobody(_job: str) -> frozenset[PeerId]:
 class Requester:
     """The requester's machine. `handle` is its only way in and what it returns its only way out."""
 
-    def __init__(self, identity: Identity, unfit: Callable[[str], frozenset[PeerId]] = nobody) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        unfit: Callable[[str], frozenset[PeerId]] = nobody,
+        *,
+        gossip_ms: int = GOSSIP_MS,
+        grace_ms: int | None = None,
+    ) -> None:
         """Make a machine that knows nobody.
 
         unfit: of a job, the nodes that it must not be offered to, by what they say of themselves. Who is asked is kept
         on disk, so a restart does not depend on it.
+        gossip_ms: between two records of a node; grace_ms: how long newcomers are waited for when nobody else is left
+        who could bid, by default twice that.
         """
         self.identity = identity
         self.unfit = unfit
+        self.gossip_ms = gossip_ms
+        self.grace_ms = 2 * gossip_ms if grace_ms is None else grace_ms
         self.book = CapacityBook()
         self.jobs: dict[str, JobEntry] = {}
         self.tasks: dict[str, RequesterTask] = {}
         """Under way, by session."""
-        self.ended: dict[str, str] = {}
-        """Outcome by session."""
+        self.ended: OrderedDict[str, str] = OrderedDict()
+        """Outcome by session, of the last MAX_ENDED and since the start; of all others nodes hear `cancel`."""
         self.shunned: frozenset[PeerId] = frozenset()
         """Nodes that are proven to have broken the rules: they are offered nothing any more."""
-        self._waiting: deque[tuple[str, CID, str]] = deque()
+        self._waiting: dict[str, deque[tuple[CID, str]]] = {}
+        """Tasks with their sessions that have not begun, by job; the job whose turn is next is first."""
+        self._seeking: set[str] = set()
+        """Sessions that look for nodes."""
         self._open: dict[str, set[str]] = {}
 
     def window(self, job: JobEntry) -> int:
-        """Return how many tasks may be under way, so that they cannot keep each other from beginning.
+        """Return how many tasks may look for nodes, so that they cannot keep each other from beginning.
 
         Each waits with at most one bid less than it needs. While all of those together are fewer than the slots that
-        there are, one more bid is always possible, and somebody begins. (Other requesters are not counted: there a bid
-        that runs out is what helps.)
+        there are, one more bid is always possible, and somebody begins. What is executed is not counted: it ends by
+        itself, and meanwhile the next ones have their bids. (Neither are other requesters, nor tasks that look for
+        further nodes: there a bid that runs out is what helps.)
         """
-        slots, held = self.book.slots(job.demand), max(job.rule.replication, job.min_bids) - 1
+        slots, held = self._slots(job), max(job.rule.replication, job.min_bids) - 1
         if not slots:
             return UNKNOWN_WINDOW
         return max(1, (slots - 1) // held if held else 2 * slots)
+
+    def _slots(self, job: JobEntry) -> int:
+        return self.book.slots(job.demand)
 
     def handle(self, event: Event) -> tuple[Action, ...]:
         """Take one event and return what to do now, in this order. A peer's mistake becomes `Misbehaved`.
@@ -99,12 +125,17 @@ class Requester:
         if isinstance(event, Heard):
             return self._heard(event)
         if isinstance(event, Timer):
+            if event.about == PERIOD:
+                self.book.period_passed()
+                return (self._period(),)
             task = self.tasks.get(event.session)
             return () if task is None else self._step(task, event.about)
         if isinstance(event, Submitted):
             return self._submit(event)
         if isinstance(event, CancelRequested):
             return self._cancel(event.job)
+        if isinstance(event, Lost):
+            return self._lose(event)
         raise LocalProtocolError(f"{type(event).__name__} sent to a requester")
 
     def restore(self, entries: Mapping[str, bytes]) -> tuple[Action, ...]:
@@ -113,37 +144,31 @@ class Requester:
         Raises:
             VerificationError: the datastore holds something else.
         """
-        told = {key.partition("/")[2] for key in entries if key.startswith("job-ended/")}
-        steps: dict[str, list[StepEntry]] = {}
-        for key in sorted(key for key in entries if key.startswith("step/")):
-            name = key.split("/")[1]
-            if f"outcome/{name}" not in entries:
-                steps.setdefault(name, []).append(read(StepEntry, entries[key]))
-        for key in sorted(entries):
-            if key.startswith("job/"):
-                job = read(JobEntry, entries[key])
-                self.jobs[job.job] = job
-            elif key.startswith("blame/"):
-                self.shunned |= {read(Blame, entries[key]).node}
-            elif key.startswith("outcome/"):
-                self.ended[key.partition("/")[2]] = read(OutcomeEntry, entries[key]).outcome
-        actions: list[Action] = []
-        for job in self.jobs.values():
-            if job.job not in told:
-                actions += self._take_up(job, steps)
-        return (*actions, *self._fill())
+        kept = read_kept(entries, self.identity.peer)
+        self.shunned = kept.convicted
+        self.jobs = {job.job: job for job in kept.jobs}
+        actions: list[Action] = [Forget(key=key) for key in kept.left_over]
+        for job in kept.jobs:
+            actions += self._take_up(job, kept)
+        return (*actions, *self._fill(), self._period())
 
-    def _take_up(self, job: JobEntry, steps: Mapping[str, list[StepEntry]]) -> Iterable[Action]:
-        names = {session_id(self.identity.peer, job.job, task): task for task in job.tasks}
-        self._open[job.job] = {name for name in names if name not in self.ended}
-        if not self._open[job.job]:
+    def _period(self) -> SetTimer:
+        return SetTimer(session="", about=PERIOD, delay_ms=self.gossip_ms)
+
+    def _take_up(self, job: JobEntry, kept: KeptRequester) -> Iterable[Action]:
+        names, steps = kept.tasks[job.job], kept.steps
+        for name in names:
+            if name in kept.outcomes:
+                self._note_end(name, kept.outcomes[name])
+        self._open[job.job] = still = {name for name in names if name not in kept.outcomes}
+        if not still:
             yield from self._job_ended(job.job)
-        for name in sorted(self._open[job.job]):
-            if name not in steps:
-                self._waiting.append((job.job, names[name], name))
+            return
+        for name in sorted(still - steps.keys()):
+            self._waiting.setdefault(job.job, deque()).append((names[name], name))
         # A job without steps may wait its turn; one with steps has nodes that wait for it.
-        for name in sorted(self._open[job.job] & steps.keys()):
-            task, actions = requester_task.resume(self.identity, job, names[name], name, steps[name])
+        for name in sorted(still & steps.keys()):
+            task, actions = requester_task.resume(self.identity, job, names[name], name, self.grace_ms, steps[name])
             yield from self._keep(task, actions)
         if job.cancelled:
             yield from self._withdraw(job)
@@ -191,7 +216,7 @@ class Requester:
         for task in event.tasks:
             name = session_id(self.identity.peer, event.job, task)
             self._open[event.job].add(name)
-            self._waiting.append((event.job, task, name))
+            self._waiting.setdefault(event.job, deque()).append((task, name))
         kept = Persist(key=f"job/{event.job}", value=write(entry))
         return (kept, Report(news=JobAccepted(job=event.job)), *self._fill())
 
@@ -204,12 +229,25 @@ class Requester:
         return (kept, *self._withdraw(job), *self._fill())
 
     def _withdraw(self, job: JobEntry) -> tuple[Action, ...]:
-        waiting = [one for one in self._waiting if one[0] == job.job]
-        self._waiting = deque(one for one in self._waiting if one[0] != job.job)
-        for _, task, name in waiting:
-            self.tasks[name], _ = requester_task.begin(self.identity, job, task, name)
-        running = [self.tasks[name] for name in sorted(self._open[job.job]) if name in self.tasks]
+        for task, name in self._waiting.pop(job.job, ()):
+            self.tasks[name], _ = self._begin(job, task, name)
+        running = [self.tasks[name] for name in sorted(self._open.get(job.job, ())) if name in self.tasks]
         return tuple(action for task in running for action in self._advance(task, Withdrawn()))
+
+    def _lose(self, event: Lost) -> tuple[Action, ...]:
+        """Wait no longer for a node in any task: others are asked in its place, or those that answered are enough."""
+        waiting = [
+            task
+            for task in self.tasks.values()
+            if event.peer in task.session.pending or event.peer in task.offered or event.peer in task.bids
+        ]
+        actions = [action for task in waiting for action in self._advance(task, event, event.peer)]
+        return (*actions, *self._fill())
+
+    @property
+    def awaited(self) -> frozenset[PeerId]:
+        """Return the nodes that tasks wait for: they were asked to execute, or to reveal."""
+        return frozenset().union(*(task.session.pending for task in self.tasks.values()))
 
     # The tasks.
 
@@ -222,12 +260,12 @@ class Requester:
     def _keep(self, task: RequesterTask, actions: Iterable[Action | Seek]) -> tuple[Action, ...]:
         """Keep a task as it is now, and answer its search for nodes."""
         done: list[Action] = []
-        for action in actions:
+        todo = deque(actions)
+        while todo:
+            action = todo.popleft()
             if isinstance(action, Seek):
-                exclude = action.exclude | self.shunned | self.unfit(task.job.job)
-                found = self.book.pick(action.count, task.job.demand, seed=action.seed, exclude=exclude)
-                task, offers = requester_task.step(task, Found(peers=found))
-                done += [one for one in offers if not isinstance(one, Seek)]
+                task, offers = requester_task.step(task, self._found(task.job, action))
+                todo.extendleft(reversed(offers))
                 continue
             if isinstance(action, Accuse) and action.blame.node not in self.shunned:
                 self.shunned |= {action.blame.node}
@@ -237,7 +275,15 @@ class Requester:
         if task.phase is Phase.DONE:
             return (*done, *self._task_ended(task))
         self.tasks[task.session_id] = task
+        (self._seeking.add if task.phase is Phase.ASSIGNING else self._seeking.discard)(task.session_id)
         return tuple(done)
+
+    def _found(self, job: JobEntry, seek: Seek) -> Found:
+        exclude = seek.exclude | self.shunned | self.unfit(job.job)
+        peers = self.book.pick(seek.count, job.demand, seed=seek.seed, exclude=exclude)
+        # Who knows nobody at all is not told who there is: that is no reason to end a search early.
+        nobody_left = seek.is_all and not peers and len(self.book) > 0
+        return Found(peers=peers, nobody_left=nobody_left, is_last=seek.is_last)
 
     def _engage(self, before: RequesterTask | None, after: RequesterTask) -> None:
         """Count what this requester itself keeps each node busy with: gossip is older than that."""
@@ -249,20 +295,42 @@ class Requester:
 
     def _task_ended(self, task: RequesterTask) -> tuple[Action, ...]:
         self.tasks.pop(task.session_id, None)
-        self.ended[task.session_id] = requester_steps.outcome(task)
+        self._seeking.discard(task.session_id)
+        self._note_end(task.session_id, requester_steps.outcome(task))
         self._open[task.job.job].discard(task.session_id)
         return () if self._open[task.job.job] else self._job_ended(task.job.job)
 
-    def _job_ended(self, job: str) -> tuple[Action, ...]:
-        """Tell, then keep that it was told."""
-        return Report(news=JobEnded(job=job)), Persist(key=f"job-ended/{job}", value=b"")
+    def _note_end(self, session: str, outcome: str) -> None:
+        self.ended[session] = outcome
+        if len(self.ended) > MAX_ENDED:
+            self.ended.popitem(last=False)
+
+    def _job_ended(self, name: str) -> tuple[Action, ...]:
+        """Tell, then forget: the job first, for without it nothing else of it means anything."""
+        job = self.jobs.pop(name)
+        del self._open[name]
+        sessions = (session_id(self.identity.peer, name, task) for task in job.tasks)
+        keys = (f"{JOB}/{name}", *(f"{OUTCOME}/{session}" for session in sessions))
+        return Report(news=JobEnded(job=name)), *(Forget(key=key) for key in keys)
 
     def _fill(self) -> tuple[Action, ...]:
         actions: list[Action] = []
-        while self._waiting and len(self.tasks) < self.window(self.jobs[self._waiting[0][0]]):
-            job, task, name = self._waiting.popleft()
-            actions += self._keep(*requester_task.begin(self.identity, self.jobs[job], task, name))
+        while self._waiting and self._has_room(self.jobs[next(iter(self._waiting))]):
+            name = next(iter(self._waiting))
+            waiting = self._waiting.pop(name)
+            task, session = waiting.popleft()
+            if waiting:  # behind the others: a job of thousands keeps no other waiting
+                self._waiting[name] = waiting
+            actions += self._keep(*self._begin(self.jobs[name], task, session))
         return tuple(actions)
+
+    def _has_room(self, job: JobEntry) -> bool:
+        """Tell whether one more task may begin. Those that nobody answers are bounded as well."""
+        window = self.window(job)
+        return len(self._seeking) < window and len(self.tasks) < window + max(self._slots(job), UNKNOWN_WINDOW)
+
+    def _begin(self, job: JobEntry, task: CID, name: str) -> requester_steps.Step:
+        return requester_task.begin(self.identity, job, task, name, self.grace_ms)
 
 
 def _entry(event: Submitted) -> JobEntry:

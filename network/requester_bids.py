@@ -7,17 +7,35 @@ from types import MappingProxyType
 
 from network.bid_choice import choose_bids, is_diverse_enough
 from network.messages import Bid, Decline, Offer, Refuse
-from network.requester_state import Found, OfferAgain, QueueOver, RequesterTask
-from network.requester_steps import Step, advance, bids_needed, search, to
+from network.protocol_events import Lost
+from network.requester_state import Found, GraceOver, OfferAgain, QueueOver, RequesterTask
+from network.requester_steps import Step, advance, bids_needed, search, search_last, timer, to
 from network.session_events import Assigned
 from network.session_state import with_entry, without_entry
 from verifier.model import PeerId
 
 
 def offer_found(state: RequesterTask, found: Found, _: PeerId | None) -> Step:
-    """Offer the task to nodes that were found."""
+    """Offer the task to nodes that were found. When there are none any more, newcomers have a while to come."""
+    if found.nobody_left:
+        return _take_what_there_is(state) if found.is_last else _wait_for_newcomers(state)
+    if found.peers or found.is_last:
+        state = replace(state, is_alone=False)
     offer = Offer(session=state.session_id, job=state.job.job, task=state.task, demand=state.job.demand)
     return replace(state, offered=state.offered | frozenset(found.peers)), to(found.peers, offer)
+
+
+def _wait_for_newcomers(state: RequesterTask) -> Step:
+    if state.is_alone:
+        return state, ()
+    after = replace(state, is_alone=True, graces=state.graces + 1)
+    return after, (timer(after, GraceOver(search=after.searches, grace=after.graces), after.grace_ms),)
+
+
+def grace_over(state: RequesterTask, event: GraceOver, _: PeerId | None) -> Step:
+    """Newcomers have had their time: look once more, and go on without them."""
+    is_stale = (event.search, event.grace) != (state.searches, state.graces) or not state.is_alone
+    return state, () if is_stale else (search_last(state),)
 
 
 def take_bid(state: RequesterTask, bid: Bid, peer: PeerId) -> Step:
@@ -55,14 +73,24 @@ def take_refusal(state: RequesterTask, message: Refuse, peer: PeerId) -> Step:  
     return replace(state, refused=state.refused | {peer}, bids=without_entry(state.bids, peer)), ()
 
 
-def offer_again(state: RequesterTask, timer: OfferAgain, _: PeerId | None) -> Step:
-    """Too few bids so far: offer the task to more nodes, and again to those that were silent."""
-    return (state, search(state, timer.attempt)) if timer.search == state.searches else (state, ())
-
-
-def queue_over(state: RequesterTask, timer: QueueOver, _: PeerId | None) -> Step:
-    """The search may take no longer: take what there is, but nothing below `min_bids`."""
-    if timer.search != state.searches:
+def lose_bid(state: RequesterTask, event: Lost, peer: PeerId | None) -> Step:  # noqa: ARG001
+    """A node is gone: its bid is worth nothing, and its room is not counted on."""
+    if peer is None:
         return state, ()
+    return replace(state, offered=state.offered - {peer}, bids=without_entry(state.bids, peer)), ()
+
+
+def offer_again(state: RequesterTask, event: OfferAgain, _: PeerId | None) -> Step:
+    """Too few bids so far: offer the task to more nodes, and again to those that were silent."""
+    return (state, search(state, event.attempt)) if event.search == state.searches else (state, ())
+
+
+def queue_over(state: RequesterTask, event: QueueOver, _: PeerId | None) -> Step:
+    """The search may take no longer."""
+    return _take_what_there_is(state) if event.search == state.searches else (state, ())
+
+
+def _take_what_there_is(state: RequesterTask) -> Step:
+    """Begin with the nodes that have bid, but with nobody below `min_bids`."""
     enough = len(state.bids) >= (0 if state.session.asked else state.job.min_bids)
     return _choose(state if enough else replace(state, bids=MappingProxyType({})))

@@ -40,6 +40,12 @@ class RequesterTask:
     """First `Commit` of each node, to show beside a second one."""
     searches: int = 0
     """Counts the times that nodes were sought, so that a timer tells which one it was for."""
+    grace_ms: int
+    """For newcomers, when nobody is known any more who could bid."""
+    graces: int = 0
+    """Counts those times, for the same reason."""
+    is_alone: bool = False
+    """Such a grace runs."""
 
     @property
     def phase(self) -> Phase:
@@ -61,6 +67,10 @@ class Seek:
     count: int
     exclude: frozenset[PeerId]
     seed: str
+    is_all: bool
+    """Excluded are only those who were asked or have bid."""
+    is_last: bool = False
+    """The grace is over: who is not found now is not waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +78,10 @@ class Found:
     """Nodes that could take the task."""
 
     peers: tuple[PeerId, ...]
+    nobody_left: bool = False
+    """Nodes are known, and all of them that could take the task were asked or have bid."""
+    is_last: bool = False
+    """As it was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +97,14 @@ class QueueOver:
     """The search has taken as long as it may."""
 
     search: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraceOver:
+    """Nobody was left who could bid, and newcomers have had their time."""
+
+    search: int
+    grace: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

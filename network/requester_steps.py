@@ -14,7 +14,7 @@ from network import session as core
 from network.blame import blame_of
 from network.message_codec import encode, sign_close
 from network.messages import Assign, Cancel, Commit, Message, Settled
-from network.protocol_events import Accuse, Action, KeepList, Persist, Report, Send, SetTimer, TaskEnded
+from network.protocol_events import Accuse, Action, Forget, KeepList, Persist, Report, Send, SetTimer, TaskEnded
 from network.requester_entries import OutcomeEntry, step_entry, write
 from network.requester_state import OfferAgain, QueueOver, Repeat, RequesterTask, Seek
 from network.session_events import Action as CoreAction
@@ -39,8 +39,7 @@ def advance(state: RequesterTask, event: Event, commit: Commit | None = None) ->
     session, actions = core.step(state.session, event)
     if session == state.session:
         return state, ()
-    key = f"step/{state.session_id}/{state.steps:06}"
-    kept = Persist(key=key, value=write(step_entry(event, commit)))
+    kept = Persist(key=step_key(state.session_id, state.steps), value=write(step_entry(event, commit)))
     accusations = _accusations(state, session.faults[len(state.session.faults) :], commit)
     after, more = translate(replace(state, session=session, steps=state.steps + 1), actions)
     return after, (kept, *accusations, *more)
@@ -68,7 +67,9 @@ def translate(state: RequesterTask, actions: Iterable[CoreAction]) -> Step:
 
 
 def _seek(state: RequesterTask, count: int) -> Step:
-    after = replace(state, wanted=count, searches=state.searches + 1, offered=frozenset(), bids=MappingProxyType({}))
+    searches = state.searches + 1
+    blank = replace(state, wanted=count, searches=searches, offered=frozenset(), bids=MappingProxyType({}))
+    after = replace(blank, is_alone=False)
     # Further nodes are sought no longer than they would be given to execute: what nobody settles is to be told.
     bound_ms = min(state.job.queue_ms, state.job.execute_ms) if state.session.asked else state.job.queue_ms
     return after, (timer(after, QueueOver(search=after.searches), bound_ms), *search(after, 0))
@@ -76,14 +77,27 @@ def _seek(state: RequesterTask, count: int) -> Step:
 
 def search(state: RequesterTask, attempt: int) -> tuple[Action | Seek, ...]:
     """Seek as many nodes as still have to bid, and some to spare."""
-    count = max(bids_needed(state) - len(state.bids), 1) + SPARE_OFFERS
     again = OfferAgain(search=state.searches, attempt=attempt + 1)
     delay_ms = state.job.offer_ms << min(attempt, MAX_DOUBLINGS)
-    exclude = state.session.asked | frozenset(state.bids)
-    if attempt % 2 == 0:  # in turn new ones, and all: an offer may have been lost, and a full node may have room again
-        exclude |= state.offered | state.refused
+    done = state.session.asked | frozenset(state.bids)
+    # In turn new ones, and all: an offer may have been lost, and a full node may have room again.
+    exclude = done | state.offered | state.refused if attempt % 2 == 0 else done
     seed = f"{state.job.seed}/{state.session_id}/{state.searches}/{attempt}"
-    return timer(state, again, delay_ms), Seek(count=count, exclude=exclude, seed=seed)
+    return timer(state, again, delay_ms), Seek(
+        count=offers_due(state), exclude=exclude, seed=seed, is_all=exclude == done
+    )
+
+
+def search_last(state: RequesterTask) -> Seek:
+    """Look once more for anybody who was not asked and has not bid."""
+    done = state.session.asked | frozenset(state.bids)
+    seed = f"{state.job.seed}/{state.session_id}/{state.searches}/grace {state.graces}"
+    return Seek(count=offers_due(state), exclude=done, seed=seed, is_all=True, is_last=True)
+
+
+def offers_due(state: RequesterTask) -> int:
+    """Return to how many nodes the task is to be offered at once."""
+    return max(bids_needed(state) - len(state.bids), 1) + SPARE_OFFERS
 
 
 def bids_needed(state: RequesterTask) -> int:
@@ -92,7 +106,8 @@ def bids_needed(state: RequesterTask) -> int:
 
 
 def _assign(state: RequesterTask, nodes: tuple[PeerId, ...]) -> tuple[Action, ...]:
-    return (*to(nodes, assignment(state)), *_phase_timers(state, state.job.execute_ms))
+    # A node may have another task of this job to end first (`compute_node`).
+    return (*to(nodes, assignment(state)), *_phase_timers(state, 2 * state.job.execute_ms))
 
 
 def assignment(state: RequesterTask) -> Assign:
@@ -136,8 +151,14 @@ def _end(state: RequesterTask, decision: Decision) -> tuple[Action, ...]:
     return (
         Report(news=ended),
         Persist(key=f"outcome/{state.session_id}", value=write(OutcomeEntry(outcome=outcome(state)))),
+        *(Forget(key=step_key(state.session_id, number)) for number in range(state.steps)),
         *to(told, farewell),
     )
+
+
+def step_key(session_id: str, number: int) -> str:
+    """Return where a step of a session is kept."""
+    return f"step/{session_id}/{number:06}"
 
 
 def outcome(state: RequesterTask) -> str:

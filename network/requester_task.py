@@ -15,10 +15,18 @@ from typing import Final
 from network import session as core
 from network.message_codec import check_signed
 from network.messages import Accepted, Ack, Bid, Commit, Decline, Failed, Message, Refuse, Reveal
-from network.protocol_events import Action, KeepList, Persist
-from network.requester_bids import offer_again, offer_found, queue_over, take_bid, take_refusal
+from network.protocol_events import Action, KeepList, Lost, Persist
+from network.requester_bids import (
+    grace_over,
+    lose_bid,
+    offer_again,
+    offer_found,
+    queue_over,
+    take_bid,
+    take_refusal,
+)
 from network.requester_entries import JobEntry, StepEntry, step_event
-from network.requester_state import Found, OfferAgain, QueueOver, Repeat, RequesterTask, Seek
+from network.requester_state import Found, GraceOver, OfferAgain, QueueOver, Repeat, RequesterTask, Seek
 from network.requester_steps import (
     MAX_DOUBLINGS,
     MAX_REPEAT_MS,
@@ -48,23 +56,33 @@ from storage.cid import CID
 from verifier.identity import Identity
 from verifier.model import PeerId
 
+LOST: Final = "the connection to it was lost"
 
-def begin(identity: Identity, job: JobEntry, task: CID, session_id: str) -> Step:
-    """Begin a task: nodes are sought."""
+
+def begin(identity: Identity, job: JobEntry, task: CID, session_id: str, grace_ms: int) -> Step:
+    """Begin a task: nodes are sought. grace_ms: how long newcomers are waited for when nobody else is left."""
     session, actions = core.start(task, job.rule, max_nodes=job.max_nodes)
     blank = RequesterTask(
-        identity=identity, job=job, task=task, session_id=session_id, session=session, wanted=job.rule.replication
+        identity=identity,
+        job=job,
+        task=task,
+        session_id=session_id,
+        session=session,
+        wanted=job.rule.replication,
+        grace_ms=grace_ms,
     )
     return translate(blank, actions)
 
 
-def resume(identity: Identity, job: JobEntry, task: CID, session_id: str, kept: Iterable[StepEntry]) -> Step:
+def resume(
+    identity: Identity, job: JobEntry, task: CID, session_id: str, grace_ms: int, kept: Iterable[StepEntry]
+) -> Step:
     """Take a task up again from the steps in the datastore: what is under way is said again.
 
     Raises:
         VerificationError: the steps are not whole.
     """
-    state, _ = begin(identity, job, task, session_id)
+    state, _ = begin(identity, job, task, session_id, grace_ms)
     session, last = core.start(task, job.rule, max_nodes=job.max_nodes)
     lists: tuple[KeepList, ...] = ()
     for entry in kept:
@@ -137,6 +155,13 @@ def _confirm(after: RequesterTask, actions: tuple[Action | Seek, ...], message: 
     return after, (*actions[:at], *ack, *actions[at:])
 
 
+def _lose(state: RequesterTask, event: Lost, peer: PeerId | None) -> Step:  # noqa: ARG001
+    """A node is gone: before its commitment as one whose host failed, after it as one that is mute."""
+    if peer is None or peer not in state.session.pending:
+        return state, ()
+    return advance(state, Undetermined(peer=peer, reason=LOST))
+
+
 def _deadline(state: RequesterTask, event: DeadlinePassed, _: PeerId | None) -> Step:
     return advance(state, event)
 
@@ -168,10 +193,11 @@ _ANY_C, _ANY_R = (_C, _A, _R, _D), (_R, _A, _D)
 # A task that is DONE is no longer here: the requester answers for it.
 TRANSITIONS: Final[Table] = MappingProxyType(
     {
-        (_A, Found): Transition(offer_found, (_A,)),
+        (_A, Found): Transition(offer_found, (_A, _C, _R, _D)),
         (_A, Bid): Transition(take_bid, (_A, _C)),
         (_A, Refuse): Transition(take_refusal, (_A,)),
         (_A, OfferAgain): Transition(offer_again, (_A,)),
+        (_A, GraceOver): Transition(grace_over, (_A,)),
         (_A, QueueOver): Transition(queue_over, (_A, _C, _R, _D)),
         (_A, Accepted): Transition(_ignore, (_A,)),
         (_A, Commit): Transition(_commit, (_A,)),
@@ -179,10 +205,12 @@ TRANSITIONS: Final[Table] = MappingProxyType(
         (_A, Failed): Transition(_failed, (_A,)),
         (_A, Repeat): Transition(_ignore, (_A,)),
         (_A, DeadlinePassed): Transition(_ignore, (_A,)),
+        (_A, Lost): Transition(lose_bid, (_A,)),
         (_A, Withdrawn): Transition(_withdraw, (_D,)),
         (_C, Bid): Transition(_late_bid, (_C,)),
         (_C, Refuse): Transition(_ignore, (_C,)),
         (_C, OfferAgain): Transition(_ignore, (_C,)),
+        (_C, GraceOver): Transition(_ignore, (_C,)),
         (_C, QueueOver): Transition(_ignore, (_C,)),
         (_C, Accepted): Transition(_accepted, (_C,)),
         (_C, Commit): Transition(_commit, _ANY_C),
@@ -190,10 +218,12 @@ TRANSITIONS: Final[Table] = MappingProxyType(
         (_C, Failed): Transition(_failed, _ANY_C),
         (_C, Repeat): Transition(_repeat, (_C,)),
         (_C, DeadlinePassed): Transition(_deadline, _ANY_C),
+        (_C, Lost): Transition(_lose, _ANY_C),
         (_C, Withdrawn): Transition(_withdraw, (_D,)),
         (_R, Bid): Transition(_late_bid, (_R,)),
         (_R, Refuse): Transition(_ignore, (_R,)),
         (_R, OfferAgain): Transition(_ignore, (_R,)),
+        (_R, GraceOver): Transition(_ignore, (_R,)),
         (_R, QueueOver): Transition(_ignore, (_R,)),
         (_R, Accepted): Transition(_ignore, (_R,)),
         (_R, Commit): Transition(_commit, _ANY_R),
@@ -201,6 +231,7 @@ TRANSITIONS: Final[Table] = MappingProxyType(
         (_R, Failed): Transition(_failed, _ANY_R),
         (_R, Repeat): Transition(_repeat, (_R,)),
         (_R, DeadlinePassed): Transition(_deadline, _ANY_R),
+        (_R, Lost): Transition(_lose, _ANY_R),
         (_R, Withdrawn): Transition(_withdraw, (_D,)),
     }
 )

@@ -1,8 +1,8 @@
 """The two ends of the request protocol over one long-lived stream (`transport_frames` has its frames).
 
 The asking end gives each request an id and waits for its answer; any number of tasks use it at once, up to
-MAX_OUTSTANDING. The answering end starts a handler for each, within the same bound and a budget of bytes which all
-peers share: what goes beyond is read, thrown away and answered BUSY, so that a flood costs no memory and stops nobody.
+MAX_OUTSTANDING. The answering end starts a handler for each, within the same bound and the peer's part of a budget of
+bytes: what goes beyond is read, thrown away and answered BUSY, so that a flood costs no memory and stops nobody.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final
 import trio
 
 from network.transport import MAX_PAYLOAD_BYTES, PeerHandler, PeerRefusedError, PeerUnreachableError, broke_rules
+from network.transport_budget import PayloadBudget
 from network.transport_frames import (
     ANSWERS,
     HEAD_BYTES,
@@ -40,32 +41,8 @@ from verifier.peer_id import PeerId
 
 MAX_OUTSTANDING: Final = 32
 """Requests of one peer that are being answered."""
-MAX_PEER_SHARE: Final = 4
-"""The part of the budget that one peer may use is the total divided by this."""
 
 log = logging.getLogger(__name__)
-
-
-class PayloadBudget:
-    """Bytes of payloads that are being handled, of all peers together and of each."""
-
-    def __init__(self, total: int = 16 << 20) -> None:
-        self._total = total
-        self._used: dict[PeerId, int] = {}
-
-    def take(self, peer: PeerId, size: int) -> bool:
-        """Take `size` bytes for a peer, if there are so many left."""
-        mine = self._used.get(peer, 0) + size
-        if mine > self._total // MAX_PEER_SHARE or sum(self._used.values()) + size > self._total:
-            return False
-        self._used[peer] = mine
-        return True
-
-    def give_back(self, peer: PeerId, size: int) -> None:
-        """Return what was taken."""
-        left = self._used.pop(peer, 0) - size
-        if left:
-            self._used[peer] = left
 
 
 @dataclass(slots=True, kw_only=True)
@@ -180,7 +157,7 @@ class AnsweringChannel:
     spawn: Callable[[Callable[[], Awaitable[None]]], None]
     """Starts a task that outlives the stream: what was accepted is also done."""
     on_refused: Callable[[PeerId], None]
-    """Told of each question that went beyond a bound."""
+    """Told of each question that went beyond a bound while the peer had others in hand; a single one is no flood."""
     _running: int = 0
     _write_lock: trio.Lock = field(default_factory=trio.Lock)
 
@@ -203,8 +180,10 @@ class AnsweringChannel:
 
     async def _take(self, head: Head) -> None:
         if self._running >= MAX_OUTSTANDING or not self.budget.take(self.peer, head.length):
+            is_flood = self.budget.holds(self.peer)
             await skip(self.stream, head.length)
-            self.on_refused(self.peer)
+            if is_flood:
+                self.on_refused(self.peer)
             await self._reply(Kind.BUSY, head.id)
             return
         try:

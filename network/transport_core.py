@@ -26,8 +26,9 @@ from network.transport import (
     PeerUnreachableError,
     TransportEvent,
 )
+from network.transport_budget import PayloadBudget
 from network.transport_capacity import CapacityTable, Reception, read_record, sign_record
-from network.transport_channel import AnsweringChannel, AskingChannel, PayloadBudget
+from network.transport_channel import AnsweringChannel, AskingChannel
 from network.transport_frames import Kind
 from network.transport_score import Offence, PeerScores
 from network.transport_stream import ByteStream, StalledError

@@ -11,12 +11,12 @@ from typing import Final
 
 import trio
 
+from network.block_exchange_server import A, B
 from network.transport import PeerHandler, PeerUnreachableError
 from network.transport_capacity import Reception
 from network.transport_core import TransportCore, single_errors
 from network.transport_stream import ByteStream, StreamBrokenError
 from storage.blocks import BlockStore
-from storage.cid import CID
 from verifier.identity import Identity
 from verifier.peer_id import PeerId
 
@@ -96,10 +96,10 @@ def memory_streams() -> tuple[MemoryStream, MemoryStream]:
     return MemoryStream(back, there), MemoryStream(there, back)
 
 
-async def in_this_thread(read: Callable[[CID], bytes], cid: CID) -> bytes:
-    """Return `read(cid)`: a store in memory does not wait, and a clock that jumps ahead does not see threads."""
+async def in_this_thread(call: Callable[[A], B], argument: A) -> B:
+    """Return `call(argument)`: a store in memory does not wait, and a clock that jumps ahead does not see threads."""
     await trio.lowlevel.checkpoint()
-    return read(cid)
+    return call(argument)
 
 
 class MemoryNetwork:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from runtime.engine import UndeterminedError
+from runtime.jail import Level
 from storage.cid import CID
 
 
@@ -27,6 +28,8 @@ class Order:
     """JavaScript engine, one of `engine_host.HOSTS`."""
     strict: bool
     """Execute nothing outside of a whole jail."""
+    level: Level | None = None
+    """Of the jail: this one and no other; None for the best that the worker's machine has."""
     contact: str
     """Where the node is dialled: `tcp://HOST:PORT`, or `tls://…`."""
     ticket: str

@@ -22,6 +22,7 @@ from runtime.cluster import Cluster, Ended, LostWorkerError, Order
 from runtime.cluster_room import ClusterRoom
 from runtime.door_transport import Door
 from runtime.engine import Execution, Plan, Progress, UndeterminedError, silent
+from runtime.jail import Level
 from runtime.stop_signal import StopSignal
 from runtime.worker_transport import worker_memory
 from runtime.worker_visit import MadeElsewhere, converse
@@ -42,6 +43,8 @@ class ClusterEngine:
     """JavaScript engine of the workers."""
     strict: bool = False
     """Whether they refuse to run anything outside of a whole jail."""
+    level: Level | None = None
+    """Of the jail, if a policy chose one; None for the best that each of them has."""
     made: MadeElsewhere = field(default_factory=MadeElsewhere)
     room: ClusterRoom = field(init=False)
     _over: StopSignal = field(default_factory=StopSignal, init=False, repr=False)
@@ -68,6 +71,7 @@ class ClusterEngine:
                 submitter=plan.submitter,
                 engine=self.engine,
                 strict=self.strict,
+                level=self.level,
                 contact=self.door.contact,
                 ticket=ticket,
             )

@@ -68,6 +68,7 @@ def make_place(root: Path, order: Order, capacity: PoolCapacity) -> WorkerPlace:
         images_dir=images_dir,
         host=host,
         strict=order.strict,
+        level=order.level,
         pool=WorkerPool(capacity=capacity, idle_timeout_s=IDLE_S),
     )
     caches = WorkerCaches(

@@ -8,31 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import quote
 
-from runtime.url_list import ListedUrl, read_url_list
+from runtime.url_list import Inside, ListedUrl, read_url_list
 from storage.blocks import BlockStore
-from storage.cid import CID, cid_text, is_cid_text, parse_cid
+from storage.cid import CID, is_cid_text, parse_cid
 from storage.content_fetch import ContentFetcher
 from storage.errors import UnavailableError, UserError
+from storage.ipld_path import check_unixfs, content_at
 from storage.unixfs_read import UnixfsReader
 from storage.url_origin import Origin
 from storage.url_text import Url, parse_ipfs_url, parse_url, scheme_of
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Elsewhere:
-    """A CID, or a path below one, that cannot be followed with the blocks that are here."""
-
-    root: CID
-    path: str
-
-
 Place: TypeAlias = CID | Path | Url | tuple[ListedUrl, ...]
-Located: TypeAlias = Place | Elsewhere
+Located: TypeAlias = Place | Inside
+"""`Inside`, also in a list that has no CID for it: it cannot be followed with the blocks that are here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,17 +43,17 @@ def forget(_noted: Noted) -> None:
     """Note nothing."""
 
 
-def typed_cid(text: str) -> tuple[CID, str] | None:
-    """Return (CID, path in it) if that is what a text names, by itself or as an ipfs URL.
+def typed_cid(text: str) -> Inside | None:
+    """Return the CID and the path in it, if that is what a text names, by itself or as an ipfs URL.
 
     Raises:
         UserError: it is a malformed ipfs URL.
     """
     if scheme_of(text) == "ipfs":
         head, path = parse_ipfs_url(text, where=text)
-        return parse_cid(head), path
+        return Inside(root=parse_cid(head), path=path)
     head, _, path = text.partition("/")
-    return (parse_cid(head), path) if is_cid_text(head) else None
+    return Inside(root=parse_cid(head), path=path) if is_cid_text(head) else None
 
 
 def locate(text: str, flag: str, store: BlockStore) -> Located:
@@ -74,12 +66,9 @@ def locate(text: str, flag: str, store: BlockStore) -> Located:
     where = f"{flag} {text}"
     found = typed_cid(text)
     if found is not None:
-        try:
-            return _resolved(*found, where=where, store=store)
-        except UnavailableError:
-            return Elsewhere(root=found[0], path=found[1])
+        return _followed(found, where, store) or found
     if text.startswith("@"):
-        return read_url_list(Path(text[1:]), flag)
+        return tuple(_located_line(line, store) for line in read_url_list(Path(text[1:]), flag))
     if scheme_of(text) is not None:
         return parse_url(text, where=where)
     if not Path(text).exists():
@@ -94,16 +83,18 @@ def find(place: Located, where: str, fetcher: ContentFetcher) -> tuple[Place, Bl
     """Return the place that was located, and a store in which one can tell what it is; asks sources if need be.
 
     Raises:
-        UserError: no source is named, or the path leads nowhere or to a symlink.
+        UserError: no source is named, or the path leads nowhere, to a symlink or to data.
         UnavailableError, PeerError: no source has the blocks on the way.
         VerificationError: a block on the way is malformed.
     """
-    if not isinstance(place, Elsewhere):
+    if isinstance(place, tuple):
+        return tuple(_found_line(line, fetcher) for line in place), fetcher.store
+    if not isinstance(place, Inside):
         return place, fetcher.store
     with told_of(where, fetcher):
         cid = fetcher.find(place.root, place.path).cid
         seen = fetcher.look(cid)
-    _check_kind(cid, where, seen)
+    check_kind(cid, where, seen)
     return cid, seen
 
 
@@ -127,10 +118,7 @@ def ipfs_url(text: str) -> str | None:
         UserError: it is a malformed ipfs URL.
     """
     found = typed_cid(text)
-    if found is None:
-        return None
-    path = found[1].strip("/")
-    return f"ipfs://{cid_text(found[0])}{'/' if path else ''}{quote(path)}"
+    return None if found is None else found.url
 
 
 def is_directory(place: Place, store: BlockStore) -> bool:
@@ -172,14 +160,41 @@ def check_not_around(place: Place, where: str, home: Path) -> None:
         raise UserError(f"holds {home.resolve()}, where blocks are kept", where=where, fix=fix)
 
 
-def _resolved(root: CID, path: str, *, where: str, store: BlockStore) -> CID:
-    cid = UnixfsReader(store).resolve(root, path)
-    _check_kind(cid, where, store)
-    return cid
+def check_kind(cid: CID, where: str, store: BlockStore) -> None:
+    """Refuse what no function can be given.
 
-
-def _check_kind(cid: CID, where: str, store: BlockStore) -> None:
+    Raises:
+        UserError: it is a symlink, or data.
+        UnavailableError, VerificationError: its root block is not here, or malformed.
+    """
+    check_unixfs(store, cid, where)
     reader = UnixfsReader(store)
     if reader.stat(cid).kind == "symlink":
         problem = f"is a symlink to {reader.read_link(cid)!r}"
         raise UserError(problem, where=where, fix="name what it points to")
+
+
+def _followed(inside: Inside, where: str, store: BlockStore) -> CID | None:
+    """Return where a path leads to, None if that cannot be told with the blocks that are here."""
+    try:
+        cid = content_at(store, inside.root, inside.path)
+        check_kind(cid, where, store)
+    except UnavailableError:
+        return None
+    return cid
+
+
+def _located_line(line: ListedUrl, store: BlockStore) -> ListedUrl:
+    return replace(line, cid=_followed(line.url, line.where, store)) if isinstance(line.url, Inside) else line
+
+
+def _found_line(line: ListedUrl, fetcher: ContentFetcher) -> ListedUrl:
+    """Return a line with what it leads to, which is not looked at before it comes: that would ask for a block more."""
+    if line.cid is not None or not isinstance(line.url, Inside):
+        return line
+    with told_of(line.where, fetcher):
+        cid = fetcher.find(line.url.root, line.url.path).cid
+        check_unixfs(fetcher.store, cid, line.where)
+        if not fetcher.sources():
+            fetcher.look(cid)
+    return replace(line, cid=cid)

@@ -36,7 +36,8 @@ def run_order(order: Order) -> str:
     worker = get_worker()
     context = worker.security.get_connection_args("worker")["ssl_context"]
     root = _root(worker)
-    place = place_once((root, order.engine, order.strict), partial(make_place, root, order, _capacity(worker)))
+    key = (root, order.engine, order.strict, order.level)
+    place = place_once(key, partial(make_place, root, order, _capacity(worker)))
     return execute_order(order, place, context, name=worker.address)
 
 

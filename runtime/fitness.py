@@ -30,7 +30,7 @@ def unfitness(plan: Plan, knows_runtime: KnowsRuntime) -> str:
 def excess(plan: Plan) -> str:
     """Return what the task asks for that no run gets; empty if nothing."""
     # What these bounds are made with (resolver, downloads) takes a while to load.
-    from runtime.prepare import MAX_MEMORY, MAX_TIMEOUT_S, OUTPUT_LIMIT
+    from runtime.input_draft import MAX_MEMORY, MAX_TIMEOUT_S, OUTPUT_LIMIT
 
     limits = plan.input.limits
     if limits.memory > MAX_MEMORY or limits.output > OUTPUT_LIMIT:

@@ -118,6 +118,11 @@ def levels(layers: tuple[Layer, ...]) -> tuple[Level, ...]:
     return tuple(level for level in Level if available.issuperset(NEEDS[level]))
 
 
+def is_strict(level: Level) -> bool:
+    """Tell whether a jail of this level has every layer of the strict set."""
+    return set(_GIVES[level]).issuperset(STRICT)
+
+
 def layers_of(level: Level, layers: tuple[Layer, ...]) -> tuple[str, ...]:
     """Return the names of the layers that a jail of this level has, in the order of `layers`."""
     optional = set(_MAY_ADD[level])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Self
 
+from runtime.capacity import Room
 from runtime.machine_client import usable_cores, usable_memory_bytes
 
 MEMORY_SHARE: Final = (3, 4)
@@ -29,3 +30,8 @@ class PoolCapacity:
         """Return what this process may use now: a worker for each core, and three quarters of the free memory."""
         part, whole = MEMORY_SHARE
         return cls(workers=usable_cores(), memory_bytes=max(1, usable_memory_bytes() * part // whole))
+
+    @classmethod
+    def of_room(cls, room: Room) -> Self:
+        """Return what jobs get, as workers: one for each whole core, and one at least."""
+        return cls(workers=max(1, room.cpu_milli // 1000), memory_bytes=max(1, room.memory_bytes))

@@ -13,48 +13,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from runtime import arguments, source_check
+from runtime import source_check
 from runtime.content_import import ContentImporter
 from runtime.contents import Note, check_not_around, forget
 from runtime.distribution import read_distribution
 from runtime.downloads import Downloads, Report, quiet
 from runtime.engine import Engine, Plan, Progress, silent
+from runtime.input_draft import MIN_MEMORY, draft_input
 from runtime.inputs import bring_inputs, find_inputs, url_bounds
 from runtime.lock import lock_requirements, standard_sources
 from runtime.mounts import check_places
 from runtime.npm_client import pyodide_package
 from runtime.plan import make_plan
 from runtime.prepared_runtime import make_runtime
-from runtime.quantity import parse_bytes
 from runtime.release import DISTRIBUTION_FILE, PLATFORM, PYODIDE_VERSION, PYTHON_VERSION
 from runtime.request import Request
 from runtime.resolver_client import UvResolver
 from runtime.source_import import ENTRY_FILE, REQUIREMENTS_FILE, Source, import_source, read_source
 from storage.blocks import BlockStore, OverlayBlockStore
-from storage.cid import CID, RAW, make_cid
+from storage.cid import CID
 from storage.content_fetch import ContentFetcher
 from storage.endpoints import KINDS, Sources, read_endpoint
 from storage.errors import UserError
 from storage.sqlite_pins import check_whole
 from storage.unixfs_read import UnixfsReader
 from storage.url_fetch import UrlFetcher
-from verifier.model import Function, Input, Limits, Lock, ModelError, Volume, store_node
-
-MIN_MEMORY = 64 << 20
-MAX_MEMORY = (4 << 30) - (64 << 10)
-"""What 32-bit WebAssembly can address, less the page that stays unmapped."""
-
-DEFAULT_FUEL = 500_000_000_000
-"""Half a minute of Python on a machine of 2020, more or less; --fuel changes it."""
-MAX_FUEL = (1 << 53) - 1
-
-OUTPUT_LIMIT = 256 << 20
-"""Bytes of all outputs of one execution."""
-
-MAX_EPOCH = 253_402_300_799
-"""The end of the year 9999, the last that `datetime` knows."""
-
-MAX_TIMEOUT_S = 30 * 86400.0
+from verifier.model import Function, Input, Limits, Lock, store_node
 
 _CHECK_TIMEOUT_S = 120.0
 _SYNTAX_CHECK = """
@@ -89,18 +73,15 @@ def prepare(
         VerificationError: something fetched is not what it should be.
     """
     source = read_source(request.function, request.code, request.requirements)
-    args = arguments.parse_args(request.args)
-    outputs, limits = arguments.parse_outputs(request.outputs), _limits(request)
-    env, seed = arguments.parse_env(request.env), arguments.parse_seed(request.seed)
-    _check_numbers(request)
+    said = draft_input(request)
     entry = None if request.code is not None else request.entry
-    if entry is None and args:
+    if entry is None and said.args:
         raise UserError("a script takes no arguments", where="--arg", fix="use -e NAME=value, or a function file")
     module = source_check.parse(source.content(ENTRY_FILE) or b"", ENTRY_FILE)
     if entry is not None and not entry.isidentifier():
         raise UserError(f"{entry!r} is not the name of a function", where="--entry", fix="give the function's name")
     if not isinstance(module, source_check.SyntaxProblem) and entry is not None:
-        source_check.check_entry(module, entry=entry, args=args, where=source.where)
+        source_check.check_entry(module, entry=entry, args=said.args, where=source.where)
 
     bounds, endpoints = url_bounds(request), [read_endpoint(text, KINDS, "--from") for text in request.sources]
     hold = hold or (lambda cid: check_whole(store, [cid]))
@@ -115,9 +96,8 @@ def prepare(
         inputs = find_inputs(request, content_fetcher)
         for content in inputs.all:
             check_not_around(content.place, content.where, cache_dir)
-        check_places(inputs.paths, data=inputs.data_path, outputs=[output.path for output in outputs])
-        # Made before there is content for it, because making it checks every bound.
-        draft = _draft(request.epoch, inputs.paths, args=args, env=env, seed=seed, outputs=outputs, limits=limits)
+        check_places(inputs.paths, data=inputs.data_path, outputs=[output.path for output in said.outputs])
+        draft = draft_input(request, inputs.paths)
 
         package = pyodide_package(cache_dir, progress)
         if isinstance(module, source_check.SyntaxProblem):
@@ -129,31 +109,6 @@ def prepare(
     return make_plan(
         function, replace(draft, data=data, volumes=volumes), lock, store=store, wall_clock_s=request.timeout_s
     )
-
-
-def _draft(epoch: int, paths: list[str], **fields: Any) -> Input:
-    """Return an input whose contents are empty files still."""
-    empty = make_cid(RAW, b"")
-    try:
-        volumes = tuple(Volume(path=path, cid=empty) for path in sorted(paths, key=str.encode))
-        return Input(data=None, volumes=volumes, epoch=epoch, **fields)
-    except ModelError as error:
-        raise _out_of_bounds(error) from error
-
-
-def _check_numbers(request: Request) -> None:
-    if not 0 <= request.epoch <= MAX_EPOCH:
-        fix = "give seconds since 1970, up to the end of the year 9999"
-        raise UserError(f"{request.epoch} is out of range", where="--epoch", fix=fix)
-    if not 0 < request.timeout_s <= MAX_TIMEOUT_S:
-        raise UserError(f"{request.timeout_s} is out of range", where="--timeout", fix="give seconds, up to 30 days")
-
-
-def _out_of_bounds(error: ModelError) -> UserError:
-    """Tell what the model refuses in the words of the flag it came from."""
-    flags = {"args": "--arg", "env": "-e", "volumes": "-v", "outputs": "-o", "path": "-v"}
-    head = error.field.partition("[")[0].partition(".")[0]
-    return UserError(error.problem, where=flags.get(head, error.field), fix="give a shorter or simpler value")
 
 
 def _lock(
@@ -183,16 +138,6 @@ def _lock(
             progress=progress,
             report=report,
         )
-
-
-def _limits(request: Request) -> Limits:
-    memory = parse_bytes(request.memory, where="--memory")
-    if not MIN_MEMORY <= memory <= MAX_MEMORY:
-        raise UserError(f"{request.memory} is out of range", where="--memory", fix="choose between 64Mb and 4095Mb")
-    fuel = DEFAULT_FUEL if request.fuel is None else request.fuel
-    if not 0 < fuel <= MAX_FUEL:
-        raise UserError(f"{fuel} is out of range", where="--fuel", fix=f"choose between 1 and {MAX_FUEL}")
-    return Limits(fuel=fuel, memory=memory // 65536 * 65536, output=OUTPUT_LIMIT)
 
 
 def _confirm_syntax(

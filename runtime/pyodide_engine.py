@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock as Mutex
 from typing import Any, Final
 
+from runtime.capacity import Room
 from runtime.engine import Execution, Plan, Progress, silent
 from runtime.engine_host import EngineHost, find_host
 from runtime.frames import Frame
@@ -46,6 +47,12 @@ _BUILD_MEMORY: Final = 1 << 30
 """What making an image may take, as js_host/build.mjs has it."""
 
 
+def make_pool(room: Room | None = None) -> WorkerPool[WarmWorker]:
+    """Return a pool for an engine. room: what its workers get together, None for what this machine has."""
+    capacity = PoolCapacity.of_machine() if room is None else PoolCapacity.of_room(room)
+    return WorkerPool(capacity=capacity, idle_timeout_s=_IDLE_S)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PyodideEngine:
     """Runs tasks of the profile pyodide-1. Thread-safe: a worker runs one task at a time, and serves one function."""
@@ -61,11 +68,7 @@ class PyodideEngine:
     host: EngineHost = field(default_factory=lambda: find_host("node"))
     keeps_workers: bool = True
     """Whether a worker is used again; without, every execution has a process of its own."""
-    pool: WorkerPool[WarmWorker] = field(
-        default_factory=lambda: WorkerPool(capacity=PoolCapacity.of_machine(), idle_timeout_s=_IDLE_S),
-        repr=False,
-        compare=False,
-    )
+    pool: WorkerPool[WarmWorker] = field(default_factory=lambda: make_pool(), repr=False, compare=False)
     _known: _Known = field(default_factory=lambda: _Known(), repr=False, compare=False)
 
     def execute(

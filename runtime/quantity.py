@@ -12,6 +12,7 @@ from storage.errors import UserError
 
 _FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _PATTERN = re.compile(r"(\d{1,15})(?:\s*([kmgt]?)(?:i?b)?)?", re.IGNORECASE)
+_UNITS = (("Tb", 1 << 40), ("Gb", 1 << 30), ("Mb", 1 << 20), ("k", 1 << 10))
 _CORES = re.compile(r"([0-9]{1,6})(?:\.([0-9]{1,3}))?")
 _MILLI = re.compile(r"([0-9]{1,9})m")
 
@@ -41,3 +42,13 @@ def parse_cores(text: str, *, where: str) -> int:
         return int(cores[1]) * 1000 + int((cores[2] or "").ljust(3, "0"))
     fix = "write cores, such as 2 or 0.5, or thousandths of one, such as 500m"
     raise UserError(f"{text!r} is not a number of cores", where=where, fix=fix)
+
+
+def bytes_text(size: int) -> str:
+    """Return a number of bytes as `parse_bytes` reads it, exactly: in the largest unit that leaves no rest."""
+    return next((f"{size // factor}{unit}" for unit, factor in _UNITS if size and size % factor == 0), str(size))
+
+
+def cores_text(milli: int) -> str:
+    """Return thousandths of a core as `parse_cores` reads them, exactly."""
+    return f"{milli}m" if milli % 1000 else str(milli // 1000)

@@ -46,6 +46,8 @@ class WorkerPool(Generic[W]):
 
         idle_timeout_s: how long a worker may be idle before it is ended; clock: seconds that never go back.
         """
+        self.capacity = capacity
+        """What all of them may take together."""
         self._idle_timeout_s = idle_timeout_s
         self._clock = clock
         self._changed = threading.Condition()

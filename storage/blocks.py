@@ -154,9 +154,13 @@ class BatchingBlockStore:
         self._held, self._held_bytes = {}, 0
 
 
-def block_missing(cid: CID) -> UnavailableError:
+class BlockMissingError(UnavailableError):
+    """A block is not in the store, which can be read: asking again gives the same until somebody puts it."""
+
+
+def block_missing(cid: CID) -> BlockMissingError:
     """Return the error for a block that is not here."""
-    return UnavailableError(
+    return BlockMissingError(
         "block is not in this store",
         where=cid_text(cid),
         fix="add it with `bacalhau add` or import a CAR that holds it",

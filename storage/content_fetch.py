@@ -17,8 +17,8 @@ from storage.blocks import BlockStore, OverlayBlockStore
 from storage.cid import CID, cid_text
 from storage.dag_fetch import Fetched, fetch_dag
 from storage.errors import BacalhauError, UnavailableError
+from storage.ipld_path import content_at
 from storage.sourced_block_store import SourcedBlockStore
-from storage.unixfs_read import UnixfsReader
 
 _LOCKS: Final = "fetches"
 
@@ -51,10 +51,10 @@ class ContentFetcher:
     """Of all that comes for one DAG; None for no bound."""
 
     def find(self, root: CID, path: str) -> Found:
-        """Follow a path of names below `root`, asking for the blocks on the way that are not here, and for no others.
+        """Follow a path below `root`, asking for the blocks on the way that are not here, and for no others.
 
         Raises:
-            UserError: a name is not there, or stands below something that is no directory.
+            UserError: it leads nowhere, as `ipld_path.content_at` says.
             UnavailableError: a block on the way is not to be had, or no lock can be made.
             PeerError: the only source lies.
             VerificationError: a block on the way is malformed.
@@ -63,7 +63,7 @@ class ContentFetcher:
         if not path.strip("/"):
             return Found(cid=root, blocks=0, size=0, faults=())
         with self._alone(root):
-            cid = UnixfsReader(through).resolve(root, path)
+            cid = content_at(through, root, path)
         return Found(cid=cid, blocks=through.blocks, size=through.size, faults=through.faults)
 
     def look(self, cid: CID) -> OverlayBlockStore:

@@ -9,7 +9,7 @@ The caller keeps two processes from fetching the same DAG at the same time (`fil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -54,10 +54,12 @@ def fetch_dag(
     *,
     step: Step | None = None,
     max_bytes: int | None = None,
+    known: Collection[CID] = (),
 ) -> Fetched:
     """Bring the DAG below `root` into the store, from the first source that has it, or from several in turn.
 
-    step: told about progress, in words. max_bytes: of all blocks that come; None for no bound.
+    step: told about progress, in words. max_bytes: of all blocks that come; None for no bound. known: roots of what is
+    here and stays: below these nothing is looked at.
 
     Raises:
         UserError: more than `max_bytes` would come. What came is kept.
@@ -65,7 +67,7 @@ def fetch_dag(
         PeerError: the only source lies.
         VerificationError: a block is what its CID says, and malformed: nobody can give a better one.
     """
-    missing = _Missing(store, root, step or _silent, max_bytes)
+    missing = _Missing(store, root, step or _silent, max_bytes, known)
     missing.look_for(root)
     givers: list[str] = []
     faults: list[BacalhauError] = []
@@ -87,8 +89,9 @@ def fetch_dag(
 class _Missing:
     """What is known of a DAG: which blocks were seen, and which of those are not here."""
 
-    def __init__(self, store: BlockStore, root: CID, step: Step, max_bytes: int | None) -> None:
+    def __init__(self, store: BlockStore, root: CID, step: Step, max_bytes: int | None, known: Collection[CID]) -> None:
         self._store = store
+        self._known = known
         self._root = root
         self._batch = BlockBatch(store)
         self._step = step
@@ -106,7 +109,7 @@ class _Missing:
         while todo:
             cid = todo.pop()
             key = visit_key(cid)
-            if key in self._seen:
+            if key in self._seen or cid in self._known:
                 continue
             self._seen.add(key)
             data = self._here(cid)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 from storage.cid import CID, check_cid
@@ -48,7 +49,7 @@ class PbNode:
 
 def encode_node(links: Iterable[Link], data: bytes | None) -> bytes:
     """Encode a node canonically; links of equal name keep their order."""
-    out = [bytes_field(_NODE_LINK, _encode_link(link)) for link in sorted(links, key=lambda link: link.name)]
+    out = [_encode_link(link) for link in sorted(links, key=attrgetter("name"))]
     if data is not None:
         out.append(bytes_field(_NODE_DATA, data))
     return b"".join(out)
@@ -77,6 +78,7 @@ def decode_node(block: bytes) -> PbNode:
     return PbNode(links=tuple(links), data=data)
 
 
+_LINK_KEY: Final = encode_varint(_NODE_LINK << 3 | LENGTH_DELIMITED)
 _CID_KEY: Final = encode_varint(_LINK_CID << 3 | LENGTH_DELIMITED)
 _NAME_KEY: Final = encode_varint(_LINK_NAME << 3 | LENGTH_DELIMITED)
 _TSIZE_KEY: Final = encode_varint(_LINK_TSIZE << 3 | VARINT)
@@ -84,9 +86,12 @@ _TSIZE_KEY: Final = encode_varint(_LINK_TSIZE << 3 | VARINT)
 
 def _encode_link(link: Link) -> bytes:
     # What `bytes_field` and `varint_field` give; of a large directory their calls are what takes the time.
-    cid, name = link.cid, link.name
-    head = _CID_KEY + encode_varint(len(cid)) + cid + _NAME_KEY + encode_varint(len(name)) + name
-    return head + _TSIZE_KEY + encode_varint(link.tsize)
+    cid, name, tsize = link.cid, link.name, encode_varint(link.tsize)
+    cid_size, name_size = encode_varint(len(cid)), encode_varint(len(name))
+    size = 3 + len(cid_size) + len(cid) + len(name_size) + len(name) + len(tsize)
+    return b"".join(
+        (_LINK_KEY, encode_varint(size), _CID_KEY, cid_size, cid, _NAME_KEY, name_size, name, _TSIZE_KEY, tsize)
+    )
 
 
 def _decode_link(message: bytes) -> Link:

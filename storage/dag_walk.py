@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TypeAlias
 
 from storage import dag_cbor
@@ -15,16 +15,16 @@ VisitKey: TypeAlias = tuple[int, int, bytes]
 """Codec, hash function and digest: the same bytes under another codec have other links."""
 
 
-def walk(store: BlockStore, root: CID) -> Iterator[tuple[CID, bytes]]:
+def walk(store: BlockStore, root: CID, *, skip: Collection[VisitKey] = ()) -> Iterator[tuple[CID, bytes]]:
     """Yield every block reachable from `root` once: depth first, parents before children, in the order of the links.
 
-    A walk that ends without an error proves the DAG complete.
+    A walk that ends without an error proves the DAG complete. skip: blocks that are not looked at, with all below them.
 
     Raises:
         UnavailableError: a block is not here.
         VerificationError: a block is not what its CID says, malformed, or of a codec that cannot be read for links.
     """
-    seen: set[VisitKey] = set()
+    seen = set(skip)
     todo = [root]
     while todo:
         cid = todo.pop()

@@ -18,9 +18,10 @@ from storage.blocks import BlockStore
 from storage.car import car_pieces
 from storage.cid import CID, cid_text
 from storage.errors import UnavailableError, UserError, VerificationError
-from storage.gateway_blocks import Resolved, answer_blocks, resolve
+from storage.gateway_blocks import answer_blocks
 from storage.gateway_media import CAR_TYPE, RAW_TYPE
 from storage.gateway_request import GatewayRequest, Refusal, read_request
+from storage.ipld_path import Followed, follow
 
 MAX_AGE_S: Final = 29030400
 """The 48 weeks that other gateways give what cannot change."""
@@ -71,14 +72,14 @@ def _found(
     return GatewayAnswer(status=200, headers=tuple(said), body=body if method == "GET" else iter(()))
 
 
-def _look_up(store: BlockStore, request: GatewayRequest, headers: Mapping[str, str]) -> tuple[Resolved, bytes]:
+def _look_up(store: BlockStore, request: GatewayRequest, headers: Mapping[str, str]) -> tuple[Followed, bytes]:
     """Return where the path leads and the block there, while the status can still say that it is missing.
 
     Raises:
         Refusal: 404 or 412 not here, 400 no way through such content, 500 a block in the store is damaged.
     """
     try:
-        found = resolve(store, request.root, request.segments)
+        found = follow(store, request.root, request.segments)
         return found, store.get(found.end)
     except UserError as error:
         raise Refusal(404, f"{error.where}: {error.problem}") from error
@@ -90,7 +91,7 @@ def _look_up(store: BlockStore, request: GatewayRequest, headers: Mapping[str, s
         raise Refusal(500 if damaged else 400, f"{error.where}: {error.problem}") from error
 
 
-def _headers(request: GatewayRequest, found: Resolved, etag: str, path: bytes) -> list[tuple[str, str]]:
+def _headers(request: GatewayRequest, found: Followed, etag: str, path: bytes) -> list[tuple[str, str]]:
     dups = "y" if request.repeats else "n"
     kind = RAW_TYPE if request.format == "raw" else f"{CAR_TYPE}; version=1; order=dfs; dups={dups}"
     said = [
@@ -111,7 +112,7 @@ def _headers(request: GatewayRequest, found: Resolved, etag: str, path: bytes) -
     return said
 
 
-def _etag(request: GatewayRequest, found: Resolved) -> str:
+def _etag(request: GatewayRequest, found: Followed) -> str:
     """Return a strong tag: the same request gives the same bytes, as blocks come in one order."""
     if request.format == "raw":
         return f'"{cid_text(found.end)}.raw"'

@@ -7,16 +7,16 @@ is wanted once, none is entered twice; where all repeats are wanted, there is a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
-from storage import dag_cbor, hamt
+from storage import hamt
 from storage.blocks import BlockStore
-from storage.cid import CID, DAG_CBOR, DAG_PB, cid_text, codec_of, inline_data
+from storage.cid import CID, DAG_PB, cid_text, codec_of, inline_data
 from storage.dag_walk import VisitKey, links_of, visit_key, walk
-from storage.errors import UnavailableError, UserError, VerificationError
+from storage.errors import UnavailableError, VerificationError
 from storage.gateway_request import ByteRange, Scope
+from storage.ipld_path import Followed
 from storage.unixfs_file import FILE_TYPES, MAX_FILE_DEPTH
 from storage.unixfs_load import DagNode, NodeLoader
 from storage.unixfs_node import NodeType
@@ -25,39 +25,8 @@ MAX_REPEATED_BYTES: Final = 1 << 30
 """Of blocks that are sent again in one answer, their CIDs counted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolved:
-    """Where a path leads."""
-
-    end: CID
-    roots: tuple[CID, ...]
-    """What each name of the path leads to, from the root on: the header X-Ipfs-Roots."""
-    proof: tuple[CID, ...]
-    """The blocks that show it, without the end's."""
-
-
-def resolve(store: BlockStore, root: CID, segments: Sequence[str]) -> Resolved:
-    """Follow names through directories, shards and DAG-CBOR maps and lists. A path that ends inside a block ends there.
-
-    Raises:
-        UserError: a name is not there.
-        UnavailableError: a block is not here.
-        VerificationError: a block is malformed.
-    """
-    at, roots, proof = root, [root], list[CID]()
-    names = list(segments)
-    while names:
-        passed, link = _enter(store, at, names)
-        if link is None:
-            break
-        proof += passed
-        at = link
-        roots.append(at)
-    return Resolved(end=at, roots=tuple(roots), proof=tuple(proof))
-
-
 def answer_blocks(
-    store: BlockStore, found: Resolved, scope: Scope, span: ByteRange | None, *, repeats: bool = False
+    store: BlockStore, found: Followed, scope: Scope, span: ByteRange | None, *, repeats: bool = False
 ) -> Iterator[tuple[CID, bytes]]:
     """Yield the blocks of an answer; repeats: each as often as it is met, not once.
 
@@ -82,7 +51,7 @@ def answer_blocks(
 
 
 def _met(
-    store: BlockStore, found: Resolved, scope: Scope, span: ByteRange | None, *, repeats: bool
+    store: BlockStore, found: Followed, scope: Scope, span: ByteRange | None, *, repeats: bool
 ) -> Iterator[tuple[CID, bytes]]:
     for cid in found.proof:
         yield cid, store.get(cid)
@@ -168,60 +137,3 @@ def _inside(span: ByteRange | None, size: int) -> tuple[int, int]:
     first = span.first if span.first >= 0 else max(0, size + span.first)
     last = size - 1 if span.last is None else span.last if span.last >= 0 else size + span.last
     return first, min(last, size - 1)
-
-
-def _enter(store: BlockStore, cid: CID, names: list[str]) -> tuple[list[CID], CID | None]:
-    """Take one name or more off `names`; return the blocks passed and the link found, None if the path ends here."""
-    if codec_of(cid) == DAG_PB:
-        return _enter_directory(store, cid, names.pop(0))
-    if codec_of(cid) == DAG_CBOR:
-        return [cid], _enter_cbor(store, cid, names)
-    raise _not_there(cid, names[0])
-
-
-def _enter_directory(store: BlockStore, cid: CID, name: str) -> tuple[list[CID], CID]:
-    """Return the blocks that show where a name leads, and that."""
-    loader = _Recording(store)
-    node = loader.node(cid)
-    wanted = name.encode("utf-8")
-    if node.fs.type is NodeType.SHARD:
-        link = hamt.find_entry(loader.node, cid, wanted)
-    elif node.fs.type is NodeType.DIRECTORY:
-        link = next((link for link in node.links if link.name == wanted), None)
-    else:
-        raise _not_there(cid, name)
-    if link is None:
-        raise _not_there(cid, name)
-    return list(loader.loaded), link.cid
-
-
-class _Recording(NodeLoader):
-    """Remembers which nodes were asked for."""
-
-    def __init__(self, store: BlockStore) -> None:
-        super().__init__(store)
-        self.loaded: dict[CID, None] = {}
-
-    def node(self, cid: CID) -> DagNode:
-        self.loaded[cid] = None
-        return super().node(cid)
-
-
-def _enter_cbor(store: BlockStore, cid: CID, names: list[str]) -> CID | None:
-    """Take names until one leads to a link, and return it; None if the path ends inside this block."""
-    at: Any = dag_cbor.decode(store.get(cid))
-    while names:
-        name = names.pop(0)
-        if isinstance(at, dict) and name in at:
-            at = at[name]
-        elif isinstance(at, list) and name.isdecimal() and name.isascii() and int(name[:9]) < len(at):
-            at = at[int(name[:9])]
-        else:
-            raise _not_there(cid, name)
-        if isinstance(at, bytes):
-            return CID(at)
-    return None
-
-
-def _not_there(cid: CID, name: str) -> UserError:
-    return UserError(f"{name!r} is not there", where=cid_text(cid))

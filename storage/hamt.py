@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import mmh3
@@ -57,7 +58,7 @@ def slot_of(hashed: int, depth: int, fanout: int = FANOUT) -> int:
 
 def prefix_of(index: int, fanout: int = FANOUT) -> bytes:
     """Return what stands before the names in a slot: its number in upper-case hex, as wide as the largest."""
-    return b"%0*X" % (_prefix_width(fanout), index)
+    return _prefixes(fanout)[index]
 
 
 def bitfield_of(indices: Sequence[int]) -> bytes:
@@ -140,16 +141,19 @@ def _check_depth(cid: CID, place: tuple[int, ...], fanout: int) -> None:
 
 
 def _slot(cid: CID, link: Link, fanout: int) -> Slot:
-    width = _prefix_width(fanout)
-    prefix, name = link.name[:width], link.name[width:]
-    try:
-        index = int(prefix, 16)
-    except ValueError:
-        index = fanout
-    if index >= fanout or prefix != prefix_of(index, fanout):
+    width = len(_prefixes(fanout)[0])
+    index = _indices(fanout).get(link.name[:width])
+    if index is None:
         raise VerificationError("shard has a bad prefix", where=cid_text(cid))
-    return Slot(index=index, link=Link(cid=link.cid, name=name, tsize=link.tsize))
+    return Slot(index=index, link=Link(cid=link.cid, name=link.name[width:], tsize=link.tsize))
 
 
-def _prefix_width(fanout: int) -> int:
-    return len(f"{fanout - 1:X}")
+@cache  # of the eight fanouts that there are: every link has a prefix
+def _prefixes(fanout: int) -> tuple[bytes, ...]:
+    width = len(f"{fanout - 1:X}")
+    return tuple(b"%0*X" % (width, index) for index in range(fanout))
+
+
+@cache
+def _indices(fanout: int) -> dict[bytes, int]:
+    return {prefix: index for index, prefix in enumerate(_prefixes(fanout))}

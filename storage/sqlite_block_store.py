@@ -269,4 +269,6 @@ def _insert(connection: sqlite3.Connection, statement: str, rows: Iterable[tuple
         if len(together) == _ROWS_AT_ONCE:
             connection.execute(many, list(chain.from_iterable(together)))
             together.clear()
-    connection.executemany(one, together)
+    if together:
+        rest = statement.format(", ".join([_ONE_ROW] * len(together)))
+        connection.execute(rest, list(chain.from_iterable(together)))

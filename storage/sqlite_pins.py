@@ -78,12 +78,30 @@ def hold(store: SqliteBlockStore, cid: CID) -> None:
         UnavailableError: a block below it is not here.
         VerificationError: a block is damaged or malformed.
     """
+    hold_all(store, [cid])
+
+
+def hold_all(store: SqliteBlockStore, cids: Collection[CID]) -> None:
+    """Hold several in one transaction; see `hold`.
+
+    Raises:
+        UnavailableError, VerificationError: as `hold`. All are held then, and it is not said which are whole.
+    """
     with store.writing() as connection:
         lease = store.lease(connection)
-        connection.execute("INSERT OR IGNORE INTO holds(lease, cid) VALUES(?, ?)", (lease.id, cid))
-    # What this lease holds and was whole once cannot have gone: the input of a task is not walked again with the task.
-    check_whole(store, [cid], known=lease.whole)
-    lease.whole.add(cid)
+        rows = [(lease.id, cid) for cid in cids]
+        connection.executemany("INSERT OR IGNORE INTO holds(lease, cid) VALUES(?, ?)", rows)
+    # What this lease holds and was whole once cannot have gone: neither the input of a task nor its function, which
+    # many tasks share, is walked again with the task.
+    seen = seen_below(store, cids, known=lease.whole)
+    lease.whole |= {cid for cid in seen if codec_of(cid) == DAG_CBOR}
+    lease.whole.update(cids)
+
+
+def known_whole(store: SqliteBlockStore) -> Collection[CID]:
+    """Return what the store's lease holds and was found to be whole: below these nothing needs to be looked at."""
+    with store.writing() as connection:
+        return store.lease(connection).whole
 
 
 def check_whole(
@@ -98,18 +116,32 @@ def check_whole(
         UnavailableError: a block is not here, or there are too many.
         VerificationError: a block with links is damaged or malformed.
     """
+    seen_below(store, roots, known=known, max_blocks=max_blocks)
+
+
+def seen_below(
+    store: BlockStore, roots: Iterable[CID], *, known: Collection[CID] = (), max_blocks: int | None = None
+) -> set[CID]:
+    """Do as `check_whole`, and return the blocks that were looked for: all below `roots` but for those below `known`.
+
+    Raises:
+        UnavailableError, VerificationError: as `check_whole`.
+    """
     todo = [root for root in roots if root not in known]
-    seen = {*known, *todo}
+    seen = set(todo)
     while todo:
         if max_blocks is not None and len(seen) > max_blocks:
             raise UnavailableError(f"has more than {max_blocks} blocks, which is more than are looked for")
         cid = todo.pop()
         if has_links(cid):
-            fresh = dict.fromkeys(link for link in links_of(cid, store.get(cid)) if link not in seen)
+            fresh = dict.fromkeys(
+                link for link in links_of(cid, store.get(cid)) if link not in seen and link not in known
+            )
             seen.update(fresh)
             todo.extend(fresh)
         elif not store.has(cid):
             raise block_missing(cid)
+    return seen
 
 
 def has_links(cid: CID) -> bool:

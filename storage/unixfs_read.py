@@ -93,16 +93,19 @@ class UnixfsReader:
     def resolve(self, cid: CID, path: str) -> CID:
         """Return what a path of names below `cid` leads to; slashes around it are ignored, symlinks not followed.
 
+        For trees known to be UnixFS; `ipld_path` follows what people write.
+
         Raises:
             UserError: a name is missing, is '.' or '..', or stands below something that is no directory.
         """
+        root = cid
         for name in [name for name in path.split("/") if name]:
             _check_wanted(path, name)
             link = self.find(cid, name)
             if link is None:
                 raise UserError(
                     f"{name!r} is not there",
-                    where=f"{cid_text(cid)}/{path}",
+                    where=f"{cid_text(root)}/{path}",
                     fix="list the directory with `bacalhau ls`",
                 )
             cid = link.cid

@@ -17,6 +17,8 @@ def encode_varint(value: int) -> bytes:
     """Encode a number of 0 to 2**63 - 1."""
     if 0 <= value < 0x80:
         return _ONE_BYTE[value]
+    if 0 <= value < 1 << 14:
+        return bytes((value & 0x7F | 0x80, value >> 7))
     if not 0 <= value < 1 << 63:
         raise ValueError(f"varint out of range: {value}")
     out = bytearray()

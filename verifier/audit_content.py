@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from storage.cid import CID, cid_text
 from storage.errors import VerificationError
 from storage.unixfs_members import members
 from storage.unixfs_read import UnixfsReader
-from verifier.audit_reading import FileReading, TreeSearch
+from verifier.audit_reading import FileReading, TreeSearch, entries_below
 from verifier.audit_report import Finding, Outcome, examine, examine_each
 from verifier.closure import Visit, visit_trees
 from verifier.evidence import Evidence
@@ -141,14 +142,22 @@ def _drain(reader: UnixfsReader, output: CID) -> None:
 
 def check_parents(evidence: Evidence) -> Outcome:
     """Check 13: the edges of the graph are real."""
-    x = evidence.input
-    wanted = {volume.cid for volume in x.volumes} | ({x.data} if x.data is not None else set())
+    x, reader = evidence.input, UnixfsReader(evidence.store)
+    roots = {volume.cid for volume in x.volumes} | ({x.data} if x.data is not None else set())
+    whole = TreeSearch(reader, roots)
 
-    search = TreeSearch(UnixfsReader(evidence.store), wanted)
+    @cache
+    def parts() -> tuple[set[CID], TreeSearch]:
+        """What is in the inputs: asked for only where an input is not itself of a parent, but put together of some."""
+        below = entries_below(reader, roots)
+        return below, TreeSearch(reader, below)
 
     def look(cid: CID) -> None:
         output = evidence.load(cid, Record).output
-        if output not in wanted and not search.finds_in(output):
-            raise VerificationError("its output is no input of this task", where=cid_text(cid))
+        if output in roots or whole.finds_in(output):
+            return
+        below, search = parts()
+        if output not in below and not search.finds_in(output):
+            raise VerificationError("nothing of its output is an input of this task", where=cid_text(cid))
 
     return examine_each(look, evidence.record.parents), f"{len(evidence.record.parents)} parents"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from storage.cid import CID, cid_text
@@ -78,3 +78,24 @@ class TreeSearch:
             return not self._wanted.isdisjoint(below) or any(self._below(child, depth + 1) for child in below)
         except BacalhauError as error:
             return error
+
+
+def entries_below(reader: UnixfsReader, roots: Iterable[CID]) -> set[CID]:
+    """Return what the directories among `roots` have in them, at any depth; each directory is listed once.
+
+    Raises:
+        UnavailableError: a block is not here.
+        VerificationError: malformed, or more than 128 directories deep.
+    """
+    found: set[CID] = set()
+    todo = [(root, 0) for root in roots]
+    while todo:
+        cid, depth = todo.pop()
+        if is_raw(cid) or reader.stat(cid).kind != "directory":
+            continue
+        if depth >= MAX_DEPTH:
+            raise VerificationError(f"tree is more than {MAX_DEPTH} directories deep", where=cid_text(cid))
+        fresh = {link.cid for _, link in reader.entries(cid)} - found
+        found |= fresh
+        todo += [(child, depth + 1) for child in fresh]
+    return found

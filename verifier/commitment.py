@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from storage import dag_cbor
@@ -17,6 +18,10 @@ from verifier.identity import Identity, check_signature
 from verifier.model import Commitment, CommitmentList, PeerId, Receipt, node_cid
 
 PREIMAGE_VERSION: Final = "commitment-preimage/1"
+_REMEMBERED: Final = 4096
+"""Commitments, as many as a list can have; a kilobyte each."""
+_LISTS: Final = 16
+"""Lists, of up to 4,096 commitments."""
 
 
 def commitment_digest(*, task: CID, node: PeerId, nonce: str, output: CID, state_digest: str) -> str:
@@ -47,6 +52,16 @@ def check_commitment(commitment: Commitment, task: CID) -> None:
     """
     if commitment.task != task:
         raise VerificationError("is to another task", where=f"commitment of {commitment.node}")
+    _check_signed(commitment)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _check_signed(commitment: Commitment) -> None:
+    """Check the signature. One that holds is remembered: each node of a session looks at all commitments of its rounds.
+
+    Raises:
+        VerificationError: it is not by the commitment's node.
+    """
     check_signature(commitment.to_node(), commitment.node)
 
 
@@ -76,8 +91,9 @@ def commitment_of(commitments: CommitmentList, node: PeerId) -> Commitment | Non
     return next((one for one in commitments.commitments if one.node == node), None)
 
 
+@lru_cache(maxsize=_LISTS)
 def list_cid(commitments: CommitmentList) -> CID:
-    """Return the CID that receipts name as their round."""
+    """Return the CID that receipts name as their round. Remembered: every receipt of the round is compared with it."""
     return node_cid(commitments)
 
 

@@ -6,6 +6,7 @@ all of them begin with `12D3Koo`. Source: libp2p/specs, peer-ids.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NewType
 
 import libipld
@@ -54,8 +55,9 @@ def peer_id_of(public_key: bytes) -> PeerId:
     return PeerId(libipld.encode_multibase("z", _PREFIX + public_key)[1:])
 
 
+@lru_cache(maxsize=8192)
 def public_key_of(peer: str) -> bytes:
-    """Return the raw 32-byte public key that a peer id holds.
+    """Return the raw 32-byte public key that a peer id holds. Remembered: each message names the same few peers.
 
     Raises:
         VerificationError: not the peer id of an ed25519 key, or a key that `check_public_key` refuses.

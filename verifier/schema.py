@@ -8,10 +8,17 @@ one that exists is legal; `from_node` accepts exactly the keys and types written
 from __future__ import annotations
 
 import types
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, ClassVar, Self, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Self, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from storage.errors import VerificationError
+
+Check: TypeAlias = Callable[[Any], None]
+"""Raises ModelError whose `field` is the path from the value on: empty, or beginning with `.` or `[`."""
+Turn: TypeAlias = Callable[[Any], Any]
+"""Reads a node's value as one of the type, with errors like those of `Check`; or writes one of the type as a node's."""
 
 
 class ModelError(ValueError):
@@ -35,13 +42,19 @@ class Schema:
     """Value of the key `v`, type and version such as `task/1`; empty for a part that is never hashed by itself."""
 
     def __post_init__(self) -> None:
-        for name, hint in _fields(type(self)).items():
-            _check(hint, getattr(self, name), name)
+        for field in _form(type(self)).fields:
+            try:
+                field.check(getattr(self, field.name))
+            except ModelError as error:
+                raise ModelError(error.problem, field=field.name + error.field) from None
 
     def to_node(self) -> dict[str, Any]:
         """Return the DAG-CBOR node: plain dicts, lists and scalars, links as binary CIDs."""
-        head = {"v": self.VERSION} if self.VERSION else {}
-        return head | {name: _write(getattr(self, name)) for name in _fields(type(self))}
+        node: dict[str, Any] = {"v": self.VERSION} if self.VERSION else {}
+        for field in _form(type(self)).fields:
+            value = getattr(self, field.name)
+            node[field.name] = value if field.write is None else field.write(value)
+        return node
 
     @classmethod
     def from_node(cls, node: object) -> Self:
@@ -51,78 +64,150 @@ class Schema:
             VerificationError: a key too many or too few, a wrong type, a value out of bounds; `where` is its path.
         """
         try:
-            value: Self = _read_schema(cls, node, "")
+            value: Self = _read_schema(cls, node)
         except ModelError as error:
-            raise VerificationError(error.problem, where=f"{cls.VERSION or cls.__name__}: {error.field}") from error
+            where = error.field.removeprefix(".") or "node"
+            raise VerificationError(error.problem, where=f"{cls.VERSION or cls.__name__}: {where}") from error
         return value
 
 
-def _fields(cls: type[Schema]) -> dict[str, Any]:
-    """Return the annotations of the node's keys but `v`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Field:
+    """One key of a node. Annotations are taken apart once for each class, since messages are read by the thousand."""
+
+    name: str
+    check: Check
+    read: Turn | None
+    """None: what is in the node is the value."""
+    write: Turn | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Form:
+    """What a class's nodes look like."""
+
+    fields: tuple[_Field, ...]
+    """The keys but `v`."""
+    keys: frozenset[str]
+
+
+def _form(cls: type[Schema]) -> _Form:
     hashable: Any = cls
     return _resolve(hashable)
 
 
 @cache
-def _resolve(cls: type[Schema]) -> dict[str, Any]:
+def _resolve(cls: type[Schema]) -> _Form:
     hints = get_type_hints(cls, include_extras=True)
-    return {name: hint for name, hint in hints.items() if get_origin(hint) is not ClassVar}
+    fields = tuple(
+        _Field(name=name, check=_check_of(hint), read=_reader_of(hint), write=_writer_of(hint))
+        for name, hint in hints.items()
+        if get_origin(hint) is not ClassVar
+    )
+    names = {field.name for field in fields}
+    return _Form(fields=fields, keys=frozenset(names | {"v"} if cls.VERSION else names))
 
 
-def _read_schema(cls: type[Any], node: object, where: str) -> Any:
+def _read_schema(cls: type[Any], node: object) -> Any:
     if not isinstance(node, dict):
-        raise ModelError("must be a map", field=where or "node")
+        raise ModelError("must be a map", field="")
     if cls.VERSION and node.get("v") != cls.VERSION:
-        raise ModelError(f"must be {cls.VERSION!r}", field=_join(where, "v"))
-    fields = _fields(cls)
-    expected = {"v", *fields} if cls.VERSION else set(fields)
-    if missing := sorted(expected - set(node)):
-        raise ModelError("is missing", field=_join(where, missing[0]))
-    if len(node) > len(expected):
-        raise ModelError("has an unknown key", field=where or "node")
-    values = {name: _read(hint, node[name], _join(where, name)) for name, hint in fields.items()}
+        raise ModelError(f"must be {cls.VERSION!r}", field=".v")
+    form = _form(cls)
+    if not node.keys() >= form.keys:
+        raise ModelError("is missing", field=f".{min(form.keys - node.keys())}")
+    if len(node) > len(form.keys):
+        raise ModelError("has an unknown key", field="")
+    values = {}
+    for field in form.fields:
+        value = node[field.name]
+        if field.read is not None:
+            try:
+                value = field.read(value)
+            except ModelError as error:
+                raise ModelError(error.problem, field=f".{field.name}{error.field}") from None
+        values[field.name] = value
     try:
         return cls(**values)
     except ModelError as error:
-        raise ModelError(error.problem, field=_join(where, error.field)) from error
+        raise ModelError(error.problem, field=f".{error.field}") from None
 
 
-def _read(hint: Any, value: object, where: str) -> Any:
-    """Give a node's value the structure of `hint`; bounds are checked when the type is made."""
+def _reader_of(hint: Any) -> Turn | None:
+    """Return what gives a node's value the structure of `hint`; bounds are checked when the type is made."""
     inner = _unwrap(hint)
-    if value is None or inner is Any:
-        return value
     if get_origin(inner) is tuple:
-        if not isinstance(value, list):
-            raise ModelError("must be a list", field=where)
-        return tuple(_read(get_args(inner)[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+        read = _reader_of(get_args(inner)[0])
+
+        def read_list(value: Any) -> Any:
+            if value is None:
+                return None
+            if not isinstance(value, list):
+                raise ModelError("must be a list", field="")
+            return tuple(value) if read is None else tuple(_each(read, value))
+
+        return read_list
     if isinstance(inner, type) and issubclass(inner, Schema):
-        return _read_schema(inner, value, where)
-    return value
+        return lambda value: None if value is None else _read_schema(inner, value)
+    return None
 
 
-def _check(hint: Any, value: object, where: str) -> None:
+def _writer_of(hint: Any) -> Turn | None:
+    inner = _unwrap(hint)
+    if get_origin(inner) is tuple:
+        write = _writer_of(get_args(inner)[0])
+        return lambda value: None if value is None else list(value) if write is None else [*map(write, value)]
+    if isinstance(inner, type) and issubclass(inner, Schema):
+        return lambda value: None if value is None else value.to_node()
+    return None
+
+
+def _check_of(hint: Any) -> Check:
     if get_origin(hint) is Annotated:
         inner, *bounds = get_args(hint)
-        _check(inner, value, where)
+        return _bounded(_check_of(inner), bounds)
+    if get_origin(hint) in (Union, types.UnionType):
+        check = _check_of(next(arm for arm in get_args(hint) if arm is not type(None)))
+        return lambda value: None if value is None else check(value)
+    if get_origin(hint) is tuple:
+        is_tuple, check = _is_exactly(tuple), _check_of(get_args(hint)[0])
+
+        def check_all(value: Any) -> None:
+            is_tuple(value)
+            for _ in _each(check, value):
+                pass
+
+        return check_all
+    return _is_exactly(get_origin(hint) or getattr(hint, "__supertype__", hint))
+
+
+def _bounded(check: Check, bounds: list[Callable[[Any], str]]) -> Check:
+    def check_bounds(value: Any) -> None:
+        check(value)
         for bound in bounds:
             if problem := bound(value):
-                raise ModelError(problem, field=where)
-    elif get_origin(hint) in (Union, types.UnionType):
-        if value is not None:
-            _check(next(arm for arm in get_args(hint) if arm is not type(None)), value, where)
-    elif get_origin(hint) is tuple:
-        _check_type(tuple, value, where)
-        for i, item in enumerate(value):  # type: ignore[arg-type, var-annotated]
-            _check(get_args(hint)[0], item, f"{where}[{i}]")
-    else:
-        _check_type(get_origin(hint) or getattr(hint, "__supertype__", hint), value, where)
+                raise ModelError(problem, field="")
+
+    return check_bounds
 
 
-def _check_type(expected: type, value: object, where: str) -> None:
+def _is_exactly(expected: type) -> Check:
     """Compare types exactly: True is not 1, a subclass of str is not str."""
-    if type(value) is not expected:
-        raise ModelError(f"must be {expected.__name__}, not {type(value).__name__}", field=where)
+
+    def check_type(value: object) -> None:
+        if type(value) is not expected:
+            raise ModelError(f"must be {expected.__name__}, not {type(value).__name__}", field="")
+
+    return check_type
+
+
+def _each(turn: Turn, items: Iterable[Any]) -> Iterator[Any]:
+    """Do it with every item; an error says with which."""
+    for i, item in enumerate(items):
+        try:
+            yield turn(item)
+        except ModelError as error:
+            raise ModelError(error.problem, field=f"[{i}]{error.field}") from None
 
 
 def _unwrap(hint: Any) -> Any:
@@ -131,13 +216,3 @@ def _unwrap(hint: Any) -> Any:
     if get_origin(hint) in (Union, types.UnionType):
         return _unwrap(next(arm for arm in get_args(hint) if arm is not type(None)))
     return hint
-
-
-def _write(value: Any) -> Any:
-    if isinstance(value, Schema):
-        return value.to_node()
-    return [_write(item) for item in value] if isinstance(value, tuple) else value
-
-
-def _join(where: str, name: str) -> str:
-    return f"{where}.{name}" if where else name

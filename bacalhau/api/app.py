@@ -21,6 +21,7 @@ from bacalhau.api.event_stream import EventHandlers
 from bacalhau.api.guard import GATEWAY, PREFIX, Guard
 from bacalhau.api.job_finder import JobFinder
 from bacalhau.api.job_handlers import JobHandlers
+from bacalhau.api.shard_handlers import ShardHandlers
 from network.job_store import JobStore
 from network.node.control import NodeControl, status_json
 from storage.blocks import BlockStore
@@ -47,7 +48,8 @@ def make_app(
     loopback ones; clock: seconds since 1970.
     """
     room, finder = BlockRoom(store), JobFinder(control, jobs)
-    job, event = JobHandlers(control, room, finder, clock), EventHandlers(control, finder)
+    shard, event = ShardHandlers(room, finder, jobs), EventHandlers(control, finder)
+    job = JobHandlers(control, room, finder, shard, clock)
     document = make_document()
 
     async def node(_request: Request) -> ASGIApp:
@@ -67,6 +69,7 @@ def make_app(
         "/jobs/{job}": Endpoint(GET=job.describe),
         "/jobs/{job}/cancel": Endpoint(POST=job.cancel),
         "/jobs/{job}/events": Endpoint(GET=event.events),
+        "/jobs/{job}/shards": Endpoint(GET=shard.shards),
         "/jobs/{job}/logs": Endpoint(GET=job.logs),
         "/jobs/{job}/results": Bounded(Endpoint(GET=job.results), streams),
         "/blocks": Endpoint(PUT=room.put_car),

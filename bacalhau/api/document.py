@@ -10,6 +10,8 @@ from bacalhau.api.block_handlers import CAR, RAW_BLOCK
 from bacalhau.api.event_stream import JSON_LINES, MAX_NUMBER, SERVER_SENT
 from bacalhau.api.guard import PREFIX
 from bacalhau.api.job_finder import MAX_LISTED
+from bacalhau.api.shard_handlers import MAX_SHARDS_LISTED
+from network.shard_list import MAX_SHARDS
 
 _JSON: Final = "application/json"
 _OPEN: Final[dict[str, Any]] = {"security": []}
@@ -76,6 +78,17 @@ def _paths() -> dict[str, Any]:
             ),
         },
         "/jobs/{job}/events": {"parameters": [job], "get": _events()},
+        "/jobs/{job}/shards": {
+            "parameters": [job],
+            "get": _operation(
+                "getShards", "The shards of a job that has ended, by number; none if it was one task.",
+                {200: _json("Shards")}, 400, 404, 409,
+                parameters=[
+                    _query("first", {**_integer(0, MAX_SHARDS, 0), "description": "The first number."}),
+                    _query("limit", _integer(1, MAX_SHARDS_LISTED, MAX_SHARDS_LISTED)),
+                ],
+            ),
+        },
         "/jobs/{job}/logs": {
             "parameters": [job],
             "get": _operation(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from bacalhau.api.shard_handlers import MAX_SHARDS_LISTED
 from bacalhau.api.submission import (
     DEFAULT_TIMEOUT_S,
     MAX_BIDS,
@@ -14,6 +15,7 @@ from bacalhau.api.submission import (
     MAX_TIMEOUT_S,
     MIN_TIMEOUT_S,
 )
+from network.shard_list import MAX_SHARDS
 from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION
 
 _ID: Final = "^[0-9a-f]{32}$"
@@ -77,7 +79,7 @@ _SUMMARY: Final = {
     "labels": _TEXTS,
     "state": _STATE,
     "cancelled": _FLAG,
-    "task": _TEXT,
+    "task": _maybe("string"),
     "output": _maybe("string"),
     "record": _maybe("string"),
     "verdict": _maybe("string"),
@@ -87,7 +89,8 @@ _SUMMARY: Final = {
 _RULE: Final = _all(replication=_number(1, _MOST_VOTES), confidence=_number(1, _MOST_VOTES), diverse=_FLAG)
 _ASKED: Final = _all(
     rule=_RULE, demand=_DEMAND, min_bids=_COUNT, selector=_WORDS_BY_NAME, timeout_s={"type": "number"}, parents=_TEXTS,
-    origins=_list(_ANY_OBJECT),
+    origins=_list(_ANY_OBJECT), shards=_maybe("string"), shard_count=_COUNT, max_failures=_maybe("integer"),
+    no_cache=_FLAG,
 )  # fmt: skip
 _ASKED_RULE: Final = {
     **_object(
@@ -98,12 +101,19 @@ _ASKED_RULE: Final = {
     "description": "The confidence is at most the replication.",
 }
 
+_TASK_OR_SHARDS: Final[dict[str, Any]] = {
+    "oneOf": [{"required": ["task"]}, {"required": ["shards"]}],
+    "dependentRequired": {"max_failures": ["shards"]},
+}
+
 SCHEMAS: Final[dict[str, Any]] = {
     "Problem": _all(problem=_TEXT, where=_TEXT, fix=_TEXT),
-    "Submission": _object(
-        "task",
+    "Submission": {**_object(
         job={**_JOB, "description": "Drawn by the submitter; the same id again is the same job."},
         task={**_DAG_CBOR_CID, "description": "CID of a task, whose blocks are here."},
+        shards={**_DAG_CBOR_CID, "description": "In place of a task: CID of a list of shards, whose blocks are here."},
+        max_failures={**_number(0, MAX_SHARDS), "description": "Failed shards after which the job is given up."},
+        no_cache={**_FLAG, "default": False, "description": "Run also what was verified before."},
         rule=_ASKED_RULE,
         min_bids=_number(0, MAX_BIDS, 0),
         labels=_list(_WORD, MAX_LABELS),
@@ -122,7 +132,7 @@ SCHEMAS: Final[dict[str, Any]] = {
         },
         parents={**_list(_DAG_CBOR_CID, MAX_PARENTS), "uniqueItems": True, "description": "Records of the inputs."},
         origins={**_list(_ANY_OBJECT, MAX_ORIGINS), "description": "Where fetched content came from."},
-    ),
+    ), **_TASK_OR_SHARDS},
     "Accepted": _all(job=_JOB),
     "Jobs": _all(jobs=_list(_all(**_SUMMARY))),
     "Job": _all(
@@ -130,6 +140,7 @@ SCHEMAS: Final[dict[str, Any]] = {
         submission={"oneOf": [{"type": "null"}, _ASKED]},
         report={"type": ["object", "null"], "description": "As `bacalhau run --json`; null until it has ended."},
     ),
+    "Shards": _all(shards=_list(_ANY_OBJECT, MAX_SHARDS_LISTED)),
     "State": _all(job=_JOB, state=_STATE, cancelled=_FLAG),
     "Logs": _all(
         job=_JOB,
@@ -156,7 +167,8 @@ SCHEMAS: Final[dict[str, Any]] = {
     "Kept": _all(blocks=_COUNT, bytes=_COUNT, roots=_TEXTS),
     "Node": _all(
         peer=_TEXT, addresses=_TEXTS, roles=_TEXTS, connected=_TEXTS, labels=_WORDS_BY_NAME, engines=_TEXTS,
-        total=_DEMAND, free=_DEMAND, known_nodes=_COUNT, running=_COUNT, jobs_open=_COUNT, store_ok=_FLAG,
+        total=_DEMAND, job_most=_DEMAND, free=_DEMAND, gpus=_TEXTS, gpu_note=_TEXT, known_nodes=_COUNT,
+        running=_COUNT, jobs_open=_COUNT, store_ok=_FLAG,
     ),
     "Health": _all(ok=_FLAG, peer=_TEXT, version=_TEXT),
 }  # fmt: skip

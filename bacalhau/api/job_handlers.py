@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -18,18 +19,24 @@ from bacalhau.api.block_handlers import CAR, BlockRoom
 from bacalhau.api.endpoint import number_of, only_queries
 from bacalhau.api.job_finder import MAX_LISTED, JobFinder
 from bacalhau.api.request_body import read_json_body
-from bacalhau.api.submission import Asked, is_same, make_submission, read_asked
+from bacalhau.api.shard_handlers import ShardHandlers
+from bacalhau.api.submission import Asked, Needs, is_same, make_submission, read_asked
 from bacalhau.job_view import ENDED
 from bacalhau.output_texts import read_texts
 from bacalhau.proof import proof_blocks
+from network.demand import demand_of
 from network.node.control import NodeControl
 from network.node.datastore import Submission
+from network.shard_list import load_shards
+from runtime.demand import task_room
 from runtime.plan import plan_of_task
 from storage.blocks import BlockStore, block_missing
 from storage.car import car_pieces
-from storage.errors import UnavailableError
+from storage.cid import CID, cid_text
+from storage.dag_size import MAX_BYTES, claimed_bytes
+from storage.errors import UnavailableError, VerificationError
 from storage.unixfs_read import UnixfsReader
-from verifier.model import Record, load_node
+from verifier.model import Input, Record, Task, load_node
 
 _BODIES: Final = 8
 """Submissions that are read at the same time: 1 MiB each."""
@@ -40,12 +47,18 @@ class JobHandlers:
     """What is below `/jobs`, but for events."""
 
     def __init__(
-        self, control: NodeControl, room: BlockRoom, finder: JobFinder, clock: Callable[[], float] = time.time
+        self,
+        control: NodeControl,
+        room: BlockRoom,
+        finder: JobFinder,
+        shards: ShardHandlers,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Take what the handlers ask. clock: seconds since 1970."""
         self._control = control
         self._room = room
         self._finder = finder
+        self._shards = shards
         self._clock = clock
         self._bodies: anyio.Semaphore | None = None
 
@@ -100,10 +113,13 @@ class JobHandlers:
         """`GET /jobs/{job}/logs`: what the function wrote.
 
         Raises:
-            RefusedError: 400, 404, 409 it has not ended, 422 it was not verified.
+            RefusedError: 400 also of a job over shards, 404, 409 it has not ended, 422 it was not verified.
             BacalhauError: the output cannot be read.
         """
         found = await self._finder.find(request.path_params["job"])
+        if found.finished().task is None:
+            fix = f"see `bacalhau get {found.id[:8]}`"
+            raise RefusedError(400, "is over shards, each of which wrote on its own", where=found.id, fix=fix)
         output, _ = found.agreed()
         texts = await run_sync(read_texts, UnixfsReader(self._room.store), output, limiter=self._room.limiter)
         cut = [name for name, one in (("stdout", texts.stdout), ("stderr", texts.stderr)) if one.is_cut]
@@ -111,25 +127,27 @@ class JobHandlers:
         return json_answer({"job": found.id, "state": ENDED, **said})
 
     async def results(self, request: Request) -> ASGIApp:
-        """`GET /jobs/{job}/results`: the record and all that its audit reads, as a CAR.
+        """`GET /jobs/{job}/results`: the record, or those of all shards, and all that its audit reads, as a CAR.
 
         Raises:
             RefusedError: as `logs`.
             BacalhauError: the first blocks cannot be read; later ones break the answer off.
         """
         found = await self._finder.find(request.path_params["job"])
+        if (job := found.finished()).task is None:
+            return await self._shards.proofs(job)
         _, record = found.agreed()
         pieces = car_pieces([record], proof_blocks(self._room.store, record))
         return await self._room.stream(pieces, CAR, name=f"{found.id}.car")
 
     async def _submission(self, asked: Asked, job: str) -> Submission:
-        read = partial(_memory_of, asked, self._room.store)
+        read = partial(_needs_of, asked, self._room.store)
         try:
-            memory = await run_sync(read, limiter=self._room.limiter)
+            needs = await run_sync(read, limiter=self._room.limiter)
         except UnavailableError as error:
             fix = "send it with PUT /blocks first"
             raise RefusedError(424, f"the job needs a block: {error.problem}", where=error.where, fix=fix) from error
-        submission = make_submission(asked, job=job, created_at=self._clock(), memory=memory)
+        submission = make_submission(asked, job=job, created_at=self._clock(), needs=needs)
         known = await self._control.job(job)
         if known is None:
             return submission
@@ -138,15 +156,43 @@ class JobHandlers:
         return known.submission
 
 
-def _memory_of(asked: Asked, store: BlockStore) -> int:
-    """Return the bytes of memory that a task may use; its own nodes, and the records of its inputs, must be here.
+def _needs_of(asked: Asked, store: BlockStore) -> Needs:
+    """Return what the tasks need; their own nodes, and the records of the inputs, must be here.
 
     Raises:
         UnavailableError: a block is not here.
-        VerificationError: it is no task, or a parent is no record.
+        VerificationError: it is no task, a parent is no record, or shards are not of one function and its arguments.
     """
     for parent in asked.parents:
         output = load_node(store, parent, Record).output
         if not store.has(output):
             raise block_missing(output)
-    return plan_of_task(asked.task, store, asked.timeout_s).input.limits.memory
+    if asked.shards is not None:
+        return _needs_of_shards(asked.shards, store, asked.timeout_s)
+    if asked.task is None:
+        raise ValueError("neither a task nor shards")
+    plan = plan_of_task(asked.task, store, asked.timeout_s)
+    return Needs(demand=demand_of(task_room(plan, store)), shard_count=0)
+
+
+def _needs_of_shards(cid: CID, store: BlockStore, timeout_s: float) -> Needs:
+    """Return what each of them needs at most. The function is looked at once, and its size is that of all."""
+    _, shards = load_shards(store, cid)
+    data_bytes = 0
+    first: tuple[CID, Input] | None = None
+    for number, shard in enumerate(shards):
+        task = load_node(store, shard.task, Task)
+        if not store.has(task.function):
+            raise block_missing(task.function)
+        input_ = load_node(store, task.input, Input)
+        data_bytes = max(data_bytes, 0 if input_.data is None else claimed_bytes(store, input_.data))
+        common = (task.function, replace(input_, data=None))
+        first = first or common
+        if common != first:
+            problem = f"shard {number} is of another function than the others, or has other arguments or limits"
+            raise VerificationError(problem, where=cid_text(cid))
+    if first is None:
+        raise ValueError("a list has shards")
+    room = task_room(plan_of_task(shards[0].task, store, timeout_s), store)
+    disk_bytes = min(room.disk_bytes + data_bytes, MAX_BYTES)
+    return Needs(demand=demand_of(replace(room, disk_bytes=disk_bytes)), shard_count=len(shards))

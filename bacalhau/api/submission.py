@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from network.messages import Demand
 from network.node.datastore import Submission
+from network.shard_list import MAX_SHARDS
 from storage.cid import CID, DAG_CBOR, SHA2_256, cid_text, codec_of, parse_cid, split_cid
 from storage.errors import UserError
 from verifier.bounds import MAX_JSON_DEPTH
@@ -30,10 +31,11 @@ MAX_CID_CHARACTERS: Final = 256
 DEFAULT_TIMEOUT_S: Final = 600.0
 
 _JOB: Final = re.compile(r"[0-9a-f]{32}")
-_KEYS: Final = ("job", "task", "rule", "min_bids", "labels", "selector", "timeout_s", "parents", "origins")
+_KEYS: Final = (
+    "job", "task", "shards", "max_failures", "no_cache", "rule", "min_bids", "labels", "selector", "timeout_s",
+    "parents", "origins",
+)  # fmt: skip
 _RULE_KEYS: Final = ("replication", "confidence", "diverse")
-_CPU_MILLI: Final = 1000
-"""A worker is one process that computes on one core."""
 T = TypeVar("T")
 
 
@@ -43,7 +45,11 @@ class Asked:
 
     job: str | None
     """None: the server draws one."""
-    task: CID
+    task: CID | None
+    shards: CID | None
+    """A list of shards (`network.shard_list`); either this or the task is there."""
+    max_failures: int | None
+    no_cache: bool
     rule: Rule
     min_bids: int
     labels: tuple[str, ...]
@@ -54,6 +60,16 @@ class Asked:
     origins: tuple[Mapping[str, Any], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What is found out about what a submission names."""
+
+    demand: Demand
+    """What the execution of one task takes of a node."""
+    shard_count: int
+    """0 of a single task."""
+
+
 def read_asked(body: bytes) -> Asked:
     """Read a body.
 
@@ -62,12 +78,16 @@ def read_asked(body: bytes) -> Asked:
     """
     fields = read_object(body)
     _check_keys(fields, _KEYS, "")
-    if "task" not in fields:
-        raise _wrong("task", "is missing")
-    task = _cid(fields["task"], "task")
+    if ("task" in fields) == ("shards" in fields):
+        raise _wrong("task", "and shards are both there" if "task" in fields else "is missing, and shards as well")
+    if "max_failures" in fields and "shards" not in fields:
+        raise _wrong("max_failures", "is for a job over shards")
     return Asked(
         job=_maybe(fields, "job", _job_id, None),
-        task=task,
+        task=_maybe(fields, "task", _cid, None),
+        shards=_maybe(fields, "shards", _cid, None),
+        max_failures=_maybe(fields, "max_failures", _failures, None),
+        no_cache=_maybe(fields, "no_cache", _flag, False),
         rule=_maybe(fields, "rule", _rule, make_rule()),
         min_bids=_maybe(fields, "min_bids", _bids, 0),
         labels=_maybe(fields, "labels", _labels, ()),
@@ -78,14 +98,18 @@ def read_asked(body: bytes) -> Asked:
     )
 
 
-def make_submission(asked: Asked, *, job: str, created_at: float, memory: int) -> Submission:
-    """Return the submission. memory: bytes that the task may use."""
+def make_submission(asked: Asked, *, job: str, created_at: float, needs: Needs) -> Submission:
+    """Return the submission."""
     return Submission(
         job=job,
         created_at=created_at,
         task=asked.task,
+        shards=asked.shards,
+        shard_count=needs.shard_count,
+        max_failures=asked.max_failures,
+        no_cache=asked.no_cache,
         rule=asked.rule,
-        demand=Demand(cpu_milli=_CPU_MILLI, memory=memory, disk=0, gpus=0),
+        demand=needs.demand,
         labels=asked.labels,
         selector=asked.selector,
         min_bids=asked.min_bids,
@@ -178,9 +202,7 @@ def _rule(value: Any, key: str) -> Rule:
     _check_keys(value, _RULE_KEYS, f"{key}.")
     replication = _maybe(value, "replication", _votes, DEFAULT_REPLICATION)
     confidence = _maybe(value, "confidence", _votes, DEFAULT_CONFIDENCE)
-    diverse = value.get("diverse", False)
-    if not isinstance(diverse, bool):
-        raise _wrong(f"{key}.diverse", "must be true or false")
+    diverse = _flag(value.get("diverse", False), f"{key}.diverse")
     if confidence > replication:
         raise _wrong(f"{key}.confidence", f"is more than the replication, {replication}")
     try:
@@ -195,6 +217,16 @@ def _votes(value: Any, key: str) -> int:
 
 def _bids(value: Any, key: str) -> int:
     return _integer(value, key, 0, MAX_BIDS)
+
+
+def _failures(value: Any, key: str) -> int:
+    return _integer(value, key, 0, MAX_SHARDS)
+
+
+def _flag(value: Any, key: str) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(key, "must be true or false")
+    return value
 
 
 def _integer(value: Any, key: str, low: int, high: int) -> int:

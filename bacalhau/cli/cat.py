@@ -19,14 +19,19 @@ _PIECE_BYTES: Final = 1 << 20
 @click.argument("content", metavar="CID[/path]")
 @click.pass_context
 def command(ctx: click.Context, /, content: str) -> int:
-    """Write a file to stdout. Every block is checked against its CID before it is written."""
+    """Write a file to stdout. Every block is checked against its CID before it is written.
+
+    A path may begin in data: RECORD/output/result is the result that a record vouches for.
+    """
     from bacalhau.targets import split_content
+    from storage.ipld_path import check_unixfs, content_at
     from storage.unixfs_read import UnixfsReader
 
-    cid, path = split_content(content)
+    root, path = split_content(content)
     with services_of(ctx).open_store() as store:
-        reader = UnixfsReader(store)
-        with reader.open(reader.resolve(cid, path)) as stream:
+        cid = content_at(store, root, path)
+        check_unixfs(store, cid, content)
+        with UnixfsReader(store).open(cid) as stream:
             (_show if sys.stdout.isatty() else _copy)(stream)
     return ExitCode.DONE
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,10 +11,14 @@ from bacalhau.cli.options import json_option, node_of, services_of
 from bacalhau.exit_codes import ExitCode
 from bacalhau.services import Services
 
+if TYPE_CHECKING:
+    from network.job_shards import JobShard
+
 _FIELDS = (
     "job", "created_at", "verdict", "reason", "tier", "exit_code", "task", "function", "input", "output", "record",
     "state_digest", "seed", "epoch",
 )  # fmt: skip
+_SPLIT = ("shard_count", "max_failures")
 _UNDER_WAY = ("job", "created_at", "state", "cancelled", "task")
 
 
@@ -26,16 +31,22 @@ def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
 
     Of one that is under way: its state and what was asked for.
     """
+    from bacalhau.flow_report import is_of_flow
     from bacalhau.render import print_fields, print_json, print_text
+    from bacalhau.shard_report import is_over_shards
     from bacalhau.terminal_text import one_line
 
     report, under_way = _known(target, services_of(ctx))
+    if is_over_shards(report):
+        return _describe_shards(report, services_of(ctx), as_json=as_json)
+    if is_of_flow(report):
+        return _describe_flow(report, services_of(ctx), as_json=as_json)
     if as_json:
         print_json(report)
         return ExitCode.DONE
     if under_way:
         print_fields(report, _UNDER_WAY)
-        print_fields(_asked(report["submission"] or {}), ("rule", "min_bids", "selector", "timeout_s"))
+        print_fields(_asked(report["submission"] or {}), ("rule", "min_bids", "selector", "timeout_s", *_SPLIT))
         return ExitCode.DONE
     print_fields(report, _FIELDS)
     for origin in report.get("origins", ()):  # jobs of older versions have none
@@ -45,6 +56,45 @@ def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
         print_text(one_line(f"{word} {receipt['node']} {receipt['engine']} {receipt['arch']} {receipt['output']}"))
     for fault in report["faults"]:
         print_text(one_line(f"FAULT {fault['kind']} {fault['node']} {fault['detail']}"))
+    return ExitCode.DONE
+
+
+def _describe_shards(report: dict[str, Any], services: Services, *, as_json: bool) -> int:
+    """Describe a job over shards: its shards are in rows of this home, or of the node's."""
+    from bacalhau.render import print_json
+    from bacalhau.render_shards import print_shards_description
+    from bacalhau.shard_report import complete_report
+
+    def show(rows: Iterator[JobShard]) -> None:
+        print_json(complete_report(report, rows)) if as_json else print_shards_description(report, rows)
+
+    node = node_of(services)
+    if node is not None:
+        with node:
+            if node.is_elsewhere:
+                from bacalhau.remote_shards import rows_from_node
+
+                show(rows_from_node(node, report["job"]))
+                return ExitCode.DONE
+    with services.open_jobs() as jobs:
+        show(jobs.each_shard(report["job"]))
+    return ExitCode.DONE
+
+
+def _describe_flow(report: dict[str, Any], services: Services, *, as_json: bool) -> int:
+    """Describe a flow: its tasks are in rows of this home."""
+    from bacalhau.flow_render import print_flow_steps
+    from bacalhau.render import print_fields, print_json
+    from bacalhau.shard_report import complete_report
+
+    with services.open_jobs() as jobs:
+        if as_json:
+            print_json(complete_report(report, jobs.each_shard(report["job"])))
+            return ExitCode.DONE
+    print_fields(report, _FIELDS)
+    print_flow_steps(report)
+    for origin in report["origins"]:
+        _print_origin(origin)
     return ExitCode.DONE
 
 
@@ -64,7 +114,7 @@ def _known(target: str, services: Services) -> tuple[dict[str, Any], bool]:
 
 def _asked(submission: dict[str, Any]) -> dict[str, Any]:
     """Return what was asked of the node, for people."""
-    shown = dict(submission)
+    shown = {name: value for name, value in submission.items() if name not in _SPLIT or submission.get("shards")}
     if "rule" in shown:
         rule = shown["rule"]
         shown["rule"] = f"{rule['confidence']} of {rule['replication']}{', diverse' if rule['diverse'] else ''}"

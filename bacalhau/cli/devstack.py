@@ -36,7 +36,7 @@ def command(
     from bacalhau.devstack import Devstack, stack_directory
     from bacalhau.devstack_plan import plan_stack, share_of
     from bacalhau.render import print_json
-    from runtime.pool_capacity import PoolCapacity
+    from runtime.machine_room import machine_room
 
     home = services_of(ctx).home
     personas = tuple(name.strip() for name in bad_actors.split(",") if name.strip())
@@ -45,7 +45,7 @@ def command(
         Devstack(
             plan=plan_stack(place, nodes=nodes, bad_actors=personas, hybrid=hybrid),
             home=home,
-            share=share_of(PoolCapacity.of_machine(), nodes),
+            share=share_of(machine_room(place / "none").total, nodes),
             environment=dict(os.environ),
             announce=print_json if as_json else _print_stack,
             complain=_complain,

@@ -22,8 +22,9 @@ from storage.errors import UserError
 def command(ctx: click.Context, /, content: str, output: Path | None, places: tuple[str, ...], as_json: bool) -> int:
     """Ask for the blocks of a CID that are not here. Each is checked as it comes, and kept if the rest does not come.
 
-    With a path, only what it leads to is fetched, and the directories on the way. What was fetched is pinned, as what
-    is added is. What is here already is not asked for; without --from nothing is. Whoever sends wrong bytes is named.
+    With a path, only what it leads to is fetched, and the blocks on the way: RECORD/output/result is a record's result.
+    What was fetched is pinned, as what is added is. What is here already is not asked for; without --from nothing is.
+    Whoever sends wrong bytes is named.
     """
     from bacalhau.progress import shown_progress
     from bacalhau.render import print_json, print_text, stderr_console
@@ -71,5 +72,5 @@ def command(ctx: click.Context, /, content: str, output: Path | None, places: tu
 def _check_is_content(cid: CID) -> None:
     """Refuse before anything is fetched what could not be written afterwards."""
     if codec_of(cid) not in (RAW, DAG_PB):
-        fix = "leave -o out, and look at it with `bacalhau audit` or `describe`"
+        fix = "name a link in it, such as RECORD/output, or leave -o out"
         raise UserError("is data, not a file or directory", where=cid_text(cid), fix=fix)

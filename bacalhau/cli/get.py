@@ -14,6 +14,8 @@ from storage.errors import UnavailableError, UserError, VerificationError
 
 if TYPE_CHECKING:
     from bacalhau.node_client import NodeClient
+    from network.job_store import Job, JobStore
+    from storage.sqlite_block_store import SqliteBlockStore
 
 
 @click.command("get", short_help="Lay out an output as files, with its proof.")
@@ -24,10 +26,12 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, /, target: str, output_dir: Path | None, as_json: bool) -> int:
     """Write stdout, stderr, exit_code, result, outputs/ and record.car to a new directory.
 
-    record.car holds everything that the audit needs: `bacalhau audit --car record.car` works anywhere, offline.
+    record.car holds everything that the audit needs: `bacalhau audit --car record.car` works anywhere, offline. Of a
+    job over shards: shards/<i>/ for each, outputs/ of all together, shards.jsonl, and the proofs.
     """
     from bacalhau.layout import PROOF_NAME, default_target, lay_out
     from bacalhau.render import print_json, print_text, stderr_console
+    from bacalhau.shard_report import is_over_shards
     from bacalhau.targets import find_target
 
     services = services_of(ctx)
@@ -44,6 +48,8 @@ def command(ctx: click.Context, /, target: str, output_dir: Path | None, as_json
             verdict = found.job.verdict if found.job else "no verdict"
             raise VerificationError(f"was not verified ({verdict}), so it has no output", where=target)
         found.check_record(store)
+        if found.job is not None and found.record is None and is_over_shards(found.job.report):
+            return _get_shards(found.job, store, jobs, output_dir, as_json=as_json)
         place = output_dir.absolute() if output_dir else default_target(found.job.id if found.job else target[-8:])
         lay_out(store, output, found.record, place)
     if found.record is None:
@@ -51,6 +57,25 @@ def command(ctx: click.Context, /, target: str, output_dir: Path | None, as_json
     if as_json:
         record = cid_text(found.record) if found.record else None
         print_json({"path": str(place), "output": cid_text(output), "record": record})
+    else:
+        print_text(str(place))
+    return ExitCode.DONE
+
+
+def _get_shards(job: Job, store: SqliteBlockStore, jobs: JobStore, output_dir: Path | None, *, as_json: bool) -> int:
+    """Lay out a job over shards."""
+    from bacalhau.layout import PROOF_NAME, default_target
+    from bacalhau.render import print_json, print_text, stderr_console
+    from bacalhau.shard_layout import lay_out_shards
+
+    place = output_dir.absolute() if output_dir else default_target(job.id)
+    laid = lay_out_shards(store, jobs, job, place)
+    if laid.proven > laid.with_own_proof:
+        said = f"the proofs of single shards would be too large: those of all are in {PROOF_NAME}"
+        stderr_console().print(said)
+    if as_json:
+        output = None if job.output is None else cid_text(job.output)
+        print_json({"path": str(place), "output": output, "record": None, "shards": laid.proven})
     else:
         print_text(str(place))
     return ExitCode.DONE
@@ -80,8 +105,18 @@ def _report_of(node: NodeClient, target: str) -> dict[str, Any] | None:
 def _get_from(node: NodeClient, report: dict[str, Any] | None, output_dir: Path | None, *, as_json: bool) -> int:
     from bacalhau.layout import default_target
     from bacalhau.remote_results import lay_out_from_node
+    from bacalhau.remote_shards import lay_out_shards_from_node
     from bacalhau.render import print_json, print_text
+    from bacalhau.shard_report import is_over_shards
 
+    if report is not None and is_over_shards(report) and report["output"] is not None:
+        place = output_dir.absolute() if output_dir else default_target(report["job"])
+        laid = lay_out_shards_from_node(node, report, place)
+        if as_json:
+            print_json({"path": str(place), "output": report["output"], "record": None, "shards": laid.proven})
+        else:
+            print_text(str(place))
+        return ExitCode.DONE
     if report is None or report["record"] is None:
         verdict = "no verdict" if report is None else report["verdict"]
         raise VerificationError(f"was not verified ({verdict}), so it has no output", where=node.name)

@@ -54,7 +54,9 @@ def _line(row: dict[str, Any]) -> str:
 
     code = "-" if row["exit_code"] is None else row["exit_code"]
     labels = ",".join(visible(label) for label in row["labels"])
-    given_up = row["cancelled"] and row["verdict"] != "agreed"
+    given_up = row["cancelled"] and row["verdict"] not in ("agreed", "cached")
     state = "cancelled" if given_up else row["verdict"] or row["state"]
-    line = f"{row['job'][:8]}  {row['created_at']}  {state:<8} {code:>3}  {row['record'] or '-'}  {labels}"
+    # A job over shards has no task, and a record for each of them.
+    proof = row["record"] or ("over shards" if row["task"] is None else "-")
+    line = f"{row['job'][:8]}  {row['created_at']}  {state:<8} {code:>3}  {proof}  {labels}"
     return visible(line.rstrip())

@@ -20,11 +20,14 @@ from storage.errors import UnavailableError, VerificationError
 def command(ctx: click.Context, /, target: str, follow: bool, as_json: bool) -> int:
     """Show the agreed stdout and stderr of a job, the first 64 KiB of each.
 
-    What single nodes write is not shown: only what they agree on is the function's.
+    What single nodes write is not shown: only what they agree on is the function's. Of a job over shards every line
+    begins with the number of its shard.
     """
     from bacalhau.render import print_json, print_text, stderr_console
     from bacalhau.terminal_text import clean
 
+    if _of_shards(target, services_of(ctx), as_json=as_json):
+        return ExitCode.DONE
     said = _logs(target, services_of(ctx), follow=follow)
     if as_json:
         print_json(said)
@@ -36,6 +39,38 @@ def command(ctx: click.Context, /, target: str, follow: bool, as_json: bool) -> 
     for name in said["cut"]:
         stderr_console().print(f"{name} is longer: `bacalhau get {said['job'][:8]}` writes all of it")
     return ExitCode.DONE
+
+
+def _of_shards(target: str, services: Services, *, as_json: bool) -> bool:
+    """Print the logs of a job over shards, or of one shard, that ended here; False: it is none."""
+    from bacalhau.job_view import ENDED
+    from bacalhau.render import print_json, print_text, stderr_console
+    from bacalhau.shard_logs import bounded_logs, prefixed, shard_logs
+    from bacalhau.targets import find_shards
+
+    node = node_of(services)
+    if node is not None:
+        with node:
+            if node.is_elsewhere:
+                return False
+    with services.open_store() as store, services.open_jobs() as jobs:
+        found = find_shards(target, jobs)
+        if found is None:
+            return False
+        job, rows = found
+        if as_json:
+            listed, has_more = bounded_logs(shard_logs(store, rows))
+            print_json({"job": job.id, "state": ENDED, "shards": listed, "has_more": has_more})
+            return True
+        console = stderr_console()
+        for one in shard_logs(store, rows):
+            if one["stdout"]:
+                print_text(prefixed(one["index"], one["stdout"]))
+            if one["stderr"]:
+                console.print(prefixed(one["index"], one["stderr"]))
+            for name in one["cut"]:
+                console.print(f"{one['index']}: {name} is longer: `bacalhau get {job.id[:8]}` writes all of it")
+    return True
 
 
 def _logs(target: str, services: Services, *, follow: bool) -> dict[str, Any]:

@@ -25,12 +25,14 @@ def command(ctx: click.Context, /, content: str, as_json: bool) -> int:
     from bacalhau.render import print_json, print_text
     from bacalhau.targets import split_content
     from bacalhau.terminal_text import visible
+    from storage.ipld_path import check_unixfs, content_at
     from storage.unixfs_read import UnixfsReader
 
-    cid, path = split_content(content)
+    root, path = split_content(content)
     with services_of(ctx).open_store() as store:
-        reader = UnixfsReader(store)
-        for row in list_rows(reader, reader.resolve(cid, path), path.rstrip("/").rpartition("/")[2]):
+        cid = content_at(store, root, path)
+        check_unixfs(store, cid, content)
+        for row in list_rows(UnixfsReader(store), cid, path.rstrip("/").rpartition("/")[2]):
             if as_json:
                 print_json(row)
             else:

@@ -5,5 +5,8 @@ from bacalhau.cli.lazy_group import LazyGroup
 command = LazyGroup(
     "run",
     help="Run something on several nodes and verify the result.",
-    lazy={"python": ("bacalhau.cli.run_python", "Run a Python function deterministically.")},
+    lazy={
+        "python": ("bacalhau.cli.run_python", "Run a Python function deterministically."),
+        "flow": ("bacalhau.cli.run_flow", "Run a flow: steps whose inputs are other steps' outputs."),
+    },
 )

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bacalhau.cli.options import from_option, json_option, named_path, named_text, node_of, services_of
+from bacalhau.cli.run_stack import explain, read_wishes, show_departures, stack_options, with_stack
+from bacalhau.cli.shard_options import read_shard_flags, shard_options
 from bacalhau.exit_codes import ExitCode, of_run
 from bacalhau.services import Services
 from runtime.request import DEFAULT_EPOCH, DEFAULT_MEMORY, DEFAULT_TIMEOUT_S, DEFAULT_URL_LIMIT, Request
 from storage.errors import UserError
 from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION, make_rule
 from verifier.model import ModelError, Rule
+
+if TYPE_CHECKING:
+    from runtime.shard_plan import Sharding
 
 
 @click.command("python", short_help="Run a Python function deterministically.")
@@ -47,6 +53,7 @@ from verifier.model import ModelError, Rule
 @click.option("--diverse", is_flag=True, help="Require different engines: Node and Bun in turn.")
 @click.option("--isolation", type=click.Choice(["best", "strict"]), default="best", show_default=True,
               help="strict: run nothing where a layer of the jail is missing.")  # fmt: skip
+@shard_options
 @click.option("-l", "--label", "labels", multiple=True, help="Label the job.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S, show_default=True,
               help="Seconds after which a node gives up.")  # fmt: skip
@@ -62,7 +69,8 @@ from verifier.model import ModelError, Rule
 @click.option("--download", is_flag=True, help="Lay out the output as files afterwards, like `bacalhau get`.")
 @click.option("--output-dir", type=named_path, help="Where to; implies --download.")
 @click.option("--local", is_flag=True, help="Run on nodes of this process although a node runs here.")
-@click.option("--no-cache", is_flag=True, help="Run although the result is known (always, so far).")
+@click.option("--no-cache", is_flag=True, help="Run shards whose results are known too.")
+@stack_options
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, **flags: Any) -> int:
@@ -71,6 +79,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     FUNCTION is a directory with function.py (and requirements.txt), or one file. Its `main(data)` gets the input as a
     file-like object; what it returns is the result.
     """
+    from bacalhau.planning import load_policy, plan_run
     from bacalhau.run_job import Order
 
     refuse_unbuilt(flags)
@@ -83,18 +92,32 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         min_bids=flags["min_bids"],
         selector=read_selector(flags["selectors"]),
     )
+    sharding = read_shard_flags(flags)
     target = read_target(flags)
     services = services_of(ctx)
     if flags["dry_run"]:
-        return _show_plan(order, services, as_json=flags["as_json"])
-    node = None if flags["local"] else node_of(services)
-    if node is None:
-        refuse_without_node(flags)
-        return _run(order, services, flags, target)
-    from bacalhau.cli.run_with_node import run_with_node
+        return _show_plan(order, sharding, services, as_json=flags["as_json"])
+    with ExitStack() as stack:
+        node = None if flags["local"] else node_of(services)
+        if node is None:
+            refuse_without_node(flags)
+        else:
+            stack.enter_context(node)
+        wishes = read_wishes(ctx, flags, has_node=node is not None)
+        if flags["explain"]:
+            return explain(wishes, services, flags)
+        chosen = plan_run(wishes, load_policy(services.home, flags["policy"]), services)
+        show_departures(wishes, chosen)
+        planned = with_stack(order, chosen)
+        if node is None or chosen.stack.parts:
+            return _run(planned, sharding, services, flags, target)
+        if sharding is not None:
+            from bacalhau.cli.run_shards import run_shards_with_node
 
-    with node:
-        return run_with_node(order, services, flags, target, node)
+            return run_shards_with_node(planned, sharding, services, flags, target, node)
+        from bacalhau.cli.run_with_node import run_with_node
+
+        return run_with_node(planned, services, flags, target, node)
 
 
 def refuse_unbuilt(flags: dict[str, Any]) -> None:
@@ -202,7 +225,11 @@ def read_target(flags: dict[str, Any]) -> Path | None:
     return target
 
 
-def _show_plan(order: Any, services: Services, *, as_json: bool) -> int:
+def _show_plan(order: Any, sharding: Sharding | None, services: Services, *, as_json: bool) -> int:
+    if sharding is not None:
+        from bacalhau.cli.run_shards import show_shards_plan
+
+        return show_shards_plan(order, sharding, services, as_json=as_json)
     from bacalhau.progress import shown_progress
     from bacalhau.render import print_json, print_plan
     from bacalhau.run_job import plan_only
@@ -213,7 +240,11 @@ def _show_plan(order: Any, services: Services, *, as_json: bool) -> int:
     return ExitCode.DONE
 
 
-def _run(order: Any, services: Services, flags: dict[str, Any], target: Path | None) -> int:
+def _run(order: Any, sharding: Sharding | None, services: Services, flags: dict[str, Any], target: Path | None) -> int:
+    if sharding is not None:
+        from bacalhau.cli.run_shards import run_over_shards
+
+        return run_over_shards(order, sharding, services, flags, target)
     from bacalhau.progress import shown_progress
     from bacalhau.run_job import run_job
 

@@ -33,7 +33,7 @@ def run_with_node(
         UserError, UnavailableError, VerificationError: as `bacalhau.run_on_node`.
     """
     announced: list[str] = []
-    with _goes_on(announced), shown_progress() as display:
+    with goes_on(announced), shown_progress() as display:
         submitted = submit_to_node(order, services, display, node, announced.append)
         if flags["wait"]:
             report = wait_for_report(submitted.job, node, display, lambda: node_of(services))
@@ -41,7 +41,7 @@ def run_with_node(
         print_json(submitted.to_json()) if flags["as_json"] else print_text(submitted.job)
         return ExitCode.DONE
     show_report(report, flags, is_here=not node.is_elsewhere)
-    if report["verdict"] == "agreed" and report["stdout"] is None:
+    if report["verdict"] in ("agreed", "cached") and report["stdout"] is None:
         raise UnavailableError(report["reason"] or "the agreed output is not here", where=report["job"])
     if (flags["download"] or target is not None) and report["record"] is not None:
         _download(report, services, node, target or default_target(report["job"]))
@@ -49,7 +49,7 @@ def run_with_node(
 
 
 @contextmanager
-def _goes_on(announced: list[str]) -> Iterator[None]:
+def goes_on(announced: list[str]) -> Iterator[None]:
     """Tell, when it is interrupted, that the job is not."""
     try:
         yield

@@ -10,6 +10,7 @@ import click
 
 from bacalhau.cli.network_extra import require_network
 from bacalhau.cli.options import json_option, services_of
+from bacalhau.cli.run_stack import policy_option, was_said
 from bacalhau.cli.serve_options import selection_options
 from bacalhau.exit_codes import ExitCode
 
@@ -34,6 +35,7 @@ ROLES: Final = ("compute", "requester")
 @click.option("--bad-actor", metavar="NAME", hidden=True, help="Break the rules, for tests of a network.")
 @click.option("--until-eof", is_flag=True, hidden=True, help="End when stdin does: with whoever started it.")
 @click.option("--verbose", is_flag=True, help="Tell on stderr what happens.")
+@policy_option
 @selection_options
 @json_option
 @click.pass_context
@@ -43,21 +45,34 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     One line on stdout says that it is ready. While it runs, `bacalhau run` and the other commands use it.
     """
     require_network("serve")
+    from dataclasses import replace
+    from functools import partial
+
     from bacalhau.cli.serve_options import read_cluster, read_host_and_port, read_selection
     from bacalhau.node_process import NodeOptions, RunningNode, run_node
+    from bacalhau.planning import host_name, jail_level, load_policy, objection, plan_node
     from bacalhau.render import print_json, print_text
     from network.libp2p_host import Libp2pSettings
     from network.transport_lists import ConnectionLists, parse_networks
 
     _set_up_logs(verbose=flags["verbose"])
     services = services_of(ctx)
-    policy, total, labels = read_selection(flags, services.home.root)
-    cluster, total = read_cluster(flags, total)
+    roles = flags["roles"] or ROLES
+    cluster = read_cluster(flags)
+    policy, room, labels = read_selection(flags, services.home.store_path)
+    rules = load_policy(services.home, flags["policy"])
+    stack = plan_node(
+        rules,
+        services,
+        engine=flags["engine"],
+        engine_said=was_said(ctx, "engine"),
+        strict=flags["isolation"] == "strict",
+        computes="compute" in roles,
+    )
     host, port = read_host_and_port(flags["api"], "--api")
     lists = ConnectionLists(
         allowed_networks=parse_networks(flags["allowed"]), denied_networks=parse_networks(flags["denied"])
     )
-    roles = flags["roles"] or ROLES
     options = NodeOptions(
         computes="compute" in roles,
         requests="requester" in roles,
@@ -65,11 +80,14 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         api_host=host,
         api_port=port,
         api_names=flags["api_names"],
-        policy=policy,
-        total=total,
+        policy=replace(policy, max_memory=stack.max_memory),
+        room=room,
         cluster=cluster,
         labels=labels,
-        engine=flags["engine"],
+        engine=host_name(stack.part),
+        level=jail_level(stack.part),
+        max_wall_clock_s=stack.max_wall_clock_s,
+        objection_to_job=partial(objection, rules, stack.machine),
         strict=flags["isolation"] == "strict",
         until_eof=flags["until_eof"],
         make_persona=_persona(flags["bad_actor"]),

@@ -1,26 +1,26 @@
 """The flags of `serve` that say what a compute node takes, how much it has and how it is labelled.
 
-`selection_options` adds them to a command, `read_selection` turns them into values. Nothing here needs the network to
-be installed.
+`selection_options` adds them to a command, `read_selection` turns them into values; those of the room are in
+`room_options`. Nothing here needs the network to be installed.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from bacalhau.cli.options import named_text
+from bacalhau.cli.room_options import room_flags, room_options
 from storage.errors import UserError
 
 if TYPE_CHECKING:
     from bacalhau.cluster import ClusterOptions
-    from network.messages import Demand
     from network.node.selection_policy import SelectionPolicy
+    from runtime.machine_room import MachineRoom
 
 LABEL: Final = "--label"
 PROBE_EXEC: Final = "--job-selection-probe-exec"
@@ -35,12 +35,6 @@ _OPTIONS: Final = (
                  help="Execute on the workers of the Dask cluster whose scheduler is there: tcp://HOST:8786."),
     click.option(CONTACT, metavar="HOST:PORT", type=named_text,
                  help="Where these workers connect to this node.  [default: on the way to the scheduler, any port]"),
-    click.option("--limit-total-cpu", metavar="CORES", type=named_text,
-                 help="Cores for jobs: 2, or 500m.  [default: those of this process]"),
-    click.option("--limit-total-memory", metavar="SIZE", type=named_text,
-                 help="Memory for jobs: 4Gb.  [default: three quarters of what is free]"),
-    click.option("--limit-total-disk", metavar="SIZE", type=named_text,
-                 help="Disk for jobs: 100Gb.  [default: half of what is free]"),
     click.option(LABEL, "labels", metavar="K=V", multiple=True, help="Label the node; jobs select nodes by labels."),
     click.option("--job-selection-data-locality", type=click.Choice(["anywhere", "local"]), default="anywhere",
                  show_default=True, help="local: take only jobs whose data is in this node's store."),
@@ -58,34 +52,29 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the flags to a command that takes `**flags`."""
     for option in reversed(_OPTIONS):
         command = option(command)
-    return command
+    return room_options(command)
 
 
-def read_selection(flags: Mapping[str, Any], directory: Path) -> tuple[SelectionPolicy, Demand, dict[str, str]]:
-    """Return what the flags say: which jobs are taken, what the node has in all, and its labels.
+def read_selection(flags: Mapping[str, Any], blocks: Path) -> tuple[SelectionPolicy, MachineRoom, dict[str, str]]:
+    """Return what the flags say: which jobs are taken, what jobs get of the machine, and the node's labels.
 
-    flags: of a command with `selection_options`; directory: where the node keeps its blocks.
+    flags: of a command with `selection_options`; blocks: the file in which the node keeps them. What is left unsaid is
+    read from this machine; of a cluster it has no bound but what the workers have.
 
     Raises:
         UserError: one cannot be read, or names a command that is not there.
         UnavailableError: the free disk is wanted and cannot be looked at.
     """
     from network.node.node_labels import parse_labels
-    from network.node.room import total_room
+    from runtime.machine_room import cluster_limit, machine_room
 
-    total = total_room(
-        directory,
-        cpu=flags["limit_total_cpu"],
-        memory=flags["limit_total_memory"],
-        disk=flags["limit_total_disk"],
-    )
-    return _read_policy(flags), total, parse_labels(flags["labels"], where=LABEL)
+    said = room_flags(flags)
+    room = machine_room(blocks, said) if flags["workers"] is None else cluster_limit(blocks, said)
+    return _read_policy(flags), room, parse_labels(flags["labels"], where=LABEL)
 
 
-def read_cluster(flags: Mapping[str, Any], total: Demand) -> tuple[ClusterOptions | None, Demand]:
-    """Return the cluster of a node, None if there is none, and what it takes at most.
-
-    total: as `read_selection` gives it; of a cluster, what the operator left unsaid has no bound but its workers.
+def read_cluster(flags: Mapping[str, Any]) -> ClusterOptions | None:
+    """Return the cluster of a node, None if there is none.
 
     Raises:
         UserError: a flag is missing, or cannot be read.
@@ -94,19 +83,16 @@ def read_cluster(flags: Mapping[str, Any], total: Demand) -> tuple[ClusterOption
     if scheduler is None:
         if contact is not None:
             raise UserError("is of use with --workers alone", where=CONTACT, fix="leave it out")
-        return None, total
+        return None
     if flags["roles"] and "compute" not in flags["roles"]:
         fix = "leave --role out, or say --role compute too"
         raise UserError("are for a node that executes", where=WORKERS, fix=fix)
     from bacalhau.cli.cluster_extra import require_cluster
     from bacalhau.cluster import ClusterOptions
-    from verifier.bounds import MAX_INTEGER
 
     require_cluster(WORKERS)
     host, port = ("", 0) if contact is None else read_host_and_port(contact, CONTACT)
-    unsaid = {"cpu_milli": flags["limit_total_cpu"], "memory": flags["limit_total_memory"]}
-    limit = replace(total, **{name: MAX_INTEGER for name, said in unsaid.items() if said is None})
-    return ClusterOptions(scheduler=scheduler, contact_host=host, contact_port=port), limit
+    return ClusterOptions(scheduler=scheduler, contact_host=host, contact_port=port)
 
 
 def read_host_and_port(text: str, flag: str) -> tuple[str, int]:

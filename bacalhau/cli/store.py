@@ -48,10 +48,16 @@ def stat(ctx: click.Context, /, as_json: bool) -> int:
 @json_option
 @click.pass_context
 def gc(ctx: click.Context, /, as_json: bool) -> int:
-    """Remove the blocks that no pin, no job with its record, no node and no running command needs."""
+    """Remove the blocks that no pin, no job with its record, no node and no running command needs.
+
+    What was verified in the last 30 days stays as well.
+    """
+    import time
+
     from bacalhau.kept_roots import JobRoots
     from bacalhau.progress import shown_progress
     from bacalhau.render import print_json, print_text
+    from network.result_store import KEPT_S
     from storage.sqlite_collection import collect
 
     services = services_of(ctx)
@@ -59,9 +65,12 @@ def gc(ctx: click.Context, /, as_json: bool) -> int:
         services.open_store() as store,
         services.open_jobs() as jobs,
         services.open_datastore() as datastore,
+        services.open_results() as results,
         shown_progress() as display,
     ):
-        done = collect(store, JobRoots(jobs, datastore), display.step)
+        since = time.time() - KEPT_S
+        results.forget(before=since)
+        done = collect(store, JobRoots(jobs, datastore, results, since=since), display.step)
     if as_json:
         print_json({
             "removed_blocks": done.removed_blocks,

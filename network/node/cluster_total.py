@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from network.messages import Demand
+from runtime.capacity import Room
 from runtime.cluster import Cluster
 from runtime.cluster_room import largest_memory, total_memory, total_slots
-from runtime.worker_transport import worker_memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,22 +16,30 @@ class ClusterTotal:
     """A `ChangingRoom`. A slot of a worker counts as a core."""
 
     cluster: Cluster
-    limit: Demand
-    """The disk is this machine's, where blocks are kept; workers have their own."""
+    limit: Room
+    """Of all jobs together. The disk is this machine's, where blocks are kept; workers have their own."""
+    job_limit: Room
+    """Of each."""
 
     def total(self) -> Demand:
         """Return what there is now."""
         workers = self.cluster.workers()
         return Demand(
             cpu_milli=min(self.limit.cpu_milli, 1000 * total_slots(workers)),
-            memory=min(self.limit.memory, total_memory(workers)),
-            disk=self.limit.disk,
+            memory=min(self.limit.memory_bytes, total_memory(workers)),
+            disk=self.limit.disk_bytes,
             gpus=0,
         )
 
-    def largest_memory(self) -> int:
-        """Return the most memory that a task can ask for now, in bytes: the process around it takes some too."""
-        return max(0, largest_memory(self.cluster.workers()) - worker_memory(0))
+    def job_most(self) -> Demand:
+        """Return what one job gets now: no more memory than one worker has."""
+        workers = self.cluster.workers()
+        return Demand(
+            cpu_milli=min(self.job_limit.cpu_milli, 1000 * total_slots(workers)),
+            memory=min(self.job_limit.memory_bytes, largest_memory(workers)),
+            disk=self.job_limit.disk_bytes,
+            gpus=0,
+        )
 
     def watch(self, tell: Callable[[], None]) -> None:
         """Have `tell` called when workers have come or gone."""

@@ -15,14 +15,14 @@ from network.compute_node import ComputeNode
 from network.message_codec import decode, encode
 from network.messages import Assign, Capacity, Demand, EngineKind, Offer
 from network.node.announcement import Announcement, announce
+from network.node.changing_room import ChangingRoom
 from network.node.datastore import Change, Datastore, Machine
 from network.node.executor import Executor
 from network.node.machine_host import MachineHost, StateMachine, World
 from network.node.reasons import reason
-from network.node.room import ChangingRoom, slots_of
 from network.node.selection import JobSelection
 from network.node.selection_policy import OfferedTask
-from network.node.task_header import bring_header
+from network.node.task_header import Headers, bring_header
 from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import Abort, Accuse, Action, Broadcast, Misbehaved, Received, RoomChanged, Run, Send
 from network.transport import Transport
@@ -55,11 +55,18 @@ class ComputeSettings:
     """How a compute node takes part."""
 
     total: Demand
+    """What jobs get, all together."""
+    job_most: Demand | None = None
+    """What one gets at most; None: all of it."""
+    gpus: tuple[str, ...] | None = None
+    """UUIDs of the devices, as many as `total` says; None: they have no names."""
+    gpu_note: str = ""
+    """Why there are none, or not all that the machine has."""
     engines: tuple[EngineKind, ...]
     labels: Mapping[str, str]
     gossip_ms: int = 10_000
     changing: ChangingRoom | None = None
-    """Where `total` is only what there is at first."""
+    """Where `total` and `job_most` are only what there is at first."""
 
 
 class ComputeSide:
@@ -75,6 +82,7 @@ class ComputeSide:
         datastore: Datastore,
         in_thread: Callable[[Callable[[], object]], object],
         executor: Executor,
+        headers: Headers,
         selection: JobSelection,
         say: Mouth,
         heard_own: Callable[[Announcement], None],
@@ -85,6 +93,9 @@ class ComputeSide:
         self.executor = executor
         self.total = settings.total
         """What there is now."""
+        self.job_most = settings.job_most
+        """What one job gets of it at most now; None: all of it."""
+        self._headers = headers
         self._identity = identity
         self._transport = transport
         self._store = store
@@ -141,6 +152,7 @@ class ComputeSide:
         machine = ComputeNode(
             self._identity,
             total=self.total,
+            job_most=self.job_most,
             engines=self.settings.engines,
             accepts=self._refusal,
             gossip_ms=self.settings.gossip_ms,
@@ -177,11 +189,11 @@ class ComputeSide:
         self._measure(room)
 
     def _measure(self, room: ChangingRoom) -> None:
-        total = room.total()
-        if total != self.total:
-            self.total = total
-            self.executor.resize(slots_of(total))
-            self.host.feed(RoomChanged(total=total))
+        total, job_most = room.total(), room.job_most()
+        if (total, job_most) != (self.total, self.job_most):
+            self.total, self.job_most = total, job_most
+            self.executor.resize(total)
+            self.host.feed(RoomChanged(total=total, job_most=job_most))
 
     # Offers
 
@@ -193,8 +205,6 @@ class ComputeSide:
         """Return why the task is refused; empty if it is taken."""
         if refusal := self._selection.unwelcome(peer):
             return refusal
-        if self.settings.changing is not None and said.demand.memory > self.settings.changing.largest_memory():
-            return "larger than any worker of this node"
         try:
             plan = await self._plan(peer, said.task)
         except BacalhauError as error:
@@ -205,7 +215,9 @@ class ComputeSide:
         limiter = self._bringing.setdefault(peer, trio.CapacityLimiter(MAX_HEADERS_EACH))
         try:
             async with limiter:
-                return await bring_header(task, self._transport, peer, self._store, self.executor.wall_clock_s)
+                return await bring_header(
+                    task, self._transport, peer, self._store, self.executor.wall_clock_s, self._headers
+                )
         finally:
             if not limiter.borrowed_tokens and not limiter.statistics().tasks_waiting:
                 self._bringing.pop(peer, None)

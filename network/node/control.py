@@ -28,7 +28,13 @@ class NodeStatus:
     engines: tuple[str, ...]
     total: Demand
     """Of its compute node; zeros without one."""
+    job_most: Demand
+    """What one job gets of it, at most."""
     free: Demand
+    gpus: tuple[str, ...]
+    """UUIDs of its devices."""
+    gpu_note: str
+    """Why there are none, or not all that the machine has; empty if there is nothing to say."""
     known_nodes: int
     """Compute nodes whose capacity its requester has heard of."""
     running: int
@@ -93,6 +99,9 @@ def status_json(status: NodeStatus) -> dict[str, Any]:
         "labels": dict(status.labels),
         "engines": list(status.engines),
         "total": status.total.to_node(),
+        "job_most": status.job_most.to_node(),
+        "gpus": list(status.gpus),
+        "gpu_note": status.gpu_note,
         "free": status.free.to_node(),
         "known_nodes": status.known_nodes,
         "running": status.running,

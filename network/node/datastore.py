@@ -18,10 +18,12 @@ from verifier.model import PeerId, Rule
 
 
 class Machine(StrEnum):
-    """Whose entries: the two machines of the protocol keep theirs apart."""
+    """Whose entries: the two machines of the protocol keep theirs apart, and so does what settles shards."""
 
     REQUESTER = "requester"
     COMPUTE = "compute"
+    SETTLEMENT = "settlement"
+    """`JOB/NUMBER`: what came of a shard, until its job has ended (`shard_entry`)."""
 
 
 class JobState(StrEnum):
@@ -36,15 +38,17 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What was asked of this requester: one task, whose blocks are in the store, and how it is to be verified."""
+    """What was asked of this requester: one task or many, whose blocks are in the store, and how to verify each."""
 
     job: str
     """32 hex digits, made by the submitter: the same id again is the same job."""
     created_at: float
     """Seconds since 1970, UTC."""
-    task: CID
+    task: CID | None
+    """None: it is many, which `shards` lists."""
     rule: Rule
     demand: Demand
+    """Of each task."""
     labels: tuple[str, ...] = ()
     """Of the job."""
     selector: tuple[tuple[str, str], ...] = ()
@@ -56,6 +60,21 @@ class Submission:
     """Records whose outputs are inputs of this task."""
     origins: tuple[Mapping[str, Any], ...] = ()
     """Where fetched content came from, as JSON; kept beside the record, never in it."""
+    shards: CID | None = None
+    """A list of shards (`network.shard_list`), if there is no single task."""
+    shard_count: int = 0
+    max_failures: int | None = None
+    """Failed shards that are put up with; one more, and the job is given up. None: all shards run."""
+    no_cache: bool = False
+    """Run also what was verified before."""
+
+    @property
+    def root(self) -> CID:
+        """Return the block that everything the job needs is below."""
+        root = self.task or self.shards
+        if root is None or (self.task is not None and self.shards is not None):
+            raise ValueError("a submission has a task, or a list of shards")
+        return root
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +118,24 @@ class Remove:
 
     machine: Machine
     key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveBelow:
+    """Remove all entries of a machine whose keys begin with `prefix`."""
+
+    machine: Machine
+    prefix: str
+    """Ends in "/"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddResult:
+    """Keep, for later jobs, that a record verified a task here (`network.result_store`)."""
+
+    task: CID
+    record: CID
+    at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +188,9 @@ class NotePeer:
     at: float
 
 
-Change: TypeAlias = Put | Remove | Submit | Move | MarkCancelled | AddEvent | Finish | NotePeer
+Change: TypeAlias = (
+    Put | Remove | RemoveBelow | AddResult | Submit | Move | MarkCancelled | AddEvent | Finish | NotePeer
+)
 
 
 class Datastore(Protocol):
@@ -166,6 +205,10 @@ class Datastore(Protocol):
 
     def entries(self, machine: Machine) -> dict[str, bytes]:
         """Return all entries of a machine."""
+        ...
+
+    def entries_below(self, machine: Machine, prefix: str) -> dict[str, bytes]:
+        """Return the entries of a machine whose keys begin with `prefix`, by key."""
         ...
 
     def job(self, job: str) -> KeptJob | None:

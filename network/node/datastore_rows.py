@@ -7,9 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias, TypeVar, assert_never
 
-from network import job_store
+from network import job_store, result_store
+from network.job_shards import INSERT_SHARD
 from network.node.datastore import (
     AddEvent,
+    AddResult,
     Change,
     Finish,
     JobEvent,
@@ -20,6 +22,7 @@ from network.node.datastore import (
     NotePeer,
     Put,
     Remove,
+    RemoveBelow,
     Submit,
 )
 from network.node.submission_entry import read_submission, write_submission
@@ -49,6 +52,7 @@ _PUT: Final = (
     " ON CONFLICT(machine, key) DO UPDATE SET value = excluded.value"
 )
 _REMOVE: Final = "DELETE FROM entries WHERE machine = ? AND key = ?"
+_REMOVE_BELOW: Final = "DELETE FROM entries WHERE machine = ? AND key >= ? AND key < ?"
 _SUBMIT: Final = (
     "INSERT INTO submissions(id, created_at, submission, origins, state, cancelled, outcome)"
     " VALUES(?, ?, ?, ?, ?, 0, x'') ON CONFLICT(id) DO NOTHING"
@@ -78,6 +82,10 @@ def statements(change: Change) -> tuple[Statement, ...]:
             return ((_PUT, (machine.value, key, _at_most(MAX_ENTRY_BYTES, value, key))),)
         case Remove(machine=machine, key=key):
             return ((_REMOVE, (machine.value, key)),)
+        case RemoveBelow(machine=machine, prefix=prefix):
+            return ((_REMOVE_BELOW, (machine.value, *bounds_of(prefix))),)
+        case AddResult(task=task, record=record, at=at):
+            return ((result_store.INSERT, (task, record, result_store.Nodes.NETWORK.value, _time(at))),)
         case Submit(submission=submission):
             row = (submission.job, submission.created_at, *write_submission(submission), JobState.RUNNING.value)
             return ((_SUBMIT, row),)
@@ -89,7 +97,8 @@ def statements(change: Change) -> tuple[Statement, ...]:
         case AddEvent(job=job, at=at, kind=kind, detail=detail):
             return ((_ADD_EVENT, (job, _time(at), kind, _detail_text(detail), job)),)
         case Finish(job=finished):
-            return ((job_store.INSERT, _finished_row(finished)),)
+            shards = ((INSERT_SHARD, row) for row in job_store.shard_rows(finished))
+            return ((job_store.INSERT, _finished_row(finished)), *shards)
         case NotePeer(peer=peer, address=address, at=at):
             return (_NOTE_PEER, (_peer(peer), address, _time(at))), (_FORGET_PEERS, (MAX_PEERS,))
         case _:
@@ -148,6 +157,13 @@ def peer_address(row: Row) -> tuple[PeerId, str]:
     """
     peer, address = row
     return _peer(_typed(peer, str)), _typed(address, str)
+
+
+def bounds_of(prefix: str) -> tuple[str, str]:
+    """Return the first key below a prefix that ends in "/", and the first one behind those."""
+    if not prefix.endswith("/"):
+        raise ValueError("a prefix ends in /")
+    return prefix, f"{prefix[:-1]}0"  # "0" is what follows "/"
 
 
 def _typed(value: object, kind: type[T]) -> T:

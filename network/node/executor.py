@@ -1,27 +1,41 @@
-"""Executes assigned tasks in threads: brings the task's blocks here, runs the engine, tells what it gave."""
+"""Executes assigned tasks in threads: brings the task's blocks here, runs the engine, tells what it gave.
+
+What the node's machine counts is what it has promised; what is counted here, with the same books, is what is in use: an
+execution that was given up keeps its room until it has ended.
+"""
 
 from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
 import trio
 
+from network.demand import room_of
+from network.messages import Demand
+from network.node.disk_promises import DiskPromises
+from network.node.peer_source import PeerSource
 from network.node.reasons import reason
 from network.protocol_events import Executed, ExecutionFailed, Run
+from runtime.capacity_gate import CapacityGate
+from runtime.capacity_ledger import Claim
+from runtime.demand import WORKER_CPU_MILLI
 from runtime.engine import Engine, Execution, Plan, UndeterminedError
 from runtime.plan import plan_of_task
 from runtime.stop_signal import StopSignal
-from storage.block_source import BlockSource
+from storage.blocks import BatchingBlockStore, BlockStore
 from storage.cid import CID
 from storage.dag_fetch import fetch_dag
-from storage.errors import BacalhauError, UnavailableError
+from storage.dag_walk import links_of
+from storage.errors import BacalhauError, UnavailableError, UserError
+from storage.reserved_block_store import ReservedBlockStore
 from storage.sqlite_block_store import SqliteBlockStore
-from storage.sqlite_pins import hold
+from storage.sqlite_pins import has_links, hold, known_whole
 from verifier.model import PeerId
 
 BRING_S: Final = 120.0
@@ -35,14 +49,19 @@ T = TypeVar("T")
 class Sources(Protocol):
     """Finds who may have the blocks of a task."""
 
-    def __call__(self, first: PeerId) -> Sequence[BlockSource]:
+    def __call__(self, first: PeerId) -> Sequence[PeerSource]:
         """Return sources, `first` before all others. Called in the node's loop."""
         ...
 
 
+def threads_of(total: Demand) -> int:
+    """Return how many executions a node has at a time: one for each core that a worker takes, at least one."""
+    return max(1, total.cpu_milli // WORKER_CPU_MILLI)
+
+
 @dataclass(slots=True, kw_only=True)
 class Executor:
-    """At most `slots` executions at a time; one that is given up keeps its slot until it has ended."""
+    """Executions as far as the gate lets them in, and there are threads for them."""
 
     engine: Engine
     store: SqliteBlockStore
@@ -50,27 +69,32 @@ class Executor:
     fitness: Callable[[Plan], str]
     """Why a plan whose blocks are all here is not run; empty if it is."""
     nursery: trio.Nursery
-    slots: int
+    gate: CapacityGate
+    threads: int
+    """Executions that fetch or compute at a time, however little each demands."""
+    disk: DiskPromises
     wall_clock_s: float
     """Host guard of one execution: the requester's own deadline comes first, as a rule."""
+    headers: Callable[[CID], Sequence[tuple[CID, bytes]]] = field(default=lambda _: ())
+    """Blocks of a task that came with its offer."""
     alter: Callable[[Execution], Execution] = field(default=lambda execution: execution)
     """For tests of the network: what a bad actor makes of its execution."""
-    _limiter: trio.CapacityLimiter = field(init=False)
     _threads: trio.CapacityLimiter = field(init=False)
     """Apart from those of everything else in the process, which has few, and must not wait for an execution."""
     _stops: dict[str, StopSignal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._limiter, self._threads = trio.CapacityLimiter(self.slots), trio.CapacityLimiter(self.slots)
+        self._threads = trio.CapacityLimiter(self.threads)
 
     @property
     def running(self) -> int:
         """Return how many executions are under way or wait for one that is being given up."""
         return len(self._stops)
 
-    def resize(self, slots: int) -> None:
-        """Have at most so many executions at a time from now on; those that are under way go on."""
-        self._limiter.total_tokens = self._threads.total_tokens = slots
+    def resize(self, total: Demand) -> None:
+        """Have so much for executions from now on; those that are under way go on, what can never begin fails."""
+        self._threads.total_tokens = threads_of(total)
+        self.gate.resize(room_of(total))
 
     def start(self, run: Run, tell: Callable[[Executed | ExecutionFailed], None]) -> None:
         """Begin an execution; `tell` is called in the loop when it is over, unless it was given up."""
@@ -92,7 +116,7 @@ class Executor:
     async def _run(self, run: Run, stop: StopSignal, tell: Callable[[Executed | ExecutionFailed], None]) -> None:
         event: Executed | ExecutionFailed
         try:
-            async with self._limiter:
+            async with self._room(run, stop):
                 await self._bring(run, stop)
                 # Threads cannot be cancelled: a node that ends stops its engine, and then they end too.
                 execution = await self._in_thread(partial(self._execute, run, stop))
@@ -108,13 +132,35 @@ class Executor:
             del self._stops[run.session]
             tell(event)
 
+    @asynccontextmanager
+    async def _room(self, run: Run, stop: StopSignal) -> AsyncIterator[Claim]:
+        """Hold what an execution demands; wait for it while others that were given up still end."""
+        claim, ready, token = Claim(room=room_of(run.demand)), trio.Event(), trio.lowlevel.current_trio_token()
+
+        def ring() -> None:  # by any thread, the loop's own among them
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(ready.set)
+
+        try:
+            self.gate.enter(claim, ring)
+            await ready.wait()
+            self.gate.require(claim)
+            yield claim
+        finally:
+            self.disk.end(stop)
+            self.gate.leave(claim)
+
     async def _bring(self, run: Run, stop: StopSignal) -> None:
-        """Bring the task's blocks here. Its requester may be away for a while, as after a restart."""
+        """Bring the task's blocks here. Its requester may be away for a while, as after a restart.
+
+        No more comes than was demanded, less what the function may write. A task says how much that is when it is here.
+        """
         pause_s, until = FIRST_PAUSE_S, trio.current_time() + BRING_S
+        store = ReservedBlockStore(self.store, run.demand.disk)
         while True:
             sources = self.sources(run.requester)
             try:
-                return await self._in_thread(partial(self._fetch, run.task, sources, stop))
+                return await self._in_thread(partial(self._fetch, run.task, sources, stop, store))
             except UndeterminedError:
                 raise
             except UnavailableError:
@@ -126,15 +172,42 @@ class Executor:
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._threads)
 
-    def _fetch(self, task: CID, sources: Sequence[BlockSource], stop: StopSignal) -> None:
+    def _fetch(self, task: CID, sources: Sequence[PeerSource], stop: StopSignal, store: ReservedBlockStore) -> None:
         # One that was given up is not begun, and asks nobody any more: who gives a block now and then keeps no slot.
         with stop.ending(partial(_close, sources)):
             # Held first, so that a collection leaves alone what arrives.
             try:
                 hold(self.store, task)
             except BacalhauError:
-                fetch_dag(self.store, task, sources)
+                self.disk.make(stop, lambda: store.left_bytes)
+                self._fetch_reserved(task, sources, store)
                 hold(self.store, task)
+            output = plan_of_task(task, self.store, self.wall_clock_s).input.limits.output
+            if output > store.left_bytes:
+                raise UndeterminedError("too little of its disk is left for what the function may write")
+            self.disk.make(stop, lambda: output)
+
+    def _fetch_reserved(self, task: CID, sources: Sequence[PeerSource], store: ReservedBlockStore) -> None:
+        try:
+            self._pull(task, sources, store)
+        except UserError as error:
+            raise UndeterminedError(f"the task was not fetched as a whole: {error.problem}") from error
+
+    def _pull(self, task: CID, sources: Sequence[PeerSource], store: ReservedBlockStore) -> None:
+        """Bring a task here. Of most tasks little lacks: their function ran here before, and was found to be whole."""
+        known = known_whole(self.store)
+        store.put_many(self.headers(task))
+        if sources and self.store.has(task):
+            source = sources[0]
+            try:
+                missing = missing_below(self.store, task, known)
+                batch = BatchingBlockStore(store)
+                for cid, data in source.dags(missing, lambda cid: cid in known or batch.has(cid)):
+                    batch.put(cid, data)
+                batch.flush()
+            except BacalhauError as error:
+                log.info("%s: %s", source.name, error)
+        fetch_dag(store, task, sources, known=known)
 
     def _execute(self, run: Run, stop: StopSignal) -> Execution:
         plan = replace(plan_of_task(run.task, self.store, self.wall_clock_s), submitter=run.requester)
@@ -146,6 +219,20 @@ class Executor:
         return execution
 
 
-def _close(sources: Sequence[BlockSource]) -> None:
+def missing_below(store: BlockStore, root: CID, known: Collection[CID]) -> list[CID]:
+    """Return the blocks below `root` that lack as far as those that are here tell; nothing below `known`."""
+    missing, todo, seen = [], [root], {root}
+    while todo:
+        cid = todo.pop()
+        if not store.has(cid):
+            missing.append(cid)
+        elif has_links(cid):
+            fresh = [link for link in links_of(cid, store.get(cid)) if link not in seen and link not in known]
+            seen.update(fresh)
+            todo += fresh
+    return missing
+
+
+def _close(sources: Sequence[PeerSource]) -> None:
     for source in sources:
         source.close()

@@ -9,13 +9,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from network.node.outcome import Outcome
+from network.node.reasons import reason
+from network.node.shard_entry import ShardEntry
 from network.requester_entries import StepEntry
-from storage.cid import cid_text
+from storage.cid import CID, cid_text
 
 SUBMITTED = "submitted"
 CANCELLED = "cancelled"
 FETCHING = "fetching"
 MISSING = "output-missing"
+SHARDS = "shards"
+"""Some shards have ended: how many so far."""
+SHARD = "shard"
+"""One shard has failed, and how."""
+GIVEN_UP = "given-up"
+"""More shards failed than were to be put up with."""
 ENDED = "ended"
 """The last one of every job."""
 
@@ -41,6 +49,16 @@ def step_words(entry: StepEntry) -> tuple[str, Mapping[str, Any]]:
     return "withdrawn", {}
 
 
+def ended_words(verdict: str, record: CID | None) -> Mapping[str, Any]:
+    """Return the detail of the last event of a job that has a report."""
+    return {"verdict": verdict, "record": None if record is None else cid_text(record)}
+
+
+def unverified_words(problem: str) -> Mapping[str, Any]:
+    """Return the detail of the last event of a job that could not be checked: what its nodes said is no verdict."""
+    return {"verdict": None, "reason": reason(problem, otherwise="it could not be checked")}
+
+
 def outcome_words(outcome: Outcome) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield kind and detail of the events of a verdict: who broke the rules, and what was decided."""
     for breach in outcome.faults:
@@ -50,8 +68,16 @@ def outcome_words(outcome: Outcome) -> Iterator[tuple[str, Mapping[str, Any]]]:
         {
             "verdict": outcome.verdict,
             "output": None if outcome.output is None else cid_text(outcome.output),
-            "record": None if outcome.record is None else cid_text(outcome.record),
             "receipts": len(outcome.receipts),
             "dissent": len(outcome.dissent),
         },
     )
+
+
+def shard_words(entry: ShardEntry) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield kind and detail of what is told of one shard: who broke the rules, and that it failed."""
+    for breach in entry.outcome.faults:
+        detail = {"node": breach.node, "kind": breach.kind, "detail": breach.detail}
+        yield "fault", {"shard": entry.number, **detail}
+    if entry.has_failed:
+        yield SHARD, {"shard": entry.number, "verdict": entry.outcome.verdict, "exit_code": entry.exit_code}

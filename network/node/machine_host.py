@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -38,6 +39,11 @@ MAX_BATCH: Final = 64
 MAX_WAITING: Final = 4_096
 MAX_WAITING_BYTES: Final = 8 << 20
 """Events that wait, and what those weigh that peers sent: above it whoever brings one waits, and the peer behind it."""
+GATHER_S: Final = 0.005
+"""Between two batches, so that one that is busy makes few transactions of many events; the first of a while is taken at
+once."""
+TICK_S: Final = 0.05
+"""Timers are due at multiples of this, later than asked for and never earlier: many at once."""
 FIRST_PAUSE_S: Final = 0.5
 MAX_PAUSE_S: Final = 30.0
 _KEPT: Final = (Persist, Forget, KeepList, Report)
@@ -46,6 +52,11 @@ log = logging.getLogger(__name__)
 
 class StateMachine(Protocol):
     """A machine of the protocol, made anew from its entries."""
+
+    @property
+    def tasks(self) -> Mapping[str, object]:
+        """What is under way, by session: a timer of any other session is stale."""
+        ...
 
     def handle(self, event: Event) -> tuple[Action, ...]:
         """Take one event and return what to do."""
@@ -154,8 +165,11 @@ class MachineHost:
         await self._perform(actions)
         self.machine = machine
         self.is_healthy = True
+        last = -math.inf
         while True:
             await self._wait()
+            if (pause_s := last + GATHER_S - trio.current_time()) > 0 and len(self._inbox) < MAX_BATCH:
+                await trio.sleep(pause_s)
             batch = self._take(min(len(self._inbox), MAX_BATCH))
             try:
                 await self._perform(_handled(machine, batch))
@@ -165,6 +179,7 @@ class MachineHost:
                 raise
             for entry in batch:
                 _settle(entry, None)
+            last = trio.current_time()
 
     async def _perform(self, actions: tuple[Action, ...]) -> None:
         if any(isinstance(action, _KEPT) for action in actions):
@@ -173,7 +188,7 @@ class MachineHost:
             self._world.kept()
         for action in actions:
             if isinstance(action, SetTimer):
-                at = trio.current_time() + action.delay_ms / 1000
+                at = math.ceil((trio.current_time() + action.delay_ms / 1000) / TICK_S) * TICK_S
                 timer = Timer(session=action.session, about=action.about)
                 heapq.heappush(self._timers, (at, next(self._order), timer))
             elif not isinstance(action, Persist | Forget):
@@ -183,7 +198,9 @@ class MachineHost:
         """Return when there is an event, the due timers among them."""
         while True:
             while self._timers and self._timers[0][0] <= trio.current_time():
-                self._inbox.append(_Entry(heapq.heappop(self._timers)[2]))
+                timer = heapq.heappop(self._timers)[2]
+                if not timer.session or self.machine is None or timer.session in self.machine.tasks:
+                    self._inbox.append(_Entry(timer))
             if self._inbox:
                 return
             self._arrived = trio.Event()

@@ -11,37 +11,45 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Protocol
 
 import trio
 
+from network.demand import room_of
+from network.message_bundle import split
 from network.message_codec import version_of
 from network.messages import Ack, Assign, Cancel, Close, Decline, Demand, Offer, Settled
 from network.node.announcement import Announcement, decode_announcement
 from network.node.compute_side import ComputeSettings, ComputeSide, Mouth
 from network.node.control import NodeStatus
 from network.node.datastore import Datastore, JobEvent, KeptJob, NotePeer, Submission
-from network.node.executor import Executor
+from network.node.disk_promises import DiskPromises
+from network.node.executor import Executor, threads_of
+from network.node.lost_peers import LostPeers
 from network.node.outbox import Outbox
 from network.node.peer_book import PeerBook
 from network.node.peer_source import PeerSource
-from network.node.requester_side import RequesterSide
-from network.node.room import slots_of
+from network.node.requester_side import FindKnown, RequesterSide
 from network.node.selection import JobSelection
 from network.node.settlement import MakeJob, Settlement
+from network.node.shard_outputs import ShardOutputs
+from network.node.shard_settlement import MakeShardsJob, ShardSettlement
+from network.node.task_header import Headers
 from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import Misbehaved
 from network.transport import CapacityHeard, PeerChange, PeerHandler, PeerRefusedError, Transport
 from network.transport_core import single_errors
+from runtime.capacity_gate import CapacityGate
+from runtime.capacity_ledger import CapacityLedger
 from runtime.engine import Engine, Execution, Plan
-from storage.block_source import BlockSource
 from storage.blocks import BlockStore
+from storage.cid import CID
 from storage.errors import UnavailableError, UserError
 from storage.sqlite_block_store import SqliteBlockStore
 from verifier.identity import Identity
-from verifier.model import PeerId
+from verifier.model import PeerId, Rule
 
 FOR_NODES: Final = frozenset(kind.VERSION for kind in (Offer, Assign, Decline, Ack, Cancel, Close, Settled))
 """Messages that requesters send; all others are for requesters."""
@@ -55,6 +63,8 @@ MAX_OUTPUT_BYTES: Final = 1 << 30
 """Of an output that is fetched: what a run may give, four times over."""
 MAX_OUTPUT_S: Final = 600.0
 """For one of several tries to fetch an output; what came by then stays."""
+MAX_WALL_CLOCK_S: Final = 3_600.0
+"""For an execution, unless the operator says less."""
 NOTHING: Final = Demand(cpu_milli=0, memory=0, disk=0, gpus=0)
 log = logging.getLogger(__name__)
 
@@ -93,6 +103,14 @@ class Persona(Protocol):
         ...
 
 
+def _no_objection(_submission: Submission) -> str:
+    return ""
+
+
+def _nothing_known(_task: CID, _rule: Rule) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeParts:
     """What a node is made of. The owner closes what it opened, after the node has ended."""
@@ -111,7 +129,13 @@ class NodeParts:
     fitness: Callable[[Plan], str]
     """Why a task whose blocks are all here is not run; blocks."""
     make_job: MakeJob
-    max_wall_clock_s: float = 3_600.0
+    make_shards_job: MakeShardsJob
+    free_disk: Callable[[], int]
+    """Bytes that are free where blocks are kept, now; called by threads."""
+    find_known: FindKnown = field(default=_nothing_known)
+    objection_to_job: Callable[[Submission], str] = _no_objection
+    """Why the operator's policy does not have a job submitted here; empty if it does."""
+    max_wall_clock_s: float = MAX_WALL_CLOCK_S
     persona: Persona | None = None
 
 
@@ -135,8 +159,21 @@ class Node:
         raise PeerRefusedError("no questions are answered here", where=peer)
 
     async def receive(self, peer: PeerId, payload: bytes) -> None:
-        """Take a message."""
+        """Take a message, or several at once: each as if it had come alone."""
         await self._ready.wait()
+        try:
+            messages = split(payload, peer)
+        except RemoteProtocolError as error:
+            self._count_offence(Misbehaved(peer=peer, problem=error.problem))
+            return
+        if len(messages) == 1:
+            await self._receive_one(peer, payload)
+            return
+        async with trio.open_nursery() as nursery:  # an offer that is looked at keeps no other message waiting
+            for message in messages:
+                nursery.start_soon(self._receive_one, peer, message)
+
+    async def _receive_one(self, peer: PeerId, payload: bytes) -> None:
         persona = self._parts.persona
         if persona is not None and not persona.hear(peer, payload, self._say):
             return
@@ -159,6 +196,9 @@ class Node:
             labels={} if compute is None else compute.settings.labels,
             engines=() if compute is None else tuple(f"{one.engine}/{one.arch}" for one in compute.settings.engines),
             total=NOTHING if compute is None else compute.total,
+            job_most=NOTHING if compute is None else compute.job_most or compute.total,
+            gpus=() if compute is None else compute.settings.gpus or (),
+            gpu_note="" if compute is None else compute.settings.gpu_note,
             free=NOTHING if compute is None else compute.free,
             known_nodes=0 if requester is None else requester.known_nodes,
             running=0 if compute is None else compute.executor.running,
@@ -168,6 +208,8 @@ class Node:
 
     async def submit(self, submission: Submission) -> None:
         """Accept a job; see `NodeControl.submit`."""
+        if objection := self._parts.objection_to_job(submission):
+            raise UserError(objection, where=submission.job, fix="change the job, or the policy")
         await self._requester().submit(submission)
 
     async def cancel(self, job: str) -> None:
@@ -193,8 +235,10 @@ class Node:
 
     async def wait_for_events(self, job: str, after: int) -> None:
         """Return when the job may have an event with a number greater than `after`."""
-        kept = self._kept
-        if not await self.events(job, after=after, limit=1):
+        while True:
+            kept = self._kept
+            if await self.events(job, after=after, limit=1):
+                return
             await kept.wait()
 
     # What both halves use
@@ -229,7 +273,7 @@ class Node:
 
         return speak
 
-    def _sources(self, first: Sequence[PeerId], max_bytes: int, max_s: float) -> list[BlockSource]:
+    def _sources(self, first: Sequence[PeerId], max_bytes: int, max_s: float) -> list[PeerSource]:
         """Return peers that may have blocks, those of `first` before all others."""
         connected = self._transport.connected()
         others = [peer for peer in sorted(connected) if peer not in first]
@@ -264,12 +308,24 @@ class Node:
 
     def _make_requester(self) -> None:
         parts = self._parts
+
+        def sources(first: Sequence[PeerId]) -> list[PeerSource]:
+            return self._sources(first, MAX_OUTPUT_BYTES, MAX_OUTPUT_S)
+
+        shards = ShardSettlement(
+            store=parts.store,
+            datastore=parts.datastore,
+            in_thread=self._in_thread,
+            outputs=ShardOutputs(store=parts.store, sources=sources, nursery=self._nursery),
+            make_job=parts.make_shards_job,
+        )
         settlement = Settlement(
             store=parts.store,
             datastore=parts.datastore,
             in_thread=self._in_thread,
-            sources=lambda first: self._sources(first, MAX_OUTPUT_BYTES, MAX_OUTPUT_S),
+            sources=sources,
             make_job=parts.make_job,
+            shards=shards,
             nursery=self._nursery,
             kept=self._wake,
         )
@@ -280,6 +336,8 @@ class Node:
             in_thread=self._in_thread,
             book=self._book,
             settlement=settlement,
+            find_known=parts.find_known,
+            nursery=self._nursery,
             say=self._say,
             count_offence=self._count_offence,
             kept=self._wake,
@@ -287,13 +345,17 @@ class Node:
 
     def _make_compute(self, settings: ComputeSettings) -> None:
         parts, persona = self._parts, self._parts.persona
+        headers = Headers()
         executor = Executor(
+            headers=headers.of,
             engine=parts.engine,
             store=parts.store,
             sources=lambda first: self._sources([first], settings.total.disk, parts.max_wall_clock_s),
             fitness=parts.fitness,
             nursery=self._nursery,
-            slots=slots_of(settings.total),
+            gate=CapacityGate(CapacityLedger(room_of(settings.total), gpus=settings.gpus)),
+            threads=threads_of(settings.total),
+            disk=DiskPromises(parts.free_disk),
             wall_clock_s=parts.max_wall_clock_s,
             alter=_unaltered if persona is None else lambda execution: persona.alter(execution, parts.store),
         )
@@ -305,6 +367,7 @@ class Node:
             datastore=parts.datastore,
             in_thread=self._in_thread,
             executor=executor,
+            headers=headers,
             selection=parts.make_selection(),
             say=self._mouth(),
             heard_own=self._hear_own,
@@ -318,6 +381,10 @@ class Node:
             for half in (self.requester, self.compute):
                 if half is not None:
                     nursery.start_soon(half.run)
+            if self.requester is not None:
+                requester = self.requester
+                lost = LostPeers(awaited=requester.awaited, reach=self._book.reach, lose=requester.lose)
+                nursery.start_soon(lost.run)
             self._ready.set()
 
     def _hear_own(self, said: Announcement) -> None:

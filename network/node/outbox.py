@@ -13,6 +13,7 @@ from typing import Final
 
 import trio
 
+from network.message_bundle import fits, join
 from network.transport import MAX_PAYLOAD_BYTES, Transport
 from storage.errors import PeerError, UnavailableError
 from verifier.model import PeerId
@@ -56,10 +57,20 @@ class Outbox:
             await trio.lowlevel.checkpoint()
             if await self._reach(peer):
                 while queue:
-                    await self._transport.send(peer, queue.popleft(), deadline_s=SEND_S)
+                    await self._transport.send(peer, join(_taken(queue)), deadline_s=SEND_S)
             else:
                 log.debug("%d messages to %s are dropped: not connected", len(queue), peer)
         except (UnavailableError, PeerError) as error:
             log.debug("%d messages to %s are dropped: %s", len(queue), peer, error)
         finally:
             del self._queues[peer]
+
+
+def _taken(queue: deque[bytes]) -> list[bytes]:
+    """Take the next message, and those behind it that may travel with it."""
+    taken = [queue.popleft()]
+    size = len(taken[0])
+    while queue and fits(size, len(taken), len(queue[0])):
+        taken.append(queue.popleft())
+        size += len(taken[-1])
+    return taken

@@ -1,14 +1,16 @@
-"""From the end of a session to what a requester keeps of it: receipts, the record, and a note that names them.
+"""From the end of a session to what a requester keeps of it: receipts and a note that names them; then the record.
 
-The note is what a node that was killed goes on from: the output may still have to come here, and the report to be made.
+The note is what a node that was killed goes on from: the record and the report are still to be made, and the output may
+have to come here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 from network.embedded import SessionResult
+from network.node.datastore import Submission
 from network.node.reasons import reason
 from network.protocol_events import TaskEnded
 from network.requester_entries import read, write
@@ -18,7 +20,8 @@ from storage.cid import CID
 from storage.errors import VerificationError
 from verifier.bounds import Hex32, Link, Peer, Word, at_most
 from verifier.commitment import list_cid
-from verifier.model import Receipt, Task, Verdict, load_node, store_node
+from verifier.compare import compare
+from verifier.model import Receipt, Task, Verdict, load_node, node_cid, store_node
 from verifier.record import build_record
 from verifier.schema import Schema
 
@@ -44,17 +47,22 @@ class Breach(Schema):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome(Schema):
-    """A session that is over; the blocks that it names are in the store."""
+    """A session that is over; the blocks that it names are in the store. Its record is made while settling."""
 
-    VERSION: ClassVar[str] = "outcome/1"
+    VERSION: ClassVar[str] = "outcome/2"
+    """1 named a record, so that no session could end whose task could not be read."""
 
-    session: Hex32
+    session: Hex32 | None
+    """None: nothing was asked of anybody."""
+    known: Link | None = None
+    """The record of an earlier session that is the answer, if nothing was asked of anybody."""
     verdict: Word
     cancelled: bool
     same_state: bool
     output: Link | None
-    """None unless agreed, like `record`."""
-    record: Link | None
+    """None unless agreed, like `commitments`."""
+    commitments: Link | None
+    """The last closed list."""
     receipts: Annotated[tuple[Link, ...], at_most(MAX_NODES)]
     """By node."""
     dissent: Annotated[tuple[Link, ...], at_most(MAX_NODES)]
@@ -62,28 +70,35 @@ class Outcome(Schema):
     faults: Annotated[tuple[Breach, ...], at_most(2 * MAX_NODES)]
 
 
-def keep_outcome(ended: TaskEnded, task: CID, parents: tuple[CID, ...], store: BlockStore) -> Outcome:
-    """Put the receipts, and the record if there is one, into the store, and return the note.
+def known_outcome(known: SessionResult) -> Outcome:
+    """Return the note of a task that was verified before; what it names is in the store."""
+    cids = {receipt.node: node_cid(receipt) for receipt in known.receipts}
+    return Outcome(
+        session=None,
+        known=known.record,
+        verdict=known.verdict.value,
+        cancelled=False,
+        same_state=known.same_state,
+        output=known.output,
+        commitments=None,
+        receipts=tuple(cids.values()),
+        dissent=tuple(cids[receipt.node] for receipt in known.dissent),
+        undetermined=(),
+        faults=(),
+    )
+
+
+def keep_outcome(ended: TaskEnded, store: BlockStore) -> Outcome:
+    """Put the receipts into the store and return the note. Reads nothing, so what is damaged on the disk ends nothing.
 
     Raises:
-        UnavailableError: they cannot be kept, or the task's node is not here.
+        UnavailableError: they cannot be kept.
     """
     decision, session = ended.decision, ended.session
     receipts = sorted((*decision.agreeing, *decision.dissenting), key=lambda one: one.node.encode())
     cids = {receipt.node: store_node(store, receipt) for receipt in receipts}
     # A withdrawn session has no agreement, whatever its receipts say: nobody waited for the others.
     agreed = decision.verdict is Verdict.AGREED and not session.withdrawn
-    record = None
-    if agreed and session.published is not None:
-        built = build_record(
-            decision,
-            task=task,
-            parts=load_node(store, task, Task),
-            rule=session.rule,
-            commitments=list_cid(session.published),
-            parents=parents,
-        )
-        record = store_node(store, built)
     dissent = decision.dissenting if agreed else receipts
     return Outcome(
         session=ended.session_id,
@@ -91,7 +106,7 @@ def keep_outcome(ended: TaskEnded, task: CID, parents: tuple[CID, ...], store: B
         cancelled=session.withdrawn,
         same_state=decision.same_state,
         output=decision.claim[0] if agreed and decision.claim else None,
-        record=record,
+        commitments=list_cid(session.published) if agreed and session.published is not None else None,
         receipts=tuple(cids.values()),
         dissent=tuple(cids[receipt.node] for receipt in dissent),
         undetermined=tuple(Failure(node=peer, reason=why) for peer, why in session.undetermined),
@@ -116,12 +131,12 @@ def read_outcome(data: bytes) -> Outcome:
     return read(Outcome, data)
 
 
-def session_result(outcome: Outcome, store: BlockStore) -> SessionResult:
-    """Return what a report is made of.
+def session_result(outcome: Outcome, submission: Submission, store: BlockStore) -> SessionResult:
+    """Return what a report is made of; of what was agreed, the record is put into the store (of a single task).
 
     Raises:
-        UnavailableError: a receipt is not here.
-        VerificationError: the datastore holds something else.
+        UnavailableError: a receipt or the task is not here, or the record cannot be kept.
+        VerificationError: what the disk holds is not what was written.
     """
     receipts = {cid: load_node(store, cid, Receipt) for cid in outcome.receipts}
     try:
@@ -129,16 +144,46 @@ def session_result(outcome: Outcome, store: BlockStore) -> SessionResult:
         faults = tuple(
             Fault(peer=one.node, kind=FaultKind(one.kind), detail=one.detail, evidence=()) for one in outcome.faults
         )
+        record = outcome.known if submission.task is None else keep_record(outcome, submission.task, submission, store)
     except ValueError as error:
         raise VerificationError(f"a kept outcome is not whole ({error})") from error
     return SessionResult(
         verdict=verdict,
         output=outcome.output,
-        record=outcome.record,
+        record=record,
         receipts=tuple(receipts.values()),
         dissent=tuple(receipts[cid] for cid in outcome.dissent if cid in receipts),
         same_state=outcome.same_state,
         executions=(),
         undetermined=tuple((one.node, one.reason) for one in outcome.undetermined),
         faults=faults,
+        cached=outcome.session is None,
+    )
+
+
+def keep_record(outcome: Outcome, task: CID, submission: Submission, store: BlockStore) -> CID | None:
+    """Put the record of what was agreed into the store; None without agreement.
+
+    Raises:
+        UnavailableError: a receipt or the task is not here, or the record cannot be kept.
+        VerificationError, ValueError: what the disk holds is not what was written.
+    """
+    if outcome.commitments is None:
+        return outcome.known
+    receipts = [load_node(store, cid, Receipt) for cid in outcome.receipts]
+    record = build_record(
+        compare(receipts, submission.rule),
+        task=task,
+        parts=load_node(store, task, Task),
+        rule=submission.rule,
+        commitments=outcome.commitments,
+        parents=submission.parents,
+    )
+    return store_node(store, record)
+
+
+def without_agreement(outcome: Outcome) -> Outcome:
+    """Return the note of a session whose agreement cannot be checked: what its nodes said is no verdict."""
+    return replace(
+        outcome, verdict=Verdict.TOO_FEW.value, output=None, commitments=None, known=None, dissent=outcome.receipts
     )

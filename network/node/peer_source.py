@@ -6,7 +6,7 @@ nothing of its size before it is walked.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from threading import Lock
 from typing import Final
 
@@ -53,8 +53,12 @@ class PeerSource:
 
     def dag(self, root: CID) -> BlockStream:
         """Yield the blocks below `root`, many in one question; ends at what the peer does not have."""
-        wanted = {root: None}
-        seen = {root}
+        return self.dags([root], lambda _: False)
+
+    def dags(self, roots: Iterable[CID], is_here: Callable[[CID], bool]) -> BlockStream:
+        """Yield the blocks below several roots, as `dag`, without those that are here and what is below them."""
+        wanted = dict.fromkeys(roots)
+        seen = set(wanted)
         while wanted:
             some = list(wanted)[-MAX_CIDS:]  # the last ones found: a DAG is descended, and not flooded
             answer = self._fetch(some)
@@ -65,7 +69,8 @@ class PeerSource:
                 for link in links_of(cid, data):
                     if link not in seen and inline_data(link) is None:
                         seen.add(link)
-                        wanted[link] = None
+                        if not is_here(link):
+                            wanted[link] = None
                 yield cid, data
             for cid in answer.absent:
                 wanted.pop(cid, None)

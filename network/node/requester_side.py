@@ -1,46 +1,36 @@
-"""The requester's half of a node: its machine, the jobs behind it, and what is kept of them.
+"""The requester's half of a node: its machine, and the jobs behind it.
 
-A job is durable when `submit` returns. What a machine reports is kept in the transaction of the machine's own entries,
-so a node that was killed finds a job in one state and not in two; what is left to do then is begun again.
+A job is durable when `submit` returns; a node that was killed finds it in one state and not in two, and begins again
+what is left to do. What was verified before is looked up first and asked of nobody.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
-import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import trio
 
-from network.message_codec import encode, session_id
+from network.embedded import SessionResult
+from network.message_codec import encode
 from network.node.announcement import Announcement
-from network.node.datastore import (
-    AddEvent,
-    Change,
-    Datastore,
-    JobState,
-    KeptJob,
-    Machine,
-    MarkCancelled,
-    Move,
-    Submission,
-    Submit,
-)
-from network.node.job_events import CANCELLED, SUBMITTED, outcome_words, step_words
+from network.node.datastore import Datastore, JobState, KeptJob, Machine, Submission
 from network.node.machine_host import MachineHost, StateMachine, World
-from network.node.outcome import keep_outcome, write_outcome
+from network.node.open_job import OpenJob
 from network.node.peer_book import PeerBook
+from network.node.requester_ledger import RequesterLedger
 from network.node.settlement import Settlement
 from network.protocol_events import (
     Accuse,
     Action,
     CancelRequested,
     Heard,
-    KeepList,
+    JobEnded,
+    Lost,
     Misbehaved,
-    Persist,
     Received,
     Report,
     Send,
@@ -48,18 +38,24 @@ from network.protocol_events import (
     TaskEnded,
 )
 from network.requester import Requester
-from network.requester_entries import StepEntry, read
-from storage.cid import cid_text
+from storage.cid import CID
 from storage.errors import BacalhauError, UserError
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
 from verifier.identity import Identity
-from verifier.model import PeerId, store_node
+from verifier.model import PeerId, Rule
 
 MAX_OPEN: Final = 10_000
 """Jobs that have not ended."""
+MAX_OPEN_TASKS: Final = 131_072
+"""Tasks of all of them: four jobs of as many shards as one may have, some 1 KiB of memory each."""
+KNOWN_AT_ONCE: Final = 64
+"""Shards that are looked up between two commits."""
 REVEAL_MS: Final = 30_000
 OFFER_MS: Final = 2_000
+DISK_PAUSE_S: Final = 10.0
+FindKnown = Callable[[CID, Rule], SessionResult | None]
+"""Returns what an earlier session gave of a task, if it meets the rule and its output is here. Blocks."""
 log = logging.getLogger(__name__)
 
 
@@ -72,9 +68,11 @@ class RequesterSide:
         identity: Identity,
         store: SqliteBlockStore,
         datastore: Datastore,
-        in_thread: Callable[[Callable[[], object]], object],
+        in_thread: Callable[[Callable[[], Any]], Any],
         book: PeerBook,
         settlement: Settlement,
+        find_known: FindKnown,
+        nursery: trio.Nursery,
         say: Callable[[PeerId, bytes], None],
         count_offence: Callable[[Misbehaved], None],
         kept: Callable[[], None],
@@ -84,27 +82,34 @@ class RequesterSide:
 
         kept: called in the loop when something was kept that a job's followers may wait for.
         """
-        self.open: dict[str, Submission] = {}
-        """Jobs whose verdict is not there."""
         self._identity = identity
         self._store = store
         self._datastore = datastore
         self._in_thread = in_thread
         self._book = book
         self._settlement = settlement
+        self._find_known = find_known
+        self._nursery = nursery
         self._say = say
         self._count_offence = count_offence
+        self._kept = kept
         self._queue_ms = int(queue_s * 1000)
+        self._ledger = RequesterLedger(peer=identity.peer, store=store, datastore=datastore)
         self._claimed: set[str] = set()
         """Jobs that are being submitted; of those that come with the same id, one goes on and the others wait."""
         self._released = trio.Event()
-        self._pending: dict[str, Submission] = {}
+        self._pending: dict[str, OpenJob] = {}
         """Told to the machine and not durable yet."""
+        self._beginning: set[str] = set()
+        """Jobs over shards that are being looked up."""
         self._settling: list[str] = []
-        self._sessions: dict[str, str] = {}
-        """Job by session, of open jobs."""
         world = World(
-            load=self._load, keep=self._keep, kept=kept, act=self._act, restarted=_nothing, in_thread=in_thread
+            load=self._load,
+            keep=self._ledger.keep,
+            kept=self._tell_followers,
+            act=self._act,
+            restarted=_nothing,
+            in_thread=in_thread,
         )
         self.host = MachineHost(Machine.REQUESTER, self._make, world)
 
@@ -113,6 +118,11 @@ class RequesterSide:
         """Return how many nodes it has heard of."""
         machine = self.host.machine
         return len(machine.book) if isinstance(machine, Requester) else 0
+
+    @property
+    def open(self) -> Mapping[str, OpenJob]:
+        """Return the jobs whose verdict is not there."""
+        return self._ledger.open
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -125,40 +135,133 @@ class RequesterSide:
             await self._released.wait()
         self._claimed.add(job)
         try:
-            known = await self._known(job)
-            if known is not None:
-                _check_same(known, submission)
-            else:
+            kept: KeptJob | None = await self._in_thread(lambda: self._datastore.job(job))
+            if kept is not None:
+                _check_same(kept.submission, submission)
+            elif submission.shards is None:
                 await self._accept(submission)
+            else:
+                await self._accept_shards(submission)
         finally:
             self._claimed.remove(job)
             self._released.set()
             self._released = trio.Event()
 
-    async def _accept(self, submission: Submission) -> None:
-        if len(self.open) >= MAX_OPEN:
-            raise UserError(f"{MAX_OPEN} jobs are open here", where="submit", fix="wait until some have ended")
+    async def _open_job(self, submission: Submission) -> OpenJob:
         # From here on a collection leaves the task alone; what one has taken before is noticed now.
-        await trio.to_thread.run_sync(hold, self._store, submission.task)
-        self._pending[submission.job] = submission
-        self._add(submission)
+        await trio.to_thread.run_sync(hold, self._store, submission.root)
+        job: OpenJob = await trio.to_thread.run_sync(self._ledger.open_job, submission)
+        tasks = sum(len(one.tasks) for one in self.open.values()) + len(job.tasks)
+        if len(self.open) >= MAX_OPEN or tasks > MAX_OPEN_TASKS:
+            problem = f"{len(self.open)} jobs of {tasks - len(job.tasks)} tasks are open here"
+            raise UserError(problem, where="submit", fix="wait until some have ended")
+        return job
+
+    async def _accept(self, submission: Submission) -> None:
+        job = await self._open_job(submission)
+        known = await self._look_up(submission, [submission.root])
+        if known:
+            await self._in_thread(lambda: self._ledger.answer_whole(submission, known[0]))
+            self._kept()
+            self._settlement.begin(submission.job)
+            return
+        self._pending[submission.job] = job
+        self._ledger.add(job)
         try:
             # A submitter that goes away now has submitted.
             with trio.CancelScope(shield=True):
-                await self.host.ask(_submitted(submission, self._queue_ms))
+                await self.host.ask(self._submitted(submission, job.tasks))
         except BacalhauError:
-            self._remove(submission.job)
+            self._ledger.remove(submission.job)
             raise
         finally:
             del self._pending[submission.job]
 
+    async def _accept_shards(self, submission: Submission) -> None:
+        job = await self._open_job(submission)
+        with trio.CancelScope(shield=True):
+            await self._in_thread(lambda: self._ledger.accept(submission))
+        self._kept()
+        self._ledger.add(job)
+        self._begin(submission.job)
+
+    # Jobs over shards: on disk, and not told to the machine
+
+    def _begin(self, name: str) -> None:
+        if name not in self._beginning:
+            self._beginning.add(name)
+            self._nursery.start_soon(self._begin_soon, name)
+
+    async def _begin_soon(self, name: str) -> None:
+        """Look up what is known, and have the machine begin the rest; as often as it takes."""
+        try:
+            while not await self._try_to_begin(name):
+                await trio.sleep(DISK_PAUSE_S)
+        finally:
+            self._beginning.discard(name)
+
+    async def _try_to_begin(self, name: str) -> bool:
+        try:
+            if (job := self.open.get(name)) is None:
+                return True
+            await self._answer_known(job)
+            # Read again: meanwhile it may have been made anew.
+            if (job := self.open.get(name)) is None or job.is_begun:
+                return True
+            rest = [task for number, task in enumerate(job.tasks) if number not in job.tally.ended]
+            if job.is_cancelled or job.has_too_many_failures or not rest:
+                await self._in_thread(lambda: self._ledger.all_known(name))
+                self._kept()
+                self._ledger.remove(name)
+                self._settlement.begin(name)
+                return True
+            await self.host.ask(self._submitted(job.submission, tuple(rest)))
+            if (begun := self.open.get(name)) is not None:
+                begun.is_begun = True
+                if begun.is_cancelled:
+                    self.host.feed(CancelRequested(job=name))
+        except BacalhauError as error:
+            log.warning("job %s cannot begin yet: %s", name, error)
+            return False
+        return True
+
+    async def _answer_known(self, job: OpenJob) -> None:
+        if job.submission.no_cache:
+            return
+        for start in range(0, len(job.tasks), KNOWN_AT_ONCE):
+            numbers = range(start, min(start + KNOWN_AT_ONCE, len(job.tasks)))
+            some = [number for number in numbers if number not in job.tally.ended]
+            if job.is_cancelled or job.has_too_many_failures:
+                return
+            found = await self._look_up(job.submission, [job.tasks[number] for number in some])
+            if found:
+                known = {some[place]: session for place, session in found.items()}
+                await self._in_thread(partial(self._ledger.answer, job, known))
+                self._kept()
+
+    async def _look_up(self, submission: Submission, tasks: Sequence[CID]) -> dict[int, SessionResult]:
+        """Return what is known of tasks, by their place."""
+        if submission.no_cache or not tasks:
+            return {}
+
+        def look_up() -> dict[int, SessionResult]:
+            found = ((place, self._find_known(task, submission.rule)) for place, task in enumerate(tasks))
+            return {place: session for place, session in found if session is not None}
+
+        return await trio.to_thread.run_sync(look_up)
+
     async def cancel(self, job: str) -> None:
         """Give a job up; see `NodeControl.cancel`."""
-        kept = await self._in_thread(lambda: self._datastore.job(job))  # type: ignore[misc]
+        kept: KeptJob | None = await self._in_thread(lambda: self._datastore.job(job))
         if kept is None:
             raise UserError("no job here has this id", where=job, fix="see `bacalhau list`")
-        if kept.state is JobState.RUNNING:
-            await self.host.ask(CancelRequested(job=job))
+        if kept.state is not JobState.RUNNING:
+            return
+        if (known := self.open.get(job)) is not None and not known.is_begun:
+            await self._in_thread(lambda: self._ledger.cancel(job))
+            self._kept()
+            known.is_cancelled = True
+        await self.host.ask(CancelRequested(job=job))
 
     async def receive(self, peer: PeerId, message: bytes) -> None:
         """Take a message of a node."""
@@ -168,6 +271,15 @@ class RequesterSide:
         """Take a node's announcement."""
         await self.host.bring(Heard(message=encode(said.capacity), via=said.capacity.node))
 
+    def awaited(self) -> frozenset[PeerId]:
+        """Return the other nodes that tasks wait for."""
+        machine = self.host.machine
+        return machine.awaited - {machine.identity.peer} if isinstance(machine, Requester) else frozenset()
+
+    def lose(self, peer: PeerId) -> None:
+        """Wait for a node no longer."""
+        self.host.feed(Lost(peer=peer))
+
     def hear_own(self, said: Announcement) -> None:
         """Take the announcement of the compute node in this process."""
         self.host.feed(Heard(message=encode(said.capacity), via=said.capacity.node))
@@ -175,112 +287,76 @@ class RequesterSide:
     # The machine
 
     def _load(self) -> Mapping[str, bytes]:
-        unfinished = self._datastore.unfinished()
-        kept = [one for one in unfinished if one.state is JobState.RUNNING]
-        self._settling = [one.submission.job for one in unfinished if one.state is JobState.SETTLING]
-        self.open, self._sessions = {}, {}
-        for submission in (*(one.submission for one in kept), *self._pending.values()):
-            self._add(submission)
-        return self._datastore.entries(Machine.REQUESTER)
+        self._settling = self._ledger.load()
+        for job in self._pending.values():
+            self._ledger.add(job)
+        entries = self._datastore.entries(Machine.REQUESTER)
+        for name, job in self.open.items():
+            job.is_begun = not job.has_shards or f"job/{name}" in entries
+        return entries
 
     def _make(self, entries: Mapping[str, bytes]) -> tuple[StateMachine, tuple[Action, ...]]:
-        for job in self._settling:  # also when a commit was made, and said that it was not
-            self._settlement.begin(job)
+        for name in self._settling:  # also when a commit was made, and said that it was not
+            self._settlement.begin(name)
         machine = Requester(self._identity, lambda job: self._unfit(job, machine.book.peers))
         actions = machine.restore(entries)
         for said in self._book.announcements():
             actions += machine.handle(Heard(message=encode(said.capacity), via=said.capacity.node))
+        for name, job in self.open.items():
+            if not job.is_begun:
+                self._begin(name)
+            elif job.has_too_many_failures:
+                actions += machine.handle(CancelRequested(job=name))
         return machine, actions
 
+    def _tell_followers(self) -> None:
+        if self._ledger.has_told:
+            self._ledger.has_told = False
+            self._kept()
+
     def _unfit(self, job: str, peers: Sequence[PeerId]) -> frozenset[PeerId]:
-        submission = self.open.get(job)
-        return frozenset() if submission is None else self._book.unlike(submission.selector, peers)
-
-    def _keep(self, actions: tuple[Action, ...], changes: list[Change]) -> None:
-        """Keep blocks first, then everything else at once: entries, jobs, events."""
-        more: list[Change] = []
-        for action in actions:
-            if isinstance(action, Persist):
-                more += self._told_by(action)
-            elif isinstance(action, KeepList):
-                store_node(self._store, action.commitments)
-            elif isinstance(action, Report) and isinstance(action.news, TaskEnded):
-                more += self._ended(action.news)
-        if any(isinstance(action, KeepList | Report) for action in actions):
-            self._store.sync()  # what is committed below names blocks: of a job, of its lists, of its verdict
-        if changes or more:
-            # A job is there before its events are.
-            first = [change for change in more if isinstance(change, Submit)]
-            self._datastore.commit([*first, *changes, *(change for change in more if not isinstance(change, Submit))])
-
-    def _told_by(self, action: Persist) -> list[Change]:
-        kind, _, rest = action.key.partition("/")
-        if kind == "job" and (submission := self.open.get(rest)) is not None:
-            if self._datastore.job(rest) is not None:  # kept again, because it was cancelled
-                return [MarkCancelled(job=rest), AddEvent(job=rest, at=time.time(), kind=CANCELLED)]
-            task = cid_text(submission.task)
-            event = AddEvent(job=rest, at=submission.created_at, kind=SUBMITTED, detail={"task": task})
-            return [Submit(submission=submission), event]
-        if kind == "step" and (job := self._sessions.get(rest.partition("/")[0])) is not None:
-            words, detail = step_words(read(StepEntry, action.value))
-            return [AddEvent(job=job, at=time.time(), kind=words, detail=detail)]
-        return []
-
-    def _ended(self, news: TaskEnded) -> list[Change]:
-        submission = self.open.get(news.job)
-        if submission is None:
-            return []  # told again after a restart, and kept the first time
-        outcome = keep_outcome(news, submission.task, submission.parents, self._store)
-        events = [
-            AddEvent(job=news.job, at=time.time(), kind=kind, detail=detail) for kind, detail in outcome_words(outcome)
-        ]
-        return [*events, Move(job=news.job, state=JobState.SETTLING, outcome=write_outcome(outcome))]
+        found = self.open.get(job)
+        return frozenset() if found is None else self._book.unlike(found.submission.selector, peers)
 
     def _act(self, action: Action) -> None:
         if isinstance(action, Send):
             self._say(action.peer, action.message)
         elif isinstance(action, Report):
-            if isinstance(action.news, TaskEnded):
-                self._remove(action.news.job)
-                self._settlement.begin(action.news.job)
+            self._report(action.news)
         elif isinstance(action, Misbehaved):
             self._count_offence(action)
         elif isinstance(action, Accuse):
             log.warning("%s is proven to have broken the rules: %s", action.blame.node, action.blame.kind)
 
-    # The jobs
+    def _report(self, news: object) -> None:
+        if not isinstance(news, TaskEnded | JobEnded) or (job := self.open.get(news.job)) is None:
+            return
+        if not job.has_shards or isinstance(news, JobEnded):
+            self._ledger.remove(news.job)
+            self._settlement.begin(news.job)
+        else:
+            self._settlement.shard_ended(news)
+            if job.is_given_up and not job.is_cancelled:
+                job.is_cancelled = True
+                self.host.feed(CancelRequested(job=news.job))
 
-    def _add(self, submission: Submission) -> None:
-        self.open[submission.job] = submission
-        self._sessions[session_id(self._identity.peer, submission.job, submission.task)] = submission.job
-
-    def _remove(self, job: str) -> None:
-        submission = self.open.pop(job, None)
-        if submission is not None:
-            self._sessions.pop(session_id(self._identity.peer, job, submission.task), None)
-
-    async def _known(self, job: str) -> Submission | None:
-        kept: KeptJob | None = await self._in_thread(lambda: self._datastore.job(job))  # type: ignore[misc]
-        return None if kept is None else kept.submission
-
-
-def _submitted(submission: Submission, queue_ms: int) -> Submitted:
-    return Submitted(
-        job=submission.job,
-        tasks=(submission.task,),
-        rule=submission.rule,
-        demand=submission.demand,
-        seed=secrets.token_hex(32),
-        min_bids=submission.min_bids,
-        execute_ms=max(1, int(submission.timeout_s * 1000)),
-        reveal_ms=REVEAL_MS,
-        offer_ms=OFFER_MS,
-        queue_ms=queue_ms,
-    )
+    def _submitted(self, submission: Submission, tasks: tuple[CID, ...]) -> Submitted:
+        return Submitted(
+            job=submission.job,
+            tasks=tasks,
+            rule=submission.rule,
+            demand=submission.demand,
+            seed=secrets.token_hex(32),
+            min_bids=submission.min_bids,
+            execute_ms=max(1, int(submission.timeout_s * 1000)),
+            reveal_ms=REVEAL_MS,
+            offer_ms=OFFER_MS,
+            queue_ms=self._queue_ms,
+        )
 
 
 def _check_same(known: Submission, new: Submission) -> None:
-    if (known.task, known.rule) != (new.task, new.rule):
+    if (known.root, known.rule) != (new.root, new.rule):
         raise UserError("another job has this id", where=new.job, fix="draw a new one")
 
 

@@ -9,18 +9,15 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 from urllib.parse import urlsplit
 
 from network.messages import Demand
+from runtime.demand import least_room
 from runtime.engine import Plan
 from runtime.fitness import excess
 from storage.errors import UserError, VerificationError
 from verifier.model import PeerId
 from verifier.peer_id import public_key_of
-
-WORKER_CPU_MILLI: Final = 1000
-"""What an execution takes: one thread that computes. With less, one requester could fill a node for nothing."""
 
 
 class DataLocality(StrEnum):
@@ -47,6 +44,8 @@ class SelectionPolicy:
     """Empty: everyone."""
     denied_requesters: frozenset[PeerId] = frozenset()
     """Goes before `allowed_requesters`."""
+    max_memory: int | None = None
+    """Bytes that a task may ask for; None: as many as runs get."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +63,12 @@ class OfferedTask:
 
 def objection(policy: SelectionPolicy, offered: OfferedTask) -> str:
     """Return why the offer is refused, of all that is known without looking or asking; empty if nothing."""
-    return unwelcome(policy, offered.requester) or _misfit(offered) or _stateless(policy, offered.plan)
+    return unwelcome(policy, offered.requester) or _misfit(offered) or _unwanted(policy, offered.plan)
 
 
 def objection_to_run(policy: SelectionPolicy, plan: Plan) -> str:
     """Return why a task that was assigned is not run: the operator may have changed their mind, and restarted."""
-    return unwelcome(policy, PeerId(plan.submitter)) or _stateless(policy, plan)
+    return unwelcome(policy, PeerId(plan.submitter)) or _unwanted(policy, plan)
 
 
 def unwelcome(policy: SelectionPolicy, requester: PeerId) -> str:
@@ -83,12 +82,24 @@ def unwelcome(policy: SelectionPolicy, requester: PeerId) -> str:
 
 def _misfit(offered: OfferedTask) -> str:
     """Refuse what must not run here, whatever the operator says."""
-    memory = offered.plan.input.limits.memory
-    if offered.demand.cpu_milli < WORKER_CPU_MILLI:
-        return f"the offer demands {offered.demand.cpu_milli} thousandths of a core, and a worker keeps one busy"
-    if offered.demand.memory < memory:
-        return f"the offer demands {offered.demand.memory} bytes of memory, and its task may use {memory}"
+    demand, least = offered.demand, least_room(offered.plan)
+    if demand.cpu_milli < least.cpu_milli:
+        return f"the offer demands {demand.cpu_milli} thousandths of a core, and a worker keeps one busy"
+    if demand.memory < least.memory_bytes:
+        return f"the offer demands {demand.memory} bytes of memory, and its task takes {least.memory_bytes}"
+    if demand.disk < least.disk_bytes:
+        return f"the offer demands {demand.disk} bytes of disk, and its function may write {least.disk_bytes}"
+    if demand.gpus:
+        return "no engine of this node uses a GPU"
     return excess(offered.plan)
+
+
+def _unwanted(policy: SelectionPolicy, plan: Plan) -> str:
+    """Refuse what may run here, and which the operator does not want."""
+    memory = plan.input.limits.memory
+    if policy.max_memory is not None and memory > policy.max_memory:
+        return f"this node takes jobs of up to {policy.max_memory} bytes of memory, and this one asks for {memory}"
+    return _stateless(policy, plan)
 
 
 def _stateless(policy: SelectionPolicy, plan: Plan) -> str:

@@ -1,25 +1,29 @@
-"""From a verdict to a finished job: brings the agreed output here, has the report made, and keeps both.
+"""From a verdict to a finished job: makes the record, brings the agreed output here, has the report made.
 
 Begun when the verdict is on disk, and begun again after a restart, so doing half of it twice is fine. What was agreed
-stays agreed when nobody gives its bytes any more: then the job says so, and its record can still be checked.
+stays agreed when nobody gives its bytes any more: then the job says so, and its record can still be checked. A task or
+a receipt that cannot be read any more ends the job as well, without a verdict and with the reason.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import trio
 
 from network.embedded import SessionResult
 from network.job_store import Job
-from network.node.datastore import AddEvent, Change, Datastore, Finish, JobState, KeptJob, Move, Submission
-from network.node.job_events import ENDED, FETCHING, MISSING
-from network.node.outcome import Outcome, read_outcome, session_result
+from network.node.datastore import AddEvent, AddResult, Change, Datastore, Finish, JobState, KeptJob, Move, Submission
+from network.node.job_events import ENDED, FETCHING, MISSING, ended_words, unverified_words
+from network.node.outcome import read_outcome, session_result
+from network.node.shard_settlement import ShardSettlement
+from network.protocol_events import TaskEnded
 from storage.block_source import BlockSource
+from storage.blocks import BlockMissingError
 from storage.cid import CID, cid_text
 from storage.dag_fetch import fetch_dag
 from storage.errors import BacalhauError, UnavailableError, UserError, VerificationError
@@ -65,6 +69,7 @@ class Settlement:
     """Runs what uses the datastore."""
     sources: Sources
     make_job: MakeJob
+    shards: ShardSettlement
     nursery: trio.Nursery
     kept: Callable[[], None]
     """Called in the loop when something was kept."""
@@ -76,6 +81,10 @@ class Settlement:
         if job not in self._under_way:
             self._under_way.add(job)
             self.nursery.start_soon(self._settle, job)
+
+    def shard_ended(self, news: TaskEnded) -> None:
+        """Take a shard's verdict, which is on disk; the job goes on."""
+        self.shards.ended(news)
 
     async def _settle(self, job: str) -> None:
         try:
@@ -91,45 +100,57 @@ class Settlement:
         """Settle a job; tell whether that is done. A disk that is full now may not be later."""
         try:
             kept: KeptJob | None = await self.in_thread(lambda: self.datastore.job(job))  # type: ignore[misc]
-            if kept is None or kept.state is not JobState.SETTLING:
-                return True
-            outcome = read_outcome(kept.outcome)
-            problem = await self._bring(job, outcome)
-            finished = await trio.to_thread.run_sync(self._finished, kept.submission, outcome, problem)
-            await self._commit(
-                Finish(job=finished),
-                Move(job=job, state=JobState.ENDED),
-                AddEvent(job=job, at=time.time(), kind=ENDED, detail={"verdict": outcome.verdict}),
-            )
+            if kept is not None and kept.state is JobState.SETTLING and kept.submission.shards is not None:
+                await self.shards.finish(kept.submission, lambda changes: self._commit(*changes))
+            elif kept is not None and kept.state is JobState.SETTLING:
+                await self._commit(*await self._ending(kept))
         except UnavailableError as error:
             log.warning("job %s cannot be finished yet: %s", job, error)
             return False
-        except VerificationError as error:  # what is on this disk is not what was written: trying again changes nothing
-            log.warning("job %s cannot be finished: %s", job, error)
         except Exception:  # one job that cannot be finished does not end the node, now and after each restart
             log.exception("job %s cannot be finished", job)
         return True
 
-    def _finished(self, submission: Submission, outcome: Outcome, problem: str) -> Job:
-        session = session_result(outcome, self.store)
+    async def _ending(self, kept: KeptJob) -> tuple[Change, ...]:
+        """Bring and make what a job is finished with, and return what finishes it.
+
+        Blocks that are damaged or gone end it as well, without a verdict: trying again would change nothing.
+        """
+        job = kept.submission.job
         try:
-            return self.make_job(submission, session, problem=problem)
+            outcome = read_outcome(kept.outcome)
+            session = await trio.to_thread.run_sync(session_result, outcome, kept.submission, self.store)
+            problem = await self._bring(job, session)
+            finished = await trio.to_thread.run_sync(self._finished, kept.submission, session, problem)
+        except (VerificationError, UserError, BlockMissingError) as error:
+            log.warning("job %s ends without a verdict: %s", job, error)
+            return Move(job=job, state=JobState.ENDED), _last_event(job, unverified_words(str(error)))
+        words = ended_words(outcome.verdict, session.record)
+        changes = (Finish(job=finished), Move(job=job, state=JobState.ENDED), _last_event(job, words))
+        if session.record is None or session.cached or kept.submission.task is None:
+            return changes
+        return AddResult(task=kept.submission.task, record=session.record, at=time.time()), *changes
+
+    def _finished(self, submission: Submission, session: SessionResult, problem: str) -> Job:
+        try:
+            job = self.make_job(submission, session, problem=problem)
         except (UserError, VerificationError) as error:
-            if problem or outcome.output is None:
+            if problem or session.output is None:
                 raise
             # Nodes may agree on blocks that are whole, and are not what a function writes.
-            return self.make_job(submission, session, problem=f"it is no output of a function: {error}")
+            job = self.make_job(submission, session, problem=f"it is no output of a function: {error}")
+        self.store.sync()  # the row names the record and the output
+        return job
 
-    async def _bring(self, job: str, outcome: Outcome) -> str:
+    async def _bring(self, job: str, session: SessionResult) -> str:
         """Bring the output here; return why that is not possible, empty if it is here."""
-        if outcome.output is None:
+        if session.output is None:
             return ""
-        if await trio.to_thread.run_sync(self._is_here, outcome.output):
+        if await trio.to_thread.run_sync(self._is_here, session.output):
             return ""
         await self._commit(
-            AddEvent(job=job, at=time.time(), kind=FETCHING, detail={"output": cid_text(outcome.output)})
+            AddEvent(job=job, at=time.time(), kind=FETCHING, detail={"output": cid_text(session.output)})
         )
-        session = await trio.to_thread.run_sync(session_result, outcome, self.store)
         agreeing = [receipt.node for receipt in session.receipts if receipt not in session.dissent]
         problem, pause_s = "", FIRST_PAUSE_S
         for attempt in range(TRIES):
@@ -138,7 +159,7 @@ class Settlement:
                 pause_s *= 2
             try:
                 sources = self.sources(agreeing)
-                await trio.to_thread.run_sync(self._fetch, outcome.output, sources, abandon_on_cancel=True)
+                await trio.to_thread.run_sync(self._fetch, session.output, sources, abandon_on_cancel=True)
             except BacalhauError as error:
                 problem = str(error)
                 log.info("job %s: its output is not here yet: %s", job, error)
@@ -161,3 +182,7 @@ class Settlement:
     async def _commit(self, *changes: Change) -> None:
         await self.in_thread(lambda: self.datastore.commit(changes))  # type: ignore[misc]
         self.kept()
+
+
+def _last_event(job: str, words: Mapping[str, Any]) -> AddEvent:
+    return AddEvent(job=job, at=time.time(), kind=ENDED, detail=words)

@@ -21,6 +21,7 @@ from network.node.datastore_rows import (
     MAX_PEERS,
     MAX_ROW_BYTES,
     Row,
+    bounds_of,
     job_event,
     kept_job,
     machine_entry,
@@ -34,6 +35,7 @@ from verifier.model import PeerId
 _PROBLEM: Final = "what the node remembers cannot be read or kept"
 _FIX: Final = "move the file away, and with it the jobs that have not ended"
 _ENTRIES: Final = "SELECT key, value FROM entries WHERE machine = ? ORDER BY key"
+_ENTRIES_BELOW: Final = "SELECT key, value FROM entries WHERE machine = ? AND key >= ? AND key < ? ORDER BY key"
 _JOBS: Final = f"SELECT {JOB_COLUMNS} FROM submissions"  # noqa: S608  constants only
 # The condition is that of an index, to the letter.
 _UNFINISHED: Final = f"{_JOBS} WHERE state <> 'ended' ORDER BY created_at, rowid"
@@ -73,6 +75,10 @@ class SqliteDatastore:
     def entries(self, machine: Machine) -> dict[str, bytes]:
         """Return all entries of a machine, in the order of their keys."""
         return dict(self._read(machine_entry, _ENTRIES, machine.value))
+
+    def entries_below(self, machine: Machine, prefix: str) -> dict[str, bytes]:
+        """Return the entries of a machine whose keys begin with `prefix`, which ends in "/", by key."""
+        return dict(self._read(machine_entry, _ENTRIES_BELOW, machine.value, *bounds_of(prefix)))
 
     def job(self, job: str) -> KeptJob | None:
         """Return a job by its whole id."""

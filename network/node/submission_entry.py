@@ -33,11 +33,16 @@ Pair = Annotated[tuple[Word, ...], lambda pair: "" if len(pair) == 2 else "must 
 class SubmissionEntry(Schema):
     """A `Submission` without its origins."""
 
-    VERSION: ClassVar[str] = "submission-entry/1"
+    VERSION: ClassVar[str] = "submission-entry/2"
 
     job: JobId
     created_at: Seconds
-    task: Link
+    task: Link | None
+    shards: Link | None
+    """A list of shards; either this or the task is there."""
+    shard_count: Count
+    max_failures: Count | None
+    no_cache: bool
     rule: Rule
     demand: Demand
     labels: Words
@@ -45,6 +50,10 @@ class SubmissionEntry(Schema):
     min_bids: Count
     timeout_s: Timeout
     parents: Annotated[tuple[Link, ...], at_most(MAX_NODES)]
+
+
+_SINCE_1: Final = {"shards": None, "shard_count": 0, "max_failures": None, "no_cache": True}
+"""What version 1 did not say, and meant."""
 
 
 def write_submission(submission: Submission) -> tuple[bytes, str]:
@@ -58,6 +67,10 @@ def write_submission(submission: Submission) -> tuple[bytes, str]:
             job=submission.job,
             created_at=float(submission.created_at),
             task=submission.task,
+            shards=submission.shards,
+            shard_count=submission.shard_count,
+            max_failures=submission.max_failures,
+            no_cache=submission.no_cache,
             rule=submission.rule,
             demand=submission.demand,
             labels=submission.labels,
@@ -77,11 +90,18 @@ def read_submission(data: bytes, origins: str) -> Submission:
     Raises:
         VerificationError, ValueError, TypeError, RecursionError: it is something else.
     """
-    entry = SubmissionEntry.from_node(dag_cbor.decode(data))
+    node = dag_cbor.decode(data)
+    if isinstance(node, dict) and node.get("v") == "submission-entry/1":
+        node = {**_SINCE_1, **node, "v": SubmissionEntry.VERSION}
+    entry = SubmissionEntry.from_node(node)
     return Submission(
         job=entry.job,
         created_at=entry.created_at,
         task=entry.task,
+        shards=entry.shards,
+        shard_count=entry.shard_count,
+        max_failures=entry.max_failures,
+        no_cache=entry.no_cache,
         rule=entry.rule,
         demand=entry.demand,
         labels=entry.labels,

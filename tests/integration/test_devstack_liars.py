@@ -59,6 +59,12 @@ def test_a_copycat_is_convicted_by_a_digest_that_it_cannot_open(liar_and_copycat
 # Who was convicted is not asked again, so four nodes are left, the liar among them.
 
 
+def test_a_job_that_wants_all_five_takes_the_four_that_are_left(liar_and_copycat):
+    """It waits for a newcomer, and not as long as for a node that is known and busy."""
+    stack, _ = liar_and_copycat
+    check_the_liar_is_named(stack, run(stack.home, "-c", "print('four')", "--concurrency", 5))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_function_is_verified_with_the_liar_named(liar_and_copycat, name):
     stack, _ = liar_and_copycat

@@ -20,13 +20,25 @@ from bacalhau.node_finder import find_node
 from bacalhau.progress import Display
 from bacalhau.run_job import Order
 from bacalhau.run_on_node import follow_job, submit_to_node
+from bacalhau.run_shards_job import ShardedOrder
+from bacalhau.run_shards_on_node import submit_shards_to_node
 from bacalhau.services import default_services
 from bacalhau.shared_caches import share_caches
 from runtime.request import Request
+from runtime.shard_plan import read_sharding
+from storage.cid import parse_cid
+from storage.unixfs_read import UnixfsReader
 from verifier.compare import make_rule
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("devstack")]
 
+SHARDS = 200 if os.environ.get("BACALHAU_SLOW_TESTS") else 40
+COPY = """
+import os
+for name in os.listdir("/inputs"):
+    with open("/inputs/" + name) as source, open("/outputs/" + name, "w") as out:
+        out.write(source.read())
+"""
 SILENT = Display(step=lambda phrase: None, transfer=lambda what, done, total: None)
 SLOW = bool(os.environ.get("BACALHAU_SLOW_TESTS"))
 JOBS, KILLS = (50, 20) if SLOW else (10, 4)
@@ -92,3 +104,42 @@ def test_no_job_is_lost(nodes, seed, monkeypatch):
         node.stop()
         wait_for_end(pid)
         assert node.process.returncode == 0
+
+
+@pytest.mark.parametrize("seed", [2])
+def test_no_shard_is_lost(nodes, seed, monkeypatch, tmp_path):
+    """The requester and a compute node are killed in the middle of a job over shards: what had ended stays ended."""
+    draw = random.Random(seed)
+    home = nodes[0].directory
+    monkeypatch.setenv("BACALHAU_DIR", str(home))
+    services = default_services()
+    find_again = lambda: find_node(Home(home), {})  # noqa: E731
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for number in range(SHARDS):
+        (folder / f"{number:04}.txt").write_text(f"{number}\n")
+    request = Request(code=COPY, data=str(folder))
+    sharded = ShardedOrder(order=Order(request=request, rule=make_rule()), sharding=read_sharding("/*"))
+    with find_again() as requester:
+        job = submit_shards_to_node(sharded, services, SILENT, requester, lambda job: None).job
+    doomed = [0, draw.randrange(1, COMPUTE + 1), 0]
+    counts = []
+    for event in follow_job(job, find_again(), find_again):
+        if event["kind"] == "shards":
+            counts.append(event["detail"]["ended"])
+        if doomed and counts and counts[-1] > SHARDS // 4 * (4 - len(doomed)) - SHARDS // 8:
+            number = doomed.pop()
+            nodes[number].kill()
+            nodes[number].start()
+    assert doomed == []
+    assert counts == sorted(counts), "what had ended stays ended"
+    with find_again() as requester:
+        view = requester.job(job)
+        rows = list(requester.shards(job))
+    assert (view["report"]["verdict"], view["report"]["sharding"]["verified"]) == ("agreed", SHARDS)
+    assert [row["index"] for row in rows] == list(range(SHARDS))
+    with services.open_store() as store:
+        reader = UnixfsReader(store)
+        for number in (0, SHARDS // 2, SHARDS - 1):
+            assert reader.resolve(parse_cid(view["report"]["output"]), f"outputs/outputs/{number:04}.txt")
+            assert audit_here(rows[number]["record"], services, None).verdict == "valid"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from network.job_store import JobStore
 from network.node.datastore import (
     AddEvent,
+    AddResult,
     Finish,
     JobState,
     Machine,
@@ -17,10 +18,12 @@ from network.node.datastore import (
     NotePeer,
     Put,
     Remove,
+    RemoveBelow,
     Submit,
 )
 from network.node.sqlite_datastore import SqliteDatastore
-from storage.cid import RAW, make_cid
+from network.result_store import Nodes, ResultStore
+from storage.cid import DAG_CBOR, RAW, make_cid
 from tests.unit.network.node.datastore_model import ModelDatastore
 from tests.unit.network.node.datastore_world import finished, job_name, peer, submission
 
@@ -42,12 +45,20 @@ SUBMISSIONS = st.builds(
     timeout_s=st.floats(0.001, 604_800),
     parents=st.lists(st.binary(max_size=3).map(lambda data: make_cid(RAW, data)), max_size=2).map(tuple),
     origins=st.lists(MAPS, max_size=2).map(tuple),
+    shards=st.none() | st.just(make_cid(DAG_CBOR, b"list")),
+    shard_count=st.integers(0, 2**63 - 1),
+    max_failures=st.none() | st.integers(0, 9),
+    no_cache=st.booleans(),
 )
 MACHINES = st.sampled_from(Machine)
-KEYS = st.sampled_from(["a", "b", "c/\0d", ""])
+KEYS = st.sampled_from(["a", "b", "c/\0d", "", "c/", "c0", "c/e/f", "c/\U0010ffff"])
+PREFIXES = st.sampled_from(["c/", "a/", "c/e/"])
+CIDS = st.binary(max_size=1).map(lambda data: make_cid(RAW, data))
 CHANGES = st.one_of(
     st.builds(Put, machine=MACHINES, key=KEYS, value=st.binary(max_size=40)),
     st.builds(Remove, machine=MACHINES, key=KEYS),
+    st.builds(RemoveBelow, machine=MACHINES, prefix=PREFIXES),
+    st.builds(AddResult, task=CIDS, record=CIDS, at=TIMES),
     st.builds(Submit, submission=SUBMISSIONS),
     st.builds(Move, job=JOBS, state=st.sampled_from(JobState), outcome=st.none() | st.binary(max_size=20)),
     st.builds(MarkCancelled, job=JOBS),
@@ -61,6 +72,8 @@ REOPEN = None
 def check(store, model, path):
     for machine in Machine:
         assert store.entries(machine) == model.entries(machine)
+        for prefix in ("c/", "c/e/"):
+            assert store.entries_below(machine, prefix) == model.entries_below(machine, prefix)
     assert store.unfinished() == model.unfinished()
     for limit in (0, 2, 10):
         assert store.jobs(limit=limit) == model.jobs(limit=limit)
@@ -69,6 +82,9 @@ def check(store, model, path):
         for after, limit in ((0, 1000), (1, 2)):
             assert store.events(job, after=after, limit=limit) == model.events(job, after=after, limit=limit)
     assert list(store.peers().items()) == list(model.peers().items())
+    with ResultStore(path) as results:
+        for task, records in model.results.items():
+            assert set(results.records(task, nodes=Nodes.NETWORK)) == set(records)
     with JobStore(path) as jobs:
         assert {job.id: job for job in jobs.newest(10)} == model.finished
 

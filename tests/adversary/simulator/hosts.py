@@ -93,7 +93,13 @@ class Host:
         self.life += 1
         if self.is_node:
             self.world.note_trouble(self, self)
+            self.world.at(self.world.random.uniform(1, 12), self._tell_lost, self.life)
         self.world.at(self.world.random.uniform(0.1, 8), self.boot)
+
+    def _tell_lost(self, life):
+        """Let requesters notice what is down for long."""
+        if life == self.life:
+            self.world.tell_lost(self, self.world.requesters)
 
     def free_disk(self):
         self.disk_is_full = False
@@ -148,18 +154,28 @@ class Host:
 class RequesterHost(Host):
     """A requester and the submitters behind it."""
 
+    grace_ms = 6_000
+    """Short beside the search: most that crash are back by then, and some are not."""
+
     def __init__(self, world, referee, name, *, rate=1.0):
         super().__init__(world, referee, name, rate=rate)
         self.blocks = set()
+        self.submitted = set()
+        """Jobs that are or were on its disk; like a node's submissions, it outlives what the machine keeps of them."""
         world.requesters.append(self)
 
     def new_machine(self):
-        self.machine = Requester(self.identity)
+        self.machine = Requester(self.identity, gossip_ms=NodeHost.gossip_ms, grace_ms=self.grace_ms)
         actions = self.machine.restore(self.disk)
         for node in self.world.hosts.values():
             if node.is_node and node.last_record is not None:  # gossip reaches it soon after
                 self.world.at(0.05, self.feed_if_alive, self.life, Heard(message=node.last_record, via=node.peer))
         return actions
+
+    def do(self, action):
+        if isinstance(action, Persist) and action.key.startswith("job/"):
+            self.submitted.add(action.key.removeprefix("job/"))
+        super().do(action)
 
     def do_more(self, action):
         if isinstance(action, KeepList):

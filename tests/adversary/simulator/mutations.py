@@ -154,7 +154,10 @@ def agree_with_the_first_receipt():
 
 def search_for_ever():
     """A requester that finds too few nodes goes on looking."""
-    return [_cell(requester_task, (Phase.ASSIGNING, requester_task.QueueOver), requester_task._ignore)]
+    ends = ((Phase.ASSIGNING, kind) for kind in (requester_task.QueueOver, requester_task.GraceOver))
+    ignored = {key: replace(requester_task.TRANSITIONS[key], handle=requester_task._ignore) for key in ends}
+    table = MappingProxyType({**requester_task.TRANSITIONS, **ignored})
+    return [patch.object(requester_task, "TRANSITIONS", table)]
 
 
 def take_a_repetition_for_an_equivocation():
@@ -191,7 +194,18 @@ def forget_the_lists():
     return [patch.object(requester_steps, "_close", close)]
 
 
+def forget_a_job_before_it_is_told():
+    original = requester.Requester._job_ended
+
+    def end(self, name):
+        report, *forgotten = original(self, name)
+        return *forgotten, report
+
+    return [patch.object(requester.Requester, "_job_ended", end)]
+
+
 MUTATIONS = {
+    forget_a_job_before_it_is_told: {3, 4},
     forget_the_lists: {2},
     let_tasks_wait_for_each_others_bids: {9},
     agree_with_the_first_receipt: {1},

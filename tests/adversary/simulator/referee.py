@@ -103,12 +103,14 @@ class Referee:
         asked = () if task is None else task.session.asked
         for host in (self.world.hosts[peer] for peer in asked):
             where = (host.name, message.session)
-            waited_s = self.world.now_s - self.assigned_at.get(where, self.world.now_s)
-            patience_s = 0 if task is None else task.job.execute_ms / 1000 / requester.rate
+            since_s = self.assigned_at.get(where, self.world.now_s)
+            waited_s = self.world.now_s - since_s
+            patience_s = 0 if task is None else 2 * task.job.execute_ms / 1000 / requester.rate
             if (
                 host.is_honest
                 and host.peer not in listed
                 and where not in self.failed
+                and self.world.lost_at_s.get((requester.name, host.name), -1.0) < since_s
                 and waited_s < patience_s - 0.001
             ):
                 self.violated(6, f"{requester.name} closes after {waited_s:.1f} s without {host.name}")
@@ -223,9 +225,11 @@ class Referee:
 
     def _check_room(self, host):
         machine = host.machine
-        held = sum(task.demand.cpu_milli for task in machine.tasks.values() if task.stage in HOLDS_ROOM)
-        counted = machine._used[0]  # `free` checks its bounds, which takes longer than all the rest
-        if held > machine.total.cpu_milli or counted != held:
+        tasks = [task for task in machine.tasks.values() if task.stage in HOLDS_ROOM]
+        ahead = sum(task.demand.cpu_milli for task in tasks if task.is_ahead)
+        held = sum(task.demand.cpu_milli for task in tasks) - ahead
+        counted = machine.total.cpu_milli - machine.books.free.cpu_milli
+        if max(held, ahead) > machine.total.cpu_milli or counted != held:
             self.violated(8, f"{host.name} holds {held} of {machine.total.cpu_milli} and counts {counted}")
 
     def restarted(self, host):
@@ -252,9 +256,13 @@ class Referee:
     def _restarted_requester(self, host):
         machine = host.machine
         for job, requester in self.accepted_jobs.items():
-            if requester is host and job not in machine.jobs:
+            is_here = job in machine.jobs or f"job/{job}" in host.disk  # all of it may have ended, and be told next
+            if requester is host and not is_here and job not in self.ended_jobs:
                 self.violated(4, f"{host.name} lost the job {job[:6]}")
         for name, node, session, kind in self.acknowledged:
+            told = self.sessions.get(session)
+            if told is not None and told.job in self.ended_jobs:
+                continue  # its receipts are told, and the job is: nobody needs any of it here
             if name == host.name and session not in machine.ended and not self._knows(machine, node, session, kind):
                 self.violated(4, f"{host.name} lost the {kind} of {self.world.hosts[node].name} in {session[:6]}")
 

@@ -2,6 +2,8 @@
 
 `python -m tests.adversary.simulator.scale 100 300 1000 3000`: ten shards for each node but at most 10,000,
 replication 3, two executions at a time on each node, each 0.1 to 3 virtual seconds; messages take about 25 virtual ms.
+`1000x100000`: as many shards as that. `1000x100000-5`: and five of a hundred nodes die on the way, each at a time of
+its own, and never come back.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-from network.compute_node import GOSSIP_MS
+from network.capacity_book import GOSSIP_MS
 from network.protocol_events import JobEnded, Submitted, TaskEnded
+from network.requester_entries import MAX_TASKS
 from storage.cid import RAW, make_cid
 from tests.adversary.simulator.hosts import UNIT, NodeHost, RequesterHost
 from tests.adversary.simulator.world import Weather, World
@@ -25,6 +28,8 @@ MAX_SHARDS = 10_000
 SLOTS = 2
 REPLICATION = 3
 MEAN_EXECUTION_S = 1.55
+LOST_AFTER_S = 10.0
+"""Of a connection, as a node's driver waits for it (`network.node.lost_peers`)."""
 
 
 class Watch:
@@ -33,7 +38,8 @@ class Watch:
     def __init__(self, world):
         self.world = world
         self.begun_s, self.took_s, self.verdicts = {}, [], Counter()
-        self.is_over = False
+        self.open = 0
+        """Jobs."""
 
     def restarted(self, host):
         pass
@@ -52,11 +58,18 @@ class Watch:
         if isinstance(news, TaskEnded):
             self.verdicts[news.decision.verdict] += 1
             self.took_s.append(self.world.now_s - self.begun_s[news.session_id.encode()])
-        self.is_over |= isinstance(news, JobEnded)
+        self.open -= isinstance(news, JobEnded)
 
 
 class ScaleNode(NodeHost):
     gossip_ms = GOSSIP_MS
+
+    def die(self):
+        """Crash for good."""
+        self.is_up = False
+        self.machine = None
+        self.life += 1
+        self.world.at(LOST_AFTER_S + self.world.random.uniform(0, 1), self._tell_lost, self.life)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,24 +84,32 @@ class Growth:
     p99_s: float
     total_s: float
     ideal_s: float
+    """All slots of all nodes that there were at the start, busy all the time."""
     wall_s: float
     verdicts: Counter
 
 
-def measure(nodes: int, shards: int) -> Growth:
+def measure(nodes: int, shards: int, *, dying_percent: int = 0) -> Growth:
     began = time.perf_counter()
     world = World(seed=nodes, weather=Weather(heals_at_s=0.0))
     watch = Watch(world)
     requester = RequesterHost(world, watch, "requester")
     requester.boot()
-    for number in range(nodes):
-        ScaleNode(world, watch, f"scale {number}", slots=SLOTS).boot()
+    ideal_s = shards * REPLICATION * MEAN_EXECUTION_S / (nodes * SLOTS)
+    hosts = [ScaleNode(world, watch, f"scale {number}", slots=SLOTS) for number in range(nodes)]
+    for host in hosts:
+        host.boot()
+    for host in world.random.sample(hosts, nodes * dying_percent // 100):
+        world.at(1.0 + world.random.uniform(0.0, ideal_s), host.die)
     tasks = tuple(make_cid(RAW, f"shard {number}".encode()) for number in range(shards))
-    job = Submitted(
-        job="5c" * 16, tasks=tasks, rule=make_rule(replication=REPLICATION), demand=UNIT, seed="5c" * 32
-    )  # fmt: skip
-    world.at(1.0, requester.feed, job)
-    assert world.run(1e6, lambda: watch.is_over)
+    parts = [tasks[at : at + MAX_TASKS] for at in range(0, shards, MAX_TASKS)]
+    watch.open = len(parts)
+    for number, part in enumerate(parts):
+        job = Submitted(
+            job=f"{number:032x}", tasks=part, rule=make_rule(replication=REPLICATION), demand=UNIT, seed="5c" * 32
+        )
+        world.at(1.0, requester.feed, job)
+    assert world.run(1e6, lambda: not watch.open)
     gossip = world.sent.pop("capacity/1")
     watch.took_s.sort()
     return Growth(
@@ -99,19 +120,22 @@ def measure(nodes: int, shards: int) -> Growth:
         median_s=statistics.median(watch.took_s),
         p99_s=watch.took_s[int(len(watch.took_s) * 0.99)],
         total_s=world.now_s - 1.0,
-        ideal_s=shards * REPLICATION * MEAN_EXECUTION_S / (nodes * SLOTS),
+        ideal_s=ideal_s,
         wall_s=time.perf_counter() - began,
         verdicts=watch.verdicts,
     )
 
 
-def main(sizes: list[int]) -> int:
-    print(" nodes  shards  messages/shard  to verdict: median    p99   all shards (ideal)  wall  verdicts")
-    for nodes in sizes:
-        row = measure(nodes, min(nodes * SHARDS_PER_NODE, MAX_SHARDS))
+def main(sizes: list[str]) -> int:
+    print(" nodes  shards dying  messages/shard  to verdict: median    p99   all shards (ideal, times)  wall  verdicts")
+    for size in sizes:
+        counts, _, dying = size.partition("-")
+        nodes, shards = (int(text or 0) for text in (counts.partition("x")[0], counts.partition("x")[2]))
+        row = measure(nodes, shards or min(nodes * SHARDS_PER_NODE, MAX_SHARDS), dying_percent=int(dying or 0))
         print(
-            f"{row.nodes:6} {row.shards:7} {row.messages_per_shard:15.1f} {row.median_s:18.2f} s {row.p99_s:5.2f} s"
-            f" {row.total_s:9.1f} s ({row.ideal_s:.1f} s) {row.wall_s:5.0f} s  {dict(row.verdicts)}",
+            f"{row.nodes:6} {row.shards:7} {int(dying or 0):3} % {row.messages_per_shard:15.1f} {row.median_s:18.2f} s"
+            f" {row.p99_s:5.2f} s {row.total_s:9.1f} s ({row.ideal_s:.1f} s, {row.total_s / row.ideal_s:.2f})"
+            f" {row.wall_s:5.0f} s  {dict(row.verdicts)}",
             flush=True,
         )
         assert set(row.verdicts) == {Verdict.AGREED}
@@ -119,4 +143,4 @@ def main(sizes: list[int]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main([int(size) for size in sys.argv[1:]] or [100, 300, 1000, 3000]))
+    sys.exit(main(sys.argv[1:] or ["100", "300", "1000", "3000"]))

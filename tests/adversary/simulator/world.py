@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from network.protocol_events import Lost
+
 
 class ViolationError(AssertionError):
     """An invariant does not hold."""
@@ -56,6 +58,8 @@ class World:
         self._queue = []
         self._order = 0
         self._sides = {}
+        self.lost_at_s = {}
+        """When a requester (name) last noticed that it reaches a node (name) no longer."""
         self.trouble = {}
         """Last time that something went wrong between two hosts, or at one (its name twice)."""
 
@@ -145,6 +149,21 @@ class World:
         self.say("PARTITION " + " ".join(name for name in sides if sides[name]))
         self._sides = sides
         self.at(self.random.uniform(1, 15), self._end_partition, sides)
+        self.at(self.random.uniform(1, 12), self._notice_partition, sides)
+
+    def _notice_partition(self, sides: dict[str, int]) -> None:
+        """Those on the other side are alive and lost all the same."""
+        if self._sides is sides:
+            for node in [host for host in self.hosts.values() if host.is_node]:
+                self.tell_lost(node, [one for one in self.requesters if sides.get(one.name) != sides.get(node.name)])
+
+    def tell_lost(self, node: object, requesters: list) -> None:
+        """Let requesters know that they reach a node no longer."""
+        for requester in requesters:
+            self.note_trouble(requester, node)
+            self.lost_at_s[requester.name, node.name] = self.now_s
+            self.say(f"{requester.name} LOSES {node.name}")
+            requester.feed(Lost(peer=node.peer))
 
     def _end_partition(self, sides: dict[str, int]) -> None:
         if self._sides is sides:

@@ -9,13 +9,17 @@ import trio
 from bacalhau.api.app import make_app
 from bacalhau.api.http_server import serve_api
 from bacalhau.api_token import load_or_create_token
-from bacalhau.node_report import finished_job
+from bacalhau.node_report import finished_job, finished_shards
 from network.embedded import run_embedded
 from network.messages import Demand
 from network.node.control import NodeStatus
 from network.node.datastore import JobEvent, JobState, KeptJob
+from network.node.shard_settlement import SettledShard
+from network.shard_list import load_shards
 from runtime.plan import plan_of_task
+from runtime.shard_merge import merge_shards
 from storage.errors import UserError
+from storage.sqlite_pins import hold
 from tests.unit.bacalhau.fakes import FakeEngine
 from tests.unit.network.transport_world import identity
 
@@ -37,6 +41,7 @@ class FakeControl:
         self.store_ok = True
         self.runs_at_once = False
         self.fails_with = None
+        self.holds = False
         self.changed = trio.Event()
         self.left = threading.Semaphore(0)
         """Released by each call of `wait_for_events` that ended."""
@@ -50,7 +55,10 @@ class FakeControl:
             labels={"zone": "a"},
             engines=("node",),
             total=NOTHING,
+            job_most=NOTHING,
             free=NOTHING,
+            gpus=("GPU-1",),
+            gpu_note="",
             known_nodes=3,
             running=0,
             jobs_open=sum(one.state is not JobState.ENDED for one in self.kept.values()),
@@ -62,6 +70,8 @@ class FakeControl:
             raise self.fails_with
         if submission.job in self.kept:
             return
+        if self.holds:
+            hold(self.store, submission.root)
         self.kept[submission.job] = KeptJob(submission=submission, state=JobState.RUNNING, cancelled=False, outcome=b"")
         self.tell(submission.job, "submitted", {})
         if self.runs_at_once:
@@ -103,6 +113,9 @@ class FakeControl:
     def run(self, job):
         """Execute a job on embedded nodes, keep what came of it and tell."""
         asked = self.kept[job].submission
+        if asked.shards is not None:
+            self.run_shards(job, asked)
+            return
         plan = plan_of_task(asked.task, self.store, asked.timeout_s)
         session = run_embedded(
             plan, engine=self.engine, store=self.store, keys_dir=self.keys_dir, rule=asked.rule, parallel=1,
@@ -114,6 +127,22 @@ class FakeControl:
             self.tell(job, "revealed", {"node": receipt["node"]})
         self.tell(job, "verdict", {"verdict": report["verdict"]})
         self.finished.add(done)
+        self.end(job)
+
+    def run_shards(self, job, asked):
+        split, listed = load_shards(self.store, asked.shards)
+        settled = []
+        for number, shard in enumerate(listed):
+            plan = plan_of_task(shard.task, self.store, asked.timeout_s)
+            session = run_embedded(
+                plan, engine=self.engine, store=self.store, keys_dir=self.keys_dir, rule=asked.rule, parallel=1
+            )
+            settled.append(SettledShard(number=number, listed=shard, session=session))
+            count = len(settled)
+            self.tell(job, "shards", {"ended": count, "of": len(listed), "agreed": count, "cached": 0, "failed": 0})
+        outputs = {one.number: one.session.output for one in settled if one.session.output is not None}
+        merged = merge_shards(self.store, outputs) if outputs else None
+        self.finished.add(finished_shards(asked, split, settled, merged, self.store, problem=""))
         self.end(job)
 
 

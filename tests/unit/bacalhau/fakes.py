@@ -9,9 +9,13 @@ from bacalhau.home import Home
 from bacalhau.services import Services
 from runtime.arguments import parse_args, parse_outputs, parse_seed, split_volume
 from runtime.engine import Execution
+from runtime.jail import Level
 from runtime.plan import make_plan
+from runtime.planner.facts import EngineFacts, MachineFacts
+from runtime.planner.stack import EngineName, Isolation, Machine
 from runtime.source_import import import_source, read_source
 from storage.cid import cid_text, is_cid_text, parse_cid
+from storage.ipld_path import content_at
 from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
 from storage.unixfs_tree import TreeBuilder
@@ -19,6 +23,17 @@ from verifier.model import EngineInfo, Function, Input, Limits, Lock, Runtime, R
 
 STATE = "5a" * 32
 ENGINE = EngineInfo(name="fake", version="1.0", arch="x86_64", isolation=("process",))
+
+_JAILS = tuple(Isolation(level.value) for level in Level)
+FACTS = MachineFacts(
+    machine=Machine.BARE,
+    engines=(
+        EngineFacts(engine=EngineName.PYODIDE_NODE, isolations=_JAILS),
+        EngineFacts(engine=EngineName.PYODIDE_BUN, isolations=_JAILS),
+        EngineFacts(engine=EngineName.WASMTIME, absent="this release cannot run WebAssembly modules"),
+        EngineFacts(engine=EngineName.DOCKER, absent="this release cannot run containers"),
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +127,7 @@ def _input(request, store):
 def _content(text, store):
     head, _, path = text.partition("/")
     if is_cid_text(head):
-        return UnixfsReader(store).resolve(parse_cid(head), path)
+        return content_at(store, parse_cid(head), path)
     return Importer(store).path(Path(text)).cid
 
 
@@ -146,9 +161,21 @@ class Desk:
     asked: list = field(default_factory=list)
     """(host, strict) of every engine that was made."""
 
-    def make_engine(self, host="node", *, strict=False):
+    levels: list = field(default_factory=list)
+    """The level of the jail of each of them, None where the best was asked for."""
+    facts: object = FACTS
+    """What the machine has."""
+    looked: int = 0
+    """How often the machine was looked at."""
+
+    def make_engine(self, host="node", *, strict=False, level=None, room=None, beside=None):
         self.asked.append((host, strict))
+        self.levels.append(level)
         return self.engine
+
+    def find_facts(self):
+        self.looked += 1
+        return self.facts
 
     def services(self):
         return Services(
@@ -157,6 +184,7 @@ class Desk:
             prepare=self.prepare,
             knows_runtime=lambda runtime: self.knows_runtime(runtime),
             make_runtime=lambda store: self.runtime,
+            find_facts=self.find_facts,
         )
 
     def __call__(self, *arguments):

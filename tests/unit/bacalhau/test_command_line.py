@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import click
@@ -16,8 +17,12 @@ from bacalhau.checkup import Finding, check_up
 from bacalhau.cli.main import COMMANDS, group
 from bacalhau.home import Home
 from bacalhau.render import print_audit, stderr_console
+from runtime.capacity import Room
+from runtime.machine_room import MachineRoom, machine_room
+from runtime.nvidia_client import Gpu, GpuReading
 from storage.errors import UnavailableError
 
+ROOM = partial(MachineRoom, total=Room(), job_most=Room())
 COMMAND = [sys.executable, "-m", "bacalhau"]
 
 
@@ -128,7 +133,7 @@ def test_doctor_finds_a_damaged_store(desk):
     data = bytearray(path.read_bytes())
     data[32768:36864] = b"\xff" * 4096  # the second page
     path.write_bytes(data)
-    findings = {finding.name: finding for finding in check_up(desk.home, online=False)}
+    findings = {finding.name: finding for finding in check_up(desk.home, online=False, look_at_room=ROOM)}
     assert findings["store"].ok is False
 
 
@@ -138,10 +143,37 @@ def test_doctor_online_asks_and_tells(tmp_path, monkeypatch):
             raise UnavailableError("the package index could not be asked", fix="check the network")
 
     monkeypatch.setattr("bacalhau.checkup.UvResolver", Silent)
-    findings = check_up(Home(tmp_path / "home"), online=True)
+    findings = check_up(Home(tmp_path / "home"), online=True, look_at_room=ROOM)
     expected = Finding(name="online", ok=False, detail="the package index could not be asked", fix="check the network")
     assert expected in findings
     assert not (tmp_path / "home").exists()
+
+
+def test_doctor_tells_the_capacity_and_where_each_number_is_from(desk, monkeypatch):
+    gpu = Gpu(index=0, uuid="GPU-1", name="NVIDIA H100", memory_bytes=80 << 30)
+    found = GpuReading(gpus=(gpu,), note="")
+    monkeypatch.setattr("runtime.machine_room.machine_room", partial(machine_room, find=lambda: found))
+    said = desk("doctor", "--json", "--limit-total-cpu", "2", "--limit-job-cpu", "1500m", "--limit-total-disk", "9Gb")
+    details = [check["detail"] for check in said.json["checks"] if check["name"] == "capacity"]
+    assert details[0] == "cpu: 2 for all jobs, 1500m for one (flag: --limit-total-cpu)"
+    assert details[1].startswith("memory: ")
+    assert "(machine: " in details[1] or "(cgroup: " in details[1]
+    assert details[2:] == [
+        "disk: 9Gb for all jobs, 9Gb for one (flag: --limit-total-disk)",
+        "gpu: 1 for all jobs, 1 for one (machine: nvidia-smi)",
+        "GPU 0: NVIDIA H100, 80Gb, GPU-1",
+    ]
+
+
+def test_doctor_says_why_there_are_no_gpus(desk, monkeypatch):
+    found = GpuReading(gpus=(), note="nvidia-smi failed with exit code 9: no driver")
+    monkeypatch.setattr("runtime.machine_room.machine_room", partial(machine_room, find=lambda: found))
+    said = desk("doctor", "--json")
+    detail = "gpu: 0 for all jobs, 0 for one (machine: nvidia-smi failed with exit code 9: no driver)"
+    assert (detail, None) in [(check["detail"], check["ok"]) for check in said.json["checks"]]
+    wrong = desk("doctor", "--limit-total-gpu", "1")
+    assert wrong.code == 2
+    assert "--limit-total-gpu: 1 are more than the 0 that are here; nvidia-smi failed" in wrong.err
 
 
 class Terminal(io.StringIO):

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from bacalhau.devstack_plan import MAX_NODES, environment_of, plan_stack, serve_arguments, share_of
-from runtime.pool_capacity import PoolCapacity
+from runtime.capacity import Room
 from storage.errors import UserError
 
 PLACE = Path("/stack")
@@ -49,21 +49,28 @@ def test_a_stack_that_cannot_be_is_refused(options, said):
 
 
 @pytest.mark.parametrize(
-    ("cores", "memory", "nodes", "share"),
-    [(8, 16 << 30, 4, (2, 4 << 30)), (2, 16 << 30, 5, (1, (16 << 30) // 5)), (1, 1 << 30, 5, (1, 1 << 30))],
+    ("machine", "nodes", "share"),
+    [
+        ((8000, 16 << 30, 80 << 30), 4, (2000, 4 << 30, 20 << 30)),
+        ((2500, 16 << 30, 10 << 30), 5, (1000, (16 << 30) // 5, 2 << 30)),
+        ((1000, 1 << 30, 1 << 30), 5, (1000, 3 << 29, 1 << 30)),
+    ],
 )
-def test_nodes_share_the_machine_and_each_can_run_something(cores, memory, nodes, share):
-    found = share_of(PoolCapacity(workers=cores, memory_bytes=memory), nodes)
-    assert (found.workers, found.memory_bytes) == share
+def test_nodes_share_the_machine_and_each_can_run_something(machine, nodes, share):
+    cpu_milli, memory_bytes, disk_bytes = machine
+    room = Room(cpu_milli=cpu_milli, memory_bytes=memory_bytes, disk_bytes=disk_bytes, gpus=2)
+    found = share_of(room, nodes)
+    assert (found.cpu_milli, found.memory_bytes, found.disk_bytes, found.gpus) == (*share, 0)
 
 
 def test_a_node_is_started_with_its_role_its_share_its_peers_and_its_persona():
     requester, node = plan_stack(PLACE, nodes=1, bad_actors=["late"]).nodes
-    share = PoolCapacity(workers=2, memory_bytes=3 << 30)
+    share = Room(cpu_milli=2000, memory_bytes=3 << 30, disk_bytes=4 << 30)
     assert serve_arguments(requester, share) == ["serve", "--json", "--until-eof", "--role", "requester"]
     assert serve_arguments(node, share, peers=["/ip4/127.0.0.1/tcp/1/p2p/x"]) == [
         "serve", "--json", "--until-eof", "--role", "compute", "--peer", "/ip4/127.0.0.1/tcp/1/p2p/x",
-        "--limit-total-cpu", "2", "--limit-total-memory", str(3 << 30), "--bad-actor", "late",
+        "--limit-total-cpu", "2", "--limit-total-memory", str(3 << 30), "--limit-total-disk", str(4 << 30),
+        "--limit-total-gpu", "0", "--bad-actor", "late",
     ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bacalhau.home import Home
+from bacalhau.job_events import event_phrase
 from bacalhau.node_client import NodeClient
 from bacalhau.run_on_node import RETURN_S, follow_job
 from storage.cid import parse_cid
@@ -176,6 +177,12 @@ def test_events_and_logs(desk, node):
     split = desk.run()
     said = desk("logs", split["job"])
     assert (said.code, "was not verified (split)" in said.err) == (1, True)
+
+
+def test_a_job_that_could_not_be_checked_says_so_last():
+    detail = {"verdict": None, "reason": "block is not in this store"}
+    said = event_phrase({"kind": "ended", "detail": detail})
+    assert said == "ended, and could not be checked: block is not in this store"
 
 
 def test_cancel(desk, node):
@@ -361,3 +368,92 @@ def test_following_ends_when_the_node_stays_away():
     with pytest.raises(UnavailableError, match="the node is away"):
         list(follow_job("ab" * 16, Away(), lambda: None, pauses.append))
     assert sum(pauses) == RETURN_S
+
+
+def test_a_job_over_shards_that_ended_here_is_known_where_a_node_runs(desk, here, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a").write_text("a")
+    desk.engine = FakeEngine(lambda *_: Gave(result=b"done", stdout=b"said\n"))
+    report = desk.run("-i", folder, "--sharding-glob-pattern", "/*", "--local")
+    job = report["job"]
+    assert desk("list", "--json").json["job"] == job
+    assert desk("describe", job, "--json").json == report
+    assert desk("logs", job).text == "0: said\n"
+    assert [json.loads(line)["kind"] for line in desk("events", job, "--json").text.splitlines()][-1] == "ended"
+    assert desk("get", job, "--output-dir", tmp_path / "got").code == 0
+    assert (tmp_path / "got/shards/0/record.car").exists()
+    assert desk("audit", job).code == 0
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "folder"
+    made.mkdir()
+    for number in range(5):
+        (made / f"{number}.txt").write_text(str(number))
+    return made
+
+
+SPLIT = ("--sharding-glob-pattern", "/*", "--sharding-batch-size", 2)
+
+
+def test_a_job_over_shards_gives_the_same_on_a_node_as_without_one(desk, node, folder, tmp_path):
+    desk.engine = node.control.engine = FakeEngine(lambda *_: Gave(result=b"done", stdout=b"said"))
+    embedded = desk.run("-i", folder, *SPLIT, "--local", "--max-failures", 3)
+    report = desk.run("-i", folder, *SPLIT, "--max-failures", 3, "--output-dir", tmp_path / "made", "-l", "x")
+    assert set(report) == set(embedded)
+    assert (report["verdict"], report["labels"]) == ("agreed", ["x"])
+    for key in ("task", "function", "input", "output", "exit_code", "record", "rule", "sharding", "conflicts"):
+        assert report[key] == embedded[key], key
+    for one, other in zip(report["shards"], embedded["shards"], strict=True):
+        assert {name: one[name] for name in one if name != "record"} == {
+            name: other[name] for name in other if name != "record"
+        }
+    (kept,) = node.control.kept.values()
+    assert (kept.submission.task, kept.submission.shard_count, kept.submission.max_failures) == (None, 3, 3)
+    assert desk("describe", report["job"], "--json").json == report
+    assert "shards  3" in " ".join(desk("describe", report["job"]).text.replace("  ", " ").split()).replace(
+        "s 3", "s  3"
+    )
+    assert desk("get", report["job"], "--output-dir", tmp_path / "got").code == 0
+    for place in ("made", "got"):
+        assert len((tmp_path / place / "shards.jsonl").read_text().splitlines()) == 3
+        assert (tmp_path / place / "shards/2/record.car").exists()
+        assert desk("audit", "--car", tmp_path / place / "record.car").code == 0
+    assert desk("cancel", report["job"]).code == 0
+    assert "3 of 3 shards have ended" in desk("events", report["job"]).text
+
+
+def test_a_job_over_shards_that_is_under_way_says_so(desk, node, folder):
+    node.control.runs_at_once = False
+    told = desk("run", "python", desk.function, "-i", folder, *SPLIT, "--no-wait", "--json").json
+    assert (told["task"], told["shards"], told["state"]) == (None, 3, "running")
+    view = desk("describe", told["job"], "--json").json
+    assert (view["task"], view["submission"]["shard_count"]) == (None, 3)
+    assert "shard_count" in desk("describe", told["job"]).text
+    assert told["job"][:8] in desk("list").text
+    assert desk("get", told["job"]).code == 4
+
+
+def test_the_function_of_shards_travels_once(desk, elsewhere, folder, monkeypatch):
+    elsewhere.control.engine = FakeEngine(lambda *_: Gave(result=b"done"))
+    sent = []
+    put = NodeClient.put_blocks
+    monkeypatch.setattr(NodeClient, "put_blocks", lambda client, car: sent.append(put(client, car)) or sent[-1])
+    desk.run("-i", folder, *SPLIT)
+    (folder / "0.txt").write_text("changed")
+    desk.run("-i", folder, *SPLIT)
+    assert len(sent) == 2
+    assert sent[1]["bytes"] < sent[0]["bytes"]
+
+
+def test_a_node_that_has_a_function_in_part_is_sent_the_rest(desk, elsewhere, folder, monkeypatch):
+    sent = []
+    put = NodeClient.put_blocks
+    monkeypatch.setattr(NodeClient, "put_blocks", lambda client, car: sent.append(put(client, car)) or sent[-1])
+    monkeypatch.setattr(NodeClient, "has_block", lambda client, cid: True)
+    elsewhere.control.engine = FakeEngine(lambda *_: Gave(result=b"done"))
+    elsewhere.control.holds = True
+    assert desk.run("-i", folder, *SPLIT)["verdict"] == "agreed"
+    assert len(sent) == 2

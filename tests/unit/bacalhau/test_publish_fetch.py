@@ -12,8 +12,8 @@ from bacalhau.home import Home
 from storage import dag_cbor
 from storage.cid import DAG_CBOR, DAG_PB, RAW, cid_text, make_cid, parse_cid
 from storage.gateway_answer import answer
+from storage.ipld_path import content_at
 from storage.unixfs_import import Importer
-from storage.unixfs_read import UnixfsReader
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_wrong_calls(desk, tree, call, problem):
 def cid_at(desk, text):
     with desk.store() as store:
         root, _, path = text.partition("/")
-        return cid_text(UnixfsReader(store).resolve(parse_cid(root), path))
+        return cid_text(content_at(store, parse_cid(root), path))
 
 
 def test_with_a_path_only_what_it_leads_to_is_fetched(desk, other, tree, tmp_path):
@@ -167,6 +167,43 @@ def test_data_is_fetched_but_is_no_file(desk, other):
     assert "is data, not a file or directory" in said.err
     assert other("fetch", cid_text(record), "--from", "car:x.car").code == 0
     assert other("cat", cid_text(leaf)).out == b"leaf"
+
+
+def test_a_path_may_begin_in_a_record(desk, other, tmp_path):
+    report = desk.run("-i", desk.file(b"hello"))
+    record, output = report["record"], report["output"]
+    desk("publish", record, "--to", "car:x.car")
+    said = other("fetch", f"{record}/output/result", "-o", "back", "--from", "car:x.car", "--json").json
+    # The record, the output's directory, the file: of the function, the input and the receipts nothing.
+    assert (said["cid"], said["blocks"]) == (cid_at(desk, f"{output}/result"), 3)
+    assert (tmp_path / "back").read_bytes() == b"HELLO"
+    assert other("fetch", f"{record}/output/outputs", "-o", "d", "--from", "car:x.car").code == 0
+    assert (tmp_path / "d" / "outputs" / "made.txt").read_bytes() == b"made"
+    # Through a second block of data; what that links to comes as well.
+    receipt = other("fetch", f"{record}/receipts/0", "--from", "car:x.car", "--json").json
+    assert other("cat", f"{receipt['cid']}/output/result").out == b"HELLO"
+    assert desk("cat", f"{record}/receipts/0/output/result").out == b"HELLO"
+    (entry,) = (json.loads(line) for line in desk("ls", f"{record}/output/outputs", "--json").text.splitlines())
+    assert (entry["name"], entry["kind"]) == ("outputs", "directory")
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("", "/: is data, not a file or directory; name one of its links: "),
+        ("task", "/task: is data, not a file or directory; name one of its links: input, function"),
+        ("outptu", "/outptu: 'outptu' is not there: {record} is a map; it has v, rule, task, tier"),
+        ("rule", "/rule: is a map inside the block {record}, and no link to content"),
+        ("tier/x", "'x' is not there: {record}/tier is a text"),
+        ("output/gone", "/output/gone: 'gone' is not there: {output} is a directory without it; list the directory"),
+    ],
+)
+def test_a_path_in_a_record_that_leads_nowhere(desk, path, problem):
+    report = desk.run()
+    for command in ("cat", "ls"):
+        said = desk(command, f"{report['record']}/{path}")
+        assert (said.code, said.out) == (2, b"")
+        assert problem.format(**report) in said.err
 
 
 class CountingGateway(ThreadingHTTPServer):

@@ -208,6 +208,20 @@ def test_an_output_as_input_makes_the_record_a_child(desk):
     assert desk("audit", second["record"], "--json").json["verdict"] == "valid"
 
 
+def test_of_two_records_with_one_output_the_one_that_is_named_is_the_parent(desk):
+    first, newer = desk.run("-i", desk.file(b"hello")), desk.run("-i", desk.file(b"hello"), "--arg", "n=1")
+    assert (first["output"], first["record"] != newer["record"]) == (newer["output"], True)
+    for path in ("output/result", "output"):
+        child = desk.run("-v", f"{first['record']}/{path}:/ref")
+        with desk.store() as store:
+            assert load_node(store, parse_cid(child["record"]), Record).parents == (parse_cid(first["record"]),)
+        assert desk("audit", child["record"], "--json").json["verdict"] == "valid"
+    # What is not a record's output is no result of it.
+    child = desk.run("-v", f"{first['record']}/function/source:/ref")
+    with desk.store() as store:
+        assert load_node(store, parse_cid(child["record"]), Record).parents == ()
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
@@ -270,7 +284,7 @@ def test_an_interrupt_is_told_in_one_line(desk):
         (["-c", "1", "--confidence", "two"], "'two' is not a valid integer"),
         (["-c", "1", "--timeout", "0"], "--timeout"),
         (["-c", "1", "--frobnicate"], "--frobnicate"),
-        (["-c", "1", "--sharding-glob-pattern", "*"], "No such option"),
+        (["-c", "1", "--sharding-glob-pattern", "/*"], "no input to split"),
         (["nowhere.py"], "nowhere.py: cannot be read"),
         (["-c", "1", "--output-dir", "."], "is there already"),
         (["-c", "1", "--output-dir", "no/such"], "mkdir -p"),

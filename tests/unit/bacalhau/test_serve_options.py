@@ -8,12 +8,11 @@ import pytest
 
 from bacalhau.cli.serve_options import read_cluster, read_selection, selection_options
 from bacalhau.cluster import ClusterOptions
-from network.messages import Demand
-from network.node.room import total_room
 from network.node.selection_policy import DataLocality, SelectionPolicy
+from runtime.capacity import Room
+from runtime.machine_room import MAX_AMOUNT, RoomFlags
 from storage.errors import UserError
 from tests.vectors.records.world import identity
-from verifier.bounds import MAX_INTEGER
 
 ALICE, BOB = identity(50).peer, identity(51).peer
 
@@ -31,19 +30,21 @@ def read(tmp_path):
 
 
 def test_without_flags_all_jobs_and_the_whole_machine(read, tmp_path, monkeypatch):
-    monkeypatch.setattr("network.node.room.total_room", lambda directory, **limits: (directory, limits))
-    nothing_said = {"cpu": None, "memory": None, "disk": None}
-    assert read() == (SelectionPolicy(), (tmp_path, nothing_said), {})
+    monkeypatch.setattr("runtime.machine_room.machine_room", lambda directory, flags: (directory, flags))
+    assert read() == (SelectionPolicy(), (tmp_path, RoomFlags()), {})
 
 
-def test_the_default_room_is_the_machines(read, tmp_path):
-    _, total, _ = read("--limit-total-memory", "1Gb", "--limit-total-disk", "1Gb")
-    assert total == total_room(tmp_path, memory="1Gb", disk="1Gb")
+@pytest.mark.parametrize("scope", ["total", "job"])
+@pytest.mark.parametrize("kind", ["cpu", "memory", "disk", "gpu"])
+def test_each_limit_has_its_flag(read, monkeypatch, scope, kind):
+    monkeypatch.setattr("runtime.machine_room.machine_room", lambda directory, flags: flags)
+    assert read(f"--limit-{scope}-{kind}", "1")[1] == RoomFlags(**{f"{scope}_{kind}": "1"})
 
 
 def test_all_flags(read):
-    policy, total, labels = read(
+    policy, room, labels = read(
         "--limit-total-cpu", "500m", "--limit-total-memory", "4Gb", "--limit-total-disk", "10Gb",
+        "--limit-total-gpu", "0", "--limit-job-memory", "512Mb", "--limit-job-disk", "2Gb",
         "--label", "zone=eu", "--label", "a=b",
         "--job-selection-data-locality", "local", "--job-selection-reject-stateless",
         "--job-selection-probe-exec", f"{sys.executable} -c 'import sys'",
@@ -58,7 +59,8 @@ def test_all_flags(read):
         allowed_requesters=frozenset({ALICE, BOB}),
         denied_requesters=frozenset({BOB}),
     )
-    assert total == Demand(cpu_milli=500, memory=4 << 30, disk=10 << 30, gpus=0)
+    assert room.total == Room(cpu_milli=500, memory_bytes=4 << 30, disk_bytes=10 << 30)
+    assert room.job_most == Room(cpu_milli=500, memory_bytes=512 << 20, disk_bytes=2 << 30)
     assert labels == {"a": "b", "zone": "eu"}
 
 
@@ -68,6 +70,8 @@ def test_all_flags(read):
         ("--limit-total-cpu", "two", "'two' is not a number of cores"),
         ("--limit-total-memory", "lots", "'lots' is not a size"),
         ("--limit-total-disk", "lots", "'lots' is not a size"),
+        ("--limit-total-gpu", "1.5", "'1.5' is not a number of GPUs"),
+        ("--limit-job-cpu", "many", "'many' is not a number of cores"),
         ("--label", "zone", "'zone' is not of the form K=V"),
         ("--job-selection-probe-exec", "'open", "cannot be read: no closing quotation"),
         ("--job-selection-probe-exec", "/no/such/command --flag", "there is no command '/no/such/command'"),
@@ -97,7 +101,8 @@ def test_the_flags_need_no_network_installed_and_load_nothing_of_it():
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['trio', 'libp2p', 'httpx']));"
         "import bacalhau.cli.serve_options as options, pathlib;"
-        "flags = dict.fromkeys(['limit_total_cpu', 'limit_total_memory', 'limit_total_disk',"
+        "limits = [f'limit_{scope}_{kind}' for scope in ('total', 'job') for kind in ('cpu', 'memory', 'disk', 'gpu')];"
+        "flags = dict.fromkeys([*limits, 'workers',"
         " 'job_selection_probe_exec', 'job_selection_probe_http', 'job_selection_reject_stateless']);"
         "flags |= dict.fromkeys(['labels', 'allowed_requesters', 'denied_requesters'], ());"
         "flags['job_selection_data_locality'] = 'local';"
@@ -116,7 +121,7 @@ def read_workers(tmp_path, monkeypatch):
     @click.option("--role", "roles", multiple=True)
     @selection_options
     def command(**flags):
-        return read_cluster(flags, read_selection(flags, tmp_path)[1])
+        return read_cluster(flags), read_selection(flags, tmp_path / "blocks.sqlite")[1]
 
     return lambda *arguments: command.main(list(arguments), standalone_mode=False)
 
@@ -125,7 +130,9 @@ def test_a_cluster_gives_what_it_has_unless_less_is_said(read_workers):
     assert read_workers()[0] is None
     cluster, limit = read_workers("--workers", "tcp://scheduler:8786")
     assert cluster == ClusterOptions(scheduler="tcp://scheduler:8786")
-    assert (limit.cpu_milli, limit.memory) == (MAX_INTEGER, MAX_INTEGER)
+    assert (limit.total.cpu_milli, limit.total.memory_bytes, limit.total.gpus) == (MAX_AMOUNT, MAX_AMOUNT, 0)
+    assert limit.job_most == limit.total
+    assert 0 < limit.total.disk_bytes < MAX_AMOUNT
     cluster, limit = read_workers(
         "--workers",
         "tcp://s:1",
@@ -134,10 +141,13 @@ def test_a_cluster_gives_what_it_has_unless_less_is_said(read_workers):
         "--limit-total-cpu",
         "3",
         "--limit-total-memory",
-        "1Gb",
+        "1Tb",
+        "--limit-job-memory",
+        "100Gb",
     )
     assert cluster == ClusterOptions(scheduler="tcp://s:1", contact_host="::1", contact_port=99)
-    assert (limit.cpu_milli, limit.memory) == (3000, 1 << 30)
+    assert (limit.total.cpu_milli, limit.total.memory_bytes) == (3000, 1 << 40)
+    assert limit.job_most.memory_bytes == 100 << 30  # however much this machine has
 
 
 @pytest.mark.parametrize(
@@ -146,6 +156,7 @@ def test_a_cluster_gives_what_it_has_unless_less_is_said(read_workers):
         (["--workers-contact", "127.0.0.1:0"], "--workers-contact: is of use with --workers alone"),
         (["--workers", "tcp://s:1", "--workers-contact", "here"], "--workers-contact here: is not HOST:PORT"),
         (["--workers", "tcp://s:1", "--role", "requester"], "--workers: are for a node that executes"),
+        (["--workers", "tcp://s:1", "--limit-total-gpu", "1"], "--limit-total-gpu: 1 are more than the 0 "),
     ],
 )
 def test_slips_about_a_cluster(read_workers, arguments, problem):

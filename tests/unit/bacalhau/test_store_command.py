@@ -1,14 +1,19 @@
 import json
 import sqlite3
+import time
+from dataclasses import replace
 
 import pytest
 
 from bacalhau.kept_roots import JobRoots
+from network.job_shards import JobShard
 from network.messages import Demand
-from network.node.datastore import Machine, Put, Submission, Submit
+from network.node.datastore import JobState, Machine, Move, Put, Submission, Submit
+from network.node.outcome import Outcome, write_outcome
 from network.node_state import MadeEntry, NodeEntry
 from network.requester_entries import write
-from storage.cid import cid_text, make_cid, parse_cid
+from network.result_store import Nodes
+from storage.cid import DAG_CBOR, cid_text, make_cid, parse_cid
 from storage.sqlite_block_store import SqliteBlockStore
 from tests.vectors.records.world import identity
 from verifier.compare import make_rule
@@ -66,8 +71,9 @@ def test_a_job_keeps_its_input_output_and_record(desk):
 
 def test_roots_of_jobs_are_read_again_only_when_there_are_new_ones(desk, monkeypatch):
     first = desk("run", "python", "-c", "pass", "--json").json
-    with desk.jobs() as jobs, desk.services().open_datastore() as datastore:
-        roots = JobRoots(jobs, datastore)
+    services = desk.services()
+    with desk.jobs() as jobs, services.open_datastore() as datastore, services.open_results() as results:
+        roots = JobRoots(jobs, datastore, results, since=0)
         assert {parse_cid(first[key]) for key in ("task", "function", "input", "output", "record")} <= set(roots())
         assert {parse_cid(receipt["output"]) for receipt in first["receipts"]} <= set(roots())
         again = desk("run", "python", "-c", "1", "--json").json
@@ -76,16 +82,44 @@ def test_roots_of_jobs_are_read_again_only_when_there_are_new_ones(desk, monkeyp
         assert parse_cid(again["task"]) in roots()
 
 
+@pytest.mark.parametrize(("days", "removed"), [(29, 0), (31, 1)])
+def test_what_was_verified_lately_is_kept_without_a_job(desk, days, removed):
+    record = parse_cid(add(desk, b"record", "--no-pin"))
+    with desk.services().open_results() as results:
+        results.add(make_cid(DAG_CBOR, b"task"), record, nodes=Nodes.EMBEDDED, at=time.time() - days * 86_400)
+    assert desk("store", "gc", "--json").json["removed_blocks"] == removed
+    with desk.services().open_results() as results:
+        assert len(results.since(0)) == 1 - removed
+
+
+def test_a_job_keeps_the_records_of_its_shards(desk):
+    task, output, record = (parse_cid(add(desk, text, "--no-pin")) for text in (b"task", b"output", b"record"))
+    first = desk("run", "python", "-c", "pass", "--json").json
+    with desk.jobs() as jobs:
+        shard = JobShard(number=0, task=task, output=output, record=record, verdict="agreed", exit_code=0)
+        jobs.add(replace(jobs.find(first["job"]), id="ab" * 16, task=None, shards=(shard,)))
+    assert desk("store", "gc", "--json").json["removed_blocks"] == 0
+
+
 def test_what_a_node_has_under_way_is_kept(desk):
-    task, parent, lone = (parse_cid(add(desk, text, "--no-pin")) for text in (b"task", b"parent", b"lone"))
+    names = (b"task", b"parent", b"list", b"receipt", b"output", b"lone")
+    task, parent, closed, receipt, output, lone = (parse_cid(add(desk, text, "--no-pin")) for text in names)
     rule = make_rule()
     demand = Demand(cpu_milli=1000, memory=1, disk=0, gpus=0)
     submission = Submission(job="ab" * 16, created_at=1.0, task=task, rule=rule, demand=demand, parents=(parent,))
     with desk.services().open_datastore() as datastore:
         datastore.commit([Submit(submission=submission)])
+        outcome = write_outcome(an_outcome(output=output, commitments=closed, receipts=(receipt,)))
+        datastore.commit([Move(job="ab" * 16, state=JobState.SETTLING, outcome=outcome)])
     assert desk("store", "gc", "--json").json["removed_blocks"] == 1
     with desk.store() as store:
-        assert [store.has(cid) for cid in (task, parent, lone)] == [True, True, False]
+        assert all(map(store.has, (task, parent, closed, receipt, output)))
+        assert not store.has(lone)
+
+
+def an_outcome(**more):
+    empty = {"dissent": (), "undetermined": (), "faults": ()}
+    return Outcome(session="ab" * 32, verdict="agreed", cancelled=False, same_state=True, **empty, **more)
 
 
 @pytest.mark.parametrize(("stage", "is_kept"), [("queued", True), ("committed", True), ("ended", False)])

@@ -15,6 +15,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from runtime.flow_file import read_flow
+from runtime.flow_graph import make_graph
 from runtime.source_import import read_source
 
 ROOT = Path(__file__).parents[3]
@@ -64,7 +66,8 @@ def input_of(name: str) -> Path:
 
 
 def test_no_other_function_is_there() -> None:
-    assert sorted(path.name for path in FUNCTIONS.iterdir() if path.is_dir()) == sorted(NAMES)
+    # `flows` has functions of its own, each in its flow.
+    assert sorted(path.name for path in FUNCTIONS.iterdir() if path.is_dir()) == sorted([*NAMES, "flows"])
 
 
 @every_function
@@ -153,3 +156,21 @@ def test_source_note_tells_licence_arguments_and_how_to_run(name: str) -> None:
 def test_the_guide_lists_it(name: str) -> None:
     guide = (ROOT / "docs" / "functions.md").read_text(encoding="utf-8")
     assert f"[{name}](../functions/{name}/function.py)" in guide
+
+
+every_flow = pytest.mark.parametrize("flow", sorted((FUNCTIONS / "flows").glob("*/flow.yaml")), ids=lambda path: path.parent.name)
+
+
+def test_there_are_two_flows() -> None:
+    assert len(list((FUNCTIONS / "flows").iterdir())) == 2
+
+
+@every_flow
+def test_a_flow_says_what_it_is_and_its_steps_fit_together(flow: Path) -> None:
+    graph = make_graph(read_flow(flow.read_bytes(), "flow.yaml", flow.parent, {}))
+    assert len(graph.targets) == 1
+    assert (flow.parent / "SOURCE.md").read_text(encoding="utf-8").startswith("# ")
+    for step in graph.steps:
+        assert step.request.function is not None
+        assert (step.request.function / "requirements.txt").is_file()
+        assert read_source(step.request.function, None, None).content("function.py")

@@ -18,7 +18,7 @@ from network.messages import (
     Settled,
 )
 from network.participant import Participant
-from network.protocol_events import Broadcast, Heard, Persist, Received, Send, Submitted
+from network.protocol_events import Broadcast, Forget, Heard, Persist, Received, Send, Submitted
 from network.requester import Requester
 from tests.unit.network.personas import TASK, execution
 from tests.vectors.records.world import identity, nonce
@@ -98,7 +98,13 @@ def told(message) -> Received:
 
 
 def disk(actions, before=()) -> dict[str, bytes]:
-    return {**dict(before), **{action.key: action.value for action in actions if isinstance(action, Persist)}}
+    kept = dict(before)
+    for action in actions:
+        if isinstance(action, Persist):
+            kept[action.key] = action.value
+        elif isinstance(action, Forget):
+            kept.pop(action.key, None)
+    return kept
 
 
 def records(actions):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from network import compute_node, node_task
-from network.compute_node import MAX_BACKLOG_EACH
+from network.compute_node import MAX_BACKLOG_EACH, PATIENCE
 from network.message_codec import encode, session_id, sign_close
 from network.messages import (
     Accepted,
@@ -56,6 +56,7 @@ from tests.unit.network.protocol_world import (
     total,
 )  # fmt: skip
 from tests.vectors.records.world import identity, nonce
+from verifier.bounds import MAX_INTEGER
 from verifier.commitment import close_round, list_cid
 
 OFFER = Offer(session=SESSION, job=JOB, task=TASK, demand=UNIT)
@@ -63,9 +64,14 @@ ASSIGN = Assign(session=SESSION, job=JOB, task=TASK, demand=UNIT)
 DONE = Executed(session=SESSION, execution=execution(), nonce=nonce(0))
 
 
-def another(number: int, kind=Offer, demand=UNIT):
+OTHER_JOB = "ee" * 16
+TWO = Demand(cpu_milli=2000, memory=1 << 30, disk=0, gpus=0)
+TOO_LARGE = "larger than this node takes: needs 2 cores, and gets at most 1"
+
+
+def another(number: int, kind=Offer, demand=UNIT, job=JOB):
     task = make_cid(RAW, f"another task {number}".encode())
-    return kind(session=session_id(REQUESTER.peer, JOB, task), job=JOB, task=task, demand=demand)
+    return kind(session=session_id(REQUESTER.peer, job, task), job=job, task=task, demand=demand)
 
 
 def through(node, *events):
@@ -108,7 +114,7 @@ def test_an_offer_is_bid_for_assigned_executed_committed_and_revealed():
 def test_a_full_node_keeps_offers_and_bids_again_when_room_frees_up():
     node = make_node(slots=1)
     node.handle(told(OFFER))
-    waiting = another(1)
+    waiting = another(1, job=OTHER_JOB)
     assert sent(node.handle(told(waiting))) == []
     assert node.tasks[waiting.session].stage is Stage.BACKLOG
     actions = node.handle(told(Decline(session=SESSION)))
@@ -119,9 +125,63 @@ def test_a_full_node_keeps_offers_and_bids_again_when_room_frees_up():
 def test_room_is_free_again_when_an_execution_ends(end):
     node = make_node(slots=1)
     through(node, told(OFFER), told(ASSIGN))
-    waiting = another(1)
+    waiting = another(1, job=OTHER_JOB)
     node.handle(told(waiting))
+    assert node.tasks[waiting.session].stage is Stage.BACKLOG
     assert (Bid, waiting.session) in [(type(one), one.session) for one in sent(node.handle(end))]
+
+
+def test_the_next_task_of_a_job_is_bid_for_while_one_runs_and_begins_when_it_ends():
+    node = make_node(slots=1)
+    through(node, told(OFFER), told(ASSIGN))
+    second, third = another(1), another(2)
+    assert [type(one) for one in sent(node.handle(told(second)))] == [Bid]
+    assert sent(node.handle(told(third))) == []
+    assert node.free.cpu_milli == 0
+    assert not any(isinstance(action, Run) for action in node.handle(told(another(1, Assign))))
+    assert node.tasks[second.session].stage is Stage.QUEUED
+    actions = node.handle(DONE)
+    assert [action.session for action in actions if isinstance(action, Run)] == [second.session]
+    assert (Bid, third.session) in [(type(one), one.session) for one in sent(actions)]
+
+
+def test_no_more_is_promised_ahead_than_there_is_in_all():
+    node = make_node(slots=2)
+    through(node, told(OFFER), told(ASSIGN))
+    for number in range(1, 6):
+        node.handle(told(another(number)))
+    stages = [task.stage for task in node.tasks.values()]
+    assert (stages.count(Stage.RUNNING), stages.count(Stage.BID), stages.count(Stage.BACKLOG)) == (1, 3, 2)
+    assert node.free == Demand(cpu_milli=0, memory=0, disk=0, gpus=0)
+
+
+def test_nothing_is_promised_ahead_of_another_job_that_waits():
+    node = make_node(slots=1)
+    through(node, told(OFFER), told(ASSIGN))
+    other = another(1, job=OTHER_JOB)
+    node.handle(told(other))
+    assert sent(node.handle(told(another(2)))) == []
+    assert [one.session for one in sent(node.handle(DONE)) if isinstance(one, Bid)] == [other.session]
+
+
+def test_what_was_promised_ahead_is_free_again_when_nobody_wants_it():
+    node = make_node(slots=1)
+    through(node, told(OFFER), told(ASSIGN))
+    second, third = another(1), another(2)
+    node.handle(told(second))
+    node.handle(told(third))
+    actions = node.handle(told(Decline(session=second.session)))
+    assert [one.session for one in sent(actions) if isinstance(one, Bid)] == [third.session]
+
+
+def test_after_a_restart_nothing_is_promised_ahead():
+    """Of what is on disk the job is not known."""
+    node, disk = make_node(slots=1), {}
+    for event in (told(OFFER), told(ASSIGN)):
+        disk |= {action.key: action.value for action in node.handle(event) if isinstance(action, Persist)}
+    again = make_node(slots=1)
+    assert [action.session for action in again.start(disk) if isinstance(action, Run)] == [SESSION]
+    assert sent(again.handle(told(another(1)))) == []
 
 
 def test_a_bid_that_nobody_answers_gives_its_room_back():
@@ -158,7 +218,7 @@ def test_an_assignment_that_does_not_fit_waits_and_is_not_overtaken():
 def test_what_is_refused():
     huge = Demand(cpu_milli=9000, memory=1, disk=0, gpus=0)
     (refusal,) = sent(make_node().handle(told(another(1, demand=huge))))
-    assert refusal.reason == "larger than this node"
+    assert refusal.reason == "larger than this node takes: needs 9 cores, and gets at most 1"
     (refusal,) = sent(make_node(accepts=lambda offer, peer: "not today").handle(told(OFFER)))
     assert (type(refusal), refusal.reason) == (Refuse, "not today")
     (failure,) = sent(make_node(accepts=lambda offer, peer: "not today").handle(told(ASSIGN)))
@@ -169,7 +229,7 @@ def test_one_requester_cannot_fill_the_backlog():
     node = make_node(slots=1)
     node.handle(told(OFFER))
     for number in range(MAX_BACKLOG_EACH):
-        assert sent(node.handle(told(another(number)))) == []
+        assert sent(node.handle(told(another(number, job=OTHER_JOB)))) == []
     (refusal,) = sent(node.handle(told(another(999))))
     assert refusal.reason == "backlog is full"
 
@@ -265,7 +325,10 @@ def test_what_a_node_that_was_made_smaller_cannot_run_fails_and_lets_others_pass
     _, kept = through(make_node(slots=2), told(large))
     node = make_node(slots=1)
     (failure,) = sent(node.start(kept))
-    assert (failure.session, failure.reason) == (large.session, "larger than this node")
+    assert (failure.session, failure.reason) == (
+        large.session,
+        "larger than this node takes: needs 2 cores, and gets at most 1",
+    )
     actions = node.handle(told(ASSIGN))
     assert [action.session for action in actions if isinstance(action, Run)] == [SESSION]
 
@@ -330,4 +393,135 @@ def test_room_that_goes_ends_nothing_and_lets_nothing_begin():
     refused = node.handle(
         Received(peer=REQUESTER.peer, message=encode(another(3, demand=replace(UNIT, cpu_milli=2000))))
     )
-    assert sent(refused) == [Refuse(session=another(3).session, reason="larger than this node")]
+    assert sent(refused) == [Refuse(session=another(3).session, reason=TOO_LARGE)]
+
+
+def test_what_room_that_goes_leaves_nothing_to_wait_for_keeps_nobody_waiting():
+    node = make_node(slots=2)
+    kept = disk(node.handle(told(ASSIGN)))
+    assigned, offered, small = another(1, Assign, TWO), another(2, demand=TWO, job=OTHER_JOB), another(3, Assign)
+    for message in (assigned, offered):
+        kept = disk(node.handle(told(message)), kept)
+    node.handle(told(small))
+    assert node.tasks[small.session].stage is Stage.QUEUED  # nothing overtakes an assignment
+    node.handle(ExecutionFailed(session=SESSION, reason="done"))
+    node.handle(told(Cancel(session=small.session)))
+    assert node.tasks[assigned.session].stage is Stage.RUNNING
+    waits = another(4, Assign, TWO)
+    kept = disk(node.handle(told(waits)), kept)
+    actions = node.handle(RoomChanged(total=total(1)))
+    assert Failed(session=waits.session, reason=TOO_LARGE) in sent(actions)
+    assert Refuse(session=offered.session, reason=TOO_LARGE) in sent(actions)
+    assert offered.session not in node.tasks
+    assert not [action for action in actions if isinstance(action, Abort | Run)]
+    again = make_node(slots=1)
+    assert Failed(session=waits.session, reason=TOO_LARGE) in sent(again.start(disk(actions, kept)))
+    node.handle(told(another(5, Assign)))
+    ended = node.handle(ExecutionFailed(session=assigned.session, reason="done"))
+    assert [action.session for action in ended if isinstance(action, Run)] == [another(5).session]
+
+
+def test_less_for_one_job_fails_what_waits_although_all_together_have_as_much():
+    node = make_node(slots=4)
+    node.handle(told(another(1, Assign, total(4))))
+    node.handle(told(another(2, Assign, TWO)))
+    actions = node.handle(RoomChanged(total=total(4), job_most=UNIT))
+    assert sent(actions) == [Failed(session=another(2).session, reason=TOO_LARGE)]
+
+
+def test_a_bid_for_what_others_leave_fails_when_there_is_no_longer_so_much():
+    node = make_node(slots=2)
+    node.handle(told(another(1, Assign, TWO)))
+    ahead = another(2, demand=TWO)
+    assert [type(one) for one in sent(node.handle(told(ahead)))] == [Bid]
+    assert node.tasks[ahead.session].is_ahead
+    node.handle(RoomChanged(total=total(1)))
+    assert node.free == total(0)
+    said = sent(node.handle(told(Assign(session=ahead.session, job=JOB, task=ahead.task, demand=TWO))))
+    assert [type(one) for one in said] == [Accepted, Failed]
+    node.handle(ExecutionFailed(session=another(1).session, reason="done"))
+    assert node.free == node.total == total(1)
+
+
+def test_room_that_comes_is_promised_ahead_too():
+    node = make_node(slots=1)
+    for number in (1, 2):
+        node.handle(told(another(number, Assign)))
+    for number in (3, 4):
+        node.handle(told(another(number)))
+    assert node.tasks[another(4).session].stage is Stage.BACKLOG
+    said = [one.session for one in sent(node.handle(RoomChanged(total=total(2)))) if isinstance(one, Bid)]
+    assert said == [another(4).session]
+    assert node.tasks[another(4).session].is_ahead
+
+
+def test_a_large_offer_among_small_ones_gets_its_bid_in_the_end():
+    """Requesters that take every bid at once, and come back for more: the node empties for the one that waits."""
+    node = make_node(slots=2)
+    through(node, told(OFFER), told(ASSIGN))
+    running = [SESSION]
+    large = another(1, demand=Demand(cpu_milli=2000, memory=1 << 30, disk=0, gpus=0), job=OTHER_JOB)
+    node.handle(told(large))
+    bids = []
+    for number in range(2, 40):
+        small = another(number)
+        actions = node.handle(told(small))
+        if node.tasks[small.session].stage is Stage.BACKLOG:
+            actions += node.handle(ExecutionFailed(session=running.pop(0), reason="done"))
+        bids += [one.session for one in sent(actions) if isinstance(one, Bid)]
+        if large.session in bids:
+            break
+        for session in [name for name in bids if node.tasks[name].stage is Stage.BID]:
+            (task,) = [one for one in (small, *map(another, range(2, number))) if one.session == session]
+            node.handle(told(Assign(session=session, job=JOB, task=task.task, demand=UNIT)))
+            running.append(session)
+    assert bids[-1] == large.session
+    assert len(bids) == 1 + PATIENCE
+
+
+def test_what_waits_behind_an_assignment_goes_on_when_that_is_cancelled():
+    node = make_node(slots=2)
+    two = Demand(cpu_milli=2000, memory=1 << 30, disk=0, gpus=0)
+    through(node, told(OFFER), told(ASSIGN))
+    large, small = another(1, Assign, two), another(2, Assign)
+    node.handle(told(large))
+    node.handle(told(small))
+    actions = node.handle(told(Cancel(session=large.session)))
+    assert [action.session for action in actions if isinstance(action, Run)] == [small.session]
+
+
+def test_one_job_gets_no_more_than_the_operator_allows():
+    node = make_node(slots=4, job_most=UNIT)
+    (refusal,) = sent(node.handle(told(another(1, demand=Demand(cpu_milli=1500, memory=1 << 30, disk=0, gpus=0)))))
+    assert refusal.reason == "larger than this node takes: needs 1500m cores, and gets at most 1"
+    assert [type(one) for one in sent(node.handle(told(OFFER)))] == [Bid]
+
+
+def test_a_refusal_fits_its_message_whatever_is_demanded():
+    huge = Demand(cpu_milli=MAX_INTEGER, memory=MAX_INTEGER, disk=MAX_INTEGER, gpus=MAX_INTEGER)
+    (refusal,) = sent(make_node().handle(told(another(1, demand=huge))))
+    assert refusal.reason == f"larger than this node takes: needs {MAX_INTEGER}m cores, and gets at most 1"
+
+
+@pytest.mark.parametrize("end", ["decline", "expire", "cancel", "settle", "done", "failed"])
+def test_room_is_free_again_whatever_ends_a_session(end):
+    node = make_node(slots=1)
+    actions = node.handle(told(OFFER))
+    assert node.free.cpu_milli == 0
+    if end == "expire":
+        timer = next(one for one in actions if isinstance(one, SetTimer) and one.delay_ms == node_task.HOLD_BID_MS)
+        node.handle(Timer(session=SESSION, about=timer.about))
+    elif end == "decline":
+        node.handle(told(Decline(session=SESSION)))
+    else:
+        node.handle(told(ASSIGN))
+        node.handle(
+            {
+                "cancel": told(Cancel(session=SESSION)),
+                "settle": told(Settled(session=SESSION)),
+                "done": DONE,
+                "failed": ExecutionFailed(session=SESSION, reason="disk full"),
+            }[end]
+        )
+    assert node.free == node.total
+    assert node.books.held == node.books.waiting == ()

@@ -85,6 +85,29 @@ def test_agreement_gives_a_record_that_passes_its_audit(run, world, plan):
     assert result.same_state
 
 
+class Watched(MemoryBlockStore):
+    """Notes which blocks come together."""
+
+    def __init__(self, below):
+        super().__init__()
+        self._blocks = dict(below._blocks)
+        self.batches = []
+
+    def put_many(self, blocks):
+        blocks = list(blocks)
+        self.batches.append([cid for cid, _ in blocks])
+        super().put_many(blocks)
+
+
+def test_a_record_and_its_evidence_come_in_one_transaction(run, world):
+    store = Watched(world.store)
+    result = run(ScriptedEngine("y", "y", "z"), store=store)
+    record = load_node(store, result.record, Record)
+    assert len(record.receipts) + len(record.dissent) == 3
+    (together,) = [batch for batch in store.batches if result.record in batch]
+    assert {record.commitments, *record.receipts, *record.dissent, result.record} == set(together)
+
+
 def test_dissent_is_kept_in_the_record(run, world):
     result = run(ScriptedEngine("lie"))
     assert result.verdict is Verdict.AGREED

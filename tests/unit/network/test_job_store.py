@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from network.job_shards import JobShard
 from network.job_store import Job, JobStore
 from storage.cid import DAG_CBOR, DAG_PB, make_cid
 from storage.errors import UnavailableError, UserError
@@ -166,3 +167,69 @@ def test_a_damaged_row_is_unavailable(tmp_path, change):
         store._connection.execute(f"UPDATE jobs SET {change}")  # noqa: S608  constants only
         with pytest.raises(UnavailableError, match="damaged"):
             store.newest(1)
+
+
+# ---- shards
+
+SHARDS = tuple(
+    JobShard(
+        number=number,
+        task=make_cid(DAG_CBOR, b"task %d" % number),
+        output=make_cid(DAG_PB, b"output %d" % number) if number else None,
+        record=make_cid(DAG_CBOR, b"record %d" % number) if number else None,
+        verdict="agreed" if number else "split",
+        exit_code=number - 1 if number else None,
+        first=f"folder/{number}.txt",
+        picks=10 + number,
+        input=make_cid(DAG_CBOR, b"input %d" % number),
+        fuel=1 << 40 if number else None,
+        receipts=3,
+        reason="" if number else "3 nodes gave 3 different outputs",
+    )
+    for number in range(3)
+)
+SHARDED = replace(AGREED, id="abcf" + "0" * 28, task=None, record=None, shards=SHARDS)
+
+
+def test_a_job_over_shards_has_no_task_of_its_own(jobs):
+    jobs.add(AGREED)
+    jobs.add(SHARDED)
+    assert jobs.find(SHARDED.id) == replace(SHARDED, shards=())
+    assert jobs.shards(SHARDED.id) == SHARDS
+    assert jobs.shards(AGREED.id) == ()
+    assert jobs.by_task(TASK) == [AGREED]
+
+
+def test_shards_are_read_in_parts(jobs):
+    many = tuple(replace(SHARDS[1], number=number) for number in range(2100))
+    jobs.add(replace(SHARDED, shards=many))
+    assert tuple(jobs.each_shard(SHARDED.id)) == many
+    assert [one.number for one in jobs.shards(SHARDED.id, after=7, limit=2)] == [8, 9]
+    assert list(jobs.each_shard(AGREED.id)) == []
+
+
+@pytest.mark.parametrize("text", [{"first": "a" * 257}, {"reason": "a" * 401}])
+def test_a_shards_texts_are_bounded(text):
+    with pytest.raises(ValueError, match="bounded"):
+        replace(SHARDS[0], **text)
+
+
+@pytest.mark.parametrize("name", ["task", "output", "record"])
+def test_shards_are_found_by_what_they_are_and_gave(jobs, name):
+    jobs.add(SHARDED)
+    assert jobs.shards_with(getattr(SHARDS[1], name)) == [(SHARDED.id, SHARDS[1])]
+    assert jobs.shards_with(RECORD) == []
+
+
+def test_all_that_shards_keep_is_listed(jobs):
+    jobs.add(SHARDED)
+    kept = {cid for one in SHARDS for cid in (one.task, one.output, one.record) if cid is not None}
+    assert set(jobs.roots_of_shards()) == kept
+    assert len(kept) == 7
+
+
+def test_a_job_that_is_there_leaves_the_shards_that_are_there(jobs):
+    jobs.add(SHARDED)
+    with pytest.raises(ValueError, match="is there already"):
+        jobs.add(replace(SHARDED, shards=(replace(SHARDS[0], number=7),)))
+    assert jobs.shards(SHARDED.id) == SHARDS

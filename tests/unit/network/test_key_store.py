@@ -18,6 +18,16 @@ def test_a_key_is_made_once_and_is_ours_alone(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_key_that_was_read_before_is_read_again(tmp_path):
+    path, other = tmp_path / "node.key", tmp_path / "other.key"
+    first, second = load_or_create(path), load_or_create(other)
+    other.replace(path)
+    assert load(path).peer == second.peer != first.peer
+    path.chmod(0o644)
+    with pytest.raises(UserError, match="open to other users"):
+        load(path)
+
+
 def test_two_keys_differ(tmp_path):
     assert load_or_create(tmp_path / "a").peer != load_or_create(tmp_path / "b").peer
 

@@ -3,7 +3,7 @@
 import pytest
 
 from network.bid_choice import choose_bids, is_diverse_enough
-from network.capacity_book import MAX_SLOTS, CapacityBook
+from network.capacity_book import SILENT_PERIODS
 from network.message_codec import encode, sign_capacity, sign_commit
 from network.messages import (
     Accepted,
@@ -13,7 +13,6 @@ from network.messages import (
     Cancel,
     Close,
     Decline,
-    Demand,
     Failed,
     Offer,
     Refuse,
@@ -25,10 +24,12 @@ from network.protocol_events import (
     Accuse,
     CancelRequested,
     Executed,
+    Forget,
     Heard,
     JobAccepted,
     JobEnded,
     KeepList,
+    Lost,
     Misbehaved,
     Persist,
     Received,
@@ -37,8 +38,9 @@ from network.protocol_events import (
     TaskEnded,
     Timer,
 )  # fmt: skip
-from network.requester import Requester
-from network.requester_state import OfferAgain, QueueOver, Repeat
+from network.requester import PERIOD, Requester
+from network.requester_entries import OutcomeEntry, write
+from network.requester_state import GraceOver, OfferAgain, QueueOver, Repeat
 from network.session_events import DeadlinePassed, FaultKind, Phase
 from storage.cid import RAW, make_cid
 from storage.errors import UserError, VerificationError
@@ -204,6 +206,117 @@ def test_when_the_search_is_over_those_who_bid_are_taken():
     assert kinds(play.do(Timer(session=SESSION, about=over))) == [Assign, Assign]
 
 
+ALL_FOUR = make_rule(replication=4)
+GRACE_MS = 20_000
+
+
+def graces(play):
+    return [one for one in play.timers if isinstance(one.about, GraceOver)]
+
+
+def hear(play, number, sequence=1):
+    record = sign_capacity(identity(number), sequence=sequence, total=total(4), free=total(4), engines=(KIND,))
+    play.do(Heard(message=encode(record), via=identity(number).peer))
+
+
+def alone(*nodes, **options):
+    """Play until all of these nodes have bid, and nobody else is known who could; return it with the grace's timer."""
+    play = Play(*nodes, **options)
+    play.bid(*nodes)
+    play.do(Timer(session=SESSION, about=OfferAgain(search=1, attempt=1)))
+    (grace,) = graces(play)
+    return play, grace
+
+
+def test_when_nobody_is_left_who_could_bid_the_search_ends_soon():
+    play, grace = alone(0, 1, 2, rule=ALL_FOUR)
+    assert grace.delay_ms == GRACE_MS
+    play.do(Timer(session=SESSION, about=OfferAgain(search=1, attempt=2)))
+    assert graces(play) == []  # one grace runs
+    assert kinds(play.do(Timer(session=SESSION, about=grace.about))) == [Assign] * 3
+
+
+def test_too_few_for_min_bids_are_too_few_as_soon_as_nobody_is_left():
+    play, grace = alone(0, 1, 2, min_bids=4)
+    actions = play.do(Timer(session=SESSION, about=grace.about))
+    assert [type(news) for news in reports(actions)] == [TaskEnded, JobEnded]
+    assert Assign not in kinds(actions)
+
+
+def test_who_comes_during_the_grace_is_offered_the_task_and_a_new_grace_begins_when_it_has_bid():
+    play, grace = alone(0, 1, rule=ALL_FOUR)
+    hear(play, 2)
+    assert kinds(play.do(Timer(session=SESSION, about=grace.about))) == [Offer]
+    assert play.task.phase is Phase.ASSIGNING
+    play.bid(2)
+    play.do(Timer(session=SESSION, about=OfferAgain(search=1, attempt=2)))
+    (again,) = graces(play)
+    assert play.do(Timer(session=SESSION, about=grace.about)) == ()  # of the first time
+    assert kinds(play.do(Timer(session=SESSION, about=again.about))) == [Assign] * 3
+
+
+def test_who_has_not_bid_yet_or_has_refused_is_somebody():
+    for answered in ((), (said(2, Refuse(session=SESSION, reason="backlog is full")),)):
+        play = Play(0, 1, 2, rule=ALL_FOUR)
+        play.bid(0, 1)
+        for message in answered:
+            play.do(message)
+        for attempt in (1, 2, 3):
+            play.do(Timer(session=SESSION, about=OfferAgain(search=1, attempt=attempt)))
+            assert graces(play) == []
+
+
+def test_who_knows_nobody_at_all_waits_for_the_network():
+    play = Play(0, rule=ALL_FOUR)
+    play.bid(0)
+    for _ in range(SILENT_PERIODS + 1):
+        play.do(Timer(session="", about=PERIOD))
+    play.do(Timer(session=SESSION, about=OfferAgain(search=1, attempt=1)))
+    assert graces(play) == []
+
+
+def test_a_network_that_goes_away_during_the_grace_gives_a_new_one_when_it_is_back():
+    play, grace = alone(0, rule=ALL_FOUR)
+    for _ in range(SILENT_PERIODS + 1):
+        play.do(Timer(session="", about=PERIOD))
+    play.do(Timer(session=SESSION, about=grace.about))
+    assert play.task.phase is Phase.ASSIGNING
+    hear(play, 0, sequence=2)
+    play.do(Timer(session=SESSION, about=OfferAgain(search=1, attempt=3)))
+    assert len(graces(play)) == 1
+
+
+def test_a_convicted_node_is_nobody():
+    requester = requester_with(0, 1, 2, 3)
+    requester.shunned |= {identity(3).peer}
+    play = Play(rule=ALL_FOUR)
+    play.requester = requester
+    play.do(job(rule=ALL_FOUR))
+    play.bid(0, 1, 2)
+    play.do(Timer(session=SESSION, about=OfferAgain(search=1, attempt=1)))
+    (grace,) = graces(play)
+    assert kinds(play.do(Timer(session=SESSION, about=grace.about))) == [Assign] * 3
+
+
+def test_who_fails_and_can_be_replaced_by_nobody_keeps_the_others_waiting_for_one_grace():
+    play = Play(0, 1, rule=make_rule(replication=2))
+    play.bid(0, 1)
+    play.commit(0)
+    play.do(said(1, Failed(session=SESSION, reason="disk full")))
+    (grace,) = graces(play)
+    assert grace.delay_ms == GRACE_MS
+    assert kinds(play.do(Timer(session=SESSION, about=grace.about))) == [Close]
+
+
+def test_a_grace_that_is_over_when_nodes_are_at_work_changes_nothing():
+    play, grace = alone(0, 1, 2, rule=ALL_FOUR)
+    hear(play, 3)
+    play.do(Timer(session=SESSION, about=OfferAgain(search=1, attempt=3)))
+    play.bid(3)
+    assert len(play.assigned) == 4
+    assert play.do(Timer(session=SESSION, about=grace.about)) == ()
+
+
 def test_more_nodes_are_offered_a_task_that_too_few_bid_for():
     play = Play(*range(10))
     first = play.task.offered
@@ -297,7 +410,7 @@ def test_after_a_restart_those_who_have_not_committed_are_asked_again():
     assert kinds(actions) == [Assign]
     assert sent(actions, identity(numbers[2]).peer) != []
     deadline = [one for one in actions if isinstance(one, SetTimer) and isinstance(one.about, DeadlinePassed)]
-    assert [one.delay_ms for one in deadline] == [play.task.job.execute_ms]
+    assert [one.delay_ms for one in deadline] == [2 * play.task.job.execute_ms]
     assert set(play.task.session.commitments) == {identity(number).peer for number in numbers[:2]}
 
 
@@ -345,7 +458,83 @@ def test_a_verdict_that_may_not_have_been_told_is_told_again_and_then_no_more():
     assert [type(news) for news in told] == [TaskEnded, JobEnded]
     assert told[0].decision == reports(actions)[0].decision
     play.disk = disk(play.actions, play.disk)
-    assert play.restart() == ()
+    assert play.disk == {}
+    assert [type(action) for action in play.restart()] == [SetTimer]  # of the machine itself
+
+
+def ended_play(**options):
+    """Play one job to its end; return it and the last actions."""
+    play = Play(rule=make_rule(replication=1, confidence=1), **options)
+    play.bid(*range(6))
+    (number,) = play.assigned
+    play.commit(number)
+    return play, number, play.reveal(number)
+
+
+def test_a_job_that_has_ended_leaves_nothing_on_the_disk_and_is_told_before_that():
+    play, _, actions = ended_play()
+    assert play.disk == {}
+    assert play.requester.jobs == {}
+    (told,) = [place for place, action in enumerate(actions) if action == Report(news=JobEnded(job=JOB))]
+    forgotten = [action.key for action in actions[told:] if isinstance(action, Forget)]
+    assert forgotten == [f"job/{JOB}", f"outcome/{SESSION}"]
+
+
+def test_whatever_a_crash_leaves_of_a_job_that_was_told_is_removed_and_begins_nothing():
+    before = {}
+    play = Play(rule=make_rule(replication=1, confidence=1))
+    play.bid(*range(6))
+    (number,) = play.assigned
+    play.commit(number)
+    before = dict(play.disk)
+    actions = play.reveal(number)
+    told = actions.index(Report(news=JobEnded(job=JOB)))
+    for crash in range(told + 1, len(actions) + 1):
+        play.disk = disk(actions[:crash], before)
+        again = play.restart()
+        assert TaskEnded not in [type(news) for news in reports(again)]
+        assert kinds(again) == []
+        assert disk(again, play.disk) == {}
+
+
+def test_what_earlier_releases_kept_of_jobs_that_were_told_is_removed():
+    play = Play()
+    play.bid(*range(6))
+    bad = play.assigned[0]
+    play.commit(bad)
+    play.commit(bad, "z")
+    (proof,) = [key for key in play.disk if key.startswith("blame/")]
+    play.disk |= {f"job-ended/{JOB}": b"", f"outcome/{SESSION}": write(OutcomeEntry(outcome="agreed"))}
+    assert len(play.disk) > 4
+    assert reports(play.restart()) == []
+    assert disk(play.actions, play.disk).keys() == {proof}
+    assert (play.requester.jobs, play.requester.shunned) == ({}, {identity(bad).peer})
+
+
+def test_of_a_session_long_ago_or_before_a_restart_a_node_hears_that_it_is_cancelled(monkeypatch):
+    play, number, _ = ended_play()
+    assert kinds(play.do(said(number, Accepted(session=SESSION)))) == [Settled]
+    play.restart()
+    assert kinds(play.do(said(number, Accepted(session=SESSION)))) == [Cancel]
+    monkeypatch.setattr("network.requester.MAX_ENDED", 1)
+    play, number, _ = ended_play()
+    play.requester._note_end("ab" * 32, "agreed")
+    assert kinds(play.do(said(number, Accepted(session=SESSION)))) == [Cancel]
+    assert kinds(play.do(said(number, Accepted(session="ab" * 32)))) == [Settled]
+
+
+def test_an_outcome_of_a_job_that_goes_on_is_not_asked_for_again():
+    more = make_cid(RAW, b"another shard")
+    play = Play(rule=make_rule(replication=1, confidence=1), tasks=(TASK, more))
+    play.bid(*range(6))
+    (number,) = play.assigned
+    play.commit(number)
+    play.reveal(number)
+    assert [key.partition("/")[0] for key in sorted(play.disk)] == ["job", "outcome"]
+    play.restart()
+    assert reports(play.actions) == []
+    assert [task.task for task in play.requester.tasks.values()] == [more]
+    assert kinds(play.do(said(number, Accepted(session=SESSION)))) == [Settled]
 
 
 def test_cancelling_ends_all_tasks_and_tells_their_nodes():
@@ -458,27 +647,84 @@ def test_diverse_takes_kinds_in_turn_the_rarest_first():
     assert is_diverse_enough([("noop", "x")], [], 1)
 
 
-def test_slots_count_what_is_scarcest_and_follow_the_records():
-    book = CapacityBook()
-    demand = Demand(cpu_milli=500, memory=1 << 30, disk=0, gpus=0)
-    assert book.slots(demand) == 0
-    for sequence, memory_gb in ((0, 3), (1, 1)):
-        room = Demand(cpu_milli=2000, memory=memory_gb << 30, disk=0, gpus=0)
-        book.note(sign_capacity(identity(0), sequence=sequence, total=room, free=UNIT, engines=(KIND,)))
-        assert book.slots(demand) == memory_gb
-    assert book.slots(Demand(cpu_milli=0, memory=0, disk=0, gpus=1)) == 0
-    assert book.slots(Demand(cpu_milli=0, memory=0, disk=0, gpus=0)) == MAX_SLOTS
+def test_nodes_are_forgotten_as_periods_pass_and_the_requester_counts_them_itself():
+    requester = requester_with(0, 1)
+    (tick,) = requester.restore({})
+    assert (tick.session, tick.delay_ms) == ("", 10_000)
+    for sequence in range(2, SILENT_PERIODS + 3):
+        record = sign_capacity(identity(0), sequence=sequence, total=UNIT, free=UNIT, engines=(KIND,))
+        requester.handle(Heard(message=encode(record), via=identity(0).peer))
+        assert requester.handle(Timer(session="", about=tick.about)) == (tick,)
+    assert list(requester.book.peers) == [identity(0).peer]
 
 
-def test_the_least_loaded_that_fit_are_picked():
-    book = CapacityBook()
-    for number in range(4):
-        room = Demand(cpu_milli=1000 * (number + 1), memory=1 << 30, disk=0, gpus=0)
-        book.note(sign_capacity(identity(number), sequence=0, total=room, free=room, engines=(KIND,)))
-    two = Demand(cpu_milli=2000, memory=1, disk=0, gpus=0)
-    peers = [identity(number).peer for number in range(4)]
-    assert set(book.pick(9, two, seed="s", exclude=frozenset())) == set(peers[1:])
-    book.engage(peers[1], 3)
-    book.engage(peers[2], 1)
-    assert book.pick(9, two, seed="s", exclude=frozenset()) == (peers[3], peers[2], peers[1])
-    assert book.pick(9, two, seed="s", exclude=frozenset(peers[2:])) == (peers[1],)
+# ---- nodes that are lost
+
+
+def committing(*committed):
+    """Return a play in which three nodes were assigned and some of these have committed, and the three."""
+    play = Play()
+    play.bid(*range(6))
+    numbers = play.assigned
+    for at in committed:
+        play.commit(numbers[at])
+    return play, numbers
+
+
+def lost(number):
+    return Lost(peer=identity(number).peer)
+
+
+def test_those_who_have_committed_are_enough_without_a_node_that_is_lost():
+    play, numbers = committing(0, 1)
+    assert play.requester.awaited == {identity(numbers[2]).peer}
+    actions = play.do(lost(numbers[2]))
+    assert isinstance(actions[0], Persist)
+    assert kinds(actions) == [Close, Close]
+    assert play.requester.awaited == {identity(number).peer for number in numbers[:2]}
+    for number in numbers[:2]:
+        actions = play.reveal(number)
+    (ended, _) = reports(actions)
+    assert ended.decision.verdict is Verdict.AGREED
+    assert [reason for _, reason in ended.session.undetermined] == ["the connection to it was lost"]
+    assert ended.session.faults == ()
+
+
+def test_others_are_asked_in_place_of_a_node_that_is_lost():
+    play, numbers = committing(0)
+    play.do(lost(numbers[1]))
+    assert kinds(play.do(lost(numbers[2]))).count(Offer) == 3
+    assert play.task.phase is Phase.ASSIGNING
+    play.bid(*(number for number in range(6) if number not in numbers))
+    assert len(play.assigned) == 4
+
+
+def test_a_lost_node_that_has_committed_is_mute_and_may_still_reveal():
+    play, numbers = committing(0, 1, 2)
+    play.reveal(numbers[0], "y")
+    play.do(lost(numbers[1]))
+    assert kinds(play.reveal(numbers[1])) == [Ack]
+    assert identity(numbers[1]).peer in play.task.session.receipts
+
+
+def test_a_bid_of_a_lost_node_is_not_taken():
+    play = Play()
+    play.bid(0, 1)
+    play.do(lost(0))
+    play.bid(2)
+    assert play.task.phase is Phase.ASSIGNING
+    play.bid(3)
+    assert len(play.assigned) == 3
+    assert 0 not in play.assigned
+
+
+def test_a_node_that_nothing_is_waited_for_may_be_lost():
+    play, numbers = committing(0)
+    others = [number for number in range(8) if number not in numbers[1:]]
+    assert [play.do(lost(number)) for number in others] == [()] * len(others)
+
+
+def test_what_was_lost_is_on_disk():
+    play, numbers = committing(0, 1)
+    play.do(lost(numbers[2]))
+    assert kinds(play.restart()) == [Close, Close]

@@ -7,7 +7,8 @@ import trio
 import trio.testing
 
 from network.transport import MAX_PAYLOAD_BYTES, PeerRefusedError, PeerUnreachableError
-from network.transport_channel import MAX_OUTSTANDING, AnsweringChannel, AskingChannel, PayloadBudget
+from network.transport_budget import MAX_EACH_BYTES, OWN_BYTES, PayloadBudget
+from network.transport_channel import MAX_OUTSTANDING, AnsweringChannel, AskingChannel
 from network.transport_frames import Kind, encode_frame
 from network.transport_memory import MemoryStream, memory_streams
 from network.transport_stream import StalledError, StreamBrokenError, read_exactly
@@ -81,7 +82,7 @@ async def test_a_large_request_and_its_answer(nursery: trio.Nursery) -> None:
     assert await pair.asking.ask(Kind.REQUEST, payload) == b"echo " + payload
     with pytest.raises(ValueError, match="larger"):
         await pair.asking.ask(Kind.REQUEST, bytes(MAX_PAYLOAD_BYTES + 1))
-    assert pair.budget.take(ASKER, 4 << 20), "all of it was given back"
+    assert pair.budget.take(ASKER, MAX_EACH_BYTES), "all of it was given back"
 
 
 @with_nursery
@@ -164,14 +165,15 @@ async def test_a_flood_of_questions_is_answered_busy_and_counted(nursery: trio.N
 
 @with_nursery
 async def test_large_payloads_of_one_peer_leave_room_for_others(nursery: trio.Nursery) -> None:
-    budget = PayloadBudget(4000)
+    budget = PayloadBudget(shared=4000)
     pair, other = Pair(nursery, budget), Pair(nursery, budget)
     other.answering.peer = ANSWERER
     pair.start()
     other.start()
-    assert budget.take(ASKER, 1000)
+    assert budget.take(ASKER, OWN_BYTES + 1500)
     with pytest.raises(PeerRefusedError, match="too much to do"):
-        await pair.asking.ask(Kind.REQUEST, b"x")
+        await pair.asking.ask(Kind.REQUEST, bytes(1000))
+    assert pair.refused == 1
     assert await other.asking.ask(Kind.REQUEST, b"x" * 400) == b"echo " + b"x" * 400
 
 
@@ -247,4 +249,4 @@ async def test_a_peer_that_does_not_read_its_answers_costs_its_stream(nursery: t
     await trio.sleep(20)
     with pytest.raises(StreamBrokenError):
         await pair.near.read(1)
-    assert pair.budget.take(ASKER, 4 << 20), "all of it was given back"
+    assert pair.budget.take(ASKER, MAX_EACH_BYTES), "all of it was given back"

@@ -9,10 +9,12 @@ import pytest
 from runtime.channel_transport import Channel
 from runtime.cluster import WorkerRoom
 from runtime.cluster_engine import MOST_TRIES
-from runtime.cluster_worker_client import execute_order
+from runtime.cluster_worker_client import execute_order, make_place
 from runtime.door_transport import dial
 from runtime.engine import UndeterminedError
 from runtime.execution_claim import BEGIN, claim_of
+from runtime.jail import Level
+from runtime.pool_capacity import PoolCapacity
 from runtime.stop_signal import StopSignal
 from storage.blocks import MemoryBlockStore
 from storage.cid import RAW, cid_text, make_cid
@@ -72,6 +74,15 @@ def test_whoever_asked_is_told_to_the_worker(world, store):
     engine, _, scripted = world
     engine.execute(replace(plan_of(store), submitter="alice"), store)
     assert scripted.submitters == ["alice"]
+
+
+def test_the_jail_that_was_chosen_is_asked_of_the_worker(world, store, tmp_path):
+    engine, cluster, _ = world
+    chosen = replace(engine, strict=True, level=Level.BUBBLEWRAP)
+    for one in (engine, chosen):
+        one.execute(plan_of(store), store)
+    places = [make_place(tmp_path, order, PoolCapacity(workers=1, memory_bytes=1)) for order in cluster.orders]
+    assert [(place.engine.strict, place.engine.level) for place in places] == [(False, None), (True, Level.BUBBLEWRAP)]
 
 
 @pytest.mark.parametrize(("error", "kind"), [(UndeterminedError("disk full"), UndeterminedError),

@@ -4,7 +4,6 @@ import pytest
 
 from runtime.content_import import Content, ContentImporter
 from runtime.contents import (
-    Elsewhere,
     check_not_around,
     check_not_empty,
     find,
@@ -13,8 +12,10 @@ from runtime.contents import (
     locate,
     typed_cid,
 )
+from runtime.url_list import Inside
+from storage import dag_cbor
 from storage.blocks import MemoryBlockStore
-from storage.cid import RAW, cid_text, make_cid
+from storage.cid import DAG_CBOR, RAW, cid_text, make_cid, parse_cid
 from storage.content_fetch import ContentFetcher
 from storage.dag_walk import walk
 from storage.errors import PeerError, UnavailableError, UserError, VerificationError
@@ -69,7 +70,7 @@ def test_a_cid_and_paths_in_it(store, tree):
     assert locate(f"{text}/sub/a b?", "-i", store) == file
     assert locate(f"ipfs://{text}/sub/a%20b%3F", "-i", store) == file
     assert is_directory(locate(f"{text}/sub", "-v", store), store)
-    assert typed_cid(f"ipfs://{text}/sub") == (tree, "sub")
+    assert typed_cid(f"ipfs://{text}/sub") == Inside(root=tree, path="sub")
     assert ipfs_url(f"ipfs://{text}/sub/a%20b%3F") == ipfs_url(f"{text}/sub/a b?") == f"ipfs://{text}/sub/a%20b%3F"
     assert ipfs_url(text) == f"ipfs://{text}"
     assert ipfs_url("https://host/x") is None
@@ -129,6 +130,38 @@ def test_a_list_becomes_a_directory_and_every_url_is_noted(store, tmp_path, monk
     assert [note.path for note in noted] == ["/inputs/a.csv", "/inputs/sub/b.csv"]
 
 
+def list_of(tmp_path, *lines):
+    (tmp_path / "list").write_text("\n".join(lines))
+    return f"@{tmp_path / 'list'}"
+
+
+def test_a_list_may_name_content_by_cids(store, tree, tmp_path):
+    text = cid_text(tree)
+    lines = [f"ipfs://{text}/sub/a%20b%3F", f"ipfs://{text}/sub  all/of it", f"ipfs://{text}/sub/empty x"]
+    importer = importer_into(store, tmp_path)
+    place, seen = find(locate(list_of(tmp_path, *lines), "-i", store), "-i", importer.content_fetcher)
+    assert is_directory(place, seen)
+    cid = importer.bring(Content(where="-i", path="/inputs", place=place))
+    other = Importer(MemoryBlockStore())
+    found, empty = other.bytes(b"found"), other.bytes(b"")
+    inner = other.directory({"a b?": found, "empty": empty})
+    assert cid == other.directory({"a b?": found, "all": other.directory({"of it": inner}), "x": empty}).cid
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("gone", "'gone' is not there"),
+        ("link", "list:2: is a symlink to 'sub'"),
+        ("link/a", "is not a directory"),
+    ],
+)
+def test_what_a_line_may_not_lead_to(store, tree, tmp_path, path, said):
+    text = list_of(tmp_path, "https://host/never-asked", f"ipfs://{cid_text(tree)}/{path}")
+    with pytest.raises(UserError, match=said):
+        locate(text, "-i", store)
+
+
 class Here:
     """A store with nothing in it, and one gateway that has everything."""
 
@@ -152,8 +185,8 @@ def here(store, tmp_path):
 
 def test_what_is_not_here_is_located_without_asking_anybody(here, tree):
     text = cid_text(tree)
-    assert locate(text, "-i", here.store) == Elsewhere(root=tree, path="")
-    assert locate(f"ipfs://{text}/sub/a%20b%3F", "-i", here.store) == Elsewhere(root=tree, path="sub/a b?")
+    assert locate(text, "-i", here.store) == Inside(root=tree, path="")
+    assert locate(f"ipfs://{text}/sub/a%20b%3F", "-i", here.store) == Inside(root=tree, path="sub/a b?")
     assert here.gateway.asked == []
 
 
@@ -182,6 +215,43 @@ def test_what_is_here_in_part_is_made_whole(here, store, tree):
     assert here.bring(cid_text(tree)) == tree
     assert dict(walk(here.store, tree)) == dict(walk(store, tree))
     assert sorted(here.gateway.asked) == sorted(("raw", cid_text(cid)) for cid in everything)
+
+
+def test_lines_of_a_list_come_from_elsewhere(here, store, tree, tmp_path):
+    text = cid_text(tree)
+    lines = [f"ipfs://{text}/sub/a%20b%3F found", f"ipfs://{text}/sub sub", f"ipfs://{text}/sub/a%20b%3F again"]
+    typed = list_of(tmp_path, *lines)
+    assert [line.cid for line in locate(typed, "-i", here.store)] == [None] * 3
+    assert here.gateway.asked == []
+    cid = here.bring(typed)
+    reader = UnixfsReader(store)
+    file, inner = reader.resolve(tree, "sub/a b?"), reader.resolve(tree, "sub")
+    assert {name: link.cid for name, link in UnixfsReader(here.store).entries(cid)} == {
+        "found": file,
+        "sub": inner,
+        "again": file,
+    }
+    assert sum(1 for _ in walk(here.store, cid)) == 4
+    # What two lines need comes once, and what no line names does not come: the link.
+    empty = reader.resolve(tree, "sub/empty")
+    assert sorted(cid for _, cid in here.gateway.asked) == sorted(map(cid_text, (tree, inner, file, empty)))
+    assert [(note.path, note.origin.url) for note in here.noted] == [
+        ("/inputs/found", f"ipfs://{text}/sub/a%20b%3F"),
+        ("/inputs/sub", f"ipfs://{text}/sub"),
+    ]
+
+
+def test_a_line_that_leads_to_a_symlink_elsewhere_is_refused(here, tree, tmp_path):
+    with pytest.raises(UserError, match="list:1: is a symlink to 'sub'; name what it points to"):
+        here.bring(list_of(tmp_path, f"ipfs://{cid_text(tree)}/link"))
+
+
+@pytest.mark.parametrize("path", ["", "/sub"])
+def test_a_line_without_a_source_is_told_before_anything_is_fetched(here, tree, tmp_path, path):
+    alone = importer_into(here.store, tmp_path)
+    located = locate(list_of(tmp_path, "https://host/x", f"ipfs://{cid_text(tree)}{path} y"), "-i", here.store)
+    with pytest.raises(UserError, match="list:2: is not in this store, or not all of it; name a source with --from"):
+        find(located, "-i", alone.content_fetcher)
 
 
 def test_without_a_source_one_is_told_to_name_one(here, store, tree, tmp_path):
@@ -225,3 +295,47 @@ def test_a_damaged_block_is_told_as_such_where_nobody_can_give_a_better_one(here
         importer_into(here.store, tmp_path).bring(Content(where="-i x", path="/inputs", place=tree))
     importer_into(here.store, tmp_path, here.gateway.client()).bring(Content(where="-i", path="/inputs", place=tree))
     assert dict(walk(here.store, tree)) == dict(walk(store, tree))
+
+
+def data(store, node):
+    block = dag_cbor.encode(node)
+    cid = make_cid(DAG_CBOR, block)
+    store.put(cid, block)
+    return cid_text(cid)
+
+
+def test_content_behind_data(here, store, tree, tmp_path):
+    record = data(store, {"output": tree, "rule": {"n": 3}})
+    file = UnixfsReader(store).resolve(tree, "sub/a b?")
+    assert locate(f"{record}/output/sub/a b?", "-i", store) == file
+    # From elsewhere: the record, two directories, the file; what else the record links to stays there.
+    assert here.bring(f"ipfs://{record}/output/sub/a%20b%3F") == file
+    assert [kind for kind, _ in here.gateway.asked] == ["raw"] * 4 + ["car"]
+    assert not here.store.has(UnixfsReader(store).resolve(tree, "link"))
+    (line,) = locate(list_of(tmp_path, f"ipfs://{record}/output/sub all"), "-i", store)
+    assert line.cid == UnixfsReader(store).resolve(tree, "sub")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", "is data, not a file or directory; name (one of its links: output|what it links to: CID/NAME)$"),
+        ("/rule", "is a map inside the block"),
+        ("/gone", "'gone' is not there: .* is a map; it has rule, output"),
+    ],
+)
+def test_data_is_no_input(here, store, tree, path, said):
+    record = data(store, {"output": tree, "rule": {"n": 3}})
+    with pytest.raises(UserError, match=said):
+        locate(record + path, "-v", store)
+    with pytest.raises(UserError, match=said):
+        here.bring(record + path)
+    assert here.noted == []
+
+
+def test_data_behind_a_line_of_a_list_does_not_come(here, store, tree, tmp_path):
+    outer = data(store, {"task": parse_cid(data(store, {"output": tree}))})
+    located = locate(list_of(tmp_path, f"ipfs://{outer}/task x"), "-i", here.store)
+    with pytest.raises(UserError, match="list:1: is data, not a file or directory"):
+        find(located, "-i", here.importer.content_fetcher)
+    assert here.gateway.asked == [("raw", outer)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runtime.quantity import parse_bytes, parse_cores
+from runtime.quantity import bytes_text, cores_text, parse_bytes, parse_cores
 from storage.errors import UserError
 
 
@@ -36,3 +36,18 @@ def test_cores(text, milli):
 def test_what_is_no_number_of_cores(text):
     with pytest.raises(UserError, match=r"--limit-total-cpu: .* is not a number of cores; write cores, such as 2"):
         parse_cores(text, where="--limit-total-cpu")
+
+
+@pytest.mark.parametrize("size", [0, 1, 1023, 1 << 10, 1536, 512 << 20, 1536 << 20, (1 << 30) + 1, 3 << 40])
+def test_a_size_reads_back_as_it_was(size):
+    assert parse_bytes(bytes_text(size), where="--memory") == size
+
+
+def test_sizes_and_cores_in_their_largest_unit():
+    assert [bytes_text(size) for size in (512 << 20, 2 << 30, 1536 << 10, 7)] == ["512Mb", "2Gb", "1536k", "7"]
+    assert [cores_text(milli) for milli in (0, 500, 2000, 2500)] == ["0", "500m", "2", "2500m"]
+
+
+@pytest.mark.parametrize("milli", [0, 1, 500, 1000, 2500])
+def test_cores_read_back_as_they_were(milli):
+    assert parse_cores(cores_text(milli), where="--limit-total-cpu") == milli

@@ -1,3 +1,4 @@
+import functools
 import math
 
 import pytest
@@ -66,6 +67,9 @@ def test_deep_nesting_is_refused_without_harm():
     endless.append(endless)
     with pytest.raises(ValueError, match="128 levels"):
         dag_cbor.encode(endless)
+    endless.append(endless)  # 2**128 of them, if one went on
+    with pytest.raises(ValueError, match="128 levels"):
+        dag_cbor.encode({"x": (endless,)})
 
 
 def test_a_block_of_more_than_2_mib_is_refused():
@@ -80,6 +84,41 @@ def test_a_block_of_more_than_2_mib_is_refused():
 def test_what_dag_cbor_cannot_say_is_not_encoded(value):
     with pytest.raises(ValueError):  # noqa: PT011 - the message comes from the codec
         dag_cbor.encode(value)
+
+
+class Bytes(bytes):
+    pass
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [A, {"x": B, "y": [1, "text", None, True, 1.5]}],
+        (A, (B,)),
+        {"x": A + b"tail"},
+        [[b""]],
+        {1: A},
+        {"x": {b"y": 1}},
+        Bytes(A),
+        [Bytes(b"no")],
+        [bytearray(b"ab")],
+        {"x": object()},
+        functools.reduce(lambda below, _: [below], range(128), 1),
+        functools.reduce(lambda below, _: {"x": below}, range(129), 1),
+        functools.reduce(lambda below, _: (below,), range(129), A),
+        functools.reduce(lambda below, _: [below], range(128), []),
+    ],
+)
+def test_what_is_encoded_is_what_links_can_be_told_of(value):
+    said = []
+    for look in (lambda: list(dag_cbor.links(value)), lambda: dag_cbor._check(value)):
+        try:
+            look()
+        except ValueError as error:
+            said.append(str(error))
+        else:
+            said.append(None)
+    assert said[0] == said[1]
 
 
 def test_links_are_the_only_bytes():

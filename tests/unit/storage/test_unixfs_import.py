@@ -1,6 +1,7 @@
 import io
 import os
 import socket
+import stat
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,52 @@ def test_a_file_and_a_symlink_can_be_the_root(importer, store, tmp_path):
     reader = UnixfsReader(store)
     assert reader.stat(importer.path(tmp_path / "f").cid).kind == "file"
     assert reader.stat(importer.path(tmp_path / "l").cid).kind == "symlink"
+
+
+@pytest.mark.parametrize("claimed", [0, 1, 4999, 5001, 1 << 20, 1 << 40])
+def test_a_file_whose_size_is_told_wrong_is_read_to_its_end(importer, tmp_path, monkeypatch, claimed):
+    content = bytes(range(250)) * 20
+    (tmp_path / "f").write_bytes(content)
+    real = os.fstat
+
+    def fstat(descriptor):
+        found = list(real(descriptor))
+        found[stat.ST_SIZE] = claimed
+        return os.stat_result(found)
+
+    monkeypatch.setattr("storage.unixfs_import.os.fstat", fstat)
+    assert importer.path(tmp_path / "f") == importer.bytes(content)
+
+
+@pytest.mark.skipif(not Path("/proc/version").exists(), reason="no /proc here, whose files all claim to be empty")
+def test_a_file_that_claims_to_be_empty_is_read(importer):
+    assert importer.path(Path("/proc/version")) == importer.bytes(Path("/proc/version").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("take_place", "problem"),
+    [
+        (os.mkfifo, "is neither a file, a directory nor a symlink"),
+        (lambda path: path.symlink_to("/etc/passwd"), "too many levels of symbolic links"),
+        (lambda path: path.mkdir(), "is neither a file, a directory nor a symlink"),
+    ],
+    ids=["pipe", "symlink", "directory"],
+)
+def test_what_takes_a_files_place_is_neither_waited_for_nor_followed(
+    importer, tmp_path, monkeypatch, take_place, problem
+):
+    (tmp_path / "f").write_bytes(b"x")
+    real = os.open
+
+    def swapped(path, *arguments, **named):
+        if path == str(tmp_path / "f"):
+            (tmp_path / "f").unlink()
+            take_place(tmp_path / "f")
+        return real(path, *arguments, **named)
+
+    monkeypatch.setattr("storage.unixfs_import.os.open", swapped)
+    with pytest.raises(UserError, match=f"f: {problem}"):
+        importer.path(tmp_path)
 
 
 def test_a_missing_path_is_the_users_fault(importer, tmp_path):

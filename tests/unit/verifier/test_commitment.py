@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from verifier.commitment import (
     list_cid,
     sign_commitment,
 )
-from verifier.model import EngineInfo, ModelError, Receipt
+from verifier.model import EngineInfo, ModelError, Receipt, node_cid
 from verifier.receipt import check_receipt, sign_receipt
 
 TASK = make_cid(RAW, b"task")
@@ -67,6 +68,16 @@ def test_a_commitment_is_signed_by_its_node_for_one_task():
     copied = commit(1).to_node() | {"node": identity(2).peer}
     with pytest.raises(VerificationError, match="not by this node"):
         check_commitment(type(commit(1)).from_node(copied), TASK)
+
+
+def test_a_signature_that_held_vouches_for_nothing_else():
+    for _ in range(2):
+        check_commitment(commit(1), TASK)
+        for change in ({"digest": "00" * 32}, {"signature": commit(2).signature}, {"node": identity(2).peer}):
+            with pytest.raises(VerificationError, match="not by this node"):
+                check_commitment(replace(commit(1), **change), TASK)
+    lists = [close_round(TASK, [commit(n) for n in range(1, count)]) for count in range(1, 25)]
+    assert [list_cid(one) for one in lists * 2] == [node_cid(one) for one in lists * 2]
 
 
 def test_a_list_is_sorted_and_has_a_node_once():

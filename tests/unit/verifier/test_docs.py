@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from network.shard_list import ListedShard, ShardList, ShardPart
 from verifier import model
 from verifier.audit import CHECKS
 from verifier.commitment import PREIMAGE_VERSION
@@ -14,7 +15,7 @@ from verifier.schema import Schema
 DOCS = Path(__file__).parents[3] / "docs"
 KINDS = [
     kind for kind in vars(model).values() if isinstance(kind, type) and issubclass(kind, Schema) and kind is not Schema
-]
+] + [ListedShard, ShardPart, ShardList]
 
 
 def written() -> dict[str, dict[str, str]]:

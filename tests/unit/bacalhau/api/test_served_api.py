@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import socket
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import httpx
@@ -16,13 +17,16 @@ from bacalhau.api.app import MAX_STREAMS
 from bacalhau.api.event_stream import MAX_FOLLOWERS
 from bacalhau.api.http_server import MAX_CONNECTIONS
 from bacalhau.proof import write_proof
+from network.shard_list import listed, store_shards
 from storage.car import car_pieces, read_car
 from storage.cid import RAW, cid_text, make_cid, parse_cid
+from storage.dag_size import claimed_bytes
 from storage.dag_walk import walk
 from storage.errors import UnavailableError
 from storage.unixfs_import import Importer
 from tests.unit.bacalhau.fake_node import PEER, served
 from tests.unit.bacalhau.fakes import FakeEngine, Gave
+from verifier.model import Input, Limits, Task, load_node, store_node
 
 CAR = "application/vnd.ipld.car"
 JOB = "ab" * 16
@@ -152,7 +156,10 @@ def test_a_job_from_submission_to_proof(node, api, task):
         "unverified",
     )
     asked = running["submission"]
-    assert asked["demand"] == {"cpu_milli": 1000, "memory": 1 << 29, "disk": 0, "gpus": 0}
+    # A worker with the function's memory and its engine; what the task holds, and what the function may write.
+    held = claimed_bytes(node.control.store, parse_cid(task))
+    assert held > 500
+    assert asked["demand"] == {"cpu_milli": 1000, "memory": 1 << 30, "disk": (1 << 26) + held, "gpus": 0}
     assert (asked["selector"], asked["timeout_s"], asked["origins"]) == ({"zone": "a"}, 5.0, [{"url": "x"}])
     assert asked["rule"] == {"replication": 3, "confidence": 2, "diverse": False}
     for path in ("logs", "results"):
@@ -209,6 +216,49 @@ def test_parents_are_records_that_are_here(node, api, task):
     for parent, status in ((absent, 424), (task, 422)):
         answer = api.post("/jobs", json={"task": task, "parents": [parent]})
         assert (answer.status_code, problem(answer)["where"].partition(" ")[0]) == (status, parent)
+
+
+def shards_at(node, task, *changes):
+    """Put a list of shards into the node's store: the task's, with these changes to the input of each."""
+    with node.services.open_store() as store:
+        whole = load_node(store, parse_cid(task), Task)
+        given = load_node(store, whole.input, Input)
+        for number in (1, 2):
+            store.put(data(number)["data"], b"%d" % number)
+        inputs = [store_node(store, replace(given, **change)) for change in changes]
+        shards = [listed(store_node(store, replace(whole, input=cid)), picks=1, first="x") for cid in inputs]
+        return cid_text(store_shards(store, shards, data=given.data, pattern="/*", base="", batch_size=1))
+
+
+def data(number):
+    return {"data": make_cid(RAW, b"%d" % number)}
+
+
+def test_a_list_of_shards_is_a_job(node, api, task):
+    shards = shards_at(node, task, data(1), data(2))
+    answer = api.post("/jobs", json={"shards": shards, "max_failures": 1, "no_cache": True})
+    view = api.get(f"/jobs/{answer.json()['job']}").json()
+    assert (view["task"], view["state"]) == (None, "running")
+    asked = view["submission"]
+    assert (asked["shards"], asked["shard_count"], asked["max_failures"], asked["no_cache"]) == (shards, 2, 1, True)
+    for call in ("logs", "results", "shards"):
+        assert api.get(f"/jobs/{view['job']}/{call}").status_code == 409
+
+
+def test_a_list_of_what_is_no_job_is_refused(node, api, task):
+    limits = {"limits": Limits(fuel=None, memory=1 << 40, output=1)}
+    absent = cid_text(make_cid(0x71, b"not here"))
+    for shards, status in (
+        (absent, 424),
+        (task, 422),
+        (shards_at(node, task), 422),
+        (shards_at(node, task, data(1), data(1)), 422),
+        (shards_at(node, task, data(1), data(2) | {"args": {"x": 1}}), 422),
+        (shards_at(node, task, data(1), data(2) | limits), 422),
+    ):
+        answer = api.post("/jobs", json={"shards": shards})
+        assert answer.status_code == status, problem(answer)
+    assert node.control.kept == {}
 
 
 def test_a_node_that_is_no_task_is_false(node, api, task):
@@ -269,6 +319,9 @@ def test_a_body_that_is_no_submission_is_one_clear_line(api, body, where):
         ({"timeout_s": 700_000}, "timeout_s"),
         ({"parents": ["x"]}, "parents[0]"),
         ({"origins": [1]}, "origins"),
+        ({"shards": cid_text(make_cid(0x71, b"list"))}, "task"),
+        ({"max_failures": 3}, "max_failures"),
+        ({"no_cache": 1}, "no_cache"),
     ],
 )
 def test_each_key_is_checked(node, api, task, wrong, where):
@@ -314,7 +367,7 @@ def test_the_description_names_every_path_and_method(node, api):
     apps = [(path, getattr(app, "_app", app)) for path, app in routes]  # without the bound on results
     served = {path: set(app._handlers) for path, app in apps if isinstance(app, Endpoint)}
     assert served == {path: {name.upper() for name in item} - {"PARAMETERS"} for path, item in described.items()}
-    assert len(served) == 11
+    assert len(served) == 12
 
 
 def test_unknown_paths_methods_and_parameters(api):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from network.job_store import Job
 from network.node.datastore import (
     AddEvent,
+    AddResult,
     Change,
     Finish,
     JobEvent,
@@ -19,8 +20,10 @@ from network.node.datastore import (
     NotePeer,
     Put,
     Remove,
+    RemoveBelow,
     Submit,
 )
+from storage.cid import CID
 from verifier.model import PeerId
 
 MAX_PEERS = 1000
@@ -31,6 +34,7 @@ class ModelDatastore:
 
     def __init__(self) -> None:
         self.finished: dict[str, Job] = {}
+        self.results: dict[CID, dict[CID, float]] = {}
         self._entries: dict[Machine, dict[str, bytes]] = {machine: {} for machine in Machine}
         self._jobs: dict[str, KeptJob] = {}
         self._events: dict[str, list[JobEvent]] = {}
@@ -46,6 +50,12 @@ class ModelDatastore:
                 self._entries[change.machine][change.key] = change.value
             case Remove():
                 self._entries[change.machine].pop(change.key, None)
+            case RemoveBelow():
+                for key in self.entries_below(change.machine, change.prefix):
+                    del self._entries[change.machine][key]
+            case AddResult():
+                records = self.results.setdefault(change.task, {})
+                records.setdefault(change.record, change.at)
             case Submit(submission=submission):
                 new = KeptJob(submission=submission, state=JobState.RUNNING, cancelled=False, outcome=b"")
                 self._jobs.setdefault(submission.job, new)
@@ -70,6 +80,9 @@ class ModelDatastore:
 
     def entries(self, machine: Machine) -> dict[str, bytes]:
         return dict(self._entries[machine])
+
+    def entries_below(self, machine: Machine, prefix: str) -> dict[str, bytes]:
+        return {key: value for key, value in self._entries[machine].items() if key.startswith(prefix)}
 
     def job(self, job: str) -> KeptJob | None:
         return self._jobs.get(job)

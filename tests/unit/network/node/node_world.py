@@ -1,19 +1,25 @@
 """Nodes in one process on a network of memory, with real datastores and block stores and an engine that is scripted."""
 
+import dataclasses
 import threading
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 import trio
 
+from network.job_shards import JobShard
 from network.job_store import Job, JobStore
+from network.known_results import find_known
 from network.messages import Demand, EngineKind
 from network.node.compute_side import ComputeSettings
 from network.node.datastore import Submission
 from network.node.node import NodeParts, open_node
+from network.node.requester_ledger import exit_code_of
 from network.node.selection import JobSelection
 from network.node.selection_policy import SelectionPolicy
 from network.node.sqlite_datastore import SqliteDatastore
+from network.result_store import Nodes, ResultStore
+from network.shard_list import listed, store_shards
 from network.transport_memory import MemoryNetwork
 from runtime.engine import Execution, UndeterminedError
 from storage.cid import cid_text
@@ -21,10 +27,10 @@ from storage.dag_walk import walk
 from storage.sqlite_block_store import SqliteBlockStore
 from tests.vectors.records.world import STATE, World, identity, tree
 from verifier.compare import make_rule
-from verifier.model import EngineInfo
+from verifier.model import EngineInfo, Input, Task, load_node, store_node
 
 KIND = EngineKind(engine="scripted", arch="x86_64")
-UNIT = Demand(cpu_milli=1000, memory=1 << 30, disk=0, gpus=0)
+UNIT = Demand(cpu_milli=1000, memory=1 << 30, disk=1 << 27, gpus=0)
 TOTAL = Demand(cpu_milli=4000, memory=8 << 30, disk=1 << 40, gpus=0)
 JOB = "0123456789abcdef" * 2
 
@@ -32,16 +38,18 @@ JOB = "0123456789abcdef" * 2
 class Engine:
     """Gives one answer for every execution; while `gate` is shut, executions wait for it or for being given up."""
 
-    def __init__(self, answer=b"y"):
-        self.answer = answer
+    def __init__(self, answer=b"y", exit_code=0):
+        self.answer, self.exit_code = answer, exit_code
         self.gate = threading.Event()
         self.gate.set()
         self.began = threading.Semaphore(0)
         self.calls = 0
+        self.tasks = []
         self.given_up = 0
 
     def execute(self, plan, store, progress=lambda phrase: None, stop=None):
         self.calls += 1
+        self.tasks.append(plan.task)
         self.began.release()
         ended = threading.Event()
 
@@ -56,9 +64,11 @@ class Engine:
             raise UndeterminedError("given up")
         if isinstance(self.answer, Exception):
             raise self.answer
-        output = tree(store, {"result": self.answer, "stdout": b"out", "stderr": b"", "exit_code": b"0"})
+        code = str(self.exit_code).encode()
+        output = tree(store, {"result": self.answer, "stdout": b"out", "stderr": b"", "exit_code": code})
         engine = EngineInfo(name=KIND.engine, version="1", arch=KIND.arch, isolation=())
-        return Execution(task=plan.task, output=output, exit_code=0, fuel=None, state_digest=STATE, engine=engine)
+        made = {"exit_code": self.exit_code, "fuel": None, "state_digest": STATE, "engine": engine}
+        return Execution(task=plan.task, output=output, **made)
 
     def stop(self):
         self.gate.set()
@@ -75,6 +85,7 @@ class Place:
         self.computes, self.requests, self.labels, self.persona = computes, requests, labels or {}, persona
         self.policy = SelectionPolicy()
         self.changing = None
+        self.objection = lambda job: ""
         self.wrap = lambda datastore: datastore
 
     @asynccontextmanager
@@ -82,9 +93,16 @@ class Place:
         with (
             SqliteBlockStore(self.folder / "blocks.sqlite") as store,
             SqliteDatastore(self.folder / "datastore.sqlite") as datastore,
+            ResultStore(self.folder / "datastore.sqlite") as results,
         ):
-            total = TOTAL if self.changing is None else self.changing.total()
-            settings = ComputeSettings(total=total, engines=(KIND,), labels=self.labels, changing=self.changing)
+            room = self.changing
+            settings = ComputeSettings(
+                total=TOTAL if room is None else room.total(),
+                job_most=None if room is None else room.job_most(),
+                engines=(KIND,),
+                labels=self.labels,
+                changing=room,
+            )
             compute = settings if self.computes else None
             parts = NodeParts(
                 identity=self.identity,
@@ -97,6 +115,10 @@ class Place:
                 make_selection=lambda: JobSelection(self.policy, store, knows_runtime=lambda _: True),
                 fitness=lambda plan: "",
                 make_job=make_job,
+                make_shards_job=make_shards_job,
+                find_known=lambda task, rule: find_known(task, rule, results.records(task, nodes=Nodes.NETWORK), store),
+                objection_to_job=self.objection,
+                free_disk=lambda: 1 << 40,
                 persona=self.persona,
             )
             async with open_node(parts) as node:
@@ -140,6 +162,54 @@ def make_job(submission, session, *, problem):
             "output": cid_text(session.output) if session.output else None,
         },
     )
+
+
+def make_shards_job(submission, shards, settled, merged, *, problem):
+    rows = tuple(
+        JobShard(
+            number=one.number,
+            task=one.listed.task,
+            output=one.session.output,
+            record=one.session.record,
+            verdict="cached" if one.session.cached else one.session.verdict.value,
+            exit_code=exit_code_of(one.session),
+        )
+        for one in settled
+    )
+    return Job(
+        id=submission.job,
+        created_at=submission.created_at,
+        labels=submission.labels,
+        task=None,
+        function=submission.root,
+        input=submission.root,
+        output=None if merged is None else merged.output,
+        record=None,
+        verdict="agreed" if len(rows) == shards.count and all(row.record for row in rows) else "too-few",
+        tier="verified",
+        exit_code=0,
+        report={"problem": problem},
+        shards=rows,
+    )
+
+
+def put_shards(store, count):
+    """Put a list of whole tasks into a store, and return its CID; each has an input of its own."""
+    world = World()
+    world.build()
+    store.put_many(walk(world.store, world.task))
+    parts = load_node(store, world.task, Task)
+    whole = load_node(store, parts.input, Input)
+    shards = []
+    for number in range(count):
+        input_ = store_node(store, dataclasses.replace(whole, seed=f"{number:08x}"))
+        task = store_node(store, Task(function=parts.function, input=input_))
+        shards.append(listed(task, picks=1, first=f"{number}.txt"))
+    return store_shards(store, shards, data=whole.data, pattern="/*", base="", batch_size=1)
+
+
+def shards_submission(shards, count, job=JOB, **more):
+    return submission(None, job, shards=shards, shard_count=count, **more)
 
 
 def put_task(store):

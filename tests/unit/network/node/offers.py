@@ -16,7 +16,7 @@ from tests.vectors.records.world import World, identity
 
 ALICE, BOB = identity(50).peer, identity(51).peer
 JOB = "ab" * 16
-DEMAND = Demand(cpu_milli=1000, memory=1 << 30, disk=0, gpus=0)
+DEMAND = Demand(cpu_milli=1000, memory=1 << 30, disk=1 << 27, gpus=0)
 
 
 @functools.cache

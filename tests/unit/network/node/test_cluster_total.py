@@ -4,14 +4,14 @@ import threading
 
 import trio
 
-from network.messages import Demand, Offer
+from network.demand import room_of
+from network.messages import Demand
 from network.node.cluster_total import ClusterTotal
 from network.transport_memory import MemoryNetwork
+from runtime.capacity import Room
 from runtime.cluster import WorkerRoom
-from runtime.worker_transport import worker_memory
+from runtime.machine_room import MAX_AMOUNT
 from tests.unit.network.node.node_world import Place
-from tests.unit.network.personas import TASK
-from verifier.bounds import MAX_INTEGER
 
 GIGABYTE = 1 << 30
 
@@ -36,27 +36,28 @@ def demand(cores, gigabytes, disk=7):
     return Demand(cpu_milli=1000 * cores, memory=gigabytes * GIGABYTE, disk=disk, gpus=0)
 
 
-UNBOUND = Demand(cpu_milli=MAX_INTEGER, memory=MAX_INTEGER, disk=7, gpus=0)
+UNBOUND = Room(cpu_milli=MAX_AMOUNT, memory_bytes=MAX_AMOUNT, disk_bytes=7)
 
 
 def test_it_is_the_sum_within_the_limit():
     cluster = Workers(worker(1, 4, 8), worker(2, 2, 4))
-    room = ClusterTotal(cluster=cluster, limit=UNBOUND)
-    assert (room.total(), room.largest_memory()) == (demand(6, 12), 8 * GIGABYTE - worker_memory(0))
-    assert ClusterTotal(cluster=cluster, limit=demand(5, 3)).total() == demand(5, 3)
+    room = ClusterTotal(cluster=cluster, limit=UNBOUND, job_limit=UNBOUND)
+    assert (room.total(), room.job_most()) == (demand(6, 12), demand(6, 8))
+    said = ClusterTotal(cluster=cluster, limit=room_of(demand(5, 9)), job_limit=room_of(demand(2, 3, disk=1)))
+    assert (said.total(), said.job_most()) == (demand(5, 9), demand(2, 3, disk=1))
     cluster.rooms = ()
-    assert (room.total(), room.largest_memory()) == (demand(0, 0), 0)
+    assert (room.total(), room.job_most()) == (demand(0, 0), demand(0, 0))
 
 
 async def follow(tmp_path):
     """Run a node of no workers; give it some, from another thread; return what it has before and after."""
     cluster = Workers()
     place = Place(tmp_path / "node", 1)
-    place.changing = ClusterTotal(cluster=cluster, limit=UNBOUND)
+    place.changing = ClusterTotal(cluster=cluster, limit=UNBOUND, job_limit=UNBOUND)
     async with place.open(MemoryNetwork()) as node:
         side = node.compute
         before = node.status().total
-        cluster.rooms = (worker(1, 3, 1),)
+        cluster.rooms = (worker(1, 2, 1), worker(2, 1, 2))
         while not cluster.watchers:
             await trio.lowlevel.checkpoint()
         thread = threading.Thread(target=cluster.watchers[0])
@@ -64,12 +65,11 @@ async def follow(tmp_path):
         while node.status().free.cpu_milli != 3000:
             await trio.lowlevel.checkpoint()
         thread.join()
-        large = Offer(session="0" * 64, job="0" * 32, task=TASK, demand=demand(1, 2))
-        refusal = await side._look(place.peer, large)
-        return before, node.status().total, side.executor._limiter.total_tokens, refusal
+        status, executor = node.status(), side.executor
+        return before, (status.total, status.job_most), executor._threads.total_tokens, executor.gate.free
 
 
 def test_a_node_follows_its_workers(tmp_path):
-    before, after, slots, refusal = trio.run(follow, tmp_path)
-    assert (before, after, slots) == (demand(0, 0), demand(3, 1), 3)
-    assert refusal == "larger than any worker of this node"
+    before, after, threads, free = trio.run(follow, tmp_path)
+    assert (before, after) == (demand(0, 0), (demand(3, 3), demand(3, 2)))
+    assert (threads, free) == (3, room_of(demand(3, 3)))

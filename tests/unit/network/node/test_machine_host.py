@@ -20,6 +20,7 @@ class Recorder:
     def __init__(self):
         self.log = []
         self.made = 0
+        self.tasks = {"s": None}
         self.full = 0
         self.gate = trio.Event()
         self.gate.set()
@@ -156,7 +157,7 @@ def test_what_peers_send_is_bounded_and_waits_at_the_door(count, size):
         assert recorder.host._waiting_bytes <= machine_host.MAX_WAITING_BYTES
         assert len(recorder.host._inbox) <= machine_host.MAX_WAITING
         recorder.gate.set()
-        await trio.testing.wait_all_tasks_blocked()
+        await trio.sleep(60)  # batches are some way apart
         assert sum(len(entry) for entry in recorder.log if isinstance(entry, list)) == count
         assert recorder.host._waiting_bytes == 0
 

@@ -7,6 +7,7 @@ import trio
 
 from network.message_codec import encode, sign_close, sign_commit
 from network.messages import Bid, Close, Offer
+from network.node import lost_peers
 from network.node.datastore import JobState
 from network.transport import PeerRefusedError, PeerUnreachableError
 from runtime.engine import UndeterminedError
@@ -84,6 +85,17 @@ async def test_a_host_that_fails_has_no_vote_and_another_node_is_asked(tmp_path)
     verdict, report = audited(net.requester)
     assert verdict == "valid"
     assert report["undetermined"] == [net.nodes[0].peer]
+
+
+@on_real_time
+async def test_a_job_that_the_policy_does_not_have_is_not_accepted(tmp_path):
+    net = Net(tmp_path, [Engine()])
+    task = task_at(net.requester)
+    net.requester.objection = lambda job: f"not with {job.rule.replication} nodes"
+    async with net.running() as node:
+        with pytest.raises(UserError, match="not with 3 nodes"):
+            await node.submit(submission(task))
+        assert await node.job(JOB) is None
 
 
 @on_real_time
@@ -169,6 +181,27 @@ async def test_a_node_that_was_restarted_executes_again_and_the_job_ends(tmp_pat
             await until_event(node, JOB, "ended")
     assert audited(net.requester)[0] == "valid"
     assert slow.calls == 2
+
+
+@on_real_time
+async def test_a_node_that_vanishes_and_stays_away_is_waited_for_no_longer(tmp_path, monkeypatch):
+    monkeypatch.setattr(lost_peers, "LOST_AFTER_S", 0.05)
+    gone = Engine()
+    gone.gate.clear()
+    net = Net(tmp_path, [Engine(), Engine(), gone])
+    task = task_at(net.requester)
+    first, second, third = net.nodes
+    async with first.open(net.network), second.open(net.network), net.requester.open(net.network) as node:
+        async with third.open(net.network):
+            for place in net.nodes:
+                await net.network.connect(net.requester.peer, place.peer)
+            await node.submit(submission(task))
+            await in_thread(gone.began.acquire)
+        await until_event(node, JOB, "ended")
+    job = net.requester.finished()[JOB]
+    assert job.verdict == "agreed"
+    assert job.report["undetermined"] == [net.nodes[2].peer]
+    assert job.report["faults"] == {}
 
 
 @on_real_time

@@ -1,6 +1,8 @@
 """What others do, or what a disk holds, that must neither end a node nor keep one of its jobs from ending."""
 
 import dataclasses
+import sqlite3
+from contextlib import closing
 
 import pytest
 import trio
@@ -8,13 +10,26 @@ import trio
 from network.message_codec import decode, encode, session_id
 from network.messages import Offer, Refuse
 from network.node.datastore import JobState, Move, Put, Submit
+from network.node.reasons import reason
 from network.node.selection import JobSelection
 from network.node.selection_policy import SelectionPolicy
 from network.protocol_events import Received
+from storage.blocks import block_key, block_missing
+from storage.cid import RAW, cid_text, make_cid
 from storage.errors import UnavailableError, UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
 from tests.unit.network.node import node_world
-from tests.unit.network.node.node_world import JOB, UNIT, Engine, Net, make_job, put_task, submission, until_event
+from tests.unit.network.node.node_world import (
+    JOB,
+    UNIT,
+    Engine,
+    Net,
+    in_thread,
+    make_job,
+    put_task,
+    submission,
+    until_event,
+)
 from tests.unit.network.node.offers import on_real_time
 from tests.vectors.records.world import identity
 from verifier.compare import make_rule
@@ -46,8 +61,8 @@ async def test_an_agreed_output_that_no_function_writes_ends_its_job_and_not_the
 
 
 @on_real_time
-async def test_a_job_that_cannot_be_finished_does_not_end_the_node(tmp_path, monkeypatch):
-    failures = [ValueError("a bug"), VerificationError("the disk is damaged")]
+async def test_a_bug_of_ours_ends_neither_the_node_nor_the_job(tmp_path, monkeypatch):
+    failures = [ValueError("a bug"), ValueError("the same bug")]
 
     def failing(submission, session, *, problem):
         if submission.job == JOB:
@@ -65,6 +80,59 @@ async def test_a_job_that_cannot_be_finished_does_not_end_the_node(tmp_path, mon
             await node.submit(submission(task, job=other, rule=ALONE))
             await until_event(node, other, "ended")
             assert (await node.job(JOB)).state is JobState.SETTLING
+
+
+def damage(cid, connection):
+    connection.execute("UPDATE blocks SET data = x'00' WHERE digest = ?", (block_key(cid),))
+
+
+def remove(cid, connection):
+    connection.execute("DELETE FROM blocks WHERE digest = ?", (block_key(cid),))
+
+
+@on_real_time
+@pytest.mark.parametrize("harm", [damage, remove])
+async def test_a_task_that_is_gone_from_the_disk_ends_its_job_once_and_unverified(tmp_path, harm):
+    engine = Engine()
+    engine.gate.clear()
+    net = Net(tmp_path, [engine])
+    task = task_at(net.requester)
+    async with net.running() as node:
+        await node.submit(submission(task, rule=ALONE))
+        await in_thread(engine.began.acquire)  # the node has fetched the task
+        machine = node.requester.host.machine
+        with closing(sqlite3.connect(net.requester.folder / "blocks.sqlite")) as connection, connection:
+            harm(task, connection)
+        engine.gate.set()
+        events = await until_event(node, JOB, "ended")
+        assert (await node.job(JOB)).state is JobState.ENDED
+        assert node.requester.host.machine is machine  # it was not made anew
+    assert events[-1].detail["verdict"] is None
+    assert cid_text(task) in events[-1].detail["reason"]
+    assert JOB not in net.requester.finished()
+    with SqliteBlockStore(net.requester.folder / "blocks.sqlite") as store:
+        put_task(store)  # whole again, and nothing is begun again
+    async with net.running() as node:
+        await node.submit(submission(task, job="1" * 32, rule=ALONE))
+        await until_event(node, "1" * 32, "ended")
+        assert [one.number for one in await node.events(JOB)] == [one.number for one in events]
+    assert set(net.requester.finished()) == {"1" * 32}
+
+
+@on_real_time
+@pytest.mark.parametrize("error", [VerificationError("is damaged"), block_missing(make_cid(RAW, b"x"))])
+async def test_a_report_that_cannot_be_made_from_this_disk_ends_its_job_unverified(tmp_path, monkeypatch, error):
+    def failing(submission, session, *, problem):
+        raise error
+
+    monkeypatch.setattr(node_world, "make_job", failing)
+    net = Net(tmp_path, [Engine()])
+    task = task_at(net.requester)
+    async with net.running() as node:
+        await node.submit(submission(task, rule=ALONE))
+        events = await until_event(node, JOB, "ended")
+    assert events[-1].detail == {"verdict": None, "reason": reason(str(error), otherwise="")}
+    assert net.requester.finished() == {}
 
 
 @on_real_time

@@ -191,7 +191,7 @@ async def test_an_answer_is_remembered_for_a_minute_by_requester_task_and_demand
     assert probe.calls == 1
     probe.refusal = ""
     for number, offer in enumerate(
-        [offered(requester=BOB), another(1), offered(demand=dataclasses.replace(DEMAND, disk=1))], start=2
+        [offered(requester=BOB), another(1), offered(demand=dataclasses.replace(DEMAND, disk=1 << 28))], start=2
     ):
         assert await chosen.refusal(offer) == ""
         assert probe.calls == number

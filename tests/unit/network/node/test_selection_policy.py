@@ -15,6 +15,7 @@ from network.node.selection_policy import (
     parse_probe_url,
 )
 from network.node.selection_question import question
+from runtime.worker_transport import worker_memory
 from storage.cid import RAW, cid_text, make_cid
 from storage.errors import UserError
 from tests.unit.network.node.offers import ALICE, BOB, DEMAND, JOB, offered, plan, world
@@ -51,6 +52,15 @@ def test_requesters_are_allowed_and_denied(policy, taken):
     assert (objection(SelectionPolicy(**policy), offered()) == "") is taken
 
 
+def test_an_operator_bounds_the_memory_of_tasks():
+    asked = dataclasses.replace(plan(), submitter=ALICE)
+    memory = asked.input.limits.memory
+    for most, taken in ((memory, True), (memory - 1, False)):
+        policy = SelectionPolicy(max_memory=most)
+        assert (objection(policy, offered()) == "") is taken
+        assert (objection_to_run(policy, asked) == "") is taken
+
+
 def test_a_job_is_stateless_without_data_and_volumes():
     policy = SelectionPolicy(accepts_stateless=False)
     assert objection(policy, offered(plan=plan(data=None, volumes=()))) == "this node takes no jobs without data"
@@ -58,8 +68,8 @@ def test_a_job_is_stateless_without_data_and_volumes():
     assert objection(policy, offered(plan=plan(data=None, volumes=(VOLUME,)))) == ""
 
 
-def test_the_demand_covers_the_memory_that_the_task_may_use():
-    exact = dataclasses.replace(DEMAND, memory=plan().input.limits.memory)
+def test_the_demand_covers_the_memory_of_the_task_and_of_its_engine():
+    exact = dataclasses.replace(DEMAND, memory=worker_memory(plan().input.limits.memory))
     assert objection(SelectionPolicy(), offered(demand=exact)) == ""
     less = dataclasses.replace(exact, memory=exact.memory - 1)
     assert f"demands {less.memory} bytes of memory" in objection(SelectionPolicy(), offered(demand=less))
@@ -71,10 +81,23 @@ def test_the_demand_covers_the_core_that_a_worker_keeps_busy():
     assert objection(SelectionPolicy(), offered()) == ""
 
 
+def test_the_demand_covers_the_disk_that_the_function_may_write():
+    exact = dataclasses.replace(DEMAND, disk=plan().input.limits.output)
+    assert objection(SelectionPolicy(), offered(demand=exact)) == ""
+    less = dataclasses.replace(exact, disk=exact.disk - 1)
+    said = f"the offer demands {less.disk} bytes of disk, and its function may write {exact.disk}"
+    assert objection(SelectionPolicy(), offered(demand=less)) == said
+
+
+def test_nobody_keeps_gpus_that_nothing_uses():
+    greedy = dataclasses.replace(DEMAND, gpus=1)
+    assert objection(SelectionPolicy(), offered(demand=greedy)) == "no engine of this node uses a GPU"
+
+
 @pytest.mark.parametrize("limits", [{"memory": 4 << 30}, {"output": 1 << 40}])
 def test_what_no_run_gets_is_refused_whatever_is_demanded(limits):
     asked = Limits(**{"fuel": None, "memory": 1 << 29, "output": 1 << 26} | limits)
-    huge = dataclasses.replace(DEMAND, memory=1 << 40)
+    huge = dataclasses.replace(DEMAND, memory=1 << 40, disk=1 << 41)
     assert "more than runs get" in objection(SelectionPolicy(), offered(demand=huge, plan=plan(limits=asked)))
 
 
@@ -140,7 +163,7 @@ def test_a_probe_is_told_all_names_and_no_contents():
         "version": 1,
         "requester": ALICE,
         "job": JOB,
-        "demand": {"cpu_milli": 1000, "memory": 1 << 30, "disk": 0, "gpus": 0},
+        "demand": {"cpu_milli": 1000, "memory": 1 << 30, "disk": 1 << 27, "gpus": 0},
         "task": cid_text(made.task),
         "function": cid_text(made.function),
         "source": cid_text(the_plan.function.source),

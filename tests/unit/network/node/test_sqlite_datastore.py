@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import pytest
 
+from network.job_shards import JobShard
 from network.job_store import JobStore
 from network.node.datastore import (
     AddEvent,
@@ -18,11 +19,13 @@ from network.node.datastore import (
     NotePeer,
     Put,
     Remove,
+    RemoveBelow,
     Submit,
 )
 from network.node.datastore_rows import MAX_DETAIL_BYTES, MAX_ENTRY_BYTES, MAX_OUTCOME_BYTES, MAX_ROW_BYTES
 from network.node.sqlite_datastore import SqliteDatastore
-from storage.cid import RAW, make_cid
+from storage import dag_cbor
+from storage.cid import DAG_CBOR, RAW, make_cid
 from storage.errors import UnavailableError, UserError
 from tests.unit.network.node.datastore_world import TASK, address, finished, job_name, peer, submission
 
@@ -36,6 +39,10 @@ FULL = submission(
     min_bids=3,
     timeout_s=0.25,
     parents=(make_cid(RAW, b"one"), make_cid(RAW, b"two")),
+    shards=make_cid(DAG_CBOR, b"list"),
+    shard_count=7,
+    max_failures=2,
+    no_cache=True,
     origins=({"url": "https://x/", "size": 2**70, "headers": [["a", "\udc80"], ["b", 1.5, None, True]]}, {}),
 )
 
@@ -327,24 +334,56 @@ def test_a_file_of_version_1_is_upgraded_by_whoever_is_first(path, first):
             store.find(old.id)
 
 
+def make_v2(path):
+    """Make what version 2 made: a new file without what came since."""
+    SqliteDatastore(path).close()
+    connection = sqlite3.connect(path, isolation_level=None)
+    for table in ("shards", "results"):
+        connection.execute(f"DROP TABLE {table}")
+    connection.execute("PRAGMA user_version = 2")
+    connection.close()
+
+
+def make_v3(path):
+    """Make what the version before this one made, whose shards said less."""
+    SqliteDatastore(path).close()
+    connection = sqlite3.connect(path, isolation_level=None)
+    for column in ("first", "picks", "input", "fuel", "receipts", "reason"):
+        connection.execute(f"ALTER TABLE shards DROP COLUMN {column}")
+    connection.execute("PRAGMA user_version = 3")
+    connection.close()
+
+
 def test_an_upgraded_file_has_the_tables_of_a_new_one(tmp_path):
-    make_v1(tmp_path / "old.sqlite")
+    make_v1(tmp_path / "v1.sqlite")
+    make_v2(tmp_path / "v2.sqlite")
+    make_v3(tmp_path / "v3.sqlite")
     schemas = []
-    for name in ("old.sqlite", "new.sqlite"):
+    for name in ("v1.sqlite", "v2.sqlite", "v3.sqlite", "new.sqlite"):
         SqliteDatastore(tmp_path / name).close()
         connection = sqlite3.connect(tmp_path / name)
         schemas.append(sorted(connection.execute("SELECT type, name, sql FROM sqlite_schema").fetchall(), key=str))
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
         connection.close()
-    assert schemas[0] == schemas[1]
+    assert schemas[0] == schemas[1] == schemas[2] == schemas[3]
+
+
+def test_a_job_finishes_with_its_shards_and_only_once(path):
+    shard = JobShard(number=0, task=make_cid(DAG_CBOR, b"s"), output=None, record=None, verdict="split", exit_code=None)
+    job = replace(finished(7), task=None, shards=(shard, replace(shard, number=1)))
+    with SqliteDatastore(path) as store, JobStore(path) as jobs:
+        store.commit([Finish(job=job)])
+        store.commit([Finish(job=job)])
+        assert jobs.find(job.id) == replace(job, shards=())
+        assert jobs.shards(job.id) == job.shards
 
 
 def test_a_file_of_a_future_version_is_left_alone(path):
     SqliteDatastore(path).close()
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 3")
+    connection.execute("PRAGMA user_version = 5")
     connection.close()
-    with pytest.raises(UnavailableError, match="its schema is version 3"):
+    with pytest.raises(UnavailableError, match="its schema is version 5"):
         SqliteDatastore(path)
 
 
@@ -445,3 +484,30 @@ def test_what_is_no_database_is_unavailable(path):
     path.write_text("no database, but long enough to be taken for one" * 10)
     with pytest.raises(UnavailableError, match="cannot be read or kept"):
         SqliteDatastore(path)
+
+
+def test_a_submission_of_the_version_before_is_one_task_that_runs(path):
+    """As `submission-entry/1` had it: no shards, and nothing was known from before."""
+    with SqliteDatastore(path) as store:
+        store.commit([Submit(submission=submission(1))])
+    connection = sqlite3.connect(path)
+    node = dag_cbor.decode(connection.execute("SELECT submission FROM submissions").fetchone()[0])
+    for name in ("shards", "shard_count", "max_failures", "no_cache"):
+        del node[name]
+    old = dag_cbor.encode(node | {"v": "submission-entry/1"})
+    with connection:
+        connection.execute("UPDATE submissions SET submission = ?", (old,))
+    connection.close()
+    with SqliteDatastore(path) as store:
+        assert store.job(job_name(1)).submission == submission(1, no_cache=True)
+
+
+def test_entries_below_a_prefix_go_together(store):
+    keys = ("a", "a/1", "a/2/x", "a0", "b/1")
+    store.commit([Put(machine=machine, key=key, value=b"x") for machine in (REQUESTER, COMPUTE) for key in keys])
+    assert list(store.entries_below(REQUESTER, "a/")) == ["a/1", "a/2/x"]
+    store.commit([RemoveBelow(machine=REQUESTER, prefix="a/")])
+    assert list(store.entries(REQUESTER)) == ["a", "a0", "b/1"]
+    assert list(store.entries(COMPUTE)) == sorted(keys)
+    with pytest.raises(ValueError, match="ends in /"):
+        store.commit([RemoveBelow(machine=REQUESTER, prefix="a")])

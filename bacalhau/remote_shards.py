@@ -1,0 +1,98 @@
+"""The shards of a job whose node keeps its rows and blocks elsewhere: read from it, checked, and laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from bacalhau.layout import check_target
+from bacalhau.proof import open_proof
+from bacalhau.shard_layout import LaidOut, lay_out_shards
+from network.job_shards import MAX_FIRST_CHARACTERS, MAX_REASON_CHARACTERS, JobShard
+from network.job_store import Job, JobStore
+from runtime.shard_merge import merge_shards
+from storage.cid import CID, parse_cid
+from storage.errors import UnavailableError, UserError, VerificationError
+
+if TYPE_CHECKING:
+    from bacalhau.node_client import NodeClient
+
+
+def rows_from_node(node: NodeClient, job: str) -> Iterator[JobShard]:
+    """Yield the rows of a job's shards, as a node lists them.
+
+    Raises:
+        UnavailableError: it lists something else.
+        BacalhauError: as `NodeClient`.
+    """
+    for entry in node.shards(job):
+        try:
+            yield _row(entry)
+        except (KeyError, TypeError, ValueError, UserError) as error:
+            raise UnavailableError("lists what is no shard", where=node.name, fix="is it of this version?") from error
+
+
+def lay_out_shards_from_node(node: NodeClient, report: Mapping[str, Any], target: Path) -> LaidOut:
+    """Write what a job over shards gave to `target` like `get`: its output is merged here again.
+
+    Raises:
+        UserError: the target is there, or its parent is not.
+        UnavailableError: the node does not give all of it.
+        VerificationError: it gives something else than the job's output.
+    """
+    check_target(target)
+    with TemporaryDirectory(prefix=".bacalhau-get-", dir=target.parent) as folder:
+        car = Path(folder) / "proof.car"
+        with car.open("xb") as stream:
+            node.save_results(report["job"], stream)
+        with open_proof(car) as proof, JobStore(Path(folder) / "jobs.sqlite") as jobs:
+            if proof.damage:
+                raise UnavailableError(f"gave a proof that is damaged ({proof.damage})", where=node.name)
+            job = _job(report, tuple(rows_from_node(node, report["job"])))
+            outputs = {row.number: row.output for row in job.shards if row.output is not None}
+            if merge_shards(proof.store, outputs).output != job.output:
+                raise VerificationError("gave shards of another output", where=f"{node.name}: {report['output']}")
+            jobs.add(job)
+            return lay_out_shards(proof.store, jobs, job, target)
+
+
+def _job(report: Mapping[str, Any], rows: tuple[JobShard, ...]) -> Job:
+    return Job(
+        id=report["job"],
+        created_at=datetime.fromisoformat(report["created_at"]).timestamp(),
+        labels=(),
+        task=None,
+        function=parse_cid(report["function"]),
+        input=parse_cid(report["input"]),
+        output=_cid(report["output"]),
+        record=None,
+        verdict=report["verdict"],
+        tier=report["tier"],
+        exit_code=report["exit_code"],
+        report=dict(report),
+        shards=rows,
+    )
+
+
+def _row(entry: Mapping[str, Any]) -> JobShard:
+    return JobShard(
+        number=int(entry["index"]),
+        task=parse_cid(entry["task"]),
+        output=_cid(entry["output"]),
+        record=_cid(entry["record"]),
+        verdict=str(entry["verdict"]),
+        exit_code=entry["exit_code"],
+        first=str(entry["first"])[:MAX_FIRST_CHARACTERS],
+        picks=int(entry["picks"]),
+        input=_cid(entry["input"]),
+        fuel=entry["fuel"],
+        receipts=int(entry["receipts"]),
+        reason=str(entry["reason"] or "")[:MAX_REASON_CHARACTERS],
+    )
+
+
+def _cid(text: str | None) -> CID | None:
+    return None if text is None else parse_cid(text)

@@ -1,0 +1,193 @@
+"""The audit of a job over shards: every shard's record, and that together they are the job.
+
+The numbered checks are those of single records (`verifier.audit`), each over all shards: false if it is for one, else
+unknown if it is for one. Three more are about the job, which no node signs and anybody can make again:
+
+14. split   the input, split as the job says, gives the tasks of its shards
+15. shards  there is a record of each shard, and it is of the shard's task
+16. merge   the outputs in these records, merged, are the job's output
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any, Final
+
+from bacalhau.auditing import Audit, Count, Replay, audit_one
+from bacalhau.shard_report import shards_phrase
+from network.job_shards import JobShard
+from network.job_store import Job, JobStore
+from runtime.plan import make_plan
+from runtime.shard_merge import merge_shards
+from runtime.shard_plan import ShardTask, read_sharding, shard_tasks
+from storage.blocks import BlockStore, OverlayBlockStore
+from storage.cid import CID, cid_text
+from storage.errors import UnavailableError, VerificationError
+from verifier.audit_report import SHOWN_PROBLEMS, AuditReport, AuditVerdict, Check, Finding, examine, make_check
+from verifier.model import Function, Input, Lock, Record, load_node
+
+MAX_LISTED: Final = 1000
+"""Shards that are not valid, and reruns, in one report."""
+
+
+@dataclass(slots=True)
+class _Joined:
+    """One check over many records."""
+
+    name: str
+    records: int = 0
+    failed: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, index: int, check: Check) -> None:
+        self.records += 1
+        if check.ok is not True:
+            self.failed += 1
+            is_first_wrong = check.ok is False and not any(one.wrong for one in self.findings)
+            if len(self.findings) < SHOWN_PROBLEMS or is_first_wrong:
+                self.findings.append(Finding(wrong=check.ok is False, text=f"shard {index}: {check.detail}"))
+
+    def joined(self, n: int) -> Check:
+        return make_check(n, self.name, self.findings, f"{self.records} records")
+
+
+@dataclass(kw_only=True)
+class ShardsAudit:
+    """What was found of many records."""
+
+    counts: dict[AuditVerdict, int] = field(default_factory=lambda: {"valid": 0, "invalid": 0, "unchecked": 0})
+    listed: list[dict[str, Any]] = field(default_factory=list)
+    """Shards that are not valid, MAX_LISTED at most."""
+    reruns: list[dict[str, Any]] = field(default_factory=list)
+    of_job: list[Check] = field(default_factory=list)
+    _joined: dict[int, _Joined] = field(default_factory=dict)
+
+    def add(self, index: int, found: Audit) -> None:
+        """Count the audit of one shard."""
+        self.counts[found.verdict] += 1
+        for check in found.checks:
+            self._joined.setdefault(check.n, _Joined(check.name)).add(index, check)
+        if len(self.reruns) < MAX_LISTED:
+            self.reruns.extend({"shard": index, **one.to_json()} for one in found.reruns)
+        if found.verdict != "valid" and len(self.listed) < MAX_LISTED:
+            record = None if found.record is None else cid_text(found.record)
+            self.listed.append({"index": index, "record": record, "verdict": found.verdict, "reason": _why(found)})
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """All checks, by number."""
+        return (*(one.joined(n) for n, one in sorted(self._joined.items())), *self.of_job)
+
+    @property
+    def verdict(self) -> AuditVerdict:
+        """`invalid` if anything is, else `unchecked` if anything is, else `valid`."""
+        if self.counts["invalid"]:
+            return "invalid"
+        found = AuditReport(checks=self.checks).verdict
+        return "unchecked" if found == "valid" and self.counts["unchecked"] else found
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object of docs/cli.md."""
+        bad = self.counts["invalid"] + self.counts["unchecked"]
+        return {
+            "verdict": self.verdict,
+            "record": None,
+            "reason": f"of {shards_phrase(sum(self.counts.values()))} {bad} not valid" if bad else None,
+            "checks": [{"n": one.n, "name": one.name, "ok": one.ok, "detail": one.detail} for one in self.checks],
+            "reruns": self.reruns,
+            "counts": dict(self.counts),
+            "shards": self.listed,
+        }
+
+
+def audit_job(job: Job, jobs: JobStore, store: BlockStore, replay: Replay | None, count: Count) -> ShardsAudit:
+    """Audit a job over shards with the blocks of the local store; count: told of every shard."""
+    found = ShardsAudit()
+    total = job.report["sharding"]["shards"]
+    strays = []
+    for row in jobs.each_shard(job.id):
+        if row.record is None:
+            audit = Audit(record=None, reason=f"was not verified ({row.verdict}): {row.reason}")
+        else:
+            audit = audit_one(store, row.record, replay)
+        strays += examine(_check_shard, row, store)
+        found.add(row.number, audit)
+        _tell(count, found, total)
+    if not job.report["sharding"]["is_complete"]:
+        strays.append(Finding(wrong=False, text="the job was stopped before all shards were begun"))
+    found.of_job = [
+        make_check(14, "split", examine(_check_split, job, jobs, store), shards_phrase(total)),
+        make_check(15, "shards", strays, shards_phrase(total)),
+        make_check(16, "merge", examine(_check_merge, job, jobs, store), _text(job.output)),
+    ]
+    return found
+
+
+def audit_records(records: Iterable[CID], store: BlockStore, replay: Replay | None, count: Count) -> ShardsAudit:
+    """Audit several records, numbered in their order, that say nothing of a job."""
+    found = ShardsAudit()
+    for number, record in enumerate(records):
+        found.add(number, audit_one(store, record, replay))
+        _tell(count, found, None)
+    return found
+
+
+def _tell(count: Count, found: ShardsAudit, total: int | None) -> None:
+    done = sum(found.counts.values())
+    bad = f", {done - found.counts['valid']} not valid" if done > found.counts["valid"] else ""
+    of = shards_phrase(done) if total is None else f"{done} of {shards_phrase(total)}"
+    count(f"{of} audited{bad}", done, total)
+
+
+def _check_split(job: Job, jobs: JobStore, store: BlockStore) -> None:
+    tasks = _tasks_of(job, OverlayBlockStore(store))
+    rows = jobs.each_shard(job.id)
+    if not job.report["sharding"]["is_complete"]:
+        tasks = (task for task, _ in zip(tasks, jobs.each_shard(job.id), strict=False))
+    for number, (task, row) in enumerate(zip_longest(tasks, rows)):
+        if task is None or row is None or (task.shard.index, task.plan.task) != (row.number, row.task):
+            raise VerificationError("the input gives another task", where=f"shard {number}")
+
+
+def _tasks_of(job: Job, store: BlockStore) -> Iterator[ShardTask]:
+    """Yield the shards of a job's input, split again as its report says."""
+    asked = job.report["sharding"]
+    sharding = read_sharding(asked["glob_pattern"], base_path=asked["base_path"], batch_size=asked["batch_size"])
+    function = load_node(store, job.function, Function)
+    input_, lock = load_node(store, job.input, Input), load_node(store, function.lock, Lock)
+    whole = make_plan(function, input_, lock, store=store, wall_clock_s=1)
+    yield from shard_tasks(whole, sharding, store)
+
+
+def _check_shard(row: JobShard, store: BlockStore) -> None:
+    where = f"shard {row.number}"
+    if row.record is None:
+        raise UnavailableError("has no record", where=where)
+    try:
+        record = load_node(store, row.record, Record)
+    except VerificationError as error:
+        raise UnavailableError("needs a sound record", where=where) from error
+    if (record.task, record.output) != (row.task, row.output):
+        raise VerificationError("its record is of something else", where=where)
+
+
+def _check_merge(job: Job, jobs: JobStore, store: BlockStore) -> None:
+    outputs = {row.number: row.output for row in jobs.each_shard(job.id) if row.output is not None}
+    if not outputs or job.output is None:
+        raise UnavailableError("no shard has an output")
+    if merge_shards(OverlayBlockStore(store), outputs).output != job.output:
+        raise VerificationError("the outputs of the shards give another one", where=cid_text(job.output))
+
+
+def _why(found: Audit) -> str:
+    wrong = [check for check in found.checks if check.ok is not True]
+    wrong.sort(key=lambda check: check.ok is None)
+    if wrong:
+        return f"{wrong[0].name}: {wrong[0].detail}"
+    return found.reason or "; ".join(one.detail for one in found.reruns if one.ok is not True)
+
+
+def _text(cid: CID | None) -> str:
+    return "" if cid is None else cid_text(cid)

@@ -1,0 +1,94 @@
+"""Which records were verified here, by task, in SQLite: what a job may take instead of running a task again.
+
+A row is added as soon as a session has agreed, long before the job around it ends, so that a job that is killed goes on
+where it was. Rows are hints: `known_results` believes the record that they name. Safe for several threads and processes
+at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from network.datastore_file import LAYOUT, intact
+from storage.cid import CID, check_cid
+from storage.sqlite_file import explained, open_database
+
+KEPT_S: Final = 30 * 86_400.0
+"""How long a result is kept for its own sake; what a job names stays with the job."""
+INSERT: Final = "INSERT INTO results(task, record, nodes, at) VALUES(?, ?, ?, ?) ON CONFLICT(task, record) DO NOTHING"
+"""Adds a result, unless it is there."""
+_FORGET: Final = "DELETE FROM results WHERE at < ?"
+_FIND: Final = "SELECT record FROM results WHERE task = ? AND nodes IN (?, ?) ORDER BY at DESC LIMIT ?"
+_SINCE: Final = "SELECT record FROM results WHERE at >= ?"
+_TRIES: Final = 8
+"""Records of one task that are looked at."""
+_FIX: Final = "move the file away; records can be audited without it"
+
+
+class Nodes(StrEnum):
+    """Whose receipts a record has."""
+
+    EMBEDDED = "embedded"
+    """All of this home: they show that the function is deterministic here."""
+    NETWORK = "network"
+    """Of nodes that a requester found, which need not trust one another."""
+
+
+class ResultStore:
+    """Results in a SQLite database at `path`; use as a context manager or `close` it.
+
+    Every method raises UnavailableError if the database cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        # One connection under one lock.
+        with self._explained():
+            self._connection = open_database(path, LAYOUT)
+
+    def add(self, task: CID, record: CID, *, nodes: Nodes, at: float) -> None:
+        """Keep that a record, which is in the block store, verified a task; at: seconds since 1970, UTC."""
+        with self._explained(), self._lock:
+            self._connection.execute(INSERT, (task, record, nodes.value, at))
+
+    def records(self, task: CID, *, nodes: Nodes) -> list[CID]:
+        """Return records of a task, the newest first; of strangers alone if those are asked for."""
+        other = Nodes.NETWORK if nodes is Nodes.NETWORK else Nodes.EMBEDDED
+        return self._read(_FIND, task, Nodes.NETWORK.value, other.value, _TRIES)
+
+    def since(self, at: float) -> list[CID]:
+        """Return the records that were kept then or later, in no order."""
+        return self._read(_SINCE, at)
+
+    def forget(self, *, before: float) -> None:
+        """Forget what is older."""
+        with self._explained(), self._lock:
+            self._connection.execute(_FORGET, (before,))
+
+    def close(self) -> None:
+        """Close the database. Closing twice is fine."""
+        with self._lock:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _read(self, sql: str, *values: object) -> list[CID]:
+        with self._explained(), self._lock:
+            rows = self._connection.execute(sql, values).fetchall()
+        with intact(self._path, _FIX):
+            return [check_cid(bytes(row[0])) for row in rows]
+
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(self._path, "results cannot be read or kept")

@@ -1,0 +1,73 @@
+"""Find out what this machine has to run things with: engines, the jails that they start in, whether it is virtual.
+
+Takes two or three tenths of a second, and less when an engine of this process has probed its jail already.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from runtime.engine_host import find_host
+from runtime.jail import JailReport, Level, levels
+from runtime.jail_probe_client import probe
+from runtime.planner.facts import EngineFacts, MachineFacts
+from runtime.planner.stack import EngineName, Isolation, Machine
+from storage.errors import UnavailableError
+
+_HOSTS: Final = ((EngineName.PYODIDE_NODE, "node"), (EngineName.PYODIDE_BUN, "bun"))
+_CPUINFO: Final = Path("/proc/cpuinfo")
+_UNBUILT: Final = "this release cannot run {}"
+
+
+def find_facts() -> MachineFacts:
+    """Return what this machine has; what is not there is a fact, too."""
+    return MachineFacts(machine=machine_kind(), engines=tuple(_engines()))
+
+
+def machine_kind(cpuinfo: Path = _CPUINFO) -> Machine:
+    """Return what the processor says: on x86-64, a hypervisor marks it; elsewhere nothing does.
+
+    Source: Linux, Documentation/virt/kvm/x86/cpuid.rst; the bit is CPUID.1:ECX[31].
+    """
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return Machine.UNKNOWN
+    try:
+        text = cpuinfo.read_text("utf-8", "replace")
+    except OSError:
+        return Machine.UNKNOWN
+    flags = next((line.partition(":")[2].split() for line in text.splitlines() if line.startswith("flags")), [])
+    if not flags:
+        return Machine.UNKNOWN
+    return Machine.VM if "hypervisor" in flags else Machine.BARE
+
+
+def _engines() -> Iterator[EngineFacts]:
+    for engine, name in _HOSTS:
+        try:
+            host = find_host(name)
+        except UnavailableError as error:
+            yield EngineFacts(engine=engine, absent=error.problem, fix=error.fix)
+        else:
+            yield _jailed(engine, probe(host.binary, host.name))
+    yield EngineFacts(engine=EngineName.WASMTIME, absent=_UNBUILT.format("WebAssembly modules"))
+    yield EngineFacts(engine=EngineName.DOCKER, absent=_UNBUILT.format("containers"))
+
+
+def _jailed(engine: EngineName, report: JailReport) -> EngineFacts:
+    """Return the levels from the best down: it started the engine, and those below have layers that hold.
+
+    A virtual machine is not among them: nothing starts one yet.
+    """
+    had = levels(report.layers)
+    below = had[had.index(report.level) :]
+    missing = [f"{layer.name} {layer.detail}" for layer in report.layers if not layer.available and layer.detail]
+    better = report.level is not Level.NAMESPACES
+    lacking = "; ".join([*report.refused, *missing])[:300] if better else ""
+    fix = "see `bacalhau doctor`" if better else ""
+    return EngineFacts(
+        engine=engine, isolations=tuple(Isolation(level.value) for level in below), lacking=lacking, fix=fix
+    )
