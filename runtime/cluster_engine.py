@@ -134,10 +134,11 @@ class _Errand:
             if self.is_over:
                 connection.close()
                 return
-            if self._current is not None:
-                hang_up(self._current)
-            self._current = connection
+            before, self._current = self._current, connection
+            # First, for the end of whoever is hung up on is news too: then the order would be given a second time.
             self._news.put(Channel(connection, "a worker of the cluster"))
+            if before is not None:
+                hang_up(before)
 
     def ended(self, ended: Ended) -> None:
         """Hear from the cluster."""
