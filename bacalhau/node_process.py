@@ -19,6 +19,7 @@ import trio
 from bacalhau.api.app import make_app
 from bacalhau.api.http_server import serve_api
 from bacalhau.api_token import load_or_create_token
+from bacalhau.cluster import ClusterOptions, open_cluster
 from bacalhau.node_report import finished_job, finished_shards
 from bacalhau.services import Services
 from network import key_store
@@ -26,6 +27,7 @@ from network.demand import demand_of
 from network.known_results import find_known
 from network.libp2p_transport import Libp2pSettings, open_libp2p
 from network.messages import EngineKind
+from network.node.changing_room import ChangingRoom
 from network.node.compute_side import ComputeSettings
 from network.node.datastore import Submission
 from network.node.node import MAX_WALL_CLOCK_S, Node, NodeParts, Persona, open_node
@@ -47,7 +49,7 @@ from storage.errors import BacalhauError, UnavailableError
 from verifier.identity import Identity
 
 if TYPE_CHECKING:
-    from runtime.engine import Plan
+    from runtime.engine import Engine, Plan
     from storage.sqlite_block_store import SqliteBlockStore
 
 NODE_FILE: Final = "node.json"
@@ -71,6 +73,8 @@ class NodeOptions:
     room: MachineRoom
     """What jobs get, all together and one by one."""
     labels: Mapping[str, str]
+    cluster: ClusterOptions | None = None
+    """Where its executions are; None for this machine. Of a cluster, `room` is what it takes at most."""
     engine: str = "node"
     """JavaScript engine of its executions, one of `runtime.engine_host.HOSTS`."""
     level: Level | None = None
@@ -117,6 +121,8 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
         results = stack.enter_context(services.open_results())
         results.forget(before=time.time() - KEPT_S)
         parts = _parts(services, options, store, datastore, results)
+        if options.cluster is not None:  # an end before there is a node
+            stack.callback(parts.engine.stop)
         token = load_or_create_token(home.api_token_path)
         node_file = home.root / NODE_FILE
 
@@ -157,13 +163,7 @@ def _parts(
     results: ResultStore,
 ) -> NodeParts:
     identity = key_store.load_or_create(services.home.keys_dir / KEY_FILE)
-    engine = services.make_engine(options.engine, strict=options.strict, level=options.level, room=options.room.total)
-    compute = None
-    if options.computes:
-        host = find_host(options.engine)
-        kind = EngineKind(engine=f"{ENGINE_NAME}-{host.name}", arch=host.arch)
-        compute = _compute_settings(options, kind)
-        services.make_runtime(store)
+    engine, compute = _compute(services, options, store)
 
     def fitness(plan: Plan) -> str:
         return objection_to_run(options.policy, plan) or misplacement(plan, store)
@@ -190,15 +190,36 @@ def _parts(
     )
 
 
-def _compute_settings(options: NodeOptions, kind: EngineKind) -> ComputeSettings:
-    room = options.room
+def _compute(
+    services: Services, options: NodeOptions, store: SqliteBlockStore
+) -> tuple[Engine, ComputeSettings | None]:
+    """Return what executes, and how the node takes part with it; None if it does not."""
+    runtime = services.make_runtime(store) if options.computes else None
+    if runtime is not None and options.cluster is not None:
+        elsewhere, changing = open_cluster(
+            options.cluster,
+            runtime,
+            store,
+            limit=options.room,
+            engine=options.engine,
+            strict=options.strict,
+            level=options.level,
+        )
+        return elsewhere, _compute_settings(options, changing)
+    engine = services.make_engine(options.engine, strict=options.strict, level=options.level, room=options.room.total)
+    return engine, _compute_settings(options) if options.computes else None
+
+
+def _compute_settings(options: NodeOptions, changing: ChangingRoom | None = None) -> ComputeSettings:
+    room, host = options.room, find_host(options.engine)
     return ComputeSettings(
-        total=demand_of(room.total),
-        job_most=demand_of(room.job_most),
+        total=demand_of(room.total) if changing is None else changing.total(),
+        job_most=demand_of(room.job_most) if changing is None else changing.job_most(),
         gpus=tuple(gpu.uuid for gpu in room.gpus),
         gpu_note=room.gpu_note,
-        engines=(kind,),
+        engines=(EngineKind(engine=f"{ENGINE_NAME}-{host.name}", arch=host.arch),),
         labels=options.labels,
+        changing=changing,
     )
 
 

@@ -33,7 +33,7 @@ from network.messages import (
 )
 from network.node_state import HOLDS_ROOM, WAITS_FOR_ROOM, NodeEntry, NodeTask, Stage
 from network.node_state import node_task as task_of
-from network.node_task import RoomFound
+from network.node_task import RoomFound, RoomLost
 from network.protocol_errors import LocalProtocolError, RemoteProtocolError
 from network.protocol_events import (
     Action,
@@ -45,6 +45,7 @@ from network.protocol_events import (
     Misbehaved,
     Persist,
     Received,
+    RoomChanged,
     Send,
     SetTimer,
     Timer,
@@ -134,7 +135,8 @@ class ComputeNode:
             task = task_of(read(NodeEntry, entries[key]), self.identity)
             # Nothing overtakes an assignment: one that will never fit would keep all others waiting.
             too_large = self._too_large(task.demand) if task.stage is Stage.QUEUED else ""
-            actions += self._keep(*(node_task.undo(task, too_large) if too_large else node_task.resume(task)))
+            begun = node_task.step(task, RoomLost(reason=too_large)) if too_large else node_task.resume(task)
+            actions += self._keep(*begun)
         return (*actions, *self._fill(), *self._gossip())
 
     def handle(self, event: Event) -> tuple[Action, ...]:
@@ -149,6 +151,8 @@ class ComputeNode:
             return self._gossip() if not event.session else self._step(event.session, event.about)
         if isinstance(event, Executed | ExecutionFailed):
             return self._step(event.session, event)
+        if isinstance(event, RoomChanged):
+            return (*self._resize(event.total, event.job_most), *self._fill(), *self._announcement())
         raise LocalProtocolError(f"{type(event).__name__} sent to a compute node")
 
     # What comes in.
@@ -218,7 +222,12 @@ class ComputeNode:
         task = self.tasks.get(name)
         if task is None:
             return ()
-        actions = self._keep(*node_task.step(task, event, peer))
+        after, actions = node_task.step(task, event, peer)
+        if task.stage is Stage.BID and after.stage is Stage.QUEUED and (too_large := self._too_large(after.demand)):
+            # It was promised what others would leave, of more than there is now.
+            after, more = node_task.step(after, RoomLost(reason=too_large))
+            actions += more
+        actions = self._keep(after, actions)
         # One that waited may have kept others waiting behind it.
         return (*actions, *self._fill()) if task.stage in HOLDS_ROOM | WAITS_FOR_ROOM else actions
 
@@ -270,6 +279,16 @@ class ComputeNode:
             self.books.leave(claim)
             del self._claims[self._names.pop(claim)]
 
+    def _resize(self, total: Demand, job_most: Demand | None) -> tuple[Action, ...]:
+        """Have other room from now on: what runs and what was bid for goes on, what waits and never fits does not."""
+        self.total = total
+        self._next.resize(room_of(total))
+        actions: list[Action] = []
+        for claim in self.books.resize(room_of(total), job_most=None if job_most is None else room_of(job_most)):
+            task = self.tasks[self._names[claim]]
+            actions += self._keep(*node_task.step(task, RoomLost(reason=self._too_large(task.demand))))
+        return tuple(actions)
+
     def _fill(self) -> tuple[Action, ...]:
         """Give room to what waits: assignments first, then bids for offers, as the books say."""
         actions: list[Action] = []
@@ -295,6 +314,9 @@ class ComputeNode:
         return RoomFound(kind=task.kind or self.engines[0], is_ahead=is_ahead)
 
     def _gossip(self) -> tuple[Action, ...]:
+        return (*self._announcement(), SetTimer(session="", about="gossip", delay_ms=self.gossip_ms))
+
+    def _announcement(self) -> tuple[Action, ...]:
         """Tell the world what is free. Numbers are reserved on disk ahead, so that they ascend over restarts."""
         kept: tuple[Action, ...] = ()
         if self._sequence >= self._reserved:
@@ -304,7 +326,7 @@ class ComputeNode:
         record = sign_capacity(
             self.identity, sequence=self._sequence, total=self.total, free=self.free, engines=self.engines
         )
-        return (*kept, Broadcast(message=record), SetTimer(session="", about="gossip", delay_ms=self.gossip_ms))
+        return (*kept, Broadcast(message=record))
 
 
 def _of_a_requester(message: Message, peer: PeerId) -> FromRequester:

@@ -28,6 +28,7 @@ from network.messages import (
     Failed,
     Message,
     Offer,
+    Refuse,
     Reveal,
     Settled,
 )
@@ -64,6 +65,14 @@ class RoomFound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoomLost:
+    """There is no longer so much here, and it is not waited for."""
+
+    reason: str
+    """1 to 255 bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Expired:
     """What waited in this stage has waited long enough."""
 
@@ -94,11 +103,6 @@ def resume(state: NodeTask) -> Step:
     if state.stage in _WORDS:
         return _say(replace(state, is_heard=False))
     return state, ()
-
-
-def undo(state: NodeTask, reason: str) -> Step:
-    """Say of a task from disk, which is not begun, that it will not be: the node is another one than it was."""
-    return _say(replace(state, stage=Stage.FAILED, reason=reason), is_new=True)
 
 
 def step(state: NodeTask, event: object, peer: PeerId | None = None) -> Step:
@@ -153,6 +157,11 @@ def _expire(state: NodeTask, event: Expired, _: PeerId) -> Step:
     return _end(state, event, state.requester)
 
 
+def _refuse(state: NodeTask, event: RoomLost, peer: PeerId) -> Step:
+    after, actions = _end(state, event, peer)
+    return after, (_to_requester(state, Refuse(session=state.session_id, reason=event.reason)), *actions)
+
+
 # From the assignment to the commitment.
 
 
@@ -172,6 +181,10 @@ def _run_reserved(state: NodeTask, event: Assign, peer: PeerId) -> Step:
 def _run(state: NodeTask, event: RoomFound | None, _: PeerId) -> Step:  # noqa: ARG001
     run = Run(session=state.session_id, task=state.task, requester=state.requester, demand=state.demand)
     return replace(state, stage=Stage.RUNNING, is_ahead=False), (run,)
+
+
+def _undo(state: NodeTask, event: RoomLost, _: PeerId) -> Step:
+    return _say(replace(state, stage=Stage.FAILED, is_ahead=False, reason=event.reason), is_new=True)
 
 
 def _accept_again(state: NodeTask, event: Assign, _: PeerId) -> Step:  # noqa: ARG001
@@ -295,6 +308,8 @@ TRANSITIONS: Final[Table] = MappingProxyType(
         **_in((_Q,), Offer, Transition(_bid_again, ())),
         (_B, RoomFound): Transition(_bid, (_Q,)),
         (_W, RoomFound): Transition(_run, (_X,)),
+        (_B, RoomLost): Transition(_refuse, (_E,)),
+        (_W, RoomLost): Transition(_undo, (_F,)),
         (_B, Assign): Transition(_queue, (_W,)),
         (_Q, Assign): Transition(_run_reserved, (_X, _W)),
         **_in((_W, _X), Assign, Transition(_accept_again, ())),

@@ -65,6 +65,15 @@ class ExecutionFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoomChanged:
+    """A compute node has another amount of room than before: workers of its cluster came or went."""
+
+    total: Demand
+    job_most: Demand | None = None
+    """What one job gets of it at most; None: all of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
     """A job: one task, or the many of its shards. The same id again is the same job, until that has ended: a driver
     knows which ones have, and submits none of them again."""
@@ -104,7 +113,9 @@ class Lost:
     peer: PeerId
 
 
-Event: TypeAlias = Received | Heard | Timer | Executed | ExecutionFailed | Submitted | CancelRequested | Lost
+Event: TypeAlias = (
+    Received | Heard | Timer | Executed | ExecutionFailed | RoomChanged | Submitted | CancelRequested | Lost
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

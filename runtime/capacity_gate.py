@@ -9,12 +9,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Final
 
 from runtime.capacity import Room
 from runtime.capacity_ledger import CapacityLedger, Claim, ClaimState
 from runtime.engine import UndeterminedError
 from runtime.stop_signal import StopSignal
 from storage.errors import UnavailableError
+
+INTERRUPT_S: Final = 0.5
+"""How long an interrupt may go unnoticed."""
 
 
 class CapacityGate:
@@ -43,25 +47,28 @@ class CapacityGate:
         try:
             self.enter(claim, bell.set)
             with nullcontext() if stop is None else stop.ending(bell.set):
-                bell.wait()
-            if claim.state is not ClaimState.HELD:
+                # An interrupt that comes just before the wait begins would be noticed only when it ends.
+                while not bell.wait(INTERRUPT_S):
+                    pass
+            if claim.state is ClaimState.WAITING:
                 raise UndeterminedError("the execution was given up")
+            self.require(claim)
             yield claim
         finally:
             self.leave(claim)
 
     def enter(self, claim: Claim, granted: Callable[[], None]) -> None:
-        """Line up. granted: called once when the claim holds something; by any thread, and must not block or raise.
+        """Line up. granted: called once when the claim holds something, or never will any more (`require` tells which);
+        by any thread, and must not block or raise.
 
         The caller sees to it that the claim is left, whatever happens.
 
         Raises:
             UnavailableError: so much is never given here.
         """
-        if problem := self._ledger.objection(claim.room):
-            fix = "ask for less, or use a machine that has more"
-            raise UnavailableError(problem, where="capacity", fix=fix)
         with self._lock:
+            if problem := self._ledger.objection(claim.room):
+                raise _unavailable(problem)
             self._bells[claim] = granted
             self._ledger.enter(claim)
             self._serve()
@@ -73,6 +80,27 @@ class CapacityGate:
             self._ledger.leave(claim)
             self._serve()
 
+    def require(self, claim: Claim) -> None:
+        """See that a claim whose bell has rung holds something.
+
+        Raises:
+            UnavailableError: it does not: meanwhile there was less here than it needs.
+        """
+        with self._lock:
+            if claim.state is not ClaimState.HELD:
+                raise _unavailable(self._ledger.objection(claim.room) or "there was too little for a while")
+
+    def resize(self, total: Room) -> None:
+        """Have another total from now on; what is held stays held, and who can never be served any more is told."""
+        with self._lock:
+            for claim in self._ledger.resize(total):
+                self._bells.pop(claim)()
+            self._serve()
+
     def _serve(self) -> None:
         for claim in self._ledger.serve():
             self._bells.pop(claim)()
+
+
+def _unavailable(problem: str) -> UnavailableError:
+    return UnavailableError(problem, where="capacity", fix="ask for less, or use a machine that has more")

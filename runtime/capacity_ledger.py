@@ -3,11 +3,12 @@
 Decides and counts; holds no lock, reads no clock, starts nothing. Rules, which tests/property/test_capacity_ledger.py
 checks:
 
-1 What is held never exceeds the total, of anything; a GPU is held by one claim at a time.
-2 What is larger than the total, or than one job gets, never waits: it is refused at once.
+1 What is held never exceeds the total, of anything; a GPU is held by one claim at a time. A total may become less than
+  what is held: then no more is given of what there is too little of, until that is no longer so.
+2 What is larger than the total, or than one job gets, never waits: it is refused at once, or when they become less.
 3 First come, first served. An urgent claim goes before those that are not, as far as rule 5 lets it.
 4 Behind a head that waits, others are served if head, all that passed it so, and they fit beside each other: the head
-  never waits for what was given so.
+  never waits for what was given so, unless the total has become less since.
 5 Of what would keep a waiting claim waiting longer, at most `patience` are served while it is the head, or put before
   it; none past an urgent one. So every claim comes to the head and stays there, and is served once what was held then
   and at most so many others have been released, whatever else is asked for meanwhile.
@@ -51,7 +52,7 @@ class Claim:
 
 
 class CapacityLedger:
-    """The books. `enter` and `leave` change them; after each, `serve` tells who holds something now."""
+    """The books. `enter`, `leave` and `resize` change them; after each, `serve` tells who holds something now."""
 
     def __init__(
         self, total: Room, *, job_most: Room | None = None, gpus: Sequence[str] | None = None, patience: int = PATIENCE
@@ -69,8 +70,12 @@ class CapacityLedger:
             raise ValueError(f"{total.gpus} GPUs are named {', '.join(self._names) or 'nothing'}")
         self._queue: list[Claim] = []
         self._held: dict[Claim, None] = {}
-        self.free = total
-        """What nobody holds."""
+        self._used = Room()
+
+    @property
+    def free(self) -> Room:
+        """Return what nobody holds; nothing where more is held than there is any more."""
+        return self.total.less(self._used)
 
     @property
     def held(self) -> tuple[Claim, ...]:
@@ -108,10 +113,27 @@ class CapacityLedger:
             self._queue.remove(claim)
         elif claim.state is ClaimState.HELD:
             del self._held[claim]
-            self.free += claim.room
+            self._used -= claim.room
         claim.state = ClaimState.OVER
         claim.gpus = ()
         claim.beside.clear()
+
+    def resize(self, total: Room, *, job_most: Room | None = None) -> tuple[Claim, ...]:
+        """Have another total from now on; return whom that leaves nothing to wait for: they are over.
+
+        What is held stays held, even if it is more than the total. job_most: as at the beginning.
+
+        Raises:
+            ValueError: it has another number of GPUs; devices are named once.
+        """
+        if total.gpus != self.total.gpus:
+            raise ValueError(f"{self.total.gpus} GPUs cannot become {total.gpus}")
+        self.total = total
+        self.job_most = total if job_most is None else job_most
+        refused = tuple(claim for claim in self._queue if self.objection(claim.room))
+        for claim in refused:
+            self.leave(claim)
+        return refused
 
     def serve(self) -> tuple[Claim, ...]:
         """Give to whom it is due, and return them in the order in which they were served."""
@@ -143,7 +165,7 @@ class CapacityLedger:
 
     def _give(self, claim: Claim) -> Claim:
         self._queue.remove(claim)
-        self.free -= claim.room
+        self._used += claim.room
         if claim.room.gpus:
             taken = {name for held in self._held for name in held.gpus}
             claim.gpus = tuple(name for name in self._names if name not in taken)[: claim.room.gpus]

@@ -1,4 +1,4 @@
-"""Frames between the parent and a worker: the Python half of js_host/frames.mjs.
+"""Frames between the parent and a worker: the Python half of js_host/frames.mjs. Channels of a cluster have them too.
 
 u32le header length, u32le payload length, header (JSON object with `type`), payload. What a worker sends is not
 trusted: lengths are bounded, headers must be objects with a type.
@@ -42,7 +42,7 @@ def write_frame(stream: BinaryIO, frame: Frame) -> None:
     stream.flush()
 
 
-def read_frame(stream: BinaryIO) -> Frame:
+def read_frame(stream: BinaryIO, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> Frame:
     """Read one frame.
 
     Raises:
@@ -50,7 +50,7 @@ def read_frame(stream: BinaryIO) -> Frame:
         VerificationError: it sent something that is not a frame.
     """
     header_bytes, payload_bytes = _LENGTHS.unpack(_read_exactly(stream, _LENGTHS.size))
-    if header_bytes > MAX_HEADER_BYTES or payload_bytes > MAX_PAYLOAD_BYTES:
+    if header_bytes > MAX_HEADER_BYTES or payload_bytes > max_payload_bytes:
         raise VerificationError("frame from the worker is too large")
     try:
         header = json.loads(_read_exactly(stream, header_bytes))

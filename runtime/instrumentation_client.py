@@ -112,7 +112,7 @@ class InstrumentedCache:
     def _open(
         self, kind: Kind, file: BinaryIO, identity: str, sources: tuple[ModuleSource, ...], *, where: str
     ) -> InstrumentedPack:
-        path = self._path(kind, identity)
+        path = self.path_of(kind, identity)
         pack = open_pack(path)
         if pack is None:
             self._make(kind, file, sources, path, where=where)
@@ -124,11 +124,12 @@ class InstrumentedCache:
     def find(self, kind: Kind, identity: str) -> BinaryIO | None:
         """Open the pack of a module or wheel with this sha-256 (hex), unchecked; None if it is not here."""
         try:
-            return self._path(kind, identity).open("rb")
+            return self.path_of(kind, identity).open("rb")
         except FileNotFoundError:
             return None
 
-    def _path(self, kind: Kind, identity: str) -> Path:
+    def path_of(self, kind: Kind, identity: str) -> Path:
+        """Return where the pack of a module or wheel with this sha-256 (hex) is, or would be."""
         text = json.dumps([self._version, kind, identity], separators=(",", ":"))
         return self._directory / f"{hashlib.sha256(text.encode()).hexdigest()}.pack"
 

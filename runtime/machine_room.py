@@ -83,10 +83,31 @@ def machine_room(
             job than for all together.
         UnavailableError: the disk cannot be looked at.
     """
-    flags = flags or RoomFlags()
-    found = find()
-    cpu = _said(flags.total_cpu, "total-cpu", _cores) or _cpu_here()
-    memory = _said(flags.total_memory, "total-memory", _memory) or _memory_here()
+    return _room(blocks, flags or RoomFlags(), find(), _cpu_here, _memory_here)
+
+
+def cluster_limit(blocks: Path, flags: RoomFlags) -> MachineRoom:
+    """Return what jobs get at most where they are executed by other machines, which may have less.
+
+    Cores and memory that the flags leave out have no bound; the disk is this machine's, where blocks are kept; there
+    are no GPUs.
+
+    Raises:
+        UserError, UnavailableError: as `machine_room`.
+    """
+    found = GpuReading(gpus=(), note="the GPUs of a cluster are not used")
+    return _room(blocks, flags, found, _unbounded, _unbounded)
+
+
+def _room(
+    blocks: Path,
+    flags: RoomFlags,
+    found: GpuReading,
+    find_cpu: Callable[[], Reading],
+    find_memory: Callable[[], Reading],
+) -> MachineRoom:
+    cpu = _said(flags.total_cpu, "total-cpu", _cores) or find_cpu()
+    memory = _said(flags.total_memory, "total-memory", _memory) or find_memory()
     disk = _said(flags.total_disk, "total-disk", _disk) or _disk_here(blocks)
     gpu = _said(flags.total_gpu, "total-gpu", _gpus) or _gpus_here(found)
     if gpu.amount > len(found.gpus):
@@ -158,6 +179,10 @@ def _some(amount: int, text: str, where: str) -> int:
         fix = "give more, or leave the role compute out"
         raise UserError(f"{text!r} is nothing, and no job runs with that", where=where, fix=fix)
     return amount
+
+
+def _unbounded() -> Reading:
+    return Reading(amount=MAX_AMOUNT, origin="the workers of the cluster")
 
 
 def _cpu_here() -> Reading:

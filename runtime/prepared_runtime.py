@@ -20,7 +20,7 @@ from storage.cid import CID, cid_text
 from storage.errors import UnavailableError, VerificationError
 from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
-from verifier.model import Runtime, RuntimeFile, load_node, store_node
+from verifier.model import Runtime, RuntimeFile, load_node, node_cid, store_node
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +57,28 @@ def make_runtime(pyodide_package: Path, store: BlockStore) -> CID:
     return store_node(store, Runtime(profile=PROFILE, pyodide=PYODIDE_VERSION, files=tuple(files)))
 
 
+def runtime_of_this_release(manifest: Runtime) -> CID:
+    """Return the runtime that this installation makes, told by that of another one, without Pyodide's package.
+
+    It is the other's CID if both are the same release: the files of Pyodide are pinned with the release, so only the
+    modules of the host are looked at.
+    """
+    importer = Importer(ForgetfulBlockStore())
+    files = [file for file in manifest.files if file.path in PYODIDE_FILES]
+    for path, source in _own_modules():
+        entry = importer.bytes(source.read_bytes())
+        files.append(RuntimeFile(path=path, size=entry.size, cid=entry.cid))
+    files.sort(key=lambda file: file.path.encode())
+    return node_cid(Runtime(profile=PROFILE, pyodide=PYODIDE_VERSION, files=tuple(files)))
+
+
 def _sources(pyodide_package: Path) -> Iterator[tuple[str, Path]]:
     for name in PYODIDE_FILES:
         yield name, pyodide_package / name
+    yield from _own_modules()
+
+
+def _own_modules() -> Iterator[tuple[str, Path]]:
     for name in js_host.HOST_MODULES:
         yield name, js_host.HOST_DIR / name
     for name in js_host.GUEST_MODULES:

@@ -13,7 +13,6 @@ from bacalhau.cli.options import json_option, services_of
 from bacalhau.cli.run_stack import policy_option, was_said
 from bacalhau.cli.serve_options import selection_options
 from bacalhau.exit_codes import ExitCode
-from storage.errors import UserError
 
 ROLES: Final = ("compute", "requester")
 
@@ -49,7 +48,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     from dataclasses import replace
     from functools import partial
 
-    from bacalhau.cli.serve_options import read_selection
+    from bacalhau.cli.serve_options import read_cluster, read_host_and_port, read_selection
     from bacalhau.node_process import NodeOptions, RunningNode, run_node
     from bacalhau.planning import host_name, jail_level, load_policy, objection, plan_node
     from bacalhau.render import print_json, print_text
@@ -59,6 +58,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     _set_up_logs(verbose=flags["verbose"])
     services = services_of(ctx)
     roles = flags["roles"] or ROLES
+    cluster = read_cluster(flags)
     policy, room, labels = read_selection(flags, services.home.store_path)
     rules = load_policy(services.home, flags["policy"])
     stack = plan_node(
@@ -69,7 +69,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         strict=flags["isolation"] == "strict",
         computes="compute" in roles,
     )
-    host, port = read_host_and_port(flags["api"])
+    host, port = read_host_and_port(flags["api"], "--api")
     lists = ConnectionLists(
         allowed_networks=parse_networks(flags["allowed"]), denied_networks=parse_networks(flags["denied"])
     )
@@ -82,6 +82,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         api_names=flags["api_names"],
         policy=replace(policy, max_memory=stack.max_memory),
         room=room,
+        cluster=cluster,
         labels=labels,
         engine=host_name(stack.part),
         level=jail_level(stack.part),
@@ -100,19 +101,6 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
 
     run_node(services, options, ready)
     return ExitCode.DONE
-
-
-def read_host_and_port(text: str) -> tuple[str, int]:
-    """Read HOST:PORT; an IPv6 address stands in brackets.
-
-    Raises:
-        UserError: it is none.
-    """
-    host, colon, port = text.rpartition(":")
-    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise UserError("is not HOST:PORT", where=f"--api {text}", fix="write it like 127.0.0.1:1234")
-    return host, int(port)
 
 
 def _persona(name: str | None) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -14,6 +15,7 @@ from network.compute_node import MAX_BACKLOG_EACH, ComputeNode
 from network.message_codec import decode, encode
 from network.messages import Assign, Capacity, Demand, EngineKind, Offer
 from network.node.announcement import Announcement, announce
+from network.node.changing_room import ChangingRoom
 from network.node.datastore import Change, Datastore, Machine
 from network.node.executor import Executor
 from network.node.machine_host import MachineHost, StateMachine, World
@@ -22,7 +24,7 @@ from network.node.selection import JobSelection
 from network.node.selection_policy import OfferedTask
 from network.node.task_header import Headers, bring_header
 from network.protocol_errors import RemoteProtocolError
-from network.protocol_events import Abort, Accuse, Action, Broadcast, Misbehaved, Received, Run, Send
+from network.protocol_events import Abort, Accuse, Action, Broadcast, Misbehaved, Received, RoomChanged, Run, Send
 from network.transport import Transport
 from runtime.engine import Plan
 from storage.cid import CID
@@ -63,6 +65,8 @@ class ComputeSettings:
     engines: tuple[EngineKind, ...]
     labels: Mapping[str, str]
     gossip_ms: int = 10_000
+    changing: ChangingRoom | None = None
+    """Where `total` and `job_most` are only what there is at first."""
 
 
 class ComputeSide:
@@ -87,6 +91,10 @@ class ComputeSide:
         """Make a compute node that does not run yet. heard_own: told of each announcement, for our own requester."""
         self.settings = settings
         self.executor = executor
+        self.total = settings.total
+        """What there is now."""
+        self.job_most = settings.job_most
+        """What one job gets of it at most now; None: all of it."""
         self._headers = headers
         self._identity = identity
         self._transport = transport
@@ -114,10 +122,12 @@ class ComputeSide:
     @property
     def free(self) -> Demand:
         """Return what neither a bid nor an execution holds."""
-        return self._capacity.free if self._capacity is not None else self.settings.total
+        return self._capacity.free if self._capacity is not None else self.total
 
     async def run(self) -> None:
         """Run until cancelled."""
+        if self.settings.changing is not None:
+            self._follow_room(self.settings.changing, trio.lowlevel.current_trio_token())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.host.run)
             nursery.start_soon(self._announce)
@@ -141,8 +151,8 @@ class ComputeSide:
     def _make(self, entries: Mapping[str, bytes]) -> tuple[StateMachine, tuple[Action, ...]]:
         machine = ComputeNode(
             self._identity,
-            total=self.settings.total,
-            job_most=self.settings.job_most,
+            total=self.total,
+            job_most=self.job_most,
             engines=self.settings.engines,
             accepts=self._refusal,
             gossip_ms=self.settings.gossip_ms,
@@ -167,6 +177,23 @@ class ComputeSide:
             self._count_offence(action)
         elif isinstance(action, Accuse):
             log.warning("%s is proven to have broken the rules: %s", action.blame.node, action.blame.kind)
+
+    # Room that changes
+
+    def _follow_room(self, room: ChangingRoom, token: trio.lowlevel.TrioToken) -> None:
+        def tell() -> None:
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(self._measure, room, idempotent=True)
+
+        room.watch(tell)
+        self._measure(room)
+
+    def _measure(self, room: ChangingRoom) -> None:
+        total, job_most = room.total(), room.job_most()
+        if (total, job_most) != (self.total, self.job_most):
+            self.total, self.job_most = total, job_most
+            self.executor.resize(total)
+            self.host.feed(RoomChanged(total=total, job_most=job_most))
 
     # Offers
 

@@ -17,12 +17,14 @@ from typing import Final, Protocol, TypeVar
 import trio
 
 from network.demand import room_of
+from network.messages import Demand
 from network.node.disk_promises import DiskPromises
 from network.node.peer_source import PeerSource
 from network.node.reasons import reason
 from network.protocol_events import Executed, ExecutionFailed, Run
 from runtime.capacity_gate import CapacityGate
 from runtime.capacity_ledger import Claim
+from runtime.demand import WORKER_CPU_MILLI
 from runtime.engine import Engine, Execution, Plan, UndeterminedError
 from runtime.plan import plan_of_task
 from runtime.stop_signal import StopSignal
@@ -50,6 +52,11 @@ class Sources(Protocol):
     def __call__(self, first: PeerId) -> Sequence[PeerSource]:
         """Return sources, `first` before all others. Called in the node's loop."""
         ...
+
+
+def threads_of(total: Demand) -> int:
+    """Return how many executions a node has at a time: one for each core that a worker takes, at least one."""
+    return max(1, total.cpu_milli // WORKER_CPU_MILLI)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,6 +90,11 @@ class Executor:
     def running(self) -> int:
         """Return how many executions are under way or wait for one that is being given up."""
         return len(self._stops)
+
+    def resize(self, total: Demand) -> None:
+        """Have so much for executions from now on; those that are under way go on, what can never begin fails."""
+        self._threads.total_tokens = threads_of(total)
+        self.gate.resize(room_of(total))
 
     def start(self, run: Run, tell: Callable[[Executed | ExecutionFailed], None]) -> None:
         """Begin an execution; `tell` is called in the loop when it is over, unless it was given up."""
@@ -132,6 +144,7 @@ class Executor:
         try:
             self.gate.enter(claim, ring)
             await ready.wait()
+            self.gate.require(claim)
             yield claim
         finally:
             self.disk.end(stop)

@@ -26,7 +26,7 @@ from network.node.compute_side import ComputeSettings, ComputeSide, Mouth
 from network.node.control import NodeStatus
 from network.node.datastore import Datastore, JobEvent, KeptJob, NotePeer, Submission
 from network.node.disk_promises import DiskPromises
-from network.node.executor import Executor
+from network.node.executor import Executor, threads_of
 from network.node.lost_peers import LostPeers
 from network.node.outbox import Outbox
 from network.node.peer_book import PeerBook
@@ -43,7 +43,6 @@ from network.transport import CapacityHeard, PeerChange, PeerHandler, PeerRefuse
 from network.transport_core import single_errors
 from runtime.capacity_gate import CapacityGate
 from runtime.capacity_ledger import CapacityLedger
-from runtime.demand import WORKER_CPU_MILLI
 from runtime.engine import Engine, Execution, Plan
 from storage.blocks import BlockStore
 from storage.cid import CID
@@ -196,8 +195,8 @@ class Node:
             connected=tuple(sorted(self._transport.connected())),
             labels={} if compute is None else compute.settings.labels,
             engines=() if compute is None else tuple(f"{one.engine}/{one.arch}" for one in compute.settings.engines),
-            total=NOTHING if compute is None else compute.settings.total,
-            job_most=NOTHING if compute is None else compute.settings.job_most or compute.settings.total,
+            total=NOTHING if compute is None else compute.total,
+            job_most=NOTHING if compute is None else compute.job_most or compute.total,
             gpus=() if compute is None else compute.settings.gpus or (),
             gpu_note="" if compute is None else compute.settings.gpu_note,
             free=NOTHING if compute is None else compute.free,
@@ -355,7 +354,7 @@ class Node:
             fitness=parts.fitness,
             nursery=self._nursery,
             gate=CapacityGate(CapacityLedger(room_of(settings.total), gpus=settings.gpus)),
-            threads=max(1, settings.total.cpu_milli // WORKER_CPU_MILLI),
+            threads=threads_of(settings.total),
             disk=DiskPromises(parts.free_disk),
             wall_clock_s=parts.max_wall_clock_s,
             alter=_unaltered if persona is None else lambda execution: persona.alter(execution, parts.store),

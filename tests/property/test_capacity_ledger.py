@@ -1,6 +1,7 @@
 """The books of a machine's capacity under any order of events, compared with a model that only watches."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import settings
@@ -20,6 +21,11 @@ ROOMS = st.builds(
 )
 
 
+def most_of(one, other):
+    """Return the larger amount of each."""
+    return one + other.less(one)
+
+
 class Books(RuleBasedStateMachine):
     """Lists of what happened; every rule is one event, followed by `serve`."""
 
@@ -33,6 +39,7 @@ class Books(RuleBasedStateMachine):
     def begin(self, cores, memory, gpus, patience, job=False):
         self.total = Room(cpu_milli=1000 * cores, memory_bytes=memory, disk_bytes=3, gpus=gpus)
         self.most = Room(cpu_milli=1000 * cores, memory_bytes=memory, disk_bytes=1, gpus=gpus) if job else self.total
+        self.ceiling = self.total
         self.names = tuple(f"GPU-{number}" for number in range(gpus))
         self.patience = patience
         self.ledger = CapacityLedger(self.total, job_most=self.most, gpus=self.names, patience=patience)
@@ -68,9 +75,21 @@ class Books(RuleBasedStateMachine):
         if not (concerned := getattr(self, of)):
             return
         claim = concerned.pop(pick % len(concerned))
+        self.ceiling = most_of(self.total, together(one.room for one in self.held))
         self.ledger.leave(claim)
         self.ledger.leave(claim)  # twice is once
         assert (claim.state, claim.gpus) == (ClaimState.OVER, ())
+        self.serve()
+
+    @rule(cores=st.integers(0, 5), memory=st.integers(0, 8), disk=st.sampled_from([0, 3, 3]), job=st.booleans())
+    def resize(self, cores, memory, disk, job=False):
+        self.total = Room(cpu_milli=1000 * cores, memory_bytes=memory, disk_bytes=disk, gpus=self.total.gpus)
+        self.most = replace(self.total, disk_bytes=min(disk, 1)) if job else self.total
+        refused = [one for one in self.queue if not (one.room.fits(self.total) and one.room.fits(self.most))]
+        assert list(self.ledger.resize(self.total, job_most=self.most)) == refused
+        assert all(one.state is ClaimState.OVER for one in refused)
+        self.queue = [one for one in self.queue if one not in refused]
+        self.ceiling = most_of(self.total, together(one.room for one in self.held))
         self.serve()
 
     @rule()
@@ -115,8 +134,8 @@ class Books(RuleBasedStateMachine):
     @invariant()
     def nothing_is_over_committed(self):
         used = together(one.room for one in self.held)
-        assert used.fits(self.total)
-        assert self.ledger.free == self.total - used
+        assert used.fits(self.ceiling)  # the total, or what was held already when that became less
+        assert self.ledger.free == self.total.less(used)
         assert list(self.ledger.held) == self.held
         assert list(self.ledger.waiting) == self.queue
 
@@ -134,10 +153,11 @@ class Books(RuleBasedStateMachine):
             return
         assert not self.queue[0].room.fits(self.ledger.free)
         waited_for = [one for one in self.held if one not in self.passing]
-        assert waited_for  # never only for who came later and harms nobody
+        beside = [one.room for one in self.passing if one in self.held]
+        # Never only for who came later and harms nobody, unless there is less than there was then.
+        assert waited_for or not together([*beside, self.queue[0].room]).fits(self.total)
         assert set(waited_for) <= self.before | self.later
         assert len(self.later) <= self.patience
-        beside = [one.room for one in self.passing if one in self.held]
         for waiter in self.queue[1:]:
             is_free = waiter.room.fits(self.ledger.free)
             assert not (is_free and together([*beside, self.head.room, waiter.room]).fits(self.total))
@@ -156,13 +176,15 @@ TestBooks = Books.TestCase
 TestBooks.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 
 
-def play_busy_day(seed):
+def play_busy_day(seed, resizes=0):
     """More waiting, and more passing, than hypothesis comes to: every failure is a seed."""
     drawn, books = random.Random(seed), Books()
     books.begin(drawn.choice([2, 4]), drawn.choice([4, 6]), drawn.choice([0, 2]), drawn.choice([0, 0, 2]))
     for _ in range(200):
-        (event,) = drawn.choices(["ask", "leave"], [6, 4])
-        if event == "ask" and len(books.queue) < 8:
+        (event,) = drawn.choices(["ask", "leave", "resize"], [6, 4, resizes])
+        if event == "resize":
+            books.resize(drawn.choice([0, 2, 4, 5]), drawn.choice([2, 4, 6]), 0)
+        elif event == "ask" and len(books.queue) < 8:
             cores, memory = drawn.choice([(1000, 1), (1000, 1), (1000, 2), (2000, 4), (4000, 6)])
             room = Room(cpu_milli=cores, memory_bytes=memory, gpus=drawn.choice([0, 0, 1]))
             books.ask(room, drawn.random() < 0.1)
@@ -177,6 +199,39 @@ def play_busy_day(seed):
 
 def test_busy_days():
     assert sum(play_busy_day(seed) for seed in range(100)) > 200  # or it would show nothing of rules 4 and 5
+
+
+def test_busy_days_of_a_machine_that_changes():
+    assert sum(play_busy_day(seed, resizes=1) for seed in range(100)) > 100
+
+
+@pytest.mark.parametrize("patience", [0, 3])
+def test_who_waits_is_served_although_the_total_changes_all_the_time(patience):
+    ledger = CapacityLedger(Room(cpu_milli=4000), patience=patience)
+    small = [Claim(room=Room(cpu_milli=1000)) for _ in range(100)]
+    large = Claim(room=Room(cpu_milli=3000))
+    for claim in (*small[:2], large):
+        ledger.enter(claim)
+        ledger.serve()
+    served = []
+    for number, claim in enumerate(small[2:]):
+        assert ledger.resize(Room(cpu_milli=(3000, 4000)[number % 2])) == ()
+        served += ledger.serve()
+        ledger.enter(claim)
+        served += ledger.serve()
+        if large in served:
+            break
+        ledger.leave(ledger.held[0])
+        served += ledger.serve()
+    assert large in served
+    assert len(served) <= 5 + patience
+
+
+def test_gpus_do_not_come_and_go():
+    ledger = CapacityLedger(Room(cpu_milli=1000, gpus=1))
+    with pytest.raises(ValueError, match="1 GPUs cannot become 0"):
+        ledger.resize(Room(cpu_milli=1000))
+    assert ledger.total.gpus == 1
 
 
 @pytest.mark.parametrize("patience", [0, 3])

@@ -6,10 +6,11 @@ import sys
 import click
 import pytest
 
-from bacalhau.cli.serve_options import read_selection, selection_options
+from bacalhau.cli.serve_options import read_cluster, read_selection, selection_options
+from bacalhau.cluster import ClusterOptions
 from network.node.selection_policy import DataLocality, SelectionPolicy
 from runtime.capacity import Room
-from runtime.machine_room import RoomFlags
+from runtime.machine_room import MAX_AMOUNT, RoomFlags
 from storage.errors import UserError
 from tests.vectors.records.world import identity
 
@@ -101,7 +102,7 @@ def test_the_flags_need_no_network_installed_and_load_nothing_of_it():
         "import sys; sys.modules.update(dict.fromkeys(['trio', 'libp2p', 'httpx']));"
         "import bacalhau.cli.serve_options as options, pathlib;"
         "limits = [f'limit_{scope}_{kind}' for scope in ('total', 'job') for kind in ('cpu', 'memory', 'disk', 'gpu')];"
-        "flags = dict.fromkeys([*limits,"
+        "flags = dict.fromkeys([*limits, 'workers',"
         " 'job_selection_probe_exec', 'job_selection_probe_http', 'job_selection_reject_stateless']);"
         "flags |= dict.fromkeys(['labels', 'allowed_requesters', 'denied_requesters'], ());"
         "flags['job_selection_data_locality'] = 'local';"
@@ -109,3 +110,64 @@ def test_the_flags_need_no_network_installed_and_load_nothing_of_it():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("local\n", "")
+
+
+@pytest.fixture
+def read_workers(tmp_path, monkeypatch):
+    """Read what arguments say about a cluster; `distributed` counts as installed."""
+    monkeypatch.setattr("bacalhau.cli.cluster_extra.find_spec", lambda name: name)
+
+    @click.command()
+    @click.option("--role", "roles", multiple=True)
+    @selection_options
+    def command(**flags):
+        return read_cluster(flags), read_selection(flags, tmp_path / "blocks.sqlite")[1]
+
+    return lambda *arguments: command.main(list(arguments), standalone_mode=False)
+
+
+def test_a_cluster_gives_what_it_has_unless_less_is_said(read_workers):
+    assert read_workers()[0] is None
+    cluster, limit = read_workers("--workers", "tcp://scheduler:8786")
+    assert cluster == ClusterOptions(scheduler="tcp://scheduler:8786")
+    assert (limit.total.cpu_milli, limit.total.memory_bytes, limit.total.gpus) == (MAX_AMOUNT, MAX_AMOUNT, 0)
+    assert limit.job_most == limit.total
+    assert 0 < limit.total.disk_bytes < MAX_AMOUNT
+    cluster, limit = read_workers(
+        "--workers",
+        "tcp://s:1",
+        "--workers-contact",
+        "[::1]:99",
+        "--limit-total-cpu",
+        "3",
+        "--limit-total-memory",
+        "1Tb",
+        "--limit-job-memory",
+        "100Gb",
+    )
+    assert cluster == ClusterOptions(scheduler="tcp://s:1", contact_host="::1", contact_port=99)
+    assert (limit.total.cpu_milli, limit.total.memory_bytes) == (3000, 1 << 40)
+    assert limit.job_most.memory_bytes == 100 << 30  # however much this machine has
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--workers-contact", "127.0.0.1:0"], "--workers-contact: is of use with --workers alone"),
+        (["--workers", "tcp://s:1", "--workers-contact", "here"], "--workers-contact here: is not HOST:PORT"),
+        (["--workers", "tcp://s:1", "--role", "requester"], "--workers: are for a node that executes"),
+        (["--workers", "tcp://s:1", "--limit-total-gpu", "1"], "--limit-total-gpu: 1 are more than the 0 "),
+    ],
+)
+def test_slips_about_a_cluster(read_workers, arguments, problem):
+    with pytest.raises(UserError) as raised:
+        read_workers(*arguments)
+    assert str(raised.value).startswith(problem)
+    assert raised.value.fix
+
+
+def test_a_cluster_without_its_package_is_told_how_to_get_it(read_workers, monkeypatch):
+    monkeypatch.setattr("bacalhau.cli.cluster_extra.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="a cluster needs the package distributed") as raised:
+        read_workers("--workers", "tcp://s:1")
+    assert "bacalhau[network,cluster]" in raised.value.fix

@@ -1,5 +1,7 @@
 """A node without its world."""
 
+from dataclasses import replace
+
 import pytest
 
 from network import compute_node, node_task
@@ -25,11 +27,13 @@ from network.protocol_errors import LocalProtocolError
 from network.protocol_events import (
     Abort,
     Accuse,
+    Broadcast,
     Executed,
     ExecutionFailed,
     Misbehaved,
     Persist,
     Received,
+    RoomChanged,
     Run,
     Send,
     SetTimer,
@@ -49,6 +53,7 @@ from tests.unit.network.protocol_world import (
     records,
     sent,
     told,
+    total,
 )  # fmt: skip
 from tests.vectors.records.world import identity, nonce
 from verifier.bounds import MAX_INTEGER
@@ -60,6 +65,8 @@ DONE = Executed(session=SESSION, execution=execution(), nonce=nonce(0))
 
 
 OTHER_JOB = "ee" * 16
+TWO = Demand(cpu_milli=2000, memory=1 << 30, disk=0, gpus=0)
+TOO_LARGE = "larger than this node takes: needs 2 cores, and gets at most 1"
 
 
 def another(number: int, kind=Offer, demand=UNIT, job=JOB):
@@ -361,6 +368,91 @@ def test_a_driver_that_breaks_the_rules_is_told():
     with pytest.raises(LocalProtocolError):
         node.handle(DONE)
     assert isinstance(job(), Submitted)
+
+
+def test_room_that_comes_is_filled_and_announced():
+    node = make_node(slots=1)
+    node.start({})
+    node.handle(Received(peer=REQUESTER.peer, message=encode(another(1, Assign))))
+    node.handle(Received(peer=REQUESTER.peer, message=encode(another(2, Assign))))
+    actions = node.handle(RoomChanged(total=total(2)))
+    assert [action.task for action in actions if isinstance(action, Run)] == [another(2).task]
+    (said,) = (action.message for action in actions if isinstance(action, Broadcast))
+    assert (said.total, said.free) == (total(2), total(0))
+    assert not [action for action in actions if isinstance(action, SetTimer) and action.about == "gossip"]
+
+
+def test_room_that_goes_ends_nothing_and_lets_nothing_begin():
+    node = make_node(slots=2)
+    node.start({})
+    for number in (1, 2):
+        node.handle(Received(peer=REQUESTER.peer, message=encode(another(number, Assign))))
+    actions = node.handle(RoomChanged(total=total(1)))
+    assert not [action for action in actions if isinstance(action, Abort | Run)]
+    assert node.free == total(0)
+    refused = node.handle(
+        Received(peer=REQUESTER.peer, message=encode(another(3, demand=replace(UNIT, cpu_milli=2000))))
+    )
+    assert sent(refused) == [Refuse(session=another(3).session, reason=TOO_LARGE)]
+
+
+def test_what_room_that_goes_leaves_nothing_to_wait_for_keeps_nobody_waiting():
+    node = make_node(slots=2)
+    kept = disk(node.handle(told(ASSIGN)))
+    assigned, offered, small = another(1, Assign, TWO), another(2, demand=TWO, job=OTHER_JOB), another(3, Assign)
+    for message in (assigned, offered):
+        kept = disk(node.handle(told(message)), kept)
+    node.handle(told(small))
+    assert node.tasks[small.session].stage is Stage.QUEUED  # nothing overtakes an assignment
+    node.handle(ExecutionFailed(session=SESSION, reason="done"))
+    node.handle(told(Cancel(session=small.session)))
+    assert node.tasks[assigned.session].stage is Stage.RUNNING
+    waits = another(4, Assign, TWO)
+    kept = disk(node.handle(told(waits)), kept)
+    actions = node.handle(RoomChanged(total=total(1)))
+    assert Failed(session=waits.session, reason=TOO_LARGE) in sent(actions)
+    assert Refuse(session=offered.session, reason=TOO_LARGE) in sent(actions)
+    assert offered.session not in node.tasks
+    assert not [action for action in actions if isinstance(action, Abort | Run)]
+    again = make_node(slots=1)
+    assert Failed(session=waits.session, reason=TOO_LARGE) in sent(again.start(disk(actions, kept)))
+    node.handle(told(another(5, Assign)))
+    ended = node.handle(ExecutionFailed(session=assigned.session, reason="done"))
+    assert [action.session for action in ended if isinstance(action, Run)] == [another(5).session]
+
+
+def test_less_for_one_job_fails_what_waits_although_all_together_have_as_much():
+    node = make_node(slots=4)
+    node.handle(told(another(1, Assign, total(4))))
+    node.handle(told(another(2, Assign, TWO)))
+    actions = node.handle(RoomChanged(total=total(4), job_most=UNIT))
+    assert sent(actions) == [Failed(session=another(2).session, reason=TOO_LARGE)]
+
+
+def test_a_bid_for_what_others_leave_fails_when_there_is_no_longer_so_much():
+    node = make_node(slots=2)
+    node.handle(told(another(1, Assign, TWO)))
+    ahead = another(2, demand=TWO)
+    assert [type(one) for one in sent(node.handle(told(ahead)))] == [Bid]
+    assert node.tasks[ahead.session].is_ahead
+    node.handle(RoomChanged(total=total(1)))
+    assert node.free == total(0)
+    said = sent(node.handle(told(Assign(session=ahead.session, job=JOB, task=ahead.task, demand=TWO))))
+    assert [type(one) for one in said] == [Accepted, Failed]
+    node.handle(ExecutionFailed(session=another(1).session, reason="done"))
+    assert node.free == node.total == total(1)
+
+
+def test_room_that_comes_is_promised_ahead_too():
+    node = make_node(slots=1)
+    for number in (1, 2):
+        node.handle(told(another(number, Assign)))
+    for number in (3, 4):
+        node.handle(told(another(number)))
+    assert node.tasks[another(4).session].stage is Stage.BACKLOG
+    said = [one.session for one in sent(node.handle(RoomChanged(total=total(2)))) if isinstance(one, Bid)]
+    assert said == [another(4).session]
+    assert node.tasks[another(4).session].is_ahead
 
 
 def test_a_large_offer_among_small_ones_gets_its_bid_in_the_end():

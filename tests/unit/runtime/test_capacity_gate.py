@@ -139,3 +139,38 @@ def test_many_threads_never_hold_more_than_there_is(gate):
     assert len(worst) == 320
     assert all(worst)
     assert gate.free == TOTAL
+
+
+def test_who_waits_for_what_is_no_longer_there_is_told(gate):
+    met = []
+
+    def wait():
+        try:
+            with gate.hold(ALL):
+                met.append("held")
+        except UnavailableError as error:
+            met.append(str(error))
+
+    with gate.hold(ONE):
+        thread = in_thread(wait)
+        while not gate._ledger.waiting:
+            pass
+        gate.resize(Room(cpu_milli=1500, gpus=1))
+        thread.join(PATIENCE_S)
+        assert met[0].startswith("capacity: needs 2 cores, and gets at most 1500m")
+        assert gate.free == Room(cpu_milli=500, gpus=1)
+        gate.resize(Room(gpus=1))
+        assert gate.free == Room(gpus=1)
+    assert gate.free == Room(gpus=1)
+
+
+def test_room_that_comes_is_given_to_who_waits(gate):
+    claim, rang = Claim(room=ONE), threading.Event()
+    with gate.hold(ALL):
+        gate.enter(claim, rang.set)
+        assert not rang.is_set()
+        gate.resize(Room(cpu_milli=3000, gpus=1))
+        assert rang.is_set()
+        gate.require(claim)
+    gate.leave(claim)
+    assert gate.free == Room(cpu_milli=3000, gpus=1)

@@ -84,6 +84,7 @@ class Place:
         self.engine = engine or Engine()
         self.computes, self.requests, self.labels, self.persona = computes, requests, labels or {}, persona
         self.policy = SelectionPolicy()
+        self.changing = None
         self.objection = lambda job: ""
         self.wrap = lambda datastore: datastore
 
@@ -94,7 +95,15 @@ class Place:
             SqliteDatastore(self.folder / "datastore.sqlite") as datastore,
             ResultStore(self.folder / "datastore.sqlite") as results,
         ):
-            compute = ComputeSettings(total=TOTAL, engines=(KIND,), labels=self.labels) if self.computes else None
+            room = self.changing
+            settings = ComputeSettings(
+                total=TOTAL if room is None else room.total(),
+                job_most=None if room is None else room.job_most(),
+                engines=(KIND,),
+                labels=self.labels,
+                changing=room,
+            )
+            compute = settings if self.computes else None
             parts = NodeParts(
                 identity=self.identity,
                 store=store,
