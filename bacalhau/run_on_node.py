@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,9 +58,7 @@ def submit_to_node(
     Raises:
         UserError, UnavailableError, VerificationError: as `runtime.prepare.prepare` and `NodeClient`.
     """
-    if order.strict:
-        fix = "leave it out, or run with --local"
-        raise UserError("is about this machine, and a node chooses others", where="--isolation strict", fix=fix)
+    refuse_strict(order)
     noted: list[Noted] = []
     with services.open_store() as store, services.open_jobs() as jobs:
         plan = make_task(order, services, store, services.make_engine(), display, noted)
@@ -71,19 +69,33 @@ def submit_to_node(
             _upload(node, store, plan.task, parents)
         job = uuid.uuid4().hex
         announce(job)
-        node.submit({
-            "job": job,
-            "task": cid_text(plan.task),
-            "rule": order.rule.to_node(),
-            "min_bids": order.min_bids,
-            "labels": list(order.labels),
-            "selector": dict(order.selector),
-            "timeout_s": order.request.timeout_s,
-            "parents": [cid_text(parent) for parent in parents],
-            "origins": origin_list(noted),
-            "no_cache": True,
-        })  # fmt: skip
+        node.submit({"task": cid_text(plan.task), "no_cache": True, **common_body(order, job, parents, noted)})
     return SubmittedJob(job=job, task=plan.task, function=plan.function_cid, input=plan.input_cid)
+
+
+def refuse_strict(order: Order) -> None:
+    """Refuse what no node can be held to.
+
+    Raises:
+        UserError: the order asks for a whole jail.
+    """
+    if order.strict:
+        fix = "leave it out, or run with --local"
+        raise UserError("is about this machine, and a node chooses others", where="--isolation strict", fix=fix)
+
+
+def common_body(order: Order, job: str, parents: Sequence[CID], noted: Sequence[Noted]) -> dict[str, Any]:
+    """Return what `POST /jobs` is told of every job, one task or many."""
+    return {
+        "job": job,
+        "rule": order.rule.to_node(),
+        "min_bids": order.min_bids,
+        "labels": list(order.labels),
+        "selector": dict(order.selector),
+        "timeout_s": order.request.timeout_s,
+        "parents": [cid_text(parent) for parent in parents],
+        "origins": origin_list(noted),
+    }
 
 
 def wait_for_report(

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from bacalhau.job_events import event_phrase
 from bacalhau.proof import proof_blocks
-from bacalhau.report import origin_list
 from bacalhau.run_job import make_task, parent_records
-from bacalhau.run_on_node import find_present, follow_job
+from bacalhau.run_on_node import common_body, find_present, follow_job, refuse_strict
 from bacalhau.shard_report import ShardTotals
 from network.shard_list import MAX_SHARDS, ListedShard, listed, store_shards
 from runtime.shard_plan import shard_tasks
@@ -61,9 +60,7 @@ def submit_shards_to_node(
         UserError, UnavailableError, VerificationError: as `runtime.prepare.prepare`, `shard_tasks` and `NodeClient`.
     """
     order, sharding = sharded.order, sharded.sharding
-    if order.strict:
-        fix = "leave it out, or run with --local"
-        raise UserError("is about this machine, and a node chooses others", where="--isolation strict", fix=fix)
+    refuse_strict(order)
     noted: list[Noted] = []
     with services.open_store() as store, services.open_jobs() as jobs:
         whole = make_task(order, services, store, services.make_engine(), display, noted)
@@ -83,18 +80,9 @@ def submit_shards_to_node(
         hold(store, cid)
         parents = parent_records(order.request, whole, store, jobs, of_data=False)
         job = uuid.uuid4().hex
-        body = {
-            "job": job,
-            "shards": cid_text(cid),
-            "no_cache": not sharded.asks_first,
-            "rule": order.rule.to_node(),
-            "min_bids": order.min_bids,
-            "labels": list(order.labels),
-            "selector": dict(order.selector),
-            "timeout_s": order.request.timeout_s,
-            "parents": [cid_text(parent) for parent in parents],
-            "origins": origin_list(noted),
-        } | ({} if sharded.max_failures is None else {"max_failures": sharded.max_failures})
+        body = {"shards": cid_text(cid), "no_cache": not sharded.asks_first} | common_body(order, job, parents, noted)
+        if sharded.max_failures is not None:
+            body["max_failures"] = sharded.max_failures
         announce(job)
         _submit(node, store, body, cid, whole, parents, display)
     return SubmittedShards(job=job, function=whole.function_cid, input=whole.input_cid, shards=len(shards))

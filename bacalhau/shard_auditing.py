@@ -109,17 +109,8 @@ class ShardsAudit:
 
 def audit_job(job: Job, jobs: JobStore, store: BlockStore, replay: Replay | None, count: Count) -> ShardsAudit:
     """Audit a job over shards with the blocks of the local store; count: told of every shard."""
-    found = ShardsAudit()
     total = job.report["sharding"]["shards"]
-    strays = []
-    for row in jobs.each_shard(job.id):
-        if row.record is None:
-            audit = Audit(record=None, reason=f"was not verified ({row.verdict}): {row.reason}")
-        else:
-            audit = audit_one(store, row.record, replay)
-        strays += examine(_check_shard, row, store)
-        found.add(row.number, audit)
-        _tell(count, found, total)
+    found, strays = _audit_rows(job, jobs, store, replay, count, total)
     if not job.report["sharding"]["is_complete"]:
         strays.append(Finding(wrong=False, text="the job was stopped before all shards were begun"))
     found.of_job = [
@@ -132,21 +123,32 @@ def audit_job(job: Job, jobs: JobStore, store: BlockStore, replay: Replay | None
 
 def audit_flow(job: Job, jobs: JobStore, store: BlockStore, replay: Replay | None, count: Count) -> ShardsAudit:
     """Audit the tasks of a flow, and that what it gave is made of theirs, with the blocks of the local store."""
-    found = ShardsAudit()
-    strays = []
-    for row in jobs.each_shard(job.id):
-        if row.record is None:
-            audit = Audit(record=None, reason=f"{row.first} was not verified ({row.verdict}): {row.reason}")
-        else:
-            audit = audit_one(store, row.record, replay)
-        strays += examine(_check_shard, row, store)
-        found.add(row.number, audit)
-        _tell(count, found, None)
+    found, strays = _audit_rows(job, jobs, store, replay, count, None)
     found.of_job = [
         make_check(15, "tasks", strays, f"{sum(found.counts.values())} tasks"),
         make_check(16, "output", examine(_check_flow_output, job, jobs, store), _text(job.output)),
     ]
     return found
+
+
+def _audit_rows(
+    job: Job, jobs: JobStore, store: BlockStore, replay: Replay | None, count: Count, total: int | None
+) -> tuple[ShardsAudit, list[Finding]]:
+    """Audit the record of every task, and return that with the records that are not of their rows' tasks.
+
+    total: None of a flow, whose tasks are called by their steps.
+    """
+    found, strays = ShardsAudit(), []
+    for row in jobs.each_shard(job.id):
+        if row.record is None:
+            which = f"{row.first} " if total is None else ""
+            audit = Audit(record=None, reason=f"{which}was not verified ({row.verdict}): {row.reason}")
+        else:
+            audit = audit_one(store, row.record, replay)
+        strays += examine(_check_shard, row, store)
+        found.add(row.number, audit)
+        _tell(count, found, total)
+    return found, strays
 
 
 def _check_flow_output(job: Job, jobs: JobStore, store: BlockStore) -> None:

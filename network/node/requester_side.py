@@ -226,7 +226,7 @@ class RequesterSide:
         return True
 
     async def _answer_known(self, job: OpenJob) -> None:
-        if job.submission.no_cache or job.submission.selector:
+        if not _takes_known(job.submission):
             return
         for start in range(0, len(job.tasks), KNOWN_AT_ONCE):
             numbers = range(start, min(start + KNOWN_AT_ONCE, len(job.tasks)))
@@ -240,12 +240,8 @@ class RequesterSide:
                 self._kept()
 
     async def _look_up(self, submission: Submission, tasks: Sequence[CID]) -> dict[int, SessionResult]:
-        """Return what is known of tasks, by their place.
-
-        Whose receipts a known result has cannot be chosen: where nodes are selected, tasks run. And nothing is believed
-        that a node had a part in which was convicted since.
-        """
-        if submission.no_cache or submission.selector or not tasks:
+        """Return what is known of tasks, by their place, without what a node had a part in that was convicted since."""
+        if not tasks or not _takes_known(submission):
             return {}
         machine = self.host.machine
         shunned = machine.shunned if isinstance(machine, Requester) else frozenset()
@@ -363,6 +359,11 @@ class RequesterSide:
             offer_ms=OFFER_MS,
             queue_ms=self._queue_ms,
         )
+
+
+def _takes_known(submission: Submission) -> bool:
+    """Tell whether known results may answer: whose receipts they have cannot be chosen, as a selector would."""
+    return not submission.no_cache and not submission.selector
 
 
 def _check_same(known: Submission, new: Submission) -> None:
