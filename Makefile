@@ -135,7 +135,7 @@ wheel: setup  ## build dist/*.whl
 	@$(UV) build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
 
 lock:  ## resolve the Python dependencies anew
-	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev --extra network --extra cluster --override requirements-overrides.txt --no-annotate --no-header --upgrade pyproject.toml --output-file requirements-dev.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --override requirements-overrides.txt --no-annotate --no-header --upgrade pyproject.toml --output-file requirements-dev.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header --upgrade tests/fuzz/requirements.in --output-file tests/fuzz/requirements.lock
 
 clean:  ## remove everything that was installed or made
