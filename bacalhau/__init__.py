@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bacalhau.flow import Flow as Flow
     from bacalhau.flow import FlowResult as FlowResult
     from bacalhau.flow_call import FlowStep as FlowStep
+    from bacalhau.function_options import Data as Data
     from bacalhau.python_function import Function as Function
     from bacalhau.python_function import function as function
     from bacalhau.python_function import load_function as load_function
@@ -40,6 +41,7 @@ __version__: Final = "0.1.0"
 
 _PLACES: Final = {
     "BacalhauError": "storage.errors",
+    "Data": "bacalhau.function_options",
     "Executor": "bacalhau.executor",
     "Flow": "bacalhau.flow",
     "FlowResult": "bacalhau.flow",
@@ -62,14 +64,16 @@ _PLACES: Final = {
 __all__ = [*_PLACES, "__version__"]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
+if not TYPE_CHECKING:  # or every name would be there
 
-    value = getattr(importlib.import_module(_PLACES[name]), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        if name not in _PLACES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import importlib
+
+        value = getattr(importlib.import_module(_PLACES[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

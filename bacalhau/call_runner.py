@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bacalhau.call_errors import NotVerifiedError, function_error
-from bacalhau.flow_call import StepOptions, request_of
+from bacalhau.call_inputs import CallInputs
 from bacalhau.output_texts import read_texts
 from bacalhau.planning import ONE_PART, load_policy, plan_run
 from bacalhau.prepared_parts import PreparedParts
@@ -24,23 +24,18 @@ from bacalhau.report import job_of, run_report
 from bacalhau.run_job import Order, make_engines
 from bacalhau.services import Services
 from bacalhau.task_verifier import TaskVerifier
-from bacalhau.verified import Verified, VerifiedPath
-from runtime.arguments import check_guest_path
-from runtime.engine import Engine, Plan
-from runtime.input_draft import draft_input
-from runtime.mounts import check_places, nest
-from runtime.plan import make_plan
+from bacalhau.verified import Verified
+from runtime.engine import Engine
 from runtime.planner.stack import Part
 from runtime.planner.wishes import Wish, Wishes
 from runtime.quantity import parse_bytes
 from runtime.request import DEFAULT_TIMEOUT_S, Request
-from storage.cid import CID, cid_text
+from storage.cid import cid_text
 from storage.errors import UnavailableError, UserError
 from storage.sqlite_block_store import SqliteBlockStore
-from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
 from verifier.compare import make_rule
-from verifier.model import Rule, Volume
+from verifier.model import Rule
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -53,8 +48,6 @@ if TYPE_CHECKING:
     from runtime.planner.rules import Rule as PolicyRule
 
 R = TypeVar("R")
-_REQUEST_OPTIONS: Final = ("env", "seed", "epoch", "fuel", "memory", "timeout_s")
-"""Options of a function that a request has too."""
 
 
 @dataclass(kw_only=True)
@@ -64,7 +57,7 @@ class CallRunner:
     services: Services
     rule: Rule
     strict: bool
-    parts: PreparedParts
+    inputs: CallInputs
     jobs: JobStore
     results: ResultStore
     at_once: int
@@ -109,7 +102,9 @@ class CallRunner:
                 services=services,
                 rule=rule,
                 strict=strict,
-                parts=PreparedParts(services=services, store=store, jobs=jobs, engine=checking, display=display),
+                inputs=CallInputs(
+                    PreparedParts(services=services, store=store, jobs=jobs, engine=checking, display=display)
+                ),
                 jobs=jobs,
                 results=stack.enter_context(services.open_results()),
                 at_once=at_once,
@@ -130,13 +125,13 @@ class CallRunner:
             UserError, UnavailableError, VerificationError: as `runtime.prepare.prepare` and `run_embedded`.
         """
         created_at, started = time.time(), time.perf_counter()
-        request = self._request(made, arguments)
-        plan, parents = self._plan(request, data, made)
+        request = self.inputs.request(made, arguments)
+        plan, parents = self.inputs.plan(request, data, made)
         verifier, rule, timeout_s = self._verifier(request)
         prepared = time.perf_counter()
         session = verifier.verify(replace(plan, wall_clock_s=timeout_s), parents, rule)
         finished = time.perf_counter()
-        store = self.parts.store
+        store = self.inputs.parts.store
         texts = None if session.output is None else read_texts(UnixfsReader(store), session.output)
         report = run_report(
             job=uuid.uuid4().hex,
@@ -182,9 +177,11 @@ class CallRunner:
             raise UserError("shards do not run on a cluster from here", where=made.where, fix="map over the files")
         if not 1 <= batch <= MAX_BATCH:
             raise UserError(f"batch is {batch}", where=made.where, fix=f"give a number from 1 to {MAX_BATCH}")
-        request = self._request(made, arguments)
-        given, _ = self._given(data, made.where, is_data=True)
-        volumes = [(path, self._given(one, made.where, is_data=False)[0]) for path, one in self._volumes(made)]
+        request = self.inputs.request(made, arguments)
+        given, _ = self.inputs.given(data, made.where, is_data=True)
+        volumes = [
+            (path, self.inputs.given(one, made.where, is_data=False)[0]) for path, one in self.inputs.volumes(made)
+        ]
         request = replace(
             request,
             data=None if given is None else cid_text(given),
@@ -197,7 +194,7 @@ class CallRunner:
         report = run_shards_job(
             ShardedOrder(order=order, sharding=sharding, max_failures=max_failures, asks_first=self.cache),
             self.services,
-            self.parts.display,
+            self.inputs.parts.display,
             lambda _totals, _count: None,
         )
         report = complete_report(report, self.jobs.each_shard(report["job"]))
@@ -215,63 +212,6 @@ class CallRunner:
         """End the engines and close the stores; nothing may be under way. May be called twice."""
         self.stop()
         self.stack.close()
-
-    def _request(self, made: Function[Any], arguments: Mapping[str, Any]) -> Request:
-        options = made.options
-        plain: StepOptions = {"entry": made.entry, "args": arguments, "outputs": options.get("outputs", {})}
-        for name in _REQUEST_OPTIONS:
-            if name in options:
-                plain[name] = options[name]
-        return request_of(made.where, made.directory(self.services.home.cache_dir), plain)
-
-    def _plan(self, request: Request, data: Data, made: Function[Any]) -> tuple[Plan, tuple[CID, ...]]:
-        """Return the plan of a call, and the records that its inputs come from."""
-        volumes = [(path, self._given(one, made.where, is_data=False)) for path, one in self._volumes(made)]
-        given, parents = self._given(data, made.where, is_data=True)
-        paths = [path for path, _ in volumes]
-        draft = draft_input(request, paths)
-        store = self.parts.store
-        place = None if given is None else _place(given, store)
-        check_places(paths, data=place, outputs=[output.path for output in draft.outputs])
-        function = self.parts.function(request)
-        mounted = [Volume(path=path, cid=cid) for path, (cid, _) in volumes if cid is not None]
-        plan = make_plan(
-            function.function,
-            replace(draft, data=given, volumes=nest(mounted, store)),
-            function.lock,
-            store=store,
-            wall_clock_s=request.timeout_s,
-        )
-        found = parents.union(*(records for _, (_, records) in volumes))
-        return plan, tuple(sorted(found))
-
-    def _volumes(self, made: Function[Any]) -> list[tuple[str, Data]]:
-        volumes = made.options.get("volumes", {})
-        return [(check_guest_path(path, f"{made.where}: volumes"), volumes[path]) for path in sorted(volumes)]
-
-    def _given(self, data: Data, where: str, *, is_data: bool) -> tuple[CID | None, frozenset[CID]]:
-        """Bring what a caller hands over into the store; return its CID and the records that it comes from."""
-        if data is None:
-            if not is_data:
-                raise UserError("a volume is None", where=where, fix="give bytes, a path, a CID or a result")
-            return None, frozenset()
-        if isinstance(data, bytes | bytearray | memoryview):
-            return Importer(self.parts.store).bytes(bytes(data)).cid, frozenset()
-        if isinstance(data, Verified):
-            data = data / "result"
-        if isinstance(data, VerifiedPath):
-            data = f"{data.of.record}/output/{data.path}"
-        if isinstance(data, str | os.PathLike):
-            text = os.fspath(data)
-            if not text:
-                raise UserError("the input has an empty name", where=where, fix="give a path, a CID or a URL")
-            found = self.parts.bring(text, is_data=is_data)
-            return found.cid, found.parents
-        if not isinstance(getattr(data, "read", lambda _size: "")(0), bytes):
-            problem = f"a {type(data).__name__} is no input"
-            fix = "give bytes, a path, CID or URL, a file that is open for reading bytes, or another call's result"
-            raise UserError(problem, where=where, fix=fix)
-        return Importer(self.parts.store).file(data).cid, frozenset()
 
     def _verifier(self, request: Request) -> tuple[TaskVerifier, Rule, float]:
         """Return what verifies a request on the stack that the policy lets it have, its rule and its time-out."""
@@ -305,13 +245,13 @@ class CallRunner:
         for engine in engines:
             self.stack.callback(engine.stop)
         return TaskVerifier(
-            store=self.parts.store,
+            store=self.inputs.parts.store,
             results=self.results,
             engines=engines,
             keys_dir=self.services.home.keys_dir,
             rule=self.rule,
             is_cached=self.cache,
-            progress=self.parts.display.step,
+            progress=self.inputs.parts.display.step,
         )
 
 
@@ -336,10 +276,6 @@ def _open_cluster(
         ClusterOptions(scheduler=address), runtime, store, limit=limit, engine="node", strict=strict
     )
     return engine, max(1, total.total().cpu_milli // 1000)
-
-
-def _place(data: CID, store: SqliteBlockStore) -> str:
-    return "/inputs" if UnixfsReader(store).stat(data).kind == "directory" else "/inputs/data"
 
 
 def _silent(_phrase: str) -> None:

@@ -14,20 +14,17 @@ import builtins
 import dis
 import inspect
 import linecache
-import math
-import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import CodeType, ModuleType
 from typing import Any, Final
 
+from bacalhau.captured_values import import_module, import_name, importable, literal
 from storage.errors import UserError
 
 MAX_PARTS: Final = 1000
 """Functions, classes, constants and imports of one function."""
-_MAX_LITERAL: Final = 10_000
-"""Characters of a constant."""
 _NAME_LOADS: Final = ("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 _OWN_MODULE: Final = "bacalhau"
 """Decorators of this package are left out: the function is called, not submitted once more."""
@@ -114,7 +111,7 @@ def capture(function: Callable[..., Any]) -> str:
 def _take(name: str, value: Any, function: Callable[..., Any], found: _Captured, where: str) -> list[tuple[str, Any]]:
     """Take one thing along and return what it uses in turn."""
     if isinstance(value, ModuleType):
-        found.imports[name] = _import_module(name, value, where)
+        found.imports[name] = import_module(name, value, where)
         return []
     # What a decorator put around a function stands in its text, or is one of ours and left out.
     original = inspect.unwrap(value) if hasattr(value, "__wrapped__") else value
@@ -122,13 +119,13 @@ def _take(name: str, value: Any, function: Callable[..., Any], found: _Captured,
         if _is_at_hand(original, function):
             found.definitions[name] = _definition(name, original, where)
             return _values(found.definitions[name].uses, _namespace(original, function), where)
-        found.imports[name] = _import_name(name, original, where)
+        found.imports[name] = import_name(name, original, where)
         return []
-    literal = _literal(value)
-    if literal is not None:
-        found.constants[name] = literal
+    text = literal(value)
+    if text is not None:
+        found.constants[name] = text
         return []
-    imported = _importable(name, value)
+    imported = importable(name, value)
     if imported is not None:
         found.imports[name] = imported
         return []
@@ -230,74 +227,3 @@ def _globals_of(code: CodeType, *, inner: bool) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType) and (inner or not constant.co_flags & inspect.CO_OPTIMIZED):
             yield from _globals_of(constant, inner=inner)
-
-
-def _import_module(name: str, module: ModuleType, where: str) -> str:
-    full = module.__name__
-    _check_is_of_guest(full, where)
-    if full == name:
-        return f"import {full}"
-    # `import os.path` binds `os`; another name needs `as`.
-    return f"import {full} as {name}"
-
-
-def _import_name(name: str, value: Any, where: str) -> str:
-    module, qualified = value.__module__, value.__qualname__
-    if module in (None, "__main__") or not qualified.isidentifier():
-        problem = f"uses {name!r}, which is no top-level name of a module that can be imported"
-        raise UserError(problem, where=where, fix="define it beside the function")
-    if module != "builtins":
-        _check_is_of_guest(module, where)
-    renamed = "" if name == qualified else f" as {name}"
-    return f"from {module} import {qualified}{renamed}"
-
-
-def _importable(name: str, value: Any) -> str | None:
-    """Return an import of an object that a module of the standard library or of a package has under this name."""
-    module = getattr(value, "__module__", None) or getattr(type(value), "__module__", None)
-    qualified = getattr(value, "__name__", name)
-    home = sys.modules.get(module or "")
-    if home is None or not isinstance(qualified, str) or not _is_installed(module or ""):
-        return None
-    if getattr(home, qualified, None) is not value:
-        return None
-    return f"from {module} import {qualified}{'' if qualified == name else f' as {name}'}"
-
-
-def _check_is_of_guest(module: str, where: str) -> None:
-    """Refuse an import of one's own file, which the guest does not have."""
-    if not _is_installed(module):
-        fix = "put both into a directory with function.py, and name that: bacalhau.load_function(DIRECTORY)"
-        raise UserError(f"imports {module!r}, a file of your own", where=where, fix=fix)
-
-
-def _is_installed(module: str) -> bool:
-    top = module.split(".")[0]
-    if top in sys.stdlib_module_names:
-        return True
-    origin = getattr(sys.modules.get(top), "__file__", None) or next(
-        iter(getattr(sys.modules.get(top), "__path__", ())), ""
-    )
-    return any(part in ("site-packages", "dist-packages") for part in origin.replace("\\", "/").split("/"))
-
-
-def _literal(value: Any) -> str | None:
-    """Return a constant as Python writes it, None if it is none that comes back the same."""
-    if not _is_plain(value):
-        return None
-    text = repr(value)
-    return text if len(text) <= _MAX_LITERAL else None
-
-
-def _is_plain(value: Any, depth: int = 0) -> bool:
-    if value is None or type(value) in (bool, int, str, bytes):
-        return True
-    if type(value) is float:
-        return math.isfinite(value)
-    if depth >= 20:
-        return False
-    if type(value) in (tuple, list):
-        return all(_is_plain(item, depth + 1) for item in value)
-    if type(value) is dict:
-        return all(_is_plain(item, depth + 1) for pair in value.items() for item in pair)
-    return False

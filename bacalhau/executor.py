@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock, Thread
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 from bacalhau.call_runner import CallRunner
 from bacalhau.home import Home
@@ -107,6 +107,24 @@ class Executor(futures.Executor):
         if self._closed:
             raise RuntimeError("cannot schedule new futures after shutdown")
         return self._threads.submit(self._runner.call, made, data, made.bound(args, kwargs))
+
+    @overload  # type: ignore[override]
+    def map(
+        self, fn: Function[R], /, *iterables: Iterable[Any], timeout: float | None = None, chunksize: int = 1
+    ) -> Iterator[Verified[R]]: ...
+    @overload
+    def map(
+        self, fn: Callable[..., R], /, *iterables: Iterable[Any], timeout: float | None = None, chunksize: int = 1
+    ) -> Iterator[Verified[R]]: ...
+    def map(
+        self, fn: Any, /, *iterables: Iterable[Any], timeout: float | None = None, chunksize: int = 1
+    ) -> Iterator[Verified[Any]]:
+        """Schedule a call for each of the inputs and yield what they gave, in order; arguments as in `submit`.
+
+        iterables: the inputs, then what its further parameters get; timeout: seconds from now until the last result,
+        then TimeoutError; chunksize: without effect, as with threads.
+        """
+        return cast(Iterator[Verified[Any]], super().map(fn, *iterables, timeout=timeout, chunksize=chunksize))
 
     def call(self, fn: Function[R], data: Data, /, *args: Any, **kwargs: Any) -> Verified[R]:
         """Run one call in this thread; takes and raises what `Function.__call__` does."""
