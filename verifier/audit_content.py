@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from functools import cache
 
 from storage.cid import CID, cid_text
 from storage.errors import VerificationError
 from storage.unixfs_members import members
 from storage.unixfs_read import UnixfsReader
-from verifier.audit_reading import FileReading, TreeSearch, entries_below
+from verifier.ancestry import load_ancestor
+from verifier.audit_edges import EdgeSearch
+from verifier.audit_reading import FileReading
 from verifier.audit_report import Finding, Outcome, examine, examine_each
 from verifier.closure import Visit, visit_trees
 from verifier.evidence import Evidence
@@ -143,21 +144,18 @@ def _drain(reader: UnixfsReader, output: CID) -> None:
 def check_parents(evidence: Evidence) -> Outcome:
     """Check 13: the edges of the graph are real."""
     x, reader = evidence.input, UnixfsReader(evidence.store)
-    roots = {volume.cid for volume in x.volumes} | ({x.data} if x.data is not None else set())
-    whole = TreeSearch(reader, roots)
-
-    @cache
-    def parts() -> tuple[set[CID], TreeSearch]:
-        """What is in the inputs: asked for only where an input is not itself of a parent, but put together of some."""
-        below = entries_below(reader, roots)
-        return below, TreeSearch(reader, below)
+    edges = EdgeSearch(reader, {volume.cid for volume in x.volumes} | ({x.data} if x.data is not None else set()))
+    unverified: list[CID] = []
 
     def look(cid: CID) -> None:
-        output = evidence.load(cid, Record).output
-        if output in roots or whole.finds_in(output):
-            return
-        below, search = parts()
-        if output not in below and not search.finds_in(output):
+        parent = load_ancestor(evidence.store, cid)
+        if parent.tier != "verified":
+            unverified.append(cid)
+        if not edges.leads_from(parent.output):
             raise VerificationError("nothing of its output is an input of this task", where=cid_text(cid))
 
-    return examine_each(look, evidence.record.parents), f"{len(evidence.record.parents)} parents"
+    findings = examine_each(look, evidence.record.parents)
+    notes = [f"{len(evidence.record.parents)} parents"]
+    notes += [f"{edges.weak} by nothing but an empty file or directory"] if edges.weak else []
+    notes += [f"{len(unverified)} of the tier unverified"] if unverified else []
+    return findings, ", ".join(notes)

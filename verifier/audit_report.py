@@ -42,6 +42,12 @@ class AuditReport:
             return "invalid"
         return "valid" if states and None not in states else "unchecked"
 
+    @property
+    def reason(self) -> str:
+        """The first check that is false, else the first that is unknown, with its detail; empty if all are true."""
+        open_ones = sorted((one for one in self.checks if one.ok is not True), key=lambda one: one.ok is None)
+        return f"{open_ones[0].name}: {open_ones[0].detail}" if open_ones else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
