@@ -7,7 +7,7 @@ Pure: what is in the crate is handed over, with sizes and digests. Records have 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
@@ -28,7 +28,20 @@ _PROFILES: Final = (
     ("https://w3id.org/workflowhub/workflow-ro-crate/1.0", "Workflow RO-Crate", "1.0"),
 )
 _PARAMETER: Final = "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"
+_WORKFLOW: Final = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
 _PYTHON: Final = "https://www.python.org/"
+
+_MEDIA_TYPES: Final = {
+    "car": "application/vnd.ipld.car",
+    "csv": "text/csv",
+    "json": "application/json",
+    "pdf": "application/pdf",
+    "png": "image/png",
+    "py": "text/x-python",
+    "svg": "image/svg+xml",
+    "txt": "text/plain",
+}
+"""By the end of a name; fixed here, since what the system knows differs from machine to machine."""
 
 Entity: TypeAlias = dict[str, Any]
 
@@ -100,21 +113,19 @@ def _root(provenance: Provenance, paths: Sequence[str], main: str, published: st
         "conformsTo": [_link(url) for url, _, _ in _PROFILES],
         "hasPart": [_link(_path_id(path)) for path in paths],
         "mainEntity": _link(_path_id(main)),
-        "mentions": [_link(_action_id(each.record)) for each in reversed(provenance.performed)],
+        "mentions": _links(_action_id(each.record) for each in reversed(provenance.performed)),
     }
 
 
 def _file(file: CrateFile) -> Entity:
-    kinds = {PROOF_NAME: "application/vnd.ipld.car", GRAPH_NAME: "application/json"}
     names = {PROOF_NAME: "The evidence, which audits offline", GRAPH_NAME: "The records that this comes from"}
-    kind = {"encodingFormat": kinds[file.path]} if file.path in kinds else {}
     return {
         "@id": _path_id(file.path),
         "@type": "File",
         "name": names.get(file.path, file.path.rpartition("/")[2]),
         "contentSize": str(file.size),
         "sha256": file.sha256,
-        **kind,
+        "encodingFormat": _media_type(file.path),
         **({"exampleOfWork": _link("#output")} if file.path.startswith(f"{OUTPUT_FOLDER}/") else {}),
     }
 
@@ -127,10 +138,13 @@ def _workflow(one: Performed, file: CrateFile) -> Entity:
         "name": one.name,
         "version": "" if one.function is None else cid_text(one.function),
         "programmingLanguage": _link(_language(file.path)),
+        "conformsTo": _link(_WORKFLOW),
         "contentSize": str(file.size),
         "sha256": file.sha256,
-        "input": [_link(_parameter_id(name)) for name in names],
-        "output": [_link("#output")],
+        "encodingFormat": _media_type(file.path),
+        **({} if one.function is None else {"url": _content_id(one.function)}),
+        "input": _links(map(_parameter_id, names)),
+        "output": _link("#output"),
         "softwareRequirements": [f"{package.name}=={package.version}" for package in one.packages],
     }
 
@@ -141,6 +155,7 @@ def _parameters(one: Performed) -> Iterator[Entity]:
     for name, kind in names:
         yield _parameter(_parameter_id(name), name, kind)
     yield _parameter("#output", "output", "File")
+    yield {"@id": _WORKFLOW, "@type": "CreativeWork", "name": "ComputationalWorkflow profile", "version": "1.0-RELEASE"}
     yield {"@id": _PARAMETER, "@type": "CreativeWork", "name": "FormalParameter profile", "version": "1.0-RELEASE"}
 
 
@@ -166,8 +181,8 @@ def _of_record(one: Performed, provenance: Provenance, paths: Sequence[str], mai
         "name": f"Execution of {one.name}",
         "description": f"{footing_phrase(one)}; {votes_phrase(one)}; record {cid_text(one.record)}",
         "instrument": _link(tool),
-        "object": [_link(entity["@id"]) for entity in objects],
-        "result": [_link(_path_id(path)) for path in results] or [_link(_content_id(one.output))],
+        "object": _links(entity["@id"] for entity in objects),
+        "result": _links([_path_id(path) for path in results] or [_content_id(one.output)]),
         "identifier": cid_text(one.record),
         **_status(one),
         **({"subjectOf": _link(PROOF_NAME)} if PROOF_NAME in paths else {}),
@@ -179,7 +194,11 @@ def _of_record(one: Performed, provenance: Provenance, paths: Sequence[str], mai
             "@id": tool,
             "@type": "SoftwareApplication",
             "name": one.name,
-            "softwareVersion": "" if one.function is None else cid_text(one.function),
+            **(
+                {}
+                if one.function is None
+                else {"softwareVersion": cid_text(one.function), "url": _content_id(one.function)}
+            ),
         }
 
 
@@ -193,7 +212,7 @@ def _status(one: Performed) -> Entity:
 
 
 def _content(name: str, cid: CID, one: Performed, *, is_last: bool) -> Entity:
-    from_parents = {"isBasedOn": [_link(_action_id(parent)) for parent in one.parents]} if one.parents else {}
+    from_parents = {"isBasedOn": _links(map(_action_id, one.parents))} if one.parents else {}
     return {
         "@id": _content_id(cid),
         "@type": "CreativeWork",
@@ -225,6 +244,18 @@ def _argument(name: str, value: Any, one: Performed, *, is_last: bool) -> Entity
 
 def _link(url: str) -> dict[str, str]:
     return {"@id": url}
+
+
+def _links(urls: Iterable[str]) -> Any:
+    """Return links as RO-Crate wants them: one stands for itself, not in a list."""
+    links = [_link(url) for url in urls]
+    return links[0] if len(links) == 1 else links
+
+
+def _media_type(path: str) -> str:
+    name = path.rpartition("/")[2]
+    plain = path in (f"{OUTPUT_FOLDER}/{stream}" for stream in ("stdout", "stderr", "exit_code"))
+    return "text/plain" if plain else _MEDIA_TYPES.get(name.rpartition(".")[2].lower(), "application/octet-stream")
 
 
 def _path_id(path: str) -> str:
