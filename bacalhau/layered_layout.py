@@ -1,9 +1,8 @@
 """Where the boxes of a picture stand: layers from left to right, each box right of all that leads to it.
 
-Layers are those of longest paths from the left; within a layer boxes are sorted by the mean place of their neighbours,
-a few sweeps to and fro
-(the barycentre heuristic of Sugiyama, Tagawa and Toda, 1981). Pure and deterministic: ties go by
-the order in which boxes were given.
+Layers are those of longest paths from the left, with sources drawn near. Within a layer boxes are sorted by the mean
+place of their neighbours, a few sweeps to and fro (the barycentre heuristic of Sugiyama, Tagawa and Toda, 1981). Pure
+and deterministic: ties go by the order in which boxes were given.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ Pairs: TypeAlias = Sequence[tuple[str, str]]
 def layers_of(ids: Sequence[str], pairs: Pairs) -> list[list[str]]:
     """Return the boxes by layer, and in each from the top; an arrow that would close a circle counts for nothing."""
     levels = _levels(ids, pairs)
+    _draw_near(levels, pairs)
     layers: list[list[str]] = [[] for _ in range(max(levels.values(), default=-1) + 1)]
     for one in ids:
         layers[levels[one]].append(one)
@@ -54,6 +54,16 @@ def _levels(ids: Sequence[str], pairs: Pairs) -> dict[str, int]:
             if open_heads[head] == 0:
                 ready.append(head)
     return levels
+
+
+def _draw_near(levels: dict[str, int], pairs: Pairs) -> None:
+    """Put what nothing leads to right before the first box that it leads to: short arrows cross fewer boxes."""
+    heads = {head for _, head in pairs}
+    nearest: dict[str, int] = {}
+    for tail, head in pairs:
+        if tail not in heads:
+            nearest[tail] = min(nearest.get(tail, levels[head]), levels[head])
+    levels.update({tail: max(0, level - 1) for tail, level in nearest.items()})
 
 
 def _neighbours(pairs: Pairs) -> Mapping[str, list[str]]:
