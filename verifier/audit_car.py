@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from storage.car_block_store import CarBlockStore
 from storage.cid import CID, cid_text
@@ -18,9 +17,6 @@ from storage.errors import UnavailableError, VerificationError
 from verifier.audit import audit_record
 from verifier.audit_report import AuditReport, AuditVerdict, Check, Finding, make_check
 from verifier.model import Record, load_node
-
-MAX_ROOTS: Final = 25_000
-"""Roots of one file: as many as its header has place for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +85,5 @@ def _subjects(car: CarBlockStore, root: CID) -> tuple[CID, ...]:
 
 def audit_car(car: CarBlockStore, wanted: CID | None = None) -> CarReport:
     """Audit a file: its bytes, and the record for what is wanted, or all roots; never raises for its contents."""
-    roots = roots_for(car, wanted)[:MAX_ROOTS]
-    return CarReport(
-        file=check_file(car, wanted), records=tuple((root, audit_record(car, root)) for root in dict.fromkeys(roots))
-    )
+    roots = dict.fromkeys(roots_for(car, wanted))
+    return CarReport(file=check_file(car, wanted), records=tuple((root, audit_record(car, root)) for root in roots))

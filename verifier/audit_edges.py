@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Final
 
 from storage.cid import CID, DAG_PB, RAW, make_cid
+from storage.errors import BacalhauError
 from storage.unixfs_read import UnixfsReader
 from verifier.audit_reading import TreeSearch, entries_below
 
@@ -39,18 +40,31 @@ class EdgeSearch:
         """Tell whether the output, or something in it, is an input, or in one.
 
         Raises:
-            UnavailableError: a block is not here, and nothing was found before it.
-            VerificationError: malformed, or more than 128 directories deep.
+            UnavailableError: nothing was found, and a block is not here.
+            VerificationError: nothing was found, and a block is malformed, or more than 128 directories deep.
         """
-        if output in self._roots - EMPTY or self._whole.finds_in(output):
-            return True
-        # Asked for only where an input is not itself of a parent, but put together of some.
-        if output in self._below - EMPTY or self._parts.finds_in(output):
-            return True
-        if output in self._nothing or self._nothings.finds_in(output):
-            self.weak += 1
-            return True
+        problem: BacalhauError | None = None
+        for is_in in (self._is_whole, self._is_part, self._is_nothing):
+            try:
+                if is_in(output):
+                    return True
+            except BacalhauError as error:
+                problem = problem or error
+        if problem is not None:
+            raise problem
         return False
+
+    def _is_whole(self, output: CID) -> bool:
+        return output in self._roots - EMPTY or self._whole.finds_in(output)
+
+    def _is_part(self, output: CID) -> bool:
+        """Asked for only where an input is not itself of a parent, but put together of some."""
+        return output in self._below - EMPTY or self._parts.finds_in(output)
+
+    def _is_nothing(self, output: CID) -> bool:
+        found = output in self._nothing or self._nothings.finds_in(output)
+        self.weak += found
+        return found
 
     @cached_property
     def _below(self) -> set[CID]:

@@ -72,6 +72,12 @@ def examine(look: Callable[..., Any], *args: Any) -> list[Finding]:
     return []
 
 
+def examine_several(look: Callable[..., list[Finding]], *args: Any) -> list[Finding]:
+    """Return the findings of a look that makes several itself, or the one for what kept it from looking."""
+    found: list[Finding] = []
+    return examine(lambda: found.extend(look(*args))) + found
+
+
 def examine_each(look: Callable[[T], Any], items: Iterable[T]) -> list[Finding]:
     """Return what `look` finds over all items; one that fails does not hide the next."""
     return [finding for item in items for finding in examine(look, item)]

@@ -1,6 +1,7 @@
 """Run the committed vectors, and check that they are those that `cases.py` describes."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,10 @@ def test_there_are_enough_of_each_kind():
     assert ends.count("fail") >= 30
     assert ends.count("missing") >= 5
     assert len(CASES) - ends.count("fail") - ends.count("missing") >= 5
+    page = (Path(__file__).parents[3] / "docs" / "audit.md").read_text(encoding="utf-8")
+    valid = len(CASES) - ends.count("fail") - ends.count("missing")
+    assert f"has {len(CASES)} cases" in page
+    assert f"{ends.count('fail')} of them are invalid, {ends.count('missing')} unchecked, {valid} valid" in page
 
 
 def test_every_check_is_in_charge_of_a_failure():
