@@ -14,6 +14,7 @@ from storage.blocks import BlockStore
 from storage.car import read_car, write_car
 from storage.car_block_store import CarBlockStore
 from storage.cid import CID
+from storage.dag_walk import VisitKey, visit_key
 from storage.errors import UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
 from verifier.ancestry import load_ancestor
@@ -45,21 +46,29 @@ def proof_blocks(store: BlockStore, *records: CID) -> Iterator[tuple[CID, bytes]
     Raises:
         UnavailableError, VerificationError: as `write_proofs`.
     """
-    nodes: dict[CID, None] = {}
+    written: set[VisitKey] = set()
     trees: dict[CID, None] = {}
     for record in records:
         evidence = Evidence(store=store, cid=record)
-        fresh = [cid for cid, _ in evidence.nodes() if cid not in nodes]
-        for cid in dict.fromkeys(fresh):
-            yield cid, store.get(cid)
-        nodes.update(dict.fromkeys(fresh))
+        for cid in dict.fromkeys(cid for cid, _ in evidence.nodes()):
+            if _is_new(cid, written):
+                yield cid, store.get(cid)
         trees.update(dict.fromkeys(evidence.trees()))
         # The audit looks for this task's inputs among what the parents gave.
         trees.update((load_ancestor(store, cid).output, None) for cid in evidence.record.parents)
     for visit in visit_trees(store, trees):
         if visit.error is not None:
             raise visit.error
-        yield visit.cid, store.get(visit.cid)
+        if _is_new(visit.cid, written):
+            yield visit.cid, store.get(visit.cid)
+
+
+def _is_new(cid: CID, written: set[VisitKey]) -> bool:
+    """Note a block; one that is linked by CIDs of two versions is one block, and an audit refuses it twice."""
+    key = visit_key(cid)
+    is_new = key not in written
+    written.add(key)
+    return is_new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
