@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bacalhau.cli.completion import job_ids
 from bacalhau.cli.options import json_option, named_path, services_of
 from bacalhau.cli.run_stack import was_said
 from bacalhau.exit_codes import of_audit
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command("audit", short_help="Check the evidence that y = f(x) was agreed on.")
-@click.argument("target", metavar="CID|JOB", required=False)
+@click.argument("target", metavar="CID|JOB", shell_complete=job_ids, required=False)
 @click.option("--rerun", is_flag=True, help="Run the task again here and compare.")
 @click.option("--deep", is_flag=True, help="Audit the records that it comes from too.")
 @click.option("--sample", metavar="PART", help="Of many records look at 5% only; with --rerun: run 5% again.")
