@@ -15,6 +15,7 @@ from bacalhau.provenance_json import as_text, to_json
 from bacalhau.workflow_run_crate import (
     GRAPH_NAME,
     METADATA_NAME,
+    MODULE_NAME,
     OUTPUT_FOLDER,
     PROOF_NAME,
     SOURCE_FOLDER,
@@ -47,6 +48,9 @@ def lay_out_crate(store: BlockStore, provenance: Provenance, target: Path, *, pu
             export(reader, one.output, content / OUTPUT_FOLDER)
             if one.source is not None:
                 export(reader, one.source, content / SOURCE_FOLDER)
+            elif one.module is not None:
+                (content / SOURCE_FOLDER).mkdir()
+                export(reader, one.module, content / SOURCE_FOLDER / MODULE_NAME)
             (content / GRAPH_NAME).write_text(as_text(to_json(provenance)), encoding="ascii")
             write_evidence(store, provenance, content / PROOF_NAME)
             files = sorted(_files(content), key=lambda file: file.path.encode())

@@ -80,6 +80,11 @@ class Performed:
     kind: str = ""
     """Type and version of the function, such as `function/1`; empty if it is not here."""
     source: CID | None = None
+    """Directory of a Python function."""
+    module: CID | None = None
+    """File of a WebAssembly module."""
+    exit_code: int | None = None
+    """The function's, as those that agree or the record itself say; None where that is not here."""
     entry: str | None = None
     runtime: CID | None = None
     profile: str = ""
@@ -91,11 +96,6 @@ class Performed:
     seed: str | None = None
     epoch: int | None = None
     """Where the task's own clock began, in seconds since 1970: not when it ran."""
-
-    @property
-    def exit_code(self) -> int | None:
-        """The function's, as those that agree say; None where no receipt is here."""
-        return next((vote.exit_code for vote in self.votes if vote.agrees), None)
 
     @property
     def name(self) -> str:
@@ -201,6 +201,8 @@ def _performed(store: BlockStore, cid: CID, record: Ancestor, footing: Footing) 
         dissenting=len(_links(node.get("dissent"))),
         kind=_text(function.get("v")) or "",
         source=_link(function.get("source")),
+        module=_link(function.get("module")),
+        exit_code=next((vote.exit_code for vote in votes if vote.agrees), _number(node.get("exit_code"))),
         entry=_text(function.get("entry")),
         runtime=_link(function.get("runtime")),
         profile=_text(runtime.get("profile")) or "",
@@ -209,7 +211,7 @@ def _performed(store: BlockStore, cid: CID, record: Ancestor, footing: Footing) 
         volumes=tuple((str(path), content) for path, content in volumes if content is not None),
         args=_map(x.get("args")),
         seed=_text(x.get("seed")),
-        epoch=x["epoch"] if type(x.get("epoch")) is int else None,
+        epoch=_number(x.get("epoch")),
     )
 
 
@@ -252,6 +254,10 @@ def _links(value: Any) -> list[CID]:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _number(value: Any) -> int | None:
+    return value if type(value) is int else None
 
 
 def _map(value: Any) -> Mapping[str, Any]:

@@ -37,6 +37,7 @@ def _record(one: Performed) -> dict[str, Any]:
             "cid": _text(one.function),
             "kind": one.kind or None,
             "source": _text(one.source),
+            "module": _text(one.module),
             "entry": one.entry,
             "runtime": _text(one.runtime),
             "profile": one.profile or None,

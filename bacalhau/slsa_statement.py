@@ -63,7 +63,7 @@ def _definition(one: Performed) -> dict[str, Any]:
         }
         for package in one.packages
     ]
-    parts = (("function", one.function), ("source", one.source), ("runtime", one.runtime))
+    parts = (("function", one.function), ("source", one.source), ("module", one.module), ("runtime", one.runtime))
     named = [{"name": name, "uri": f"ipfs://{cid_text(cid)}"} for name, cid in parts if cid is not None]
     return {
         "buildType": BUILD_TYPE,

@@ -19,6 +19,7 @@ from storage.cid import CID, cid_text
 METADATA_NAME: Final = "ro-crate-metadata.json"
 GRAPH_NAME: Final = "provenance.json"
 PROOF_NAME: Final = "record.car"
+MODULE_NAME: Final = "module.wasm"
 SOURCE_FOLDER: Final = "function"
 OUTPUT_FOLDER: Final = "output"
 
@@ -29,7 +30,12 @@ _PROFILES: Final = (
 )
 _PARAMETER: Final = "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"
 _WORKFLOW: Final = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
-_PYTHON: Final = "https://www.python.org/"
+_LANGUAGES: Final = {
+    f"{SOURCE_FOLDER}/function.py": ("https://www.python.org/", "Python"),
+    f"{SOURCE_FOLDER}/{MODULE_NAME}": ("https://webassembly.org/", "WebAssembly"),
+    GRAPH_NAME: ("https://www.json.org/", "JSON"),
+}
+"""By the main workflow: what there is of it; the last one always is."""
 
 _MEDIA_TYPES: Final = {
     "car": "application/vnd.ipld.car",
@@ -40,6 +46,7 @@ _MEDIA_TYPES: Final = {
     "py": "text/x-python",
     "svg": "image/svg+xml",
     "txt": "text/plain",
+    "wasm": "application/wasm",
 }
 """By the end of a name; fixed here, since what the system knows differs from machine to machine."""
 
@@ -63,8 +70,7 @@ def make_metadata(provenance: Provenance, files: Sequence[CrateFile], *, publish
     published: a date as ISO 8601 has it, of publication, which is who publishes' to say; licence: the URL of one.
     """
     paths = [file.path for file in files]
-    workflow = f"{SOURCE_FOLDER}/function.py"
-    main = workflow if workflow in paths else GRAPH_NAME
+    main = next((path for path in _LANGUAGES if path in paths), GRAPH_NAME)
     entities = [_descriptor(), _root(provenance, paths, main, published, licence)]
     entities += [
         {"@id": url, "@type": "CreativeWork", "name": name, "version": version} for url, name, version in _PROFILES
@@ -73,8 +79,8 @@ def make_metadata(provenance: Provenance, files: Sequence[CrateFile], *, publish
     entities += [_file(file) for file in files if file.path != main]
     entities.append(_workflow(provenance.last, next(file for file in files if file.path == main)))
     entities += _parameters(provenance.last)
-    language = {"name": "Python", "url": _link(_PYTHON)} if main == workflow else {"name": "JSON"}
-    entities.append({"@id": _language(main), "@type": "ComputerLanguage", **language})
+    url, name = _LANGUAGES[main]
+    entities.append({"@id": url, "@type": "ComputerLanguage", "name": name})
     seen = {entity["@id"] for entity in entities}
     for one in provenance:
         for entity in _of_record(one, provenance, paths, main):
@@ -137,7 +143,7 @@ def _workflow(one: Performed, file: CrateFile) -> Entity:
         "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
         "name": one.name,
         "version": "" if one.function is None else cid_text(one.function),
-        "programmingLanguage": _link(_language(file.path)),
+        "programmingLanguage": _link(_LANGUAGES[file.path][0]),
         "conformsTo": _link(_WORKFLOW),
         "contentSize": str(file.size),
         "sha256": file.sha256,
@@ -272,7 +278,3 @@ def _action_id(record: CID) -> str:
 
 def _parameter_id(name: str) -> str:
     return f"#input-{quote(name, safe='')}"
-
-
-def _language(main: str) -> str:
-    return "#json" if main == GRAPH_NAME else _PYTHON

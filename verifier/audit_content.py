@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from storage.cid import CID, cid_text
-from storage.errors import VerificationError
+from storage.errors import UnavailableError, VerificationError
 from storage.unixfs_members import Member, members
 from storage.unixfs_read import UnixfsReader
 from verifier.ancestry import load_ancestor
@@ -25,7 +25,17 @@ MAX_FINDINGS: Final = 1000
 
 def check_record(evidence: Evidence) -> Outcome:
     """Check 1: the one node that nothing vouches for but its own CID."""
-    return examine(evidence.load, evidence.cid, Record), cid_text(evidence.cid)
+    return examine(_check_tier, evidence) or examine(evidence.load, evidence.cid, Record), cid_text(evidence.cid)
+
+
+def _check_tier(evidence: Evidence) -> None:
+    """What claims nothing is not wrong: there is nothing to check."""
+    try:
+        tier = load_ancestor(evidence.store, evidence.cid).tier
+    except VerificationError:
+        return  # reading it as a record says what is wrong
+    if tier != "verified":
+        raise UnavailableError("is of the tier unverified: there are no receipts", where=cid_text(evidence.cid))
 
 
 def check_blocks(evidence: Evidence) -> Outcome:

@@ -144,7 +144,10 @@ function closure(blocks, record, cid) {
 const contents = (x) => [x.get("data"), ...x.get("volumes").map((volume) => volume.get("cid"))].filter((one) => one !== null);
 
 const CHECKS = [
-  (blocks, cid) => blocks.load(cid, "Record"),
+  (blocks, cid) => {
+    if (tried(() => blocks.load(cid, "Ancestor").get("tier"), null) === "unverified") throw new Missing("nothing is claimed");
+    blocks.load(cid, "Record");
+  },
 
   (blocks, record, findings, cid) => {
     const { nodes, trees } = closure(blocks, record, cid);

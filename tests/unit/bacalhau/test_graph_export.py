@@ -11,6 +11,7 @@ from storage import dag_cbor
 from storage.cid import DAG_CBOR, cid_text, make_cid, parse_cid
 from tests.requirements_gate import need
 from tests.unit.bacalhau.fakes import FakeEngine, Gave
+from tests.vectors.records.world import put_unverified
 from verifier.peer_id import public_key_of
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -42,9 +43,8 @@ def tainted(desk):
     first = desk.run("-i", desk.file(b"hello"))
     with desk.store() as store:
         record = dag_cbor.decode(store.get(parse_cid(first["record"])))
-        bare = {"v": "unverified-record/1", "tier": "unverified", "output": parse_cid(first["output"]), "parents": []}
-        bare |= {key: record[key] for key in ("task", "function", "input")}
-        parent = put(store, bare)
+        named = {key: record[key] for key in ("task", "function", "input")}
+        parent = cid_text(put_unverified(store, parse_cid(first["output"]), **named))
         return {"parent": parent, "record": put(store, record | {"parents": [parse_cid(parent)]})}
 
 

@@ -1,10 +1,10 @@
 import pytest
 
-from storage import dag_cbor
 from storage.blocks import MemoryBlockStore
-from storage.cid import DAG_CBOR, make_cid
+from storage.cid import DAG_CBOR, RAW, make_cid
 from storage.errors import UnavailableError
 from tests.vectors.audit.cases import Line
+from tests.vectors.records.world import put_unverified
 from verifier import ancestry
 from verifier.ancestry import Ancestor, walk_ancestors
 from verifier.audit import audit_record
@@ -25,18 +25,8 @@ def line():
 
 
 def bare(store, parents=(), mark=0):
-    """Put a record of the tier unverified, which needs nothing but its way."""
-    node = {
-        "v": ancestry.UNVERIFIED_RECORD,
-        "tier": "unverified",
-        "output": OUTPUT,
-        "mark": mark,
-        "parents": sorted(parents),
-    }
-    data = dag_cbor.encode(node)
-    cid = make_cid(DAG_CBOR, data)
-    store.put(cid, data)
-    return cid
+    """Put a record that needs nothing but its way; mark: what makes it another one."""
+    return put_unverified(store, OUTPUT, parents, task=make_cid(RAW, b"%d" % mark))
 
 
 OUTPUT = make_cid(DAG_CBOR, b"\xa0")

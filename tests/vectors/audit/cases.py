@@ -17,7 +17,7 @@ from storage.unixfs_import import Entry, Importer
 from storage.unixfs_read import UnixfsReader
 from tests.vectors.audit.car_writing import Block, car, framed, header, reachable
 from tests.vectors.records.cases import BAD, GOOD, TOUCHED
-from tests.vectors.records.world import Edit, KeptStore, World, tree
+from tests.vectors.records.world import Edit, KeptStore, World, put_unverified, tree
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,16 +280,19 @@ def unverified_parent() -> bytes:
     """The input is what a record of the tier `unverified` gave."""
     store = KeptStore()
     output = tree(store, {"result": b"nobody's word", "exit_code": b"0"})
-    node = {"v": "unverified-record/1", "tier": "unverified", "output": output, "parents": []}
-    data = dag_cbor.encode(node)
-    parent = make_cid(DAG_CBOR, data)
-    store.put(parent, data)
+    parent = put_unverified(store, output)
     taken = UnixfsReader(store).resolve(output, "result")
     edits: dict[str, Edit] = {
         "input": lambda one: one.update(data=taken),
         "record": lambda one: one.update(parents=[parent]),
     }
     record = World(store=store, edits=edits).build()
+    return car([record], reachable(store.kept, [record]))
+
+
+def unverified_alone() -> bytes:
+    store = KeptStore()
+    record = put_unverified(store, tree(store, {"result": b"nobody's word", "exit_code": b"0"}))
     return car([record], reachable(store.kept, [record]))
 
 
@@ -342,6 +345,9 @@ LINE_CASES: Mapping[str, Case] = {
     ),
     "parent-unverified": Case(
         about="valid by itself: the parent is of the tier unverified", check=None, data=unverified_parent
+    ),
+    "unverified_missing": Case(
+        about="a record of the tier unverified: nothing is claimed", check=1, data=unverified_alone
     ),
     "deep-unverified_missing": Case(
         about="the parent is of the tier unverified: nobody vouches for it", check=17, data=unverified_parent, deep=True
