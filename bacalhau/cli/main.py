@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "cat": ("bacalhau.cli.cat", "Write the bytes of a file in the store to stdout."),
     "ls": ("bacalhau.cli.ls", "List a directory in the store."),
     "fetch": ("bacalhau.cli.fetch", "Bring a CID and all below it here, checked."),
+    "graph": ("bacalhau.cli.graph", "Show and export records with what they come from."),
     "publish": ("bacalhau.cli.publish", "Give a CID and all below it to the IPFS world."),
     "store": ("bacalhau.cli.store", "Look after the blocks on this machine."),
     "id": ("bacalhau.cli.identity", "Show the peer ids of this machine's nodes."),
