@@ -182,7 +182,12 @@ class _Verifier:
             parents=task.parents,
         )
         session = KnownSession(
-            store=self._store, results=self._results, rule=rule, run=run, asks_first=self._order.is_cached
+            store=self._store,
+            results=self._results,
+            rule=rule,
+            run=run,
+            parents=tuple(task.parents),
+            asks_first=self._order.is_cached,
         )
         with self._turn(task.plan.task):
             return session(task.plan)

@@ -22,10 +22,7 @@ def write_car_file(path: Path, root: CID, blocks: Iterable[tuple[CID, bytes]]) -
         UnavailableError: a block is not here, or the disk refuses.
         VerificationError: a block is not what its CID says.
     """
-    if not path.parent.is_dir():
-        raise UserError("its folder does not exist", where=str(path), fix=f"make {path.parent} first")
-    if os.path.lexists(path):
-        raise _taken(path)
+    check_free(path)
     try:
         with tempfile.TemporaryDirectory(prefix=".bacalhau-car-", dir=path.parent) as folder:
             new = Path(folder) / "content.car"
@@ -37,6 +34,18 @@ def write_car_file(path: Path, root: CID, blocks: Iterable[tuple[CID, bytes]]) -
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UnavailableError(f"cannot be written: {reason}", where=str(path), fix="check free space") from error
+
+
+def check_free(path: Path) -> None:
+    """Check that a file can be written there without replacing one.
+
+    Raises:
+        UserError: something is there, or its folder is not.
+    """
+    if not path.parent.is_dir():
+        raise UserError("its folder does not exist", where=str(path), fix=f"make {path.parent} first")
+    if os.path.lexists(path):
+        raise _taken(path)
 
 
 class CarFile:
