@@ -16,7 +16,7 @@ export BACALHAU_DIR ?= $(CURDIR)/.bacalhau
 JOBS ?= 2
 
 .PHONY: help setup engines kubo conformance interop demo test test-python test-node simulate simulate-scale fuzz expected check format \
-        bench wheel lock clean
+        bench wheel lock man clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -113,6 +113,9 @@ fuzz: setup  ## fuzz every decoder with atheris, 60 s each (FUZZ_SECONDS); stops
 		PYTHONPATH=tests/fuzz/packages $(BIN)/python -m tests.fuzz.run $$target $(FUZZ_SECONDS) >tests/fuzz/$$target.log 2>&1 || { tail -40 tests/fuzz/$$target.log; exit 1; }; \
 		grep -E "number_of_executed_units|peak_rss_mb" tests/fuzz/$$target.log; \
 	done
+
+man: setup  ## write the manual page anew, of the commands as they are
+	@$(BIN)/python -m bacalhau.cli.man_page > docs/man/bacalhau.1
 
 expected: setup  ## run the eight functions and write down their output CIDs anew
 	@BACALHAU_UPDATE_EXPECTED=1 $(BIN)/pytest -q tests/integration/test_functions.py

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bacalhau.cli.completion import job_ids
 from bacalhau.cli.options import json_option, named_path, services_of
 from bacalhau.cli.run_stack import was_said
 from bacalhau.exit_codes import of_audit
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("audit", short_help="Check the evidence that y = f(x) was agreed on.")
-@click.argument("target", metavar="CID|JOB", required=False)
+@click.argument("target", metavar="CID|JOB", shell_complete=job_ids, required=False)
 @click.option("--rerun", is_flag=True, help="Run the task again here and compare.")
 @click.option("--engine", default="node", show_default=True, help="JavaScript engine of the rerun: node or bun.")
 @click.option("--car", type=named_path, metavar="FILE", help="Audit offline, with this file alone.")

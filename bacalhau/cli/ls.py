@@ -35,6 +35,7 @@ def command(ctx: click.Context, /, content: str, as_json: bool) -> int:
     with services_of(ctx).open_store() as store:
         reader = UnixfsReader(store)
         cid = content_at(store, root, path)
+        rows: Iterator[dict[str, Any]]
         if codec_of(cid) == DAG_CBOR:
             rows = (_row(reader, *link) for link in links_of(store, cid))
         else:
