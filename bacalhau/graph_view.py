@@ -6,12 +6,12 @@ ancestors each time, so what turns up later is seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Final
 
-from network.lineage_store import BY_PARTS, MAX_WALK, Judged, LineageRow, LineageStore, Part
+from network.lineage_store import BY_PARTS, MAX_MANY, MAX_WALK, LineageRow, LineageStore, Part
 from storage.cid import CID, cid_text
 from verifier.graph_reading import VERIFIED
 
@@ -22,6 +22,8 @@ _MAX_LOOKS: Final = 20_000
 """Rows that are looked at for the records that use something themselves: the same may come up over and over."""
 MAX_EDGES: Final = 4096
 """Parents, children or contents of one record that are looked at."""
+_MOST: Final = 20_000
+"""Rows about a few hundred records that are looked at."""
 MAX_NAMED: Final = 20
 """CIDs of records that are named as the reason for something; all are counted."""
 
@@ -70,30 +72,14 @@ class Standing:
 
 def standing_of(record: CID, lineage: LineageStore, *, limit: int = MAX_WALK) -> Standing:
     """Return how a record stands, by itself and all its ancestors."""
-    return judge(lineage.ancestors(record, limit=limit + 1), limit=limit)
-
-
-def judge(walked: Iterable[Judged], *, limit: int) -> Standing:
-    """Return what is wrong with the records of a walk; of more than `limit`, those are not looked at."""
-    found = list(walked)
-    looked = found[:limit]
+    walked = lineage.ancestors(record, limit=limit)
     return Standing(
-        tainted_by=tuple(one.record for one in looked if one.tier not in (None, VERIFIED)),
-        disputed_by=tuple(one.record for one in looked if one.is_disputed),
-        dissent_in=tuple(one.record for one in looked if one.dissent),
-        missing=tuple(one.record for one in looked if one.tier is None),
-        looked_at=len(looked),
-        is_cut=len(found) > limit,
-    )
-
-
-def rivals_of(row: LineageRow, lineage: LineageStore) -> list[LineageRow]:
-    """Return the records that contradict a record: of the same task, verified like it, with another output."""
-    if row.tier != VERIFIED:
-        return []
-    same = lineage.records("task", row.task, limit=MAX_EDGES)
-    return sorted(
-        (one for one in same if one.tier == VERIFIED and one.output != row.output), key=lambda one: one.record
+        tainted_by=tuple(one.record for one in walked.found if one.tier not in (None, VERIFIED)),
+        disputed_by=tuple(one.record for one in walked.found if one.is_disputed),
+        dissent_in=tuple(one.record for one in walked.found if one.dissent),
+        missing=tuple(one.record for one in walked.found if one.tier is None),
+        looked_at=walked.looked_at,
+        is_cut=walked.is_cut,
     )
 
 
@@ -180,13 +166,11 @@ def ancestry(
     nodes: dict[CID, RecordNode] = {}
     level, is_cut, steps = wanted, False, 0
     while level:
-        following: dict[CID, None] = {}
-        for cid in level:
-            if len(nodes) >= limit:
-                is_cut = True
-                break
-            nodes[cid] = node_of(cid, lineage)
-            following.update(dict.fromkeys(nodes[cid].parents))
+        room = limit - len(nodes)
+        is_cut = len(level) > room
+        for some in _some_at_once(level[:room]):
+            nodes |= _nodes(some, lineage)
+        following = dict.fromkeys(parent for cid in level[:room] for parent in nodes[cid].parents)
         level = [cid for cid in following if cid not in nodes]
         if is_cut or (depth is not None and steps >= depth):
             is_cut = is_cut or bool(level)
@@ -195,34 +179,43 @@ def ancestry(
     return RecordGraph(roots=tuple(wanted), nodes=nodes, is_cut=is_cut)
 
 
-def node_of(record: CID, lineage: LineageStore) -> RecordNode:
-    """Return one record with its parents and what its function was given."""
-    row = lineage.record(record)
-    if row is None:
-        return RecordNode(cid=record, row=None)
-    parents = tuple(lineage.parents(record, limit=MAX_EDGES))
-    outputs = {parent: found.output for parent in parents if (found := lineage.record(parent)) is not None}
-    given = [part for part in lineage.parts(row.input, limit=MAX_EDGES) if part.role in ("data", "volume")]
-    return RecordNode(
-        cid=record,
-        row=row,
-        parents=parents,
-        contents=tuple(_content(part, outputs, lineage) for part in given),
-        rivals=tuple(rival.record for rival in rivals_of(row, lineage)),
+def _nodes(records: Sequence[CID], lineage: LineageStore) -> dict[CID, RecordNode]:
+    """Return records with their parents and what their functions were given; a few questions for all of them."""
+    rows = lineage.rows(records)
+    parents, rivals = (
+        _grouped(pairs) for pairs in (lineage.edges(records, limit=_MOST), lineage.rivals(records, limit=_MOST))
     )
+    given: dict[CID, list[Part]] = defaultdict(list)
+    for part in lineage.contents(list(dict.fromkeys(row.input for row in rows.values())), limit=_MOST):
+        given[part.owner].append(part)
+    outputs: dict[CID, CID] = {}
+    for some in _some_at_once(list(dict.fromkeys(parent for found in parents.values() for parent in found))):
+        outputs |= {cid: row.output for cid, row in lineage.rows(some).items()}
+
+    def content(part: Part, of: Sequence[CID]) -> Content:
+        gave = (parent for parent in of if parent in outputs and lineage.shares(part.cid, outputs[parent]))
+        return Content(role=part.role, path=part.path, cid=part.cid, given_by=tuple(gave))
+
+    found = {}
+    for cid in records:
+        row, above = rows.get(cid), parents[cid][:MAX_EDGES]
+        contents = () if row is None else tuple(content(part, above) for part in given[row.input])
+        found[cid] = RecordNode(
+            cid=cid, row=row, parents=tuple(above), contents=contents, rivals=tuple(sorted(set(rivals[cid])))
+        )
+    return found
 
 
-def _content(part: Part, outputs: Mapping[CID, CID], lineage: LineageStore) -> Content:
-    given_by: tuple[CID, ...] = ()
-    if outputs:
-        inside = {part.cid, *(entry.cid for entry in lineage.parts(part.cid, limit=MAX_EDGES))}
-        given_by = tuple(parent for parent, output in outputs.items() if _gave(output, inside, lineage))
-    return Content(role=part.role, path=part.path, cid=part.cid, given_by=given_by)
+def _some_at_once(cids: Sequence[CID]) -> Iterator[Sequence[CID]]:
+    for start in range(0, len(cids), MAX_MANY):
+        yield cids[start : start + MAX_MANY]
 
 
-def _gave(output: CID, inside: set[CID], lineage: LineageStore) -> bool:
-    """Tell whether an output, or something in it, is among what a content is and holds."""
-    return output in inside or any(entry.cid in inside for entry in lineage.parts(output, limit=MAX_EDGES))
+def _grouped(pairs: Iterable[tuple[CID, CID]]) -> dict[CID, list[CID]]:
+    groups: dict[CID, list[CID]] = defaultdict(list)
+    for one, other in pairs:
+        groups[one].append(other)
+    return groups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,9 +232,14 @@ class Dependents:
 
 def dependents_of(cid: CID, lineage: LineageStore, *, limit: int = DEFAULT_LIMIT) -> Dependents:
     """Return the records that rest on a record, an output, a content, a function or a part of one, such as a wheel."""
-    looked = list(islice(_users(cid, lineage, limit + 1), _MAX_LOOKS))
-    direct = list(dict.fromkeys(looked))
-    is_cut = len(direct) > limit or len(looked) == _MAX_LOOKS
+    found: dict[CID, None] = {}
+    looks = 0
+    for looks, record in enumerate(_users(cid, lineage, limit + 1), 1):
+        found[record] = None
+        if len(found) > limit or looks == _MAX_LOOKS:
+            break
+    direct = list(found)
+    is_cut = len(direct) > limit or looks == _MAX_LOOKS
     direct = sorted(direct[:limit])
     walked = lineage.descendants(direct, limit=limit + 1) if direct else []
     near = frozenset(direct)
@@ -253,23 +251,23 @@ def _users(cid: CID, lineage: LineageStore, limit: int) -> Iterator[CID]:
     """Yield the records that use something themselves, perhaps more than once, and about `limit` of them."""
     yield from lineage.children(cid, limit=limit)
     for by in BY_PARTS:
-        yield from (row.record for row in lineage.records(by, cid, limit=limit))
-    for made in lineage.records("output", cid, limit=limit):
-        yield from lineage.children(made.record, limit=limit)
+        yield from lineage.users(by, cid, limit=limit)
+    for made in lineage.users("output", cid, limit=limit):
+        yield from lineage.children(made, limit=limit)
     holders = [part.owner for part in lineage.owners(cid, limit=limit) if part.role == "entry"]
     for content in dict.fromkeys((cid, *holders)):
         for part in lineage.owners(content, limit=limit):
             if part.role in ("data", "volume"):
-                yield from (row.record for row in lineage.records("input", part.owner, limit=limit))
+                yield from lineage.users("input", part.owner, limit=limit)
             elif part.role != "entry" and content == cid:
-                yield from (row.record for row in lineage.records("function", part.owner, limit=limit))
+                yield from lineage.users("function", part.owner, limit=limit)
 
 
 def producers_of(cid: CID, lineage: LineageStore, *, limit: int = DEFAULT_LIMIT) -> list[CID]:
     """Return the records whose output this is, or has this in it, by CID."""
-    exact = [row.record for row in lineage.records("output", cid, limit=limit)]
+    exact = lineage.users("output", cid, limit=limit)
     if exact:
         return sorted(exact)
     holders = [part.owner for part in lineage.owners(cid, limit=limit) if part.role == "entry"]
-    found = (row.record for one in dict.fromkeys(holders) for row in lineage.records("output", one, limit=limit))
+    found = (record for one in dict.fromkeys(holders) for record in lineage.users("output", one, limit=limit))
     return sorted(set(found))[:limit]

@@ -17,7 +17,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from bacalhau.graph_blocks import present_blocks
-from bacalhau.graph_view import rivals_of
 from bacalhau.proof import open_proof
 from network.graph_store import GraphStore
 from network.lineage_index import Filer
@@ -36,6 +35,8 @@ from verifier.model import load_node, node_cid
 Count = Callable[[str, int, int | None], None]
 """As `progress.Display.count`."""
 _BLOCKS_PER_PUT: Final = 64
+_MOST_RIVALS: Final = 100
+"""Records that contradict one that is merged, of those that are told."""
 _MAY_BE_FALSE: Final = frozenset({"disputes"})
 _MAY_BE_UNKNOWN: Final = frozenset({"records", "taint", "disputes"})
 _CONTENT: Final = frozenset({"blocks", "source", "wheels", "runtime", "output", "parents"})
@@ -236,8 +237,8 @@ def _compare(chain: LogChain, blocks: BlockStore, store: SqliteBlockStore, logs:
 
 
 def _disputes(row: LineageRow, lineage: LineageStore) -> Iterator[Dispute]:
-    for rival in rivals_of(row, lineage):
-        yield Dispute(task=row.task, merged=row.record, here=rival.record)
+    for _, rival in sorted(lineage.rivals([row.record], limit=_MOST_RIVALS)):
+        yield Dispute(task=row.task, merged=row.record, here=rival)
 
 
 def read_log(root: CID, blocks: BlockStore) -> LogChain:

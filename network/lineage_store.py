@@ -28,6 +28,28 @@ _BY: Final = {
     name: f"SELECT {_COLUMNS} FROM lineage WHERE {name} = ? LIMIT ?"  # noqa: S608  constants only
     for name in ("record", "task", "function", "input", "output")
 }
+_USERS: Final = {
+    name: f"SELECT record FROM lineage WHERE {name} = ? LIMIT ?"  # noqa: S608  constants only
+    for name in ("record", "task", "function", "input", "output")
+}
+MAX_MANY: Final = 256
+"""Records of one question about many."""
+_MANY: Final = _BY["record"].replace("= ? LIMIT ?", "IN ({})")
+_EDGES: Final = "SELECT record, parent FROM lineage_parents WHERE record IN ({}) ORDER BY record, parent LIMIT ?"
+_CONTENTS: Final = (
+    "SELECT owner, role, path, cid FROM lineage_parts WHERE owner IN ({}) AND role IN ('data', 'volume') LIMIT ?"
+)
+_RIVALS: Final = (
+    "SELECT lineage.record, other.record FROM lineage JOIN lineage AS other"
+    " ON other.task = lineage.task AND other.tier = 'verified' AND other.output <> lineage.output"
+    " WHERE lineage.record IN ({}) AND lineage.tier = 'verified' LIMIT ?"
+)
+_SHARES: Final = (
+    "SELECT 1 FROM lineage_parts WHERE owner = ? AND cid = ? AND role = 'entry'"
+    " UNION ALL SELECT 1 FROM lineage_parts WHERE owner = ? AND cid = ? AND role = 'entry'"
+    " UNION ALL SELECT 1 FROM lineage_parts AS one JOIN lineage_parts AS two ON two.cid = one.cid"
+    " WHERE one.owner = ? AND two.owner = ? AND one.role = 'entry' AND two.role = 'entry' LIMIT 1"
+)
 _INSERT: Final = (
     "INSERT INTO lineage(record, tier, task, function, input, output, receipts, dissent, merged)"
     " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -44,8 +66,9 @@ _JUDGED: Final = (
     " AND other.output <> lineage.output) FROM walked LEFT JOIN lineage ON lineage.record = walked.record"
 )
 _WALKED: Final = "SELECT record FROM walked"
+_SEEDS: Final = "SELECT record FROM lineage WHERE record IN ({})"
 _ANCESTORS: Final = "".join((_WALK.format(seeds="VALUES(?)", to="parent", by="record"), _JUDGED))
-_DESCENDANTS: Final = "".join((_WALK.format(seeds="VALUES {}", to="record", by="parent"), _WALKED))
+_DESCENDANTS: Final = "".join((_WALK.format(seeds=_SEEDS, to="record", by="parent"), _WALKED))
 _PARENTS: Final = "SELECT parent FROM lineage_parents WHERE record = ? ORDER BY parent LIMIT ?"
 _CHILDREN: Final = "SELECT record FROM lineage_parents WHERE parent = ? ORDER BY record LIMIT ?"
 _PARTS: Final = "SELECT owner, role, path, cid FROM lineage_parts WHERE owner = ? LIMIT ?"
@@ -54,8 +77,11 @@ _MERGED: Final = "SELECT record FROM lineage WHERE merged = 1"
 _PENDING: Final = "SELECT record FROM lineage_pending LIMIT ?"
 QUESTIONS: Final = (
     *_BY.values(),
+    *_USERS.values(),
+    *(sql.format("?, ?") for sql in (_MANY, _EDGES, _CONTENTS, _RIVALS)),
+    _SHARES,
     _ANCESTORS,
-    _DESCENDANTS.format("(?)"),
+    _DESCENDANTS.format("?, ?"),
     _PARENTS,
     _CHILDREN,
     _PARTS,
@@ -107,7 +133,7 @@ class Filed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """What the index says of one record of a walk."""
+    """A record of a walk with which something is not as it should be."""
 
     record: CID
     tier: str | None
@@ -115,6 +141,18 @@ class Judged:
     dissent: int
     is_disputed: bool
     """Another record of the same task has another output; both are of the verified tier."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walked:
+    """What the index says of a record and all that it rests on."""
+
+    looked_at: int
+    """Records, itself among them."""
+    is_cut: bool
+    """There are more than were looked at."""
+    found: tuple[Judged, ...]
+    """The nearest first."""
 
 
 class LineageStore:
@@ -159,6 +197,32 @@ class LineageStore:
         """Return what is filed of a record."""
         return next(iter(self.records("record", cid, limit=1)), None)
 
+    def rows(self, records: Sequence[CID]) -> dict[CID, LineageRow]:
+        """Return what is filed of records, at most MAX_MANY."""
+        rows = self._read(_MANY.format(_marks(records)), *records)
+        with intact(self._path, _FIX):
+            return {row.record: row for row in map(_row, rows)}
+
+    def rivals(self, records: Sequence[CID], *, limit: int) -> list[tuple[CID, CID]]:
+        """Return (record, another of its task that has another output) of at most MAX_MANY records, both verified."""
+        return self._pairs(_RIVALS.format(_marks(records)), *records, limit)
+
+    def edges(self, records: Sequence[CID], *, limit: int) -> list[tuple[CID, CID]]:
+        """Return (record, parent) of at most MAX_MANY records, by both."""
+        return self._pairs(_EDGES.format(_marks(records)), *records, limit)
+
+    def contents(self, inputs: Sequence[CID], *, limit: int) -> list[Part]:
+        """Return the data and the volumes of at most MAX_MANY inputs."""
+        return self._parts(_CONTENTS.format(_marks(inputs)), *inputs, limit)
+
+    def shares(self, content: CID, output: CID) -> bool:
+        """Tell whether a content and an output are one thing, or one has in it the other, or something of the other."""
+        return content == output or bool(self._read(_SHARES, content, output, output, content, content, output))
+
+    def users(self, by: By, cid: CID, *, limit: int) -> list[CID]:
+        """Return the records whose task, function or input this is, in no order."""
+        return self._cids(_USERS[by], cid, limit)
+
     def records(self, by: By, cid: CID, *, limit: int) -> list[LineageRow]:
         """Return records whose task, function, input or output this is, in no order."""
         rows = self._read(_BY[by], cid, limit)
@@ -181,22 +245,25 @@ class LineageStore:
         """Return what is made of this."""
         return self._parts(_OWNERS, cid, limit)
 
-    def ancestors(self, record: CID, *, limit: int = MAX_WALK) -> list[Judged]:
-        """Return a record and those it rests on, the nearest first, judged one by one; at most `limit` of them."""
-        rows = self._read(_ANCESTORS, record, limit)
+    def ancestors(self, record: CID, *, limit: int = MAX_WALK) -> Walked:
+        """Return what is wrong with a record and those it rests on, of which at most `limit` are looked at."""
+        rows = self._read(_ANCESTORS, record, limit + 1)
+        looked = rows[:limit]
         with intact(self._path, _FIX):
-            return [
+            found = tuple(
                 Judged(record=check_cid(bytes(row[0])), tier=row[1], dissent=row[2] or 0, is_disputed=bool(row[3]))
-                for row in rows
-            ]
+                for row in looked
+                if row[1] != "verified" or row[2] or row[3]
+            )
+        return Walked(looked_at=len(looked), is_cut=len(rows) > limit, found=found)
 
     def descendants(self, records: Sequence[CID], *, limit: int = MAX_WALK) -> list[CID]:
-        """Return records, of which there is one at least, and those that rest on them, the nearest first.
+        """Return those of `records` that are filed, and those that rest on them, the nearest first.
 
         limit: most that are returned, and most that may be given.
         """
-        seeds = ",".join(["(?)"] * len(records[:MAX_WALK]))
-        return self._cids(_DESCENDANTS.format(seeds), *records[:MAX_WALK], limit)
+        marks = ",".join("?" * len(records[:MAX_WALK]))
+        return self._cids(_DESCENDANTS.format(marks), *records[:MAX_WALK], limit)
 
     def merged(self) -> list[CID]:
         """Return the records that came from others: nothing else keeps them."""
@@ -224,6 +291,11 @@ class LineageStore:
         with intact(self._path, _FIX):
             return [check_cid(bytes(row[0])) for row in rows]
 
+    def _pairs(self, sql: str, *values: object) -> list[tuple[CID, CID]]:
+        rows = self._read(sql, *values)
+        with intact(self._path, _FIX):
+            return [(check_cid(bytes(row[0])), check_cid(bytes(row[1]))) for row in rows]
+
     def _parts(self, sql: str, *values: object) -> list[Part]:
         rows = self._read(sql, *values)
         with intact(self._path, _FIX):
@@ -234,6 +306,12 @@ class LineageStore:
 
     def _explained(self) -> AbstractContextManager[None]:
         return explained(self._path, "the lineage cannot be read or kept")
+
+
+def _marks(values: Sequence[CID]) -> str:
+    if len(values) > MAX_MANY:
+        raise ValueError(f"more than {MAX_MANY} at once")
+    return ",".join("?" * len(values))
 
 
 def _values(row: LineageRow) -> tuple[object, ...]:

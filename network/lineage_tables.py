@@ -31,7 +31,7 @@ LINEAGE: Final = (
     # entry; path: of a volume or an entry, name of a wheel.
     "CREATE TABLE lineage_parts(owner BLOB NOT NULL, role TEXT NOT NULL, path TEXT NOT NULL, cid BLOB NOT NULL,"
     " PRIMARY KEY(owner, role, path)) WITHOUT ROWID",
-    "CREATE INDEX lineage_owners ON lineage_parts(cid)",
+    "CREATE INDEX lineage_owners ON lineage_parts(cid, owner)",
     "CREATE TABLE lineage_pending(record BLOB PRIMARY KEY NOT NULL) WITHOUT ROWID",
     *_NOTES,
     # Entries of published logs, ours and those that were merged. leaf: hash of the entry's block in the log's tree.
