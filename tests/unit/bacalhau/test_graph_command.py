@@ -1,12 +1,15 @@
 """The result graph from the command line: lineage, publication, merging and logs, on real blocks and a fake engine."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from bacalhau.home import Home
+from runtime.contents import Noted
 from storage.cid import cid_text, parse_cid
 from storage.unixfs_read import UnixfsReader
+from storage.url_origin import Origin
 from tests.unit.bacalhau.fakes import Gave
 from verifier.model import Record, load_node, store_node
 
@@ -285,3 +288,93 @@ def test_what_is_published_outlives_a_collection(desk, other, chain, tmp_path):
         home("store", "gc")
         assert home("audit", made["cid"]).code == 0
         assert json.loads(home("graph", "log", made["cid"], "--json").text)["size"] == 2
+
+
+# Jobs over shards, flows, and downloads
+
+
+@pytest.fixture
+def shards(desk, tmp_path):
+    """A job over three files, each of which its shard turns round."""
+    (tmp_path / "in").mkdir()
+    for name in "abc":
+        (tmp_path / "in" / name).write_text(f"content of {name}")
+
+    def behave(number, plan, store):
+        if plan.input.data is None:
+            return Gave(result=b"nothing")
+        names = [name for name, _ in UnixfsReader(store).entries(plan.input.data)]
+        return Gave(result="".join(names).encode(), outputs={name: name.upper().encode() for name in names})
+
+    desk.engine.behave = behave
+    said = desk("run", "python", desk.function, "-i", "in", "--sharding-glob-pattern", "/*", "--json")
+    assert said.code == 0, said.err
+    return said.json
+
+
+def test_every_shard_is_in_the_graph(desk, shards, other):
+    records = [shard["record"] for shard in shards["shards"]]
+    found = desk("graph", "why", shards["job"], "--json").json
+    assert (found["kind"], sorted(found["roots"])) == ("job", sorted(records))
+    found = desk("graph", "why", shards["output"], "--json").json
+    assert (found["kind"], sorted(found["roots"])) == ("output", sorted(records))
+    # One file of what all of them wrote together is one shard's.
+    found = desk("graph", "why", f"{shards['output']}/outputs/outputs/b", "--json").json
+    assert (found["kind"], found["roots"]) == ("part", [records[1]])
+    file = desk("add", "in/c").text.strip()
+    assert desk("graph", "dependents", file, "--json").json["direct"] == [records[2]]
+    made = publish(desk, shards["job"], "car:x.car")
+    assert (made["records"], made["log_size"]) == (3, 3)
+    assert other("audit", "--car", "x.car", "--json").json["verdict"] == "valid"
+    assert other("graph", "merge", "x.car", "--json").json["merged"][0]["new"] == 3
+
+
+def test_a_job_of_which_a_shard_was_not_verified_is_not_published_whole(desk, shards, tmp_path):
+    (tmp_path / "in" / "d").write_text("d")
+    behave = desk.engine.behave
+
+    def split_on_d(number, plan, store):
+        gave = behave(number, plan, store)
+        return Gave(result=str(number).encode()) if gave.result == b"d" else gave
+
+    desk.engine.behave = split_on_d
+    report = desk("run", "python", desk.function, "-i", "in", "--sharding-glob-pattern", "/*", "--json").json
+    said = desk("publish", report["job"], "--to", "car:x.car")
+    assert (said.code, "1 of its 4 tasks have no record" in said.err) == (2, True)
+
+
+def test_steps_of_a_flow_are_linked(desk, tmp_path):
+    (tmp_path / "f.py").write_text("def main(data): pass\n")
+    (tmp_path / "x.txt").write_text("raw")
+    desk.engine.behave = turn
+    (tmp_path / "flow.yaml").write_text(
+        "flow: 1\nsteps:\n  one: {function: f.py, data: x.txt}\n"
+        "  two: {function: f.py, data: '${one/result}', args: {n: '2'}}\n"
+    )
+    report = desk("run", "flow", "flow.yaml", "--json").json
+    one, two = (step["record"] for step in report["steps"])
+    found = desk("graph", "why", two, "--json").json
+    assert [node["record"] for node in found["nodes"]] == [two, one]
+    assert found["nodes"][0]["contents"][0]["given_by"] == [one]
+    assert desk("graph", "dependents", one, "--json").json["direct"] == [two]
+
+
+def test_where_raw_inputs_were_fetched_from(desk, chain, tmp_path):
+    plain, at = desk.prepare, datetime(2026, 1, 2, tzinfo=UTC)
+
+    def prepare(request, *, note, **more):
+        plan = plain(request, note=note, **more)
+        place = f"https://example.org/{request.data}\x1b[31m"
+        origin = Origin(
+            url=place, final_url=place, cid=plan.input.data, size=3, sha256="0" * 64, fetched_at=at, checked_at=at,
+            headers=(),
+        )  # fmt: skip
+        note(Noted(path="data", origin=origin))
+        return plan
+
+    desk.prepare = prepare
+    report = desk(*RUN, "-i", "x.txt", "--arg", "n=9").json
+    (content,) = desk("graph", "why", report["record"], "--json").json["nodes"][0]["contents"]
+    assert content["origins"][0]["url"].startswith("https://example.org/x.txt")
+    said = desk("graph", "why", report["record"]).text
+    assert "fetched from https://example.org/x.txt\\x1b[31m at 2026-01-02T00:00:00+00:00" in said
