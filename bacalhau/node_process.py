@@ -20,6 +20,7 @@ from bacalhau.api.app import make_app
 from bacalhau.api.http_server import serve_api
 from bacalhau.api_token import load_or_create_token
 from bacalhau.cluster import ClusterOptions, open_cluster
+from bacalhau.known_report import Before
 from bacalhau.node_report import finished_job, finished_shards
 from bacalhau.services import Services
 from bacalhau.web.page_files import read_page_files
@@ -36,7 +37,7 @@ from network.node.node_lock import hold_directory
 from network.node.selection import JobSelection
 from network.node.selection_policy import SelectionPolicy, objection_to_run
 from network.node.sqlite_datastore import SqliteDatastore
-from network.result_store import KEPT_S, Nodes, ResultStore
+from network.result_store import KEPT_S, Nodes
 from network.transport_core import single_errors
 from runtime.engine_host import find_host
 from runtime.fitness import misplacement
@@ -122,7 +123,8 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
         jobs = stack.enter_context(services.open_jobs())
         results = stack.enter_context(services.open_results())
         results.forget(before=time.time() - KEPT_S)
-        parts = _parts(services, options, store, datastore, results)
+        before = Before(results=results, lineage=stack.enter_context(services.open_lineage()), nodes=Nodes.NETWORK)
+        parts = _parts(services, options, store, datastore, before)
         if options.cluster is not None:  # an end before there is a node
             stack.callback(parts.engine.stop)
         token = load_or_create_token(home.api_token_path)
@@ -163,7 +165,7 @@ def _parts(
     options: NodeOptions,
     store: SqliteBlockStore,
     datastore: SqliteDatastore,
-    results: ResultStore,
+    before: Before,
 ) -> NodeParts:
     identity = key_store.load_or_create(services.home.keys_dir / KEY_FILE)
     engine, compute = _compute(services, options, store)
@@ -183,11 +185,13 @@ def _parts(
         max_wall_clock_s=min(options.max_wall_clock_s or MAX_WALL_CLOCK_S, MAX_WALL_CLOCK_S),
         make_selection=lambda: JobSelection(options.policy, store, knows_runtime=_forgiving(services.knows_runtime)),
         fitness=fitness,
-        make_job=lambda submission, session, *, problem: finished_job(submission, session, store, problem=problem),
+        make_job=lambda submission, session, *, problem: finished_job(
+            submission, session, store, problem=problem, before=before
+        ),
         make_shards_job=lambda submission, shards, settled, merged, *, problem: finished_shards(
             submission, shards, settled, merged, store, problem=problem
         ),
-        find_known=lambda task, rule: find_known(task, rule, results.records(task, nodes=Nodes.NETWORK), store),
+        find_known=lambda task, rule: find_known(task, rule, before.records(task), store),
         free_disk=partial(_free_disk, services.home.root),
         persona=None if options.make_persona is None else options.make_persona(identity),
     )

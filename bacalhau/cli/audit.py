@@ -56,6 +56,7 @@ def command(
     The checks are numbered; docs/audit.md says what each of them looks at.
     """
     from bacalhau.audit_demand import Demand, Replay
+    from bacalhau.graph_auditing import audit_published, with_disputes
     from bacalhau.planning import host_name, jail_level, plan_rerun
     from bacalhau.progress import shown_progress
     from bacalhau.render import print_audit, print_json
@@ -63,6 +64,11 @@ def command(
     services = services_of(ctx)
     chosen = _sample(sample, sample_seed)
     with shown_progress() as display:
+        published = audit_published(target, car, services, display.count, rerun=rerun)
+        if published is not None:
+            shown = published.to_json()
+            print_json(shown) if as_json else print_audit(shown)
+            return of_audit(shown["verdict"])
         replay = None
         if rerun:
             _check_timeout(timeout)
@@ -80,6 +86,7 @@ def command(
         finally:
             if replay is not None:
                 replay.engine.stop()
+    found = found if car is not None else with_disputes(found, services)
     print_json(found) if as_json else print_audit(found)
     return of_audit(found["verdict"])
 

@@ -61,6 +61,21 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "publish": (
         ("Into a file", "bacalhau publish bafyrei… --to car:record.car"),
         ("To the Kubo daemon of this machine", "bacalhau publish bafyrei…"),
+        ("A job with its proof and all it rests on, into a folder", "bacalhau publish 2c5c03c4 --to dir:published"),
+    ),
+    "graph": (("How an output came to be", "bacalhau graph why bafybei…"),),
+    "graph show": (("A record and what it rests on", "bacalhau graph show bafyrei… --depth 5"),),
+    "graph why": (
+        ("How a file of an output came to be", "bacalhau graph why bafybei…/outputs/outputs/table.csv"),
+        ("Where a job's inputs come from", "bacalhau graph why 2c5c03c4"),
+    ),
+    "graph dependents": (("What rests on an input, or on a wheel", "bacalhau graph dependents bafkrei…"),),
+    "graph export": (("As a drawing for Graphviz", "bacalhau graph export bafyrei… --format dot"),),
+    "graph merge": (("Take in what somebody published", "bacalhau graph merge theirs.car"),),
+    "graph log": (
+        ("What was published here, verified", "bacalhau graph log"),
+        ("Whether a publisher's newer log goes on from the older one",
+         "bacalhau graph log old.car --against new.car"),
     ),
     "store": (("How full the store is", "bacalhau store stat"),),
     "store stat": (("How full the store is", "bacalhau store stat"),),
