@@ -21,6 +21,7 @@ from bacalhau.auditing import Audit, Count, Replay, audit_one
 from bacalhau.shard_report import shards_phrase
 from network.job_shards import JobShard
 from network.job_store import Job, JobStore
+from runtime.engine import NO_PACKAGES
 from runtime.flow_types import StepKind
 from runtime.plan import make_plan
 from runtime.shard_merge import merge_shards
@@ -32,6 +33,7 @@ from storage.unixfs_graft import finished_entry
 from storage.unixfs_import import Importer
 from verifier.audit_report import SHOWN_PROBLEMS, AuditReport, AuditVerdict, Check, Finding, examine, make_check
 from verifier.model import Function, Input, Lock, Record, load_node
+from verifier.wasm_types import load_function
 
 MAX_LISTED: Final = 1000
 """Shards that are not valid, and reruns, in one report."""
@@ -204,8 +206,8 @@ def _tasks_of(job: Job, store: BlockStore) -> Iterator[ShardTask]:
     """Yield the shards of a job's input, split again as its report says."""
     asked = job.report["sharding"]
     sharding = read_sharding(asked["glob_pattern"], base_path=asked["base_path"], batch_size=asked["batch_size"])
-    function = load_node(store, job.function, Function)
-    input_, lock = load_node(store, job.input, Input), load_node(store, function.lock, Lock)
+    function, input_ = load_function(store, job.function), load_node(store, job.input, Input)
+    lock = load_node(store, function.lock, Lock) if isinstance(function, Function) else NO_PACKAGES
     whole = make_plan(function, input_, lock, store=store, wall_clock_s=1)
     yield from shard_tasks(whole, sharding, store)
 
