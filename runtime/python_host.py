@@ -1,4 +1,4 @@
-"""This Python as the program of a worker: where it and its library lie, and how it is started bare, with three packages.
+"""This Python as the program of a worker: where it and its library lie, and how it is started with three packages.
 
 The worker gets the standard library, the engine, and the packages `runtime` and `storage` as code: no site, no other
 package, no environment but what Python needs to find itself.

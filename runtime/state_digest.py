@@ -1,4 +1,4 @@
-"""The state digest of docs/determinism.md: one hash over a whole linear memory. js_host/state_digest.mjs is the same."""
+"""The state digest of docs/determinism.md: one hash over a linear memory. js_host/state_digest.mjs is the same."""
 
 from __future__ import annotations
 

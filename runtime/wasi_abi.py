@@ -89,6 +89,7 @@ class Right(IntFlag):
     POLL = 1 << 27
 
 
+NO_RIGHTS: Final = Right(0)
 _BOTH: Final = Right.DATASYNC | Right.SYNC | Right.SET_FLAGS | Right.ADVISE | Right.STAT | Right.SET_TIMES | Right.POLL
 READ_RIGHTS: Final = _BOTH | Right.READ | Right.SEEK | Right.TELL
 """Of a file that is open for reading."""
@@ -135,6 +136,7 @@ class TimeFlag(IntFlag):
     CHANGE_NOW = 8
 
 
+NO_FLAGS: Final = FdFlag(0)
 FOLLOW: Final = 1
 """Lookup flag: the last name of a path is followed if it is a link."""
 SEEK_SET, SEEK_CUR, SEEK_END = 0, 1, 2

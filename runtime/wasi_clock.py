@@ -1,4 +1,4 @@
-"""The virtual clock and the random bytes of a run, by the rules of the profile pyodide-1 (js_host/clock.mjs, entropy.mjs)."""
+"""The virtual clock and the random bytes of a run, by the rules of pyodide-1 (js_host/clock.mjs, entropy.mjs)."""
 
 from __future__ import annotations
 

@@ -10,6 +10,8 @@ from typing import Final
 from runtime.wasi_abi import (
     ALL_RIGHTS,
     DIRECTORY_RIGHTS,
+    NO_FLAGS,
+    NO_RIGHTS,
     READ_RIGHTS,
     STREAM_RIGHTS,
     Errno,
@@ -32,9 +34,9 @@ class Descriptor:
     node: Node | None
     """None of a stream."""
     rights: Right
-    inherited: Right = Right(0)
+    inherited: Right = NO_RIGHTS
     """What descriptors may have that are opened below it."""
-    flags: FdFlag = FdFlag(0)
+    flags: FdFlag = NO_FLAGS
     position: int = 0
     write_stream: Callable[[memoryview], None] | None = None
     """Of a stream: takes what is written."""

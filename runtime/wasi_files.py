@@ -1,4 +1,4 @@
-"""The calls of WASI preview 1 that begin with `fd_`: what is done with what is open. One method for each, named like it."""
+"""The calls of WASI preview 1 that begin with `fd_`: what is done with what is open. One method for each."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 from runtime.wasi_abi import FDSTAT, PRESTAT, SEEK_CUR, SEEK_END, SEEK_SET, Errno, FdFlag, Right, WasiError
 from runtime.wasi_descriptors import Descriptor, Descriptors
 from runtime.wasi_memory import GuestMemory
+from runtime.wasi_nodes import File, OwnFile
 from runtime.wasi_status import filestat, set_times, write_listing
 from runtime.wasi_tree import Tree
 
@@ -30,7 +31,7 @@ class FdCalls:
 
     def fd_allocate(self, fd: int, offset: int, length: int) -> None:
         """Make a file at least that long."""
-        file = self._open.find(fd).file(Right.ALLOCATE)
+        file = _own(self._open.find(fd).file(Right.ALLOCATE))
         if not 0 <= offset <= _MOST or not 0 < length <= _MOST - offset:
             raise WasiError(Errno.INVAL)
         if offset + length > file.size:
@@ -77,7 +78,7 @@ class FdCalls:
 
     def fd_filestat_set_size(self, fd: int, size: int) -> None:
         """Cut a file, or add zeros."""
-        file = self._open.find(fd).file(Right.SET_SIZE)
+        file = _own(self._open.find(fd).file(Right.SET_SIZE))
         if size < 0:
             raise WasiError(Errno.INVAL)
         file.resize(size)
@@ -160,7 +161,7 @@ class FdCalls:
         self._memory.write_u32(written, self._write(found, pieces, count, offset) & 0xFFFFFFFF)
 
     def _write(self, found: Descriptor, pieces: int, count: int, start: int) -> int:
-        file = found.file(Right.WRITE)
+        file = _own(found.file(Right.WRITE))
         done = 0
         for data in self._memory.pieces(pieces, count):
             if start + done + len(data) > _MOST:
@@ -206,3 +207,14 @@ class FdCalls:
             found.listing = [".", "..", *directory.names()]
         target = self._memory.part(buffer, length)
         self._memory.write_u32(used, write_listing(target, directory, found.listing, cookie & 0xFFFFFFFFFFFFFFFF))
+
+
+def _own(file: File) -> OwnFile:
+    """Return a file that can be written.
+
+    Raises:
+        WasiError: ROFS.
+    """
+    if not isinstance(file, OwnFile):
+        raise WasiError(Errno.ROFS)
+    return file

@@ -1,4 +1,4 @@
-"""What was handed over to a run, as files and directories that cannot be changed; nothing is copied before it is read."""
+"""What was handed over to a run, as files and directories that cannot be changed; nothing is copied unread."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from runtime.wasi_abi import Errno, WasiError
 from runtime.wasi_nodes import Directory, File, Inodes, Node, Symlink
 
 INPUT_TIME_NS: Final = 315_532_800_000_000_000
@@ -128,12 +127,3 @@ class InputDirectory(Directory):
         if self._names is None:
             self._names = self._inputs.provider.names(self._handle)
         return self._names
-
-    def put(self, name: str, node: Node) -> None:
-        """Refuse."""
-        raise WasiError(Errno.ROFS)
-
-    def remove(self, name: str) -> Node:
-        """Refuse."""
-        raise WasiError(Errno.ROFS)
-

@@ -1,4 +1,4 @@
-"""The guest's linear memory as its host reads and writes it: every address and length comes from the guest, and is checked."""
+"""The guest's linear memory as its host sees it: every address and length comes from the guest, and is checked."""
 
 from __future__ import annotations
 

@@ -85,18 +85,6 @@ class File(Node):
         """Fill `target` from a position on; return how many bytes there were."""
         raise NotImplementedError
 
-    def write(self, position: int, data: memoryview) -> None:
-        """Write bytes; a gap before them is zeros.
-
-        Raises:
-            WasiError: ROFS, NOSPC, FBIG.
-        """
-        raise WasiError(Errno.ROFS)
-
-    def resize(self, size: int) -> None:
-        """Cut the file, or add zeros; raises as `write`."""
-        raise WasiError(Errno.ROFS)
-
 
 class OwnFile(File):
     """A file that the guest made."""
@@ -126,7 +114,11 @@ class OwnFile(File):
         return count
 
     def write(self, position: int, data: memoryview) -> None:
-        """Write bytes; a gap before them is zeros."""
+        """Write bytes; a gap before them is zeros.
+
+        Raises:
+            WasiError: NOSPC, FBIG.
+        """
         if len(data) == 0:
             return
         if position + len(data) > len(self.content):
@@ -134,7 +126,7 @@ class OwnFile(File):
         self.content[position : position + len(data)] = data
 
     def resize(self, size: int) -> None:
-        """Cut the file, or add zeros."""
+        """Cut the file, or add zeros; raises as `write`."""
         if size >= 1 << 63:
             raise WasiError(Errno.FBIG)
         self._space.take(size - len(self.content))

@@ -1,4 +1,4 @@
-"""The calls of WASI preview 1 that begin with `path_`: what is done with names. One method for each, named like it."""
+"""The calls of WASI preview 1 that begin with `path_`: what is done with names. One method for each."""
 
 from __future__ import annotations
 
@@ -172,9 +172,7 @@ class PathCalls:
         self._check_free(spot)
         self._enter(spot, self._tree.make_link(to))
 
-    def path_rename(
-        self, fd: int, address: int, length: int, to_fd: int, to_address: int, to_length: int
-    ) -> None:
+    def path_rename(self, fd: int, address: int, length: int, to_fd: int, to_address: int, to_length: int) -> None:
         """Give a file, link or directory another name, in place of what has it."""
         old = self._spot(fd, address, length, Right.RENAME_SOURCE, follows=False, strips=True)
         new = self._spot(to_fd, to_address, to_length, Right.RENAME_TARGET, follows=False, strips=True)

@@ -183,9 +183,7 @@ class SystemCalls:
     def _wait_for_descriptor(self, fd: int, user_data: int, kind: int, number: int, now: int) -> _Wait:
         try:
             found = self._open.find(fd)
-            found.need(Right.POLL)
-            if found.node is None and kind == EVENT_READ:
-                raise WasiError(Errno.BADF)
+            found.need(Right.POLL if found.node is not None or kind == EVENT_WRITE else Right.READ)
         except WasiError as error:
             return _Wait(number, user_data, kind, now, error.errno)
         left = max(0, found.node.size - found.position) if isinstance(found.node, File) else 0

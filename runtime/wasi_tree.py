@@ -1,9 +1,9 @@
 """The tree that a guest sees: where what is mounted, and how paths are followed.
 
-    /                    read-only; the one directory that is open when the guest begins
-    /inputs, volumes     read-only, what was handed over
-    /outputs, -o paths   writable, collected when the run has ended
-    /tmp                 writable, thrown away
+/                    read-only; the one directory that is open when the guest begins
+/inputs, volumes     read-only, what was handed over
+/outputs, -o paths   writable, collected when the run has ended
+/tmp                 writable, thrown away
 """
 
 from __future__ import annotations

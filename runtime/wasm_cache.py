@@ -1,7 +1,7 @@
 """Compiled modules on this machine, so that one is compiled once. May be deleted at any time.
 
-A file here is code that workers run. It is made by a worker of this machine before anything of the module has run, never
-taken from anyone, written for its owner alone, put in place whole, and read only if its owner is this user and its
+A file here is code that workers run. It is made by a worker of this machine before the module has run, never taken from
+anyone, written for its owner alone, put in place whole, and read only if its owner is this user and its
 content is what was written. Its name says of what, by what, and for which processor it was made; the engine looks at
 that once more. A worker that runs a module has no way to write here.
 """

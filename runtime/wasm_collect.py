@@ -1,4 +1,4 @@
-"""What a run leaves in its output directories, as entries of y: by the rules of js_host/collect.mjs, for all profiles."""
+"""What a run leaves in its output directories, as entries of y: by the rules of js_host/collect.mjs."""
 
 from __future__ import annotations
 

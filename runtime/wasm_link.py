@@ -77,4 +77,4 @@ class Link:
 def opened_pipes(arguments: Iterable[str]) -> tuple[BinaryIO, BinaryIO]:
     """Open the descriptors that a worker was started with: where it hears, and where it tells."""
     hearing, telling = map(int, arguments)
-    return open(hearing, "rb"), open(telling, "wb")  # noqa: PTH123, SIM115  descriptors, for the life of the process
+    return open(hearing, "rb"), open(telling, "wb")  # noqa: PTH123  descriptors, for the life of the process

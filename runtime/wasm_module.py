@@ -1,6 +1,6 @@
-"""Reads a WebAssembly module as far as its host must know it: sections, imports, exports, sizes. Pure, and trusts nothing.
+"""Reads a WebAssembly module as far as its host must know it: sections, imports, exports, sizes. Pure.
 
-What the instructions mean is for the engine's own validation; nothing here looks at them.
+Trusts nothing. What the instructions mean is for the engine's own validation; nothing here looks at them.
 
 Source: https://webassembly.github.io/spec/core/binary/modules.html.
 """

@@ -1,4 +1,4 @@
-"""The numbers of the profile `wasi-1` that are neither WASI's nor of the stack (`wasm_stack`). Part of the runtime's CID."""
+"""The numbers of the profile `wasi-1` that are neither WASI's nor of the stack (`wasm_stack`): part of the runtime."""
 
 from __future__ import annotations
 

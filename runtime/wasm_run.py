@@ -8,11 +8,28 @@ from __future__ import annotations
 import ctypes
 import mmap
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
-from wasmtime import Caller, Engine, Func, FuncType, Global, Instance, Linker, Memory, MemoryType, Module, Store, Trap
-from wasmtime import TrapCode, ValType, WasmtimeError
+from wasmtime import (
+    Caller,
+    Engine,
+    Func,
+    FuncType,
+    Global,
+    Instance,
+    Linker,
+    Memory,
+    MemoryType,
+    Module,
+    Store,
+    Trap,
+    TrapCode,
+    ValType,
+    WasmtimeError,
+)
 from wasmtime import _ffi as ffi
+from wasmtime._extern import wrap_extern
 
 from runtime.state_digest import state_digest
 from runtime.wasi_imports import MODULE, RETURNS_NOTHING, SIGNATURES
@@ -137,15 +154,13 @@ class _Run:
             return OUT_OF_FUEL
         if code is TrapCode.STACK_OVERFLOW:
             raise HostFailureError("the host's stack ended before the guest's")
-        if code not in _TRAPS:
+        if code is None or code not in _TRAPS:
             raise HostFailureError(f"the engine ended the run: {code}")
         words = _TRAPS[code]
         if code is TrapCode.UNREACHABLE and self._stack_left() == SPENT:
             words = _STACK_SPENT
-        try:
+        with suppress(OutputExceededError):  # as much as there is room for
             self._world.stderr.write(memoryview(f"{PROGRAM_NAME}: trap: {words}\n".encode()))
-        except OutputExceededError:
-            pass  # as much as there was room for is there
         return ABORTED
 
     def _stack_left(self) -> int | None:
@@ -201,12 +216,10 @@ def _export(store: Store, instance: Instance | None, name: str) -> Any:
     if instance is None:
         return None
     found, text = ffi.wasmtime_extern_t(), name.encode()
-    context = store._context()  # noqa: SLF001
+    context = store._context()
     is_there = ffi.wasmtime_instance_export_get(
-        context, ctypes.byref(instance._instance), ctypes.create_string_buffer(text), len(text), ctypes.byref(found)  # noqa: SLF001
+        context, ctypes.byref(instance._instance), ctypes.create_string_buffer(text), len(text), ctypes.byref(found)
     )
     if not is_there:
         return None
-    from wasmtime._extern import wrap_extern
-
     return wrap_extern(found)

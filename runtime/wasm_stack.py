@@ -16,8 +16,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from runtime.wasm_module import CODE, EXPORT, FUNCTION, GLOBAL, MAGIC, MAX_LOCALS, MODULE_VERSION, ORDER, Reader
-from runtime.wasm_module import ModuleError, WasmModule
+from runtime.wasm_module import (
+    CODE,
+    EXPORT,
+    FUNCTION,
+    GLOBAL,
+    MAGIC,
+    MAX_LOCALS,
+    MODULE_VERSION,
+    ORDER,
+    ModuleError,
+    Reader,
+    WasmModule,
+)
 
 STACK_BYTES: Final = 128 << 20
 """Counted, of all frames together: 900,000 calls of a small function."""

@@ -1,4 +1,4 @@
-"""Everything around one run but the engine: clock, randomness, files, streams, made anew of its task. Pure but for asking."""
+"""Everything around one run but the engine: clock, randomness, files, streams, made anew of its task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runtime.wasi_descriptors import Descriptors
 from runtime.wasi_imports import Host, make_host
 from runtime.wasi_inputs import Inputs, Provider
 from runtime.wasi_memory import GuestMemory
-from runtime.wasi_nodes import File, Inodes, Node, OwnFile, Space
+from runtime.wasi_nodes import File, Inodes, Node, Space
 from runtime.wasi_tree import Tree
 from runtime.wasm_collect import Collected, collect
 from runtime.wasm_profile import PROGRAM_NAME

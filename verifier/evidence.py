@@ -63,7 +63,7 @@ class Evidence:
         return self.need(self.cid, Record)
 
     @property
-    def function_kind(self) -> type[Function] | type[WasmFunction]:
+    def function_kind(self) -> type[Function | WasmFunction]:
         """What the record's f is, as it says itself; a Python function's where it is not here."""
         try:
             return kind_of_function(self.store, self.record.function)

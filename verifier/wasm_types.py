@@ -54,7 +54,7 @@ class WasmRuntime(Schema):
 AnyFunction: TypeAlias = Function | WasmFunction
 
 
-def kind_of_function(store: BlockStore, cid: CID) -> type[Function] | type[WasmFunction]:
+def kind_of_function(store: BlockStore, cid: CID) -> type[Function | WasmFunction]:
     """Return which kind of function a block is, as it says itself; what is neither reads as a Python function's.
 
     Raises:
@@ -69,7 +69,7 @@ def kind_of_function(store: BlockStore, cid: CID) -> type[Function] | type[WasmF
     return WasmFunction if isinstance(node, dict) and node.get("v") == WasmFunction.VERSION else Function
 
 
-def runtime_kind(function: AnyFunction) -> type[Runtime] | type[WasmRuntime]:
+def runtime_kind(function: AnyFunction) -> type[Runtime | WasmRuntime]:
     """Return the type of a function's runtime."""
     return WasmRuntime if isinstance(function, WasmFunction) else Runtime
 
@@ -106,4 +106,3 @@ def check_module_start(head: bytes) -> None:
     """
     if head != MAGIC:
         raise VerificationError("is not a WebAssembly module", where="module")
-
