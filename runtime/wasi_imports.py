@@ -18,7 +18,7 @@ from runtime.wasi_system import SystemCalls
 from runtime.wasi_tree import Tree
 
 MODULE: Final = "wasi_snapshot_preview1"
-CALL_FUEL: Final = 5000
+CALL_FUEL: Final = 20_000
 """What a call costs the guest beside what its instructions do: the host takes so long for it, about."""
 
 SIGNATURES: Final[Mapping[str, str]] = MappingProxyType(

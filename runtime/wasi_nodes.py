@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 from runtime.wasi_abi import Errno, FileType, WasiError
 
 MAX_NAME_BYTES: Final = 255
-SORTING: Final = 500
+SORTING: Final = 2000
 """Work of a name that is put in order."""
 MAX_DEPTH: Final = 1000
 """Directories in one another, when one is made or moved."""

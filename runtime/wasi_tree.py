@@ -18,7 +18,7 @@ from runtime.wasi_nodes import MAX_NAME_BYTES, Directory, Inodes, Node, OwnDirec
 
 MAX_LINKS: Final = 40
 """Followed on the way of one path, as on Linux."""
-STEP: Final = 500
+STEP: Final = 2000
 """Work of one name on a path."""
 TMP: Final = "tmp"
 
@@ -108,9 +108,10 @@ class Tree:
             name = left.pop()
             self.space.work += STEP
             if name == "..":
-                if len(way) == 1:
+                if len(way) > 1:
+                    way.pop()
+                elif start is not self.root:
                     raise WasiError(Errno.PERM)
-                way.pop()
                 node: Node | None = way[-1]
             elif name == ".":
                 node = way[-1]

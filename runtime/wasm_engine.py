@@ -33,7 +33,7 @@ from storage.errors import UserError, VerificationError
 from storage.unixfs_read import UnixfsReader
 from verifier.model import EngineInfo
 
-COMPILE_S: Final = 300.0
+COMPILE_S: Final = 900.0
 """Wall-clock guard of starting and compiling."""
 _PIECE_BYTES: Final = 1 << 20
 _COMPILER_BYTES: Final = 3 << 30
