@@ -7,7 +7,15 @@ from runtime.wasi_descriptors import MAX_DESCRIPTORS
 from runtime.wasi_imports import SIGNATURES
 from tests.unit.runtime.wasi_world import ALL, READ, WRITE, Tree, make_guest, mounted
 
-FILES = {"b": b"B", "a": b"0123456789", "é": b"", "dir": {"inner": b"in"}, "up": "dir/../a", "out": "../../etc", "loop": "loop"}
+FILES = {
+    "b": b"B",
+    "a": b"0123456789",
+    "é": b"",
+    "dir": {"inner": b"in"},
+    "up": "dir/../a",
+    "out": "../../etc",
+    "loop": "loop",
+}
 DIRECTORY, REGULAR, SYMLINK = 3, 4, 7
 CREATE, ONLY_DIRECTORY, EXCLUSIVE, TRUNCATE = 1, 2, 4, 8
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from wasmtime import Instance, Module, Store, Trap, wat2wasm
 
-from runtime.wasm_config import check_module, compile_module, load_compiled, make_engine, StaleError
+from runtime.wasm_config import StaleError, check_module, compile_module, load_compiled, make_engine
 from runtime.wasm_module import MAX_MODULE_BYTES, ModuleError, read_module
 from runtime.wasm_stack import FRAME_BYTES, LEFT_NAME, MEMORY_NAME, SPENT, STACK_BYTES, VALUE_BYTES, count_stack
 
