@@ -37,6 +37,8 @@ HELLO = """(module (import "wasi_snapshot_preview1" "fd_write" (func $write (par
   (func (export "_start") (i32.store (i32.const 0) (i32.const 16)) (i32.store (i32.const 4) (i32.const 6))
     (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"""
 
+ENDLESS = '(module (func (export "_start") (loop (br 0))))'
+
 
 @dataclass(frozen=True)
 class House:
@@ -94,12 +96,12 @@ def test_a_module_that_looks_everywhere_and_loops_for_ever_verifies_on_three_nod
     said = reader.read_bytes(reader.resolve(done.output, "stdout"), 1 << 16)
     assert int.from_bytes(said[0:8], "little") == 946_684_800 * 10**9 + 1000
     assert said[32:44].hex() == "000000000000f87f0000c07f"
-    names = [part for part in (b"Z", b"a", b"aa", b"b", "é".encode())]
+    names = (b"Z", b"a", b"aa", b"b", "é".encode())
     places = [said.index(bytes([len(name), 0, 0, 0, 4, 0, 0, 0]) + name) for name in names]
     assert places == sorted(places)
 
 
-def test_the_command_runs_gets_lists_and_audits_a_module(house):
+def test_the_command_runs_gets_and_audits_a_module(house):
     home, module = house.scratch / "home", house.module(HELLO)
     done = bacalhau(home, "run", "wasm", module, "--json", "--", "an argument")
     assert done.returncode == 0, done.stderr
@@ -118,8 +120,6 @@ def test_the_command_runs_gets_lists_and_audits_a_module(house):
         bacalhau(home, "audit", "--car", house.scratch / "got" / "record.car", "--rerun", "--json").stdout
     )
     assert (found["verdict"], found["reruns"][0]["detail"]) == ("valid", "same output, same memory state")
-    assert report["job"][:8] in bacalhau(home, "list").stdout
-    assert "verdict       agreed" in bacalhau(home, "describe", report["job"]).stdout
 
 
 @pytest.mark.parametrize("level", [level for level in Level if level is not Level.NONE], ids=lambda level: level.value)
@@ -158,15 +158,13 @@ def test_code_of_another_engine_is_not_run(house, monkeypatch):
 
 def test_a_run_that_is_given_up_gives_nothing(house):
     stop = StopSignal()
-    plan = house.plan(house.module('(module (func (export "_start") (loop (br 0))))'), fuel=(1 << 53) - 1)
+    plan = house.plan(house.module(ENDLESS), fuel=(1 << 53) - 1)
     with pytest.raises(UndeterminedError, match="stopped"):
         house.engine.execute(plan, house.store, lambda phrase: stop.set() if "running" in phrase else None, stop)
 
 
 def test_the_wall_clock_ends_a_run_without_an_output(house):
-    plan = house.plan(
-        house.module('(module (func (export "_start") (loop (br 0))))'), fuel=(1 << 53) - 1, timeout_s=0.5
-    )
+    plan = house.plan(house.module(ENDLESS), fuel=(1 << 53) - 1, timeout_s=0.5)
     with pytest.raises(UndeterminedError, match=r"wall-clock guard of 0\.5 s"):
         house.engine.execute(plan, house.store)
 
@@ -175,9 +173,7 @@ def test_what_is_no_module_of_this_release_is_undetermined(house):
     """A stranger's task: the requester has checked nothing."""
     plan = house.plan(house.module(HELLO))
     broken = Importer(house.store).bytes(b"\0asm\1\0\0\0\x01").cid
-    folder = (
-        Importer(house.store).path(house.scratch / "modules" if (house.scratch / "modules").is_dir() else MODULES).cid
-    )
+    folder = Importer(house.store).path(MODULES).cid
     for module, said in ((broken, "ends too early"), (folder, "is a directory of 0 bytes")):
         function = WasmFunction(module=module, runtime=wasm_runtime_cid())
         with pytest.raises(UndeterminedError, match=said):
@@ -202,11 +198,9 @@ def test_what_is_no_module_of_this_release_is_undetermined(house):
     ],
 )
 def test_a_wrong_call_is_told_before_anything_runs(house, request_, said):
-    large = house.module('(module (memory 2000) (func (export "_start")))')
     given = {"module": str(house.module(HELLO)), **request_}
     if given["module"] == "large":
         given["module"] = str(house.module('(module (memory 2000) (func (export "_start")))'))
-    assert large
     with pytest.raises(UserError, match=said):
         prepare_wasm(Request(**given), store=house.store, cache_dir=house.scratch / "cache")
 

@@ -44,7 +44,8 @@ def test_a_module_is_taken_apart():
         assembled(
             """(import "a" "b" (func (param i64) (result i32)))
                (func (export "f") (param f32) (result v128) unreachable) (func (param i32 i32))
-               (memory 3 9) (table 7 funcref) (table 2 externref) (global i32 (i32.const 1)) (global f64 (f64.const 2))"""
+               (memory 3 9) (table 7 funcref) (table 2 externref)
+               (global i32 (i32.const 1)) (global f64 (f64.const 2))"""
         )
     )
     assert [(one.module, one.name) for one in module.imports] == [("a", "b")]
@@ -115,7 +116,8 @@ RECURSION = """(func $deep (export "deep") (param $n i32) (param f64) (result i3
      (else (i32.add (i32.const 1) (call $deep (i32.sub (local.get $n) (i32.const 1)) (f64.const 0))))))
   (func $table (export "by_table") (param $n i32) (result i32)
     (if (result i32) (i32.eqz (local.get $n)) (then (i32.const 0))
-     (else (i32.add (i32.const 1) (call_indirect (param i32) (result i32) (i32.sub (local.get $n) (i32.const 1)) (i32.const 0))))))
+     (else (i32.add (i32.const 1)
+       (call_indirect (param i32) (result i32) (i32.sub (local.get $n) (i32.const 1)) (i32.const 0))))))
   (table 1 funcref) (elem (i32.const 0) $table)
   (func $many (export "many") (param i32) (result i32 i64) (call $two))
   (func $two (result i32 i64) (i32.const 7) (i64.const 8))
