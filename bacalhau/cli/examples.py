@@ -22,6 +22,9 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("What would be done, and what is known", "bacalhau run flow flow.yaml --dry-run"),
         ("Do it", "bacalhau run flow flow.yaml"),
     ),
+    "run wasm": (
+        ("A module of WASI, with its arguments", "bacalhau run wasm module.wasm -i data.csv -- --column price"),
+    ),
     "audit": (
         ("Check a record, or the newest one of an output", "bacalhau audit bafyrei…"),
         ("Check it, and run the task again", "bacalhau audit bafyrei… --rerun"),
