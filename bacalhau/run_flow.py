@@ -25,6 +25,7 @@ from bacalhau.report import origin_list
 from bacalhau.run_job import Order, make_engines
 from bacalhau.services import Services
 from bacalhau.shard_report import complete_report
+from bacalhau.trust_report import own_trust_entry, planned_trust_entry
 from network.embedded import SessionResult, run_embedded
 from network.embedded_flow import StepEnded, TaskEnded, run_flow
 from network.known_results import find_known
@@ -37,6 +38,7 @@ from runtime.request import Request
 from storage.cid import CID
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
+from verifier.credibility import TrustGoal
 from verifier.model import Rule
 
 
@@ -56,6 +58,8 @@ class FlowOrder:
     is_cached: bool = True
     """Take what was verified here before."""
     fetching: Fetching = field(default_factory=Fetching)
+    trust: TrustGoal | None = None
+    """As `run_job.Order` has it of embedded nodes."""
 
 
 def plan_flow(order: FlowOrder, services: Services, display: Display) -> dict[str, Any]:
@@ -74,7 +78,8 @@ def plan_flow(order: FlowOrder, services: Services, display: Display) -> dict[st
         for event in run_flow(order.graph.needs, steps.thunk, verifier.known, at_once=1, stop=engine.stop):
             found.add(event)
         flow, asked = steps.definition()
-        return plan_report_of_flow(found, flow=flow, asked=asked, rule=order.rule, origins=origin_list(steps.noted))
+        report = plan_report_of_flow(found, flow=flow, asked=asked, rule=order.rule, origins=origin_list(steps.noted))
+        return {**report, "trust": planned_trust_entry(order.trust, order.rule)}
 
 
 def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict[str, Any]:
@@ -117,6 +122,7 @@ def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict
             origins=origin_list(steps.noted),
             timings_s={"prepare": prepared - started, "run": finished - prepared, "total": finished - started},
         )
+        report["trust"] = own_trust_entry(order.trust, order.rule)
         steps.jobs.add(job_of_flow(report, created_at, run, rows, flow=flow, asked=asked))
     return complete_report(report, rows)
 

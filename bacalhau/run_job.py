@@ -15,6 +15,7 @@ from bacalhau.planning import ONE_PART, host_name, jail_level
 from bacalhau.progress import Display
 from bacalhau.report import job_of, origin_list, plan_report, run_report
 from bacalhau.services import Services
+from bacalhau.trust_report import own_trust_entry, planned_trust_entry
 from network.embedded import run_embedded
 from network.job_store import JobStore
 from runtime.arguments import split_volume
@@ -29,6 +30,7 @@ from storage.ipld_path import path_names
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
 from storage.unixfs_read import UnixfsReader
+from verifier.credibility import TrustGoal
 from verifier.model import Rule
 
 
@@ -47,6 +49,9 @@ class Order:
     """Bids of nodes that must be there before any is accepted; only a node looks for bids."""
     selector: tuple[tuple[str, str], ...] = ()
     """Labels (name, value) that nodes must have."""
+    trust: TrustGoal | None = None
+    """How far answers are to be trusted. The rule says the least counts then; for embedded nodes, which are all of this
+    machine, those that as many strangers would need of whom nothing is known."""
 
 
 def plan_only(order: Order, services: Services, display: Display) -> dict[str, Any]:
@@ -58,7 +63,7 @@ def plan_only(order: Order, services: Services, display: Display) -> dict[str, A
     noted: list[Noted] = []
     with services.open_store() as store:
         plan = make_task(order, services, store, services.make_engine(), display, noted)
-    return plan_report(plan, order.rule, noted)
+    return {**plan_report(plan, order.rule, noted), "trust": planned_trust_entry(order.trust, order.rule)}
 
 
 def run_job(order: Order, services: Services, display: Display) -> dict[str, Any]:
@@ -102,6 +107,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
             origins=origin_list(noted),
             timings_s={"prepare": prepared - started, "run": finished - prepared, "total": finished - started},
         )
+        report["trust"] = own_trust_entry(order.trust, order.rule)
         jobs.add(job_of(report, created_at, plan, session))
     return report
 

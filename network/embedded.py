@@ -30,6 +30,7 @@ from network.session_events import (
     Undetermined,
 )
 from network.session_state import Session
+from network.trust_terms import TrustNote
 from runtime.engine import Engine, Execution, Plan, Progress, UndeterminedError, silent
 from storage.blocks import BatchingBlockStore, BlockStore
 from storage.cid import CID
@@ -64,6 +65,8 @@ class SessionResult:
     faults: tuple[Fault, ...]
     cached: bool = False
     """It is what an earlier session gave; nothing ran."""
+    trust: TrustNote | None = None
+    """How far the answer is trusted; None if counts were all that was asked for."""
 
     @property
     def exit_code(self) -> int | None:

@@ -15,6 +15,7 @@ Values in, values out: an auditor who has the records can count the same.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -50,6 +51,28 @@ class Witness:
     task: CID
     agreeing: frozenset[PeerId]
     dissenting: frozenset[PeerId]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustGoal:
+    """How far an answer is to be trusted, and what is assumed of the nodes.
+
+    Making one raises UserError if it cannot be had, whoever the nodes are.
+    """
+
+    asked: float
+    """Probability that an answer is right, from the chance of a coin to less than 1."""
+    bad: float = BAD_SHARE
+    """Share of the nodes that is bad, at most."""
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.asked < 1:
+            fix = "try 0.999"
+            raise UserError("must be a probability from 0.5 to less than 1", where=f"--trust {self.asked}", fix=fix)
+        _check_share(self.bad)
+        if newcomers_needed(self) > MAX_NODES:
+            problem = f"is more than {MAX_NODES} nodes can be trusted with if {self.bad:g} of all nodes are bad"
+            raise UserError(problem, where=f"--trust {self.asked}", fix="ask for less")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,35 +144,52 @@ def credibility_of_answer(leading: Sequence[float], others: Sequence[Sequence[fl
     return cases[0] / total if total > 0 else 0.0
 
 
-def plan_trust(
-    trust: float, known: Mapping[PeerId, History], candidates: Collection[PeerId], *, bad: float = BAD_SHARE
-) -> TrustPlan:
-    """Return the fewest nodes whose equal word is trusted, and among whom they are to be drawn.
+def credibility_of_words(leading: Sequence[int], others: Sequence[Sequence[int]] = (), *, bad: float) -> float:
+    """Return the same of nodes that are known by their passes."""
 
-    trust: probability that an answer is right, from the chance of a coin to less than 1. known: histories, of nodes
-    that there is one of; candidates: nodes that could be asked. There is always at least one candidate more than are
-    needed, so that nobody is asked because there is no choice; of plans with as few nodes the one with most candidates.
+    def group(passes: Sequence[int]) -> list[float]:
+        return [credibility_of_node(History(passes=count), bad=bad) for count in passes]
 
-    Raises:
-        UserError: trust is no such probability, or all candidates together are not trusted that far.
+    return credibility_of_answer(group(leading), [group(passes) for passes in others])
+
+
+def newcomers_needed(goal: TrustGoal) -> int:
+    """Return how many equal words of nodes of which nothing is known are trusted; MAX_NODES + 1 stands for more."""
+    return _fewest(goal.asked, 1 - goal.bad)[0]
+
+
+def words_missing(goal: TrustGoal, leading: Sequence[int], others: Sequence[Sequence[int]], passes: int) -> int:
+    """Return how many further nodes must give the leading answer until it is trusted; MAX_NODES if that is not enough.
+
+    leading, others: passes of the nodes behind the answer, and behind each other one; passes: of those to come.
     """
-    if not 0.5 <= trust < 1:
-        raise UserError("must be a probability from 0.5 to less than 1", where=f"--trust {trust}", fix="try 0.999")
+    for more in range(MAX_NODES):
+        if credibility_of_words([*leading, *[passes] * more], others, bad=goal.bad) >= goal.asked:
+            return more
+    return MAX_NODES
+
+
+def plan_trust(goal: TrustGoal, known: Mapping[PeerId, History], candidates: Collection[PeerId]) -> TrustPlan | None:
+    """Return the fewest nodes whose equal word is trusted, and among whom they are to be drawn; None if there are not
+    enough candidates.
+
+    known: histories, of nodes that there is one of; candidates: nodes that could be asked. There is always at least one
+    candidate more than are needed, so that nobody is asked because there is no choice; of plans with as few nodes the
+    one with most candidates.
+    """
     passes = {peer: known.get(peer, NEWCOMER).passes for peer in candidates}
-    best: TrustPlan | None = None
-    for least in sorted(set(passes.values())):
-        eligible = frozenset(peer for peer, count in passes.items() if count >= least)
-        one = credibility_of_node(History(passes=least), bad=bad)
-        nodes, reached = _fewest(trust, one)
-        if nodes < len(eligible) and (best is None or nodes < best.nodes):
-            best = TrustPlan(nodes=nodes, least_passes=least, eligible=eligible, credibility=reached)
+    ascending = sorted(passes.values())
+    best: tuple[int, int, float] | None = None
+    for least in sorted(set(ascending)):
+        eligible = len(ascending) - bisect_left(ascending, least)
+        nodes, reached = _fewest(goal.asked, credibility_of_node(History(passes=least), bad=goal.bad))
+        if nodes < eligible and (best is None or nodes < best[0]):
+            best = nodes, least, reached
     if best is None:
-        needed, _ = _fewest(trust, 1 - bad)
-        problem = (
-            f"is more than the {len(passes)} nodes that are known here can be trusted with: {needed + 1} are needed"
-        )
-        raise UserError(problem, where=f"--trust {trust}", fix="wait for more nodes, or ask for less")
-    return best
+        return None
+    nodes, least, reached = best
+    chosen = frozenset(peer for peer, count in passes.items() if count >= least)
+    return TrustPlan(nodes=nodes, least_passes=least, eligible=chosen, credibility=reached)
 
 
 def _fewest(trust: float, one: float) -> tuple[int, float]:

@@ -39,6 +39,8 @@ def command(ctx: click.Context, /, content: str, to: str, as_json: bool) -> int:
             place = endpoint.place
         else:
             place = _push(endpoint.place, cid, blocks, display.step)
+    with services_of(ctx).open_results() as results:
+        results.published(cid)
     said = {"cid": cid_text(cid), "to": f"{endpoint.kind}:{place}", "blocks": blocks.number, "bytes": blocks.size}
     print_json(said) if as_json else print_text(cid_text(cid))
     return ExitCode.DONE
