@@ -10,6 +10,7 @@ from typing import Final
 from network.embedded import SessionResult
 from network.known_results import find_known
 from network.result_store import Nodes, ResultStore
+from network.trust_terms import TrustTerms
 from runtime.engine import Plan
 from storage.sqlite_block_store import SqliteBlockStore
 from verifier.model import Rule, Verdict
@@ -28,6 +29,8 @@ class KnownSession:
     rule: Rule
     run: Callable[[Plan], SessionResult]
     """A session, mostly `run_embedded` with all its arguments."""
+    terms: TrustTerms | None = None
+    """What an answer has to reach besides."""
     asks_first: bool = True
     """Whether a result that is known is taken."""
     clock: Callable[[], float] = time.time
@@ -52,4 +55,4 @@ class KnownSession:
 
     def _known(self, plan: Plan) -> SessionResult | None:
         records = self.results.records(plan.task, nodes=Nodes.EMBEDDED)
-        return find_known(plan.task, self.rule, records, self.store)
+        return find_known(plan.task, self.rule, records, self.store, terms=self.terms)

@@ -25,7 +25,7 @@ from bacalhau.report import origin_list
 from bacalhau.run_job import Order, make_engines
 from bacalhau.services import Services
 from bacalhau.shard_report import complete_report
-from bacalhau.trust_report import own_trust_entry, planned_trust_entry
+from bacalhau.trust_report import own_trust_entry, planned_trust_entry, terms_among_own, trusted_session
 from network.embedded import SessionResult, run_embedded
 from network.embedded_flow import StepEnded, TaskEnded, run_flow
 from network.known_results import find_known
@@ -170,7 +170,9 @@ class _Verifier:
         if not self._order.is_cached:
             return None
         self._hold(task.plan)
-        return find_known(cid, self._order.rule, self._results.records(cid, nodes=Nodes.EMBEDDED), self._store)
+        records = self._results.records(cid, nodes=Nodes.EMBEDDED)
+        terms = terms_among_own(self._order.trust)
+        return find_known(cid, self._order.rule, records, self._store, terms=terms)
 
     def verify(self, task: StepTask) -> SessionResult:
         """Return what a task gives: known, or run now."""
@@ -186,9 +188,15 @@ class _Verifier:
             parallel=min(rule.replication, os.cpu_count() or 1),
             progress=self._progress,
             parents=task.parents,
+            **trusted_session(self._order.trust),
         )
         session = KnownSession(
-            store=self._store, results=self._results, rule=rule, run=run, asks_first=self._order.is_cached
+            store=self._store,
+            results=self._results,
+            rule=rule,
+            terms=terms_among_own(self._order.trust),
+            run=run,
+            asks_first=self._order.is_cached,
         )
         with self._turn(task.plan.task):
             return session(task.plan)

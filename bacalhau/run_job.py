@@ -15,7 +15,7 @@ from bacalhau.planning import ONE_PART, host_name, jail_level
 from bacalhau.progress import Display
 from bacalhau.report import job_of, origin_list, plan_report, run_report
 from bacalhau.services import Services
-from bacalhau.trust_report import own_trust_entry, planned_trust_entry
+from bacalhau.trust_report import own_trust_entry, planned_trust_entry, trusted_session
 from network.embedded import run_embedded
 from network.job_store import JobStore
 from runtime.arguments import split_volume
@@ -93,6 +93,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
             progress=display.step,
             parents=tuple(parents),
             other_engines=tuple(others),
+            **trusted_session(order.trust),
         )
         finished = time.perf_counter()
         texts = None if session.output is None else read_texts(UnixfsReader(store), session.output)

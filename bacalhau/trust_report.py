@@ -7,12 +7,20 @@ them together is not what the formula is about, so nothing is claimed of them (d
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from network.embedded import SessionResult
 from network.trust_terms import LEAST_RULE, TrustNote, TrustTerms, rule_in_force, terms_for
 from verifier.credibility import History, TrustGoal, credibility_of_node
 from verifier.model import Rule, Verdict
+
+
+class TrustedSession(TypedDict):
+    """Of `run_embedded`."""
+
+    terms: TrustTerms | None
+    max_nodes: int | None
+
 
 RECORDS: Final = "records"
 OWN: Final = "one machine"
@@ -29,9 +37,20 @@ OWN_NOTE: Final = (
 )
 
 
+def terms_among_own(goal: TrustGoal | None) -> TrustTerms | None:
+    """Return what nodes of this machine have to reach: what as many strangers would, of whom nothing is known."""
+    return None if goal is None else terms_for(goal, {}, ())
+
+
+def trusted_session(goal: TrustGoal | None) -> TrustedSession:
+    """Return the arguments of a session on nodes of this machine that such a trust makes."""
+    terms = terms_among_own(goal)
+    return TrustedSession(terms=terms, max_nodes=None if terms is None else terms.most_nodes)
+
+
 def words_among_newcomers(goal: TrustGoal, least: Rule = LEAST_RULE) -> Rule:
     """Return the counts that a trust comes to where nothing is known of any node."""
-    return rule_in_force(least, terms_for(goal, {}, ()))
+    return rule_in_force(least, terms_among_own(goal))
 
 
 def trust_flag(goal: TrustGoal | None) -> str:
@@ -143,7 +162,7 @@ def probability(value: float) -> str:
     """Return a probability with as many digits as tell it from 1: rounded down, for it is a bound."""
     for digits in range(3, 12):
         shown = int(value * 10**digits) / 10**digits
-        if value >= 1 or 1 - shown < 10 * (1 - value):
+        if value >= 1 or 1 - shown < 2 * (1 - value):
             return f"{shown:.{digits}f}"
     return f"{value:.12f}"
 

@@ -30,7 +30,8 @@ from network.session_events import (
     Undetermined,
 )
 from network.session_state import Session
-from network.trust_terms import TrustNote
+from network.session_trust import trust_note
+from network.trust_terms import TrustNote, TrustTerms
 from runtime.engine import Engine, Execution, Plan, Progress, UndeterminedError, silent
 from storage.blocks import BatchingBlockStore, BlockStore
 from storage.cid import CID
@@ -153,12 +154,14 @@ def run_embedded(
     progress: Progress = silent,
     parents: tuple[CID, ...] = (),
     max_nodes: int | None = None,
+    terms: TrustTerms | None = None,
     other_engines: tuple[Engine, ...] = (),
 ) -> SessionResult:
     """Execute a plan on local nodes until they agree or the bound on nodes is reached; keep the evidence in `store`.
 
     parallel: executions at the same time; parents: records whose outputs are inputs of this task;
     max_nodes: None gives `network.session.default_max_nodes(rule)`;
+    terms: what the answer has to reach besides, as if it were of strangers of whom nothing is known;
     other_engines: nodes take `engine` and these in turn, for a rule that asks for diverse ones.
 
     Raises:
@@ -173,7 +176,7 @@ def run_embedded(
         progress=progress,
         evidence=BatchingBlockStore(store),
     )
-    session, actions = start(plan.task, rule, max_nodes=max_nodes)
+    session, actions = start(plan.task, rule, max_nodes=max_nodes, terms=terms)
     queue = deque(actions)
     while queue:
         for event in driver.perform(queue.popleft()):
@@ -200,6 +203,7 @@ def _conclude(driver: _Driver, session: Session, decision: Decision, parents: tu
         executions=tuple(driver.participants[peer].execution for peer in sorted(driver.participants)),
         undetermined=session.undetermined,
         faults=session.faults,
+        trust=trust_note(session),
     )
 
 

@@ -30,6 +30,9 @@ MAX_BAD_SHARE: Final = 0.49
 MAX_NODES: Final = 100
 """Equal words that are asked for at most."""
 
+LEAST_SHARE: Final = 4
+"""One in so many candidates may be asked, whatever the plan."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
@@ -173,9 +176,10 @@ def plan_trust(goal: TrustGoal, known: Mapping[PeerId, History], candidates: Col
     """Return the fewest nodes whose equal word is trusted, and among whom they are to be drawn; None if there are not
     enough candidates.
 
-    known: histories, of nodes that there is one of; candidates: nodes that could be asked. There is always at least one
-    candidate more than are needed, so that nobody is asked because there is no choice; of plans with as few nodes the
-    one with most candidates.
+    known: histories, of nodes that there is one of; candidates: nodes that could be asked. Nodes are drawn from a
+    quarter of all at least, so that no few of them do everything and are all that the trust hangs on, and from one more
+    than are needed, so that nobody is asked because there is no choice. Of plans with as few nodes the one with most to
+    draw from.
     """
     passes = {peer: known.get(peer, NEWCOMER).passes for peer in candidates}
     ascending = sorted(passes.values())
@@ -183,7 +187,7 @@ def plan_trust(goal: TrustGoal, known: Mapping[PeerId, History], candidates: Col
     for least in sorted(set(ascending)):
         eligible = len(ascending) - bisect_left(ascending, least)
         nodes, reached = _fewest(goal.asked, credibility_of_node(History(passes=least), bad=goal.bad))
-        if nodes < eligible and (best is None or nodes < best[0]):
+        if nodes < eligible and LEAST_SHARE * eligible >= len(ascending) and (best is None or nodes < best[0]):
             best = nodes, least, reached
     if best is None:
         return None

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 import pytest
 import trio
 
-from network.node import requester_side, spot_checks
+from network.node import requester_side, spot_checks, trust_book
 from network.node.datastore import JobState, Machine
 from network.node.sqlite_datastore import SqliteDatastore
 from network.node.trust_book import TrustBook
@@ -203,10 +203,11 @@ async def test_a_liar_among_newcomers_takes_more_of_them_and_loses_what_it_had(t
 
 
 @on_real_time
-async def test_shards_need_fewer_nodes_as_their_records_grow(tmp_path):
+async def test_shards_need_fewer_nodes_as_their_records_grow(tmp_path, monkeypatch):
+    monkeypatch.setattr(trust_book, "PLAN_AGAIN", 4)
     engines = [Engine() for _ in range(6)]
     net = Net(tmp_path, engines)
-    count = 60
+    count = 30
     shards = shards_at(net.requester, count)
     async with net.running() as node:
         await node.submit(trusting_shards(shards, count))
