@@ -298,6 +298,8 @@ class Requester:
     def _found(self, task: RequesterTask, seek: Seek) -> Found:
         job, terms = task.job, task.terms
         exclude = seek.exclude | self.shunned | self.unfit(job.job)
+        if terms is not None:
+            exclude |= self.trust.barred()
         # Where a plan is for nodes that are known well, others are asked when none of those is left.
         least = 0 if terms is None else terms.least_passes
         unproven = frozenset(peer for peer in self.book.peers if least and self.trust.passes(peer) < least)
@@ -360,7 +362,7 @@ class Requester:
         return self.trust.terms(
             job.job,
             len(self.book),
-            lambda: self.book.able(job.demand, exclude=self.shunned | self.unfit(job.job)),
+            lambda: self.book.able(job.demand, exclude=self.shunned | self.unfit(job.job) | self.trust.barred()),
         )
 
 

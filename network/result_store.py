@@ -40,8 +40,8 @@ class Nodes(StrEnum):
     """All of this home: they show that the function is deterministic here."""
     NETWORK = "network"
     """Of nodes that a requester found, which need not trust one another."""
-    PUBLISHED = "published"
-    """Of such nodes, and given away since: anybody may know the output."""
+    OPEN = "open"
+    """Of such nodes, which no label chose, and not given away since: any node may be asked, and few know the answer."""
 
 
 class ResultStore:
@@ -65,23 +65,23 @@ class ResultStore:
     def records(self, task: CID, *, nodes: Nodes) -> list[CID]:
         """Return records of a task, the newest first; of strangers alone if those are asked for."""
         other = Nodes.NETWORK if nodes is Nodes.NETWORK else Nodes.EMBEDDED
-        return self._read(_FIND, task, Nodes.NETWORK.value, Nodes.PUBLISHED.value, other.value, _TRIES)
+        return self._read(_FIND, task, Nodes.NETWORK.value, Nodes.OPEN.value, other.value, _TRIES)
 
     def of_strangers(self, limit: int) -> list[CID]:
         """Return the newest records of strangers, the oldest of them first."""
-        return self._read(_NEWEST, Nodes.NETWORK.value, Nodes.PUBLISHED.value, limit)[::-1]
+        return self._read(_NEWEST, Nodes.NETWORK.value, Nodes.OPEN.value, limit)[::-1]
 
     def sample(self, count: int) -> list[tuple[CID, CID]]:
-        """Return tasks and their records of strangers that were drawn at random, none that was given away."""
+        """Return tasks and their records, drawn at random of those that are open."""
         with self._explained(), self._lock:
-            rows = self._connection.execute(_SAMPLE, (Nodes.NETWORK.value, count)).fetchall()
+            rows = self._connection.execute(_SAMPLE, (Nodes.OPEN.value, count)).fetchall()
         with intact(self._path, _FIX):
             return [(check_cid(bytes(task)), check_cid(bytes(record))) for task, record in rows]
 
     def published(self, record: CID) -> None:
         """Note that a record was given away."""
         with self._explained(), self._lock:
-            self._connection.execute(_PUBLISH, (Nodes.PUBLISHED.value, record, Nodes.NETWORK.value))
+            self._connection.execute(_PUBLISH, (Nodes.NETWORK.value, record, Nodes.OPEN.value))
 
     def since(self, at: float) -> list[CID]:
         """Return the records that were kept then or later, in no order."""

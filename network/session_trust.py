@@ -34,13 +34,19 @@ def decide(session: Session) -> Decision:
 
 
 def more_nodes(session: Session) -> int:
-    """Return the fewest further receipts that could make the leading claim agreed and credible, at least one."""
-    counted = more_nodes_needed(session)
-    if session.terms is None:
-        return counted
-    receipts = tuple(session.receipts.values())
-    leading, others = passes_by_claim(receipts, most_frequent(group_claims(receipts)), session.passes)
-    return max(counted, words_missing(session.terms.goal, leading, others, session.terms.least_passes))
+    """Return the fewest further receipts that could make a claim agreed and credible, at least one.
+
+    That may be another claim than the one of most nodes: theirs may be worth less.
+    """
+    terms, receipts = session.terms, tuple(session.receipts.values())
+    if terms is None or not receipts:
+        return more_nodes_needed(session)
+    missing = []
+    for claim, group in group_claims(receipts).items():
+        behind, others = passes_by_claim(receipts, claim, session.passes)
+        counted = max(session.rule.confidence - len(group), len(receipts) - 2 * len(group) + 1, 1)
+        missing.append(max(counted, words_missing(terms.goal, behind, others, terms.least_passes)))
+    return min(missing)
 
 
 def trust_note(session: Session) -> TrustNote | None:

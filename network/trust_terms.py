@@ -84,6 +84,10 @@ class TrustSource(Protocol):
         """Return the passes of a node."""
         ...
 
+    def barred(self) -> frozenset[PeerId]:
+        """Return the nodes whose word is worth nothing: they dissented."""
+        ...
+
 
 class TrustCandidates(Protocol):
     """Lists the nodes that could be asked; costs as much as there are nodes."""
@@ -103,6 +107,10 @@ class Untrusting:
     def passes(self, peer: PeerId) -> int:  # noqa: ARG002
         """Return 0."""
         return 0
+
+    def barred(self) -> frozenset[PeerId]:
+        """Return none."""
+        return frozenset()
 
 
 def terms_for(goal: TrustGoal, known: Mapping[PeerId, History], candidates: Collection[PeerId]) -> TrustTerms:

@@ -36,12 +36,12 @@ LEAST_SHARE: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What the records say of a node since it last said something else than was agreed."""
+    """What the records say of a node."""
 
     passes: int = 0
-    """Different tasks of which it gave the agreed output, with others or as a check."""
+    """Different tasks of which it gave the agreed output, with others or as a check; none once it has dissented."""
     dissents: int = 0
-    """Tasks of which it ever gave another."""
+    """Times that it gave another."""
 
 
 NEWCOMER: Final = History()
@@ -95,20 +95,19 @@ class TrustPlan:
 def histories(witnesses: Iterable[Witness]) -> dict[PeerId, History]:
     """Return what records say of each node. witnesses: the oldest first; a task counts once for a node.
 
-    Whoever alone gave the agreed output of a task has shown nothing: a record of one receipt is no pass.
+    Whoever alone gave the agreed output of a task has shown nothing: a record of one receipt is no pass. Whoever
+    dissented earns none any more: a liar that could try again and again would come through some day (docs/trust.md).
     """
     seen: dict[PeerId, set[CID]] = {}
     found: dict[PeerId, History] = {}
     for one in witnesses:
         for peer in sorted(one.dissenting):
-            seen[peer] = set()
             found[peer] = History(dissents=found.get(peer, NEWCOMER).dissents + 1)
         for peer in sorted(one.agreeing) if len(one.agreeing) > 1 else ():
-            tasks = seen.setdefault(peer, set())
-            if one.task not in tasks:
+            tasks, before = seen.setdefault(peer, set()), found.get(peer, NEWCOMER)
+            if one.task not in tasks and not before.dissents:
                 tasks.add(one.task)
-                before = found.get(peer, NEWCOMER)
-                found[peer] = History(passes=before.passes + 1, dissents=before.dissents)
+                found[peer] = History(passes=before.passes + 1)
     return found
 
 
@@ -120,9 +119,11 @@ def credibility_of_node(history: History, *, bad: float = BAD_SHARE) -> float:
 
         bad / (1-bad) · k^k / (k+1)^(k+1),  about bad / ((1-bad)·e·k),  and never more than bad.
 
-    A node that dissented once is what it was when nothing was known of it.
+    What a node says that dissented once is worth nothing, as if a coin had said it.
     """
     _check_share(bad)
+    if history.dissents:
+        return 0.5
     k = history.passes
     if k == 0:
         return 1 - bad

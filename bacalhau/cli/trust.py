@@ -15,11 +15,15 @@ from verifier.credibility import BAD_SHARE
 @click.command("trust", short_help="Show what is known of nodes by their records.")
 @click.option("--count", "counted", metavar="RECORD", multiple=True,
               help="Count this record, whoever made it, and all before it; no node may run here.")  # fmt: skip
+@click.option("--forgive", "forgiven", metavar="NODE", multiple=True,
+              help="Let a node that dissented begin again as a newcomer; no node may run here.")  # fmt: skip
 @click.option("--bad-nodes", type=float, default=BAD_SHARE, show_default=True,
               help="Share of the nodes that is assumed to be bad.")  # fmt: skip
 @json_option
 @click.pass_context
-def command(ctx: click.Context, /, counted: tuple[str, ...], bad_nodes: float, as_json: bool) -> int:
+def command(
+    ctx: click.Context, /, counted: tuple[str, ...], forgiven: tuple[str, ...], bad_nodes: float, as_json: bool
+) -> int:
     """Show of each node how many tasks it gave the agreed output of, how often another, and what that makes.
 
     Records that were made here count by themselves. To count others' is to believe whoever chose their nodes.
@@ -32,6 +36,8 @@ def command(ctx: click.Context, /, counted: tuple[str, ...], bad_nodes: float, a
     TrustGoal(asked=0.5, bad=bad_nodes)  # refuses a share that is none
     services = services_of(ctx)
     said: dict[str, Any] = {"records": 0, "unsound": 0}
+    if forgiven:
+        _forgive(ctx, forgiven)
     if counted:
         said = _count(ctx, counted)
     with services.open_datastore() as datastore:
@@ -54,6 +60,25 @@ def command(ctx: click.Context, /, counted: tuple[str, ...], bad_nodes: float, a
         shown = f"{one.passes} passes, {one.dissents} dissents, credibility {probability(credible[peer])}"
         print_text(f"{peer}  {shown}")
     return ExitCode.DONE
+
+
+def _forgive(ctx: click.Context, nodes: tuple[str, ...]) -> None:
+    from network.node.datastore import Machine
+    from network.node.node_lock import hold_directory
+    from network.node.trust_book import TrustBook
+    from verifier.model import PeerId
+
+    services = services_of(ctx)
+    services.home.create()
+    with hold_directory(services.home.root), services.open_datastore() as datastore:
+        book = TrustBook()
+        book.load(datastore.entries(Machine.TRUST))
+        for node in nodes:
+            if node not in book.barred():
+                raise UserError(
+                    "is not known to have dissented", where=f"--forgive {node[:80]}", fix="see `bacalhau trust`"
+                )
+        datastore.commit([change for node in nodes for change in book.forgive(PeerId(node))])
 
 
 def _count(ctx: click.Context, texts: tuple[str, ...]) -> dict[str, Any]:

@@ -141,6 +141,8 @@ class AddResult:
     task: CID
     record: CID
     at: float
+    is_open: bool = False
+    """No label chose its nodes, so any other may be asked as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

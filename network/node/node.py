@@ -150,7 +150,7 @@ class NodeParts:
     spot_checks: float = 0.0
     """For each task of a job that goes by trust, on average (`network.node.spot_checks`)."""
     sample_known: Callable[[int], Sequence[tuple[CID, CID]]] = _none_known
-    """Draws tasks with records of strangers that were not given away; blocks."""
+    """Draws tasks that any node may see, with records of strangers that were not given away; blocks."""
     records_of: Callable[[CID], Sequence[CID]] = _none_of
     """Returns records of strangers of a task; blocks."""
 

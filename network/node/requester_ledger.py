@@ -212,7 +212,8 @@ class RequesterLedger:
         exit_code = news.decision.agreeing[0].exit_code if record is not None else None
         entry = ShardEntry(number=number, exit_code=exit_code, record=record, outcome=outcome)
         told.setdefault(news.job, []).append(entry)
-        result = [] if record is None else [AddResult(task=task, record=record, at=time.time())]
+        is_open = not job.submission.selector
+        result = [] if record is None else [AddResult(task=task, record=record, at=time.time(), is_open=is_open)]
         seen = [] if record is None else self.trust.note(witness_by(news.decision, task), record)
         return [*self._kept(job, entry), *result, *seen]
 

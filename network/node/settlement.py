@@ -132,7 +132,8 @@ class Settlement:
         if session.record is None or session.cached or kept.submission.task is None:
             return changes
         seen = self.trust.note(witness_in(session, kept.submission.task), session.record)
-        return AddResult(task=kept.submission.task, record=session.record, at=time.time()), *seen, *changes
+        task, is_open = kept.submission.task, not kept.submission.selector
+        return AddResult(task=task, record=session.record, at=time.time(), is_open=is_open), *seen, *changes
 
     def _finished(self, submission: Submission, session: SessionResult, problem: str) -> Job:
         try:

@@ -71,7 +71,7 @@ class SpotChecks:
     rate: float = 0.0
     """Checks for each task of a job that goes by trust, on average."""
     sample: Callable[[int], Sequence[tuple[CID, CID]]] = lambda _count: ()
-    """Draws tasks with records of strangers that were not given away."""
+    """Draws tasks that any node may see, with records of strangers that were not given away."""
     records: Callable[[CID], Sequence[CID]] = lambda _task: ()
     """Returns such records of a task."""
     spread_s: float = SPREAD_S

@@ -1,8 +1,8 @@
 """What a requester knows of nodes, in memory: their passes and dissents, and what plan that makes for a job.
 
 Kept by entries of the datastore (`trust_entries`) in the transactions that the sessions themselves are kept in, and
-read anew with them. The passes of one node and of all together are bounded, and the oldest are forgotten first, so that
-forgetting makes a node less trusted and never more.
+read anew with them. The passes of one node and of all together are bounded, and the oldest are forgotten first: that
+makes a node less trusted and never more.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MAX_PASSES_OF_NODE: Final = 1_000
 MAX_PASSES: Final = 100_000
 """Of all nodes: about 200 bytes each on the disk and in memory, and two seconds to read."""
 MAX_DISSENTING: Final = 20_000
-"""Nodes, as many as the capacity book has. A dissent that is forgotten leaves a newcomer, which the node was anyway."""
+"""Nodes, as many as the capacity book has; whoever dissented longest ago is forgotten, and a newcomer again."""
 PLAN_AGAIN: Final = 16
 """Records, after which a job's next session is planned anew: planning looks at every node."""
 
@@ -87,6 +87,8 @@ class TrustBook:
         """Tasks by node, the oldest pass first."""
         self._oldest: OrderedDict[tuple[PeerId, CID], None] = OrderedDict()
         self._dissents: OrderedDict[PeerId, int] = OrderedDict()
+        self._barred: frozenset[PeerId] = frozenset()
+        """Those, to be handed out."""
         self._number = 0
         self._version = 0
         self._plans: dict[str, _Plan] = {}
@@ -108,6 +110,10 @@ class TrustBook:
     def passes(self, peer: PeerId) -> int:
         """Return the passes of a node."""
         return len(self._passes.get(peer, ()))
+
+    def barred(self) -> frozenset[PeerId]:
+        """Return the nodes that dissented."""
+        return self._barred
 
     def histories(self) -> dict[PeerId, History]:
         """Return what is known of each node of which something is."""
@@ -135,15 +141,16 @@ class TrustBook:
         """Return how far a known result is trusted by what is known now, this very task left out."""
         leading = next(claim_of(one) for one in session.receipts if one not in session.dissent)
         agreeing = [one.node for one in session.receipts if one not in session.dissent]
-        passes = {one.node: self.passes(one.node) - self.has_passed(one.node, task) for one in session.receipts}
+        receipts = [one for one in session.receipts if one.node not in self._barred]
+        passes = {one.node: self.passes(one.node) - self.has_passed(one.node, task) for one in receipts}
         terms = TrustTerms(
             asked=goal.asked,
             bad=goal.bad,
             words=len(agreeing),
-            least_passes=min(passes[peer] for peer in agreeing),
+            least_passes=min(passes.get(peer, 0) for peer in agreeing),
             most_nodes=len(session.receipts),
         )
-        return note_of(terms, session.receipts, leading, passes)
+        return note_of(terms, receipts, leading, passes)
 
     # What becomes known
 
@@ -162,6 +169,7 @@ class TrustBook:
                 self._number = entry.number
             for peer, dissent in kept.dissents.items():
                 self._dissents[peer] = dissent.times
+            self._barred = frozenset(self._dissents)
 
     def note(
         self, witness: Witness, record: CID, *, receipts: Mapping[PeerId, CID] | None = None, among: int = 0
@@ -181,6 +189,13 @@ class TrustBook:
                     changes += self._pass(peer, witness.task, record)
         return changes
 
+    def forgive(self, peer: PeerId) -> list[Change]:
+        """Let a node begin again as a newcomer, and return what is to be kept of that."""
+        with self._lock:
+            self._dissents.pop(peer, None)
+            self._barred = frozenset(self._dissents)
+        return [Remove(machine=Machine.TRUST, key=dissent_key(peer))]
+
     def _dissent(self, peer: PeerId, record: CID, receipt: CID | None) -> list[Change]:
         for task in self._passes.pop(peer, ()):
             del self._oldest[peer, task]
@@ -194,12 +209,14 @@ class TrustBook:
         if len(self._dissents) > MAX_DISSENTING:
             forgotten, _ = self._dissents.popitem(last=False)
             changes.append(Remove(machine=Machine.TRUST, key=dissent_key(forgotten)))
+        self._barred = frozenset(self._dissents)
+        self._plans.clear()
         return changes
 
     def _pass(self, peer: PeerId, task: CID, record: CID) -> list[Change]:
-        tasks = self._passes.setdefault(peer, OrderedDict())
-        if task in tasks:
+        if peer in self._dissents or self.has_passed(peer, task):
             return []
+        tasks = self._passes.setdefault(peer, OrderedDict())
         self._number += 1
         tasks[task] = None
         self._oldest[peer, task] = None

@@ -2,7 +2,7 @@
 
 `python -m tests.adversary.simulator.sleepers`: for kinds of bad nodes and rates of spot checks some runs of the
 protocol in virtual time, with the machines, the plans and the histories of a real requester. A tenth of the nodes is
-bad, as the formula is told; each seed is a network of its own. `20` behind it: so many seeds, in place of 6.
+bad, as the formula is told; each seed is a network of its own. `20` behind it: so many seeds, in place of 8.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from verifier.model import Verdict
 
 NODES = 20
 BAD = 2
-TASKS = 250
-SEEDS = 6
+TASKS = 400
+SEEDS = 8
 AT_ONCE = 12
 RECORD = make_cid(RAW, b"where a record would be")
 WITHOUT = frozenset[str]()

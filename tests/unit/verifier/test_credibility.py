@@ -42,10 +42,11 @@ def test_an_agreement_is_a_pass_and_a_task_counts_once():
     assert found == {A: History(passes=2), B: History(passes=2), C: History(passes=1)}
 
 
-def test_a_dissent_takes_all_passes_and_tasks_count_again():
-    found = histories([witness(0, {A, B}), witness(1, {B, C}, {A}), witness(0, {A, B})])
-    assert found[A] == History(passes=1, dissents=1)
-    assert found[B] == History(passes=2)
+def test_a_dissent_takes_all_passes_for_good():
+    found = histories([witness(0, {A, B}), witness(1, {B, C}, {A}), witness(2, {A, B}), witness(3, {B}, {A})])
+    assert found[A] == History(passes=0, dissents=2)
+    assert found[B] == History(passes=3)
+    assert credibility_of_node(found[A]) == 0.5
 
 
 def test_who_was_alone_has_shown_nothing():

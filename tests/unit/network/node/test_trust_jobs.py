@@ -348,7 +348,7 @@ async def test_whoever_lies_in_a_check_loses_its_record_with_evidence(tmp_path, 
 
 
 @on_real_time
-async def test_jobs_that_go_by_counts_bring_no_checks_and_published_answers_are_none(tmp_path, at_once):
+async def test_jobs_that_go_by_counts_bring_no_checks(tmp_path, at_once):
     engines = [Engine() for _ in range(4)]
     net = Net(tmp_path, engines)
     net.requester.spot_checks = 1.0
@@ -359,12 +359,31 @@ async def test_jobs_that_go_by_counts_bring_no_checks_and_published_answers_are_
         await node.submit(submission(task, no_cache=True))
         await until_event(node, JOB, "ended")
         assert sum(engine.calls for engine in engines) == calls + 3
+
+
+@on_real_time
+async def test_what_labels_chose_and_what_was_given_away_is_never_a_check(tmp_path):
+    """The one because other nodes must not see it, the other because they may know it."""
+    net = Net(tmp_path, [Engine() for _ in range(3)])
+    for place in net.nodes:
+        place.labels = {"zone": "eu"}
+    task, shards = task_at(net.requester), shards_at(net.requester, 1)
+    async with net.running() as node:
+        await node.submit(submission(task, no_cache=True, selector=(("zone", "eu"),)))
+        await until_event(node, JOB, "ended")
+        await node.submit(shards_submission(shards, 1, job="2" * 32, selector=(("zone", "eu"),)))
+        await until_event(node, "2" * 32, "ended")
         with ResultStore(net.requester.folder / "datastore.sqlite") as results:
-            assert {record for _, record in results.sample(9)} == set(results.of_strangers(9))
-            for record in results.of_strangers(9):
-                results.published(record)
+            assert len(results.of_strangers(9)) == 2
             assert results.sample(9) == []
-            assert results.records(task, nodes=Nodes.NETWORK), "it still answers"
+        await node.submit(submission(task, no_cache=True, job="1" * 32))
+        await until_event(node, "1" * 32, "ended")
+        with ResultStore(net.requester.folder / "datastore.sqlite") as results:
+            ((drawn, record),) = results.sample(9)
+            assert drawn == task
+            results.published(record)
+            assert results.sample(9) == []
+            assert record in results.records(task, nodes=Nodes.NETWORK), "it still answers"
 
 
 # ---- records of before, and of others
