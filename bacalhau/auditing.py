@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bacalhau.proof import OpenedProof, describe_roots, open_proof
 from bacalhau.replay import Rerun, rerun
 from bacalhau.services import Services
+from bacalhau.taint_report import taint_entry
 from bacalhau.targets import Target, find_target
 from runtime.engine import Engine, Progress
 from runtime.fitness import KnowsRuntime
@@ -22,10 +23,12 @@ from storage.cid import CID, cid_text, parse_cid
 from storage.errors import UnavailableError, UserError, VerificationError
 from verifier.audit import audit_record
 from verifier.audit_report import AuditReport, AuditVerdict, Check
+from verifier.taint import Taint, find_taint
 
 if TYPE_CHECKING:
     from bacalhau.shard_auditing import ShardsAudit
 
+_UNVERIFIED = "not verified: it is of the tier unverified, so it has no receipts, and there is nothing to check"
 Count = Callable[[str, int, int | None], None]
 """As `progress.Display.count`."""
 
@@ -43,6 +46,8 @@ class Audit:
     reruns: tuple[Rerun, ...] = ()
     reason: str = ""
     """Why nothing could be checked, or why it was not run again; empty otherwise."""
+    taint: Taint | None = None
+    """Of the record and of all that it comes from; None: there is no record."""
 
     @property
     def verdict(self) -> AuditVerdict:
@@ -58,6 +63,7 @@ class Audit:
             "reason": self.reason or None,
             "checks": [{"n": one.n, "name": one.name, "ok": one.ok, "detail": one.detail} for one in self.checks],
             "reruns": [one.to_json() for one in self.reruns],
+            **({} if self.taint is None else taint_entry(self.taint)),
         }
 
 
@@ -133,8 +139,14 @@ def _wanted(text: str, services: Services) -> CID:
 
 
 def audit_one(store: BlockStore, record: CID, replay: Replay | None) -> Audit:
-    """Audit one record with the blocks of a store, and run its task again if asked."""
-    found = Audit(record=record, checks=audit_record(store, record).checks)
+    """Audit one record with the blocks of a store, and run its task again if asked.
+
+    There is nothing to check of one of the tier "unverified": it is neither valid nor invalid.
+    """
+    taint = find_taint(store, [record])
+    if record in taint.unverified:
+        return Audit(record=record, reason=_UNVERIFIED, taint=taint)
+    found = Audit(record=record, checks=audit_record(store, record).checks, taint=taint)
     if replay is None:
         return found
     if not _is_runnable(found):

@@ -54,7 +54,7 @@ def proof_blocks(store: BlockStore, *records: CID) -> Iterator[tuple[CID, bytes]
         nodes.update(dict.fromkeys(fresh))
         trees.update(dict.fromkeys(evidence.trees()))
         # The audit looks for this task's inputs among what the parents gave.
-        trees.update((evidence.load(cid, Record).output, None) for cid in evidence.record.parents)
+        trees.update((evidence.parent(cid).output, None) for cid in evidence.record.parents)
     for visit in visit_trees(store, trees):
         if visit.error is not None:
             raise visit.error

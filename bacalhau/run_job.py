@@ -15,9 +15,11 @@ from bacalhau.planning import ONE_PART, host_name, jail_level
 from bacalhau.progress import Display
 from bacalhau.report import job_of, origin_list, plan_report, run_report
 from bacalhau.services import Services
+from bacalhau.taint_report import require_verified, taint_of
 from network.embedded import run_embedded
 from network.job_store import JobStore
 from runtime.arguments import split_volume
+from runtime.container_plan import ContainerPlan
 from runtime.contents import Noted, typed_cid
 from runtime.engine import Engine, Plan
 from runtime.planner.stack import Part
@@ -47,6 +49,8 @@ class Order:
     """Bids of nodes that must be there before any is accepted; only a node looks for bids."""
     selector: tuple[tuple[str, str], ...] = ()
     """Labels (name, value) that nodes must have."""
+    require_verified: bool = False
+    """Refuse inputs that come from something unverified."""
 
 
 def plan_only(order: Order, services: Services, display: Display) -> dict[str, Any]:
@@ -78,6 +82,8 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
         hold(store, plan.task)
         prepared = time.perf_counter()
         parents = parent_records(order.request, plan, store, jobs)
+        if order.require_verified:
+            require_verified(parents, store)
         session = run_embedded(
             plan,
             engine=engine,
@@ -102,6 +108,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
             origins=origin_list(noted),
             timings_s={"prepare": prepared - started, "run": finished - prepared, "total": finished - started},
         )
+        report |= taint_of(parents, store)
         jobs.add(job_of(report, created_at, plan, session))
     return report
 
@@ -142,7 +149,7 @@ def make_task(
 
 
 def parent_records(
-    request: Request, plan: Plan, store: BlockStore, jobs: JobStore, *, of_data: bool = True
+    request: Request, plan: Plan | ContainerPlan, store: BlockStore, jobs: JobStore, *, of_data: bool = True
 ) -> list[CID]:
     """Return the record here of each output that this task's inputs are, or were taken from.
 
@@ -178,7 +185,7 @@ def _typed(request: Request, *, of_data: bool) -> Iterator[Inside]:
     yield from (found for found in map(typed_cid, texts) if found is not None)
 
 
-def _planned(plan: Plan, *, of_data: bool) -> Iterator[CID]:
+def _planned(plan: Plan | ContainerPlan, *, of_data: bool) -> Iterator[CID]:
     if plan.input.data is not None and of_data:
         yield plan.input.data
     yield from (volume.cid for volume in plan.input.volumes)

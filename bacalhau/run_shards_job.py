@@ -21,6 +21,7 @@ from bacalhau.report import origin_list, plan_report
 from bacalhau.run_job import Order, make_engines, make_task, parent_records
 from bacalhau.services import Services
 from bacalhau.shard_report import ShardTotals, job_of_shards, shard_of, sharding_node, shards_report
+from bacalhau.taint_report import require_verified, taint_of
 from network.embedded import SessionResult, run_embedded
 from network.embedded_shards import run_shards
 from network.job_shards import JobShard
@@ -97,6 +98,8 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
             # One by one: what is known to be held and whole is not walked again with each shard.
             hold(store, shared)
         parents = parent_records(order.request, whole, store, jobs)
+        if order.require_verified:
+            require_verified(parents, store)
         of_volumes = parent_records(order.request, whole, store, jobs, of_data=False)
         run = _session(order, services, store, engines, _each_once(display.step), of_volumes)
         verify = KnownSession(store=store, results=results, rule=order.rule, run=run, asks_first=sharded.asks_first)
@@ -124,6 +127,7 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
             origins=origin_list(noted),
             timings_s={**spent, "total": finished - started},
         )
+        report |= taint_of(parents, store)
         jobs.add(job_of_shards(report, created_at, whole, merged, rows))
     return report
 

@@ -16,6 +16,7 @@ from verifier.audit_report import Finding, Outcome, examine, examine_each
 from verifier.closure import Visit, visit_trees
 from verifier.evidence import Evidence
 from verifier.model import Function, Input, Lock, Receipt, Record, Runtime, RuntimeFile, Task, Wheel
+from verifier.unverified_types import UnverifiedRecord
 
 
 def check_record(evidence: Evidence) -> Outcome:
@@ -153,11 +154,14 @@ def check_parents(evidence: Evidence) -> Outcome:
         return below, TreeSearch(reader, below)
 
     def look(cid: CID) -> None:
-        output = evidence.load(cid, Record).output
+        output = evidence.parent(cid).output
         if output in roots or whole.finds_in(output):
             return
         below, search = parts()
         if output not in below and not search.finds_in(output):
             raise VerificationError("nothing of its output is an input of this task", where=cid_text(cid))
 
-    return examine_each(look, evidence.record.parents), f"{len(evidence.record.parents)} parents"
+    parents = evidence.record.parents
+    findings = examine_each(look, parents)
+    unverified = sum(isinstance(evidence.loaded.get(cid), UnverifiedRecord) for cid in parents)
+    return findings, f"{len(parents)} parents" + (f", {unverified} of them unverified" if unverified else "")

@@ -11,6 +11,7 @@ from storage.cid import CID, cid_text
 from storage.errors import BacalhauError, UnavailableError, VerificationError
 from verifier.model import CommitmentList, Function, Input, Lock, Receipt, Record, Runtime, Task, load_node
 from verifier.schema import Schema
+from verifier.unverified_types import AnyRecord, UnverifiedRecord, load_any_record
 
 T = TypeVar("T", bound=Schema)
 
@@ -76,6 +77,24 @@ class Evidence:
         """The list of the last round."""
         return self.need(self.record.commitments, CommitmentList)
 
+    def parent(self, cid: CID) -> AnyRecord:
+        """Return a record of either tier, or the same error again if it failed before.
+
+        Raises:
+            UnavailableError, VerificationError: as `load_any_record`.
+        """
+        if cid not in self.loaded:
+            try:
+                self.loaded[cid] = load_any_record(self.store, cid)
+            except (UnavailableError, VerificationError) as error:
+                self.loaded[cid] = error
+        found = self.loaded[cid]
+        if isinstance(found, BacalhauError):
+            raise found
+        if not isinstance(found, Record | UnverifiedRecord):
+            raise VerificationError("is no record", where=cid_text(cid))
+        return found
+
     def receipts(self) -> list[Receipt]:
         """Return the record's receipts, those that dissent included."""
         return [self.need(cid, Receipt) for cid in (*self.record.receipts, *self.record.dissent)]
@@ -92,7 +111,7 @@ class Evidence:
                 yield receipt.round, CommitmentList
         for function in self._tried(record.function, Function):
             yield from ((function.lock, Lock), (function.runtime, Runtime))
-        yield from ((cid, Record) for cid in record.parents)
+        yield from ((cid, Record) for cid in record.parents)  # or of the other tier: check 13 reads them
 
     def trees(self) -> Iterator[CID]:
         """Yield the root of every UnixFS DAG of the closure, as far as they can be reached."""

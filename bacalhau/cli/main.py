@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "publish": ("bacalhau.cli.publish", "Give a CID and all below it to the IPFS world."),
     "store": ("bacalhau.cli.store", "Look after the blocks on this machine."),
     "id": ("bacalhau.cli.identity", "Show the peer ids of this machine's nodes."),
+    "docker": ("bacalhau.cli.docker", "The 2022 spelling: `docker run` is `run docker`."),
     "doctor": ("bacalhau.cli.doctor", "Check what is needed here and what protects you."),
     "version": ("bacalhau.cli.version", "Show the versions of everything that decides a result."),
 }

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
 @click.option("--output-dir", type=named_path, help="Where to; implies --download.")
 @click.option("--local", is_flag=True, help="Run on nodes of this process although a node runs here.")
 @click.option("--no-cache", is_flag=True, help="Run shards whose results are known too.")
+@click.option("--require-verified", is_flag=True, help="Refuse inputs that come from something unverified.")
 @stack_options
 @json_option
 @click.pass_context
@@ -91,6 +92,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         strict=flags["isolation"] == "strict",
         min_bids=flags["min_bids"],
         selector=read_selector(flags["selectors"]),
+        require_verified=flags["require_verified"],
     )
     sharding = read_shard_flags(flags)
     target = read_target(flags)

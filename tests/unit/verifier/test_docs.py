@@ -10,12 +10,14 @@ from network.shard_list import ListedShard, ShardList, ShardPart
 from verifier import model
 from verifier.audit import CHECKS
 from verifier.commitment import PREIMAGE_VERSION
+from verifier.container_types import ContainerFunction
 from verifier.schema import Schema
+from verifier.unverified_types import UnverifiedRecord, UnverifiedRun
 
 DOCS = Path(__file__).parents[3] / "docs"
 KINDS = [
     kind for kind in vars(model).values() if isinstance(kind, type) and issubclass(kind, Schema) and kind is not Schema
-] + [ListedShard, ShardPart, ShardList]
+] + [ContainerFunction, ListedShard, ShardPart, ShardList, UnverifiedRecord, UnverifiedRun]
 
 
 def written() -> dict[str, dict[str, str]]:
