@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from bacalhau.home import Home
@@ -11,6 +12,9 @@ from runtime.container_lease_store import ContainerLeases
 from runtime.docker_api_client import DockerApi
 from runtime.docker_engine import DockerEngine
 from runtime.machine_room import machine_room
+from storage.errors import BacalhauError
+
+log = logging.getLogger(__name__)
 
 
 def make_containers(home: Home) -> DockerEngine:
@@ -27,3 +31,17 @@ def make_containers(home: Home) -> DockerEngine:
         leases=ContainerLeases(home.containers_dir),
         gate=CapacityGate(ledger),
     )
+
+
+def sweep_left_behind(home: Home) -> None:
+    """Remove containers of this home whose process was killed; what cannot be done is logged, and done by the next.
+
+    Asks no engine where this home never had a container.
+    """
+    if not home.containers_dir.exists():
+        return
+    try:
+        for name in make_containers(home).sweep():
+            log.warning("removed what a run left behind: %s", name)
+    except BacalhauError as error:
+        log.warning("containers that were left behind could not be looked for: %s", error)

@@ -47,7 +47,10 @@ class ContainerOutput:
         self._tree.add_file(name, content)
 
     def add_archive(self, name: str, pieces: Iterable[bytes]) -> None:
-        """Add a tar of a directory, whose first name is the directory's own, as `outputs/<name>`.
+        """Add a tar of a directory as `outputs/<name>`.
+
+        Its first member is the directory, under whatever name (Docker: the last of its path, Podman: none), with which
+        the names of all others begin.
 
         Raises:
             OutputTooLargeError: it is too much, or too many.
@@ -59,23 +62,26 @@ class ContainerOutput:
         files: dict[str, Entry] = {}
         try:
             with tarfile.open(fileobj=stream, mode="r|") as archive:
-                for member in archive:
-                    self._take(name, member, archive, files)
+                entries = iter(archive)
+                root = next(entries, None)
+                if root is None or not root.isdir():
+                    raise VerificationError("is no directory", where=f"-o {name}")
+                for member in entries:
+                    self._take(name, member, member.name.removeprefix(root.name), archive, files)
         except (tarfile.TarError, EOFError, UnicodeError, ValueError, OverflowError) as error:
             raise VerificationError(f"the archive of an output is damaged: {error}", where=f"-o {name}") from error
         if not read.has_ended():
             raise VerificationError("the archive of an output breaks off", where=f"-o {name}")
 
-    def _take(self, name: str, member: tarfile.TarInfo, archive: tarfile.TarFile, files: dict[str, Entry]) -> None:
+    def _take(
+        self, name: str, member: tarfile.TarInfo, below: str, archive: tarfile.TarFile, files: dict[str, Entry]
+    ) -> None:
         self._entries += 1
         if self._entries > MAX_ENTRIES:
             raise OutputTooLargeError(f"gave more than {MAX_ENTRIES} files", where=f"-o {name}")
-        _, slash, below = member.name.strip("/").partition("/")
-        if not slash:
-            if not member.isdir():
-                raise VerificationError("is no directory", where=f"-o {name}")
-            return
-        path = f"outputs/{name}/{below}"
+        if not below.startswith("/"):
+            raise VerificationError("the archive of an output has something beside it", where=f"-o {name}")
+        path = f"outputs/{name}{below}"
         if member.isdir():
             self._tree.add_directory(path)
         elif member.issym():
@@ -88,7 +94,7 @@ class ContainerOutput:
         elif member.islnk() and member.linkname in files:
             self._tree.add_entry(path, files[member.linkname])
         else:
-            raise VerificationError("is neither a file, a directory nor a symlink", where=f"outputs/{name}/{below}")
+            raise VerificationError("is neither a file, a directory nor a symlink", where=path)
 
     def _spend(self, count: int) -> None:
         self._room -= count

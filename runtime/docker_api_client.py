@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import stat
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from storage.errors import BacalhauError, UnavailableError, UserError
 
 PATIENCE_S: Final = 600.0
 """For one answer: an engine that unpacks a large archive says nothing meanwhile."""
+_KNOCK_S: Final = 10.0
 _PIECE_BYTES: Final = 1 << 20
 _KEPT: Final = 300
 """Characters of what an engine says."""
@@ -43,6 +45,19 @@ def _is_socket(path: str) -> bool:
         return stat.S_ISSOCK(os.stat(path).st_mode)  # noqa: PTH116
     except OSError:
         return False
+
+
+def _knock(address: str) -> None:
+    """See that somebody listens on a socket: the library leaves its own open where nobody does.
+
+    Raises:
+        OSError: nobody does.
+    """
+    path = address.removeprefix("unix://")
+    if path != address:
+        with socket.socket(socket.AF_UNIX) as trial:
+            trial.settimeout(_KNOCK_S)
+            trial.connect(path)
 
 
 class DockerApi:
@@ -72,6 +87,7 @@ class DockerApi:
 
         address = find_address(environment, _is_socket)
         try:
+            _knock(str(address))
             settings = docker.utils.kwargs_from_env(environment=dict(environment)) if VARIABLE in environment else {}
             client = docker.APIClient(**{"base_url": address, **settings}, version="auto", timeout=PATIENCE_S)
         except (docker.errors.DockerException, OSError) as error:

@@ -4,6 +4,6 @@ from bacalhau.cli.lazy_group import LazyGroup
 
 command = LazyGroup(
     "docker",
-    help="The spelling of 2022: `docker run` is `run docker`.",
+    help="The 2022 spelling: `docker run` is `run docker`.",
     lazy={"run": ("bacalhau.cli.run_docker", "Run a container; its result is never verified.")},
 )

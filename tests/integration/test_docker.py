@@ -154,8 +154,6 @@ def test_the_same_twice_is_the_same(yard):
 def test_memory_is_bounded(yard):
     run, files = yard.run("x=$(head -c 100000000 /dev/zero | tr '\\0' a); echo survived", memory="24Mb")
     assert (run.exit_code, run.was_out_of_memory, files["stdout"]) == (137, True, "")
-    _, files = yard.run("head -c 100000000 /dev/zero > /tmp/x 2>/dev/null; wc -c < /tmp/x", memory="24Mb")
-    assert int(files["stdout"]) <= 24 << 20
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,17 @@ def test_the_output_has_the_layout_of_every_output():
     assert read["outputs/outputs/a/again"] == read["outputs/outputs/a/file"] == b"content"
 
 
+@pytest.mark.parametrize("root", ["outputs", "outputs/", "", ".", "a/b"])
+def test_the_directory_may_have_any_name(root):
+    entries = ((f"{root.rstrip('/')}/d", tarfile.DIRTYPE, ""), (f"{root.rstrip('/')}/d/f", tarfile.REGTYPE, b"x"))
+    store = MemoryBlockStore()
+    output = ContainerOutput(store, LIMIT)
+    for name in ("stdout", "stderr"):
+        output.add_stream(name, io.BytesIO(), 0)
+    output.add_archive("more", [tar((root, tarfile.DIRTYPE, ""), *entries)])
+    assert "outputs/more/d/f" in {one.path for one in members(UnixfsReader(store), output.finish(0))}
+
+
 @pytest.mark.parametrize(
     "entry",
     [
@@ -76,11 +87,12 @@ def test_the_output_has_the_layout_of_every_output():
         ("outputs/pipe", tarfile.FIFOTYPE, ""),
         ("outputs/disk", tarfile.BLKTYPE, ""),
         ("outputs/hard", tarfile.LNKTYPE, "/etc/passwd"),
-        ("outputs", tarfile.REGTYPE, b"x"),
+        ("elsewhere/x", tarfile.REGTYPE, b"x"),
+        ("outputsx", tarfile.REGTYPE, b"x"),
         ("outputs/" + "a/" * 200 + "b", tarfile.REGTYPE, b"x"),
         ("outputs/\udcff", tarfile.REGTYPE, b"x"),
     ],
-    ids=["out", "dots", "pipe", "device", "hard link out", "root", "depth", "bytes"],
+    ids=["out", "dots", "pipe", "device", "hard link out", "beside", "prefix", "depth", "bytes"],
 )
 def test_what_no_output_can_hold_is_refused(entry):
     with pytest.raises(VerificationError):
@@ -104,7 +116,7 @@ def test_entries_are_counted(monkeypatch):
     monkeypatch.setattr("runtime.container_output.MAX_ENTRIES", 3)
     collected(("outputs/a", tarfile.DIRTYPE, ""), ("outputs/b", tarfile.DIRTYPE, ""))
     with pytest.raises(OutputTooLargeError, match="3 files"):
-        collected(*((f"outputs/{name}", tarfile.DIRTYPE, "") for name in "abc"))
+        collected(*((f"outputs/{name}", tarfile.DIRTYPE, "") for name in "abcd"))
     assert MAX_ENTRIES > 3
 
 
