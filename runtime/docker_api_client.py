@@ -155,20 +155,21 @@ class DockerApi:
             answer.raise_for_status()
             yield from answer.iter_content(_PIECE_BYTES)
 
-    def attach(self, container: str) -> Iterator[tuple[bytes | None, bytes | None]]:
-        """Return what a container writes from now on, as it comes: pieces of stdout and of stderr. Ends with it."""
+    @contextmanager
+    def attached(self, container: str) -> Iterator[Iterator[tuple[bytes | None, bytes | None]]]:
+        """Give what a container writes from now on, as it comes: pieces of stdout and of stderr. Ends with it."""
         with self._explained("attaching to a container"):
             frames = self._client.attach(container, stdout=True, stderr=True, stream=True, demux=True)
-        return self._frames(frames)
+        try:
+            yield self._frames(frames)
+        finally:
+            with suppress(OSError):  # its other end is gone already
+                frames.close()
+            frames._response.close()  # `close` leaves the socket to the garbage collector
 
     def _frames(self, frames: Any) -> Iterator[tuple[bytes | None, bytes | None]]:
         with self._explained("reading what a container writes"):
-            try:
-                yield from frames
-            finally:
-                with suppress(OSError):  # its other end is gone already
-                    frames.close()
-                frames._response.close()  # `close` leaves the socket to the garbage collector
+            yield from frames
 
     def start(self, container: str) -> None:
         """Start a container.

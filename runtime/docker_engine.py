@@ -221,13 +221,13 @@ class _Run:
         late.daemon = True
         with stop.ending(lambda: ending.give_up("was given up")):
             try:
-                frames = self.api.attach(container)
-                self.progress("running the container")
-                self.api.start(container)
-                late.start()
-                if ending.reason:  # said before there was anything to end
-                    self._kill(container)
-                self._read(frames, streams, ending)
+                with self.api.attached(container) as frames:
+                    self.progress("running the container")
+                    self.api.start(container)
+                    late.start()
+                    if ending.reason:  # said before there was anything to end
+                        self._kill(container)
+                    self._read(frames, streams, ending)
                 code, was_out_of_memory = self.api.ended(container)
             except UnavailableError as error:
                 if not ending.reason:
