@@ -7,18 +7,15 @@ none.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
 from storage.errors import UnavailableError, VerificationError
-from verifier.unverified_types import UnverifiedRecord, load_any_record
+from verifier.ancestry import Ancestor, load_ancestor, walk_ancestors
 
-MAX_RECORDS: Final = 1 << 16
-"""Looked at in one walk; what lies beyond is unknown. Records are read one by one, some 10,000 a second."""
+_VERIFIED = "verified"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,29 +45,23 @@ class Taint:
 
 
 def find_taint(store: BlockStore, records: Iterable[CID]) -> Taint:
-    """Look at records and all above them; never raises for anything that the store holds or lacks."""
-    unverified: list[CID] = []
+    """Look at records and all above them, as far as `walk_ancestors` goes; never raises for what the store holds."""
+    roots = sorted(set(records))
+    unverified = [cid for cid in roots if _tier(store, cid) not in (_VERIFIED, None)]
     unknown: list[CID] = []
-    pending = deque(dict.fromkeys(records))
-    seen = set(pending)
-    looked_at = 0
-    while pending:
-        cid = pending.popleft()
-        looked_at += 1
-        if looked_at > MAX_RECORDS:
-            unknown.append(cid)
-            break
-        try:
-            record = load_any_record(store, cid)
-        except (UnavailableError, VerificationError):
-            unknown.append(cid)
-            continue
-        if isinstance(record, UnverifiedRecord):
-            unverified.append(cid)
-        fresh = [parent for parent in record.parents if parent not in seen]
-        seen.update(fresh)
-        pending.extend(fresh)
+    for step in walk_ancestors(store, roots):  # roots that cannot be read are steps
+        if not isinstance(step.found, Ancestor):
+            unknown.append(step.cid)
+        elif step.found.tier != _VERIFIED:
+            unverified.append(step.cid)
     return Taint(unverified=tuple(unverified), unknown=tuple(unknown))
+
+
+def _tier(store: BlockStore, cid: CID) -> str | None:
+    try:
+        return load_ancestor(store, cid).tier
+    except (UnavailableError, VerificationError):
+        return None
 
 
 def _said(cids: tuple[CID, ...], one: str, many: str) -> str:

@@ -22,7 +22,7 @@ from verifier.model import (
     node_cid,
     store_node,
 )
-from verifier.taint import MAX_RECORDS, Taint, find_taint
+from verifier.taint import Taint, find_taint
 from verifier.unverified_types import UnverifiedRecord, UnverifiedRun, load_any_record
 
 LEAF, OTHER = make_cid(RAW, b"leaf"), make_cid(RAW, b"other")
@@ -194,10 +194,9 @@ def test_what_cannot_be_read_is_unknown_and_not_clean():
 
 
 def test_a_walk_has_an_end(monkeypatch):
-    monkeypatch.setattr("verifier.taint.MAX_RECORDS", 3)
+    monkeypatch.setattr("verifier.ancestry.MAX_GENERATIONS", 2)
     store = MemoryBlockStore()
     cid = store_node(store, verified())
     for _ in range(3):
         cid = store_node(store, dataclasses.replace(verified(cid), task=OTHER))
     assert find_taint(store, [cid]).is_tainted is None
-    assert MAX_RECORDS > 3
