@@ -22,7 +22,8 @@ def offer_found(state: RequesterTask, found: Found, _: PeerId | None) -> Step:
     if found.peers or found.is_last:
         state = replace(state, is_alone=False)
     offer = Offer(session=state.session_id, job=state.job.job, task=state.task, demand=state.job.demand)
-    return replace(state, offered=state.offered | frozenset(found.peers)), to(found.peers, offer)
+    after = replace(state, offered=state.offered | frozenset(found.peers))
+    return after, to(found.peers, offer, task=state.task)
 
 
 def _wait_for_newcomers(state: RequesterTask) -> Step:
@@ -47,10 +48,10 @@ def take_bid(state: RequesterTask, bid: Bid, peer: PeerId) -> Step:
     diverse = state.job.rule.diverse and not is_diverse_enough(
         after.bids.values(), after.kinds.values(), state.job.rule.confidence
     )
-    return (after, ()) if len(after.bids) < bids_needed(after) or diverse else _choose(after)
+    return (after, ()) if len(after.bids) < bids_needed(after) or diverse else choose(after)
 
 
-def _choose(state: RequesterTask) -> Step:
+def choose(state: RequesterTask) -> Step:
     """Assign those chosen, and let the other bidders have their room back."""
     chosen = choose_bids(
         state.bids,
@@ -93,4 +94,4 @@ def queue_over(state: RequesterTask, event: QueueOver, _: PeerId | None) -> Step
 def _take_what_there_is(state: RequesterTask) -> Step:
     """Begin with the nodes that have bid, but with nobody below `min_bids`."""
     enough = len(state.bids) >= (0 if state.session.asked else state.job.min_bids)
-    return _choose(state if enough else replace(state, bids=MappingProxyType({})))
+    return choose(state if enough else replace(state, bids=MappingProxyType({})))

@@ -7,16 +7,18 @@ Rule 3: a deadline is counted from when nodes could answer: after a restart it b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
 from network import session as core
+from network.bid_choice import Kind
 from network.message_codec import check_signed
 from network.messages import Accepted, Ack, Bid, Commit, Decline, Failed, Message, Refuse, Reveal
 from network.protocol_events import Action, KeepList, Lost, Persist
 from network.requester_bids import (
+    choose,
     grace_over,
     lose_bid,
     offer_again,
@@ -61,6 +63,21 @@ LOST: Final = "the connection to it was lost"
 
 def begin(identity: Identity, job: JobEntry, task: CID, session_id: str, grace_ms: int) -> Step:
     """Begin a task: nodes are sought. grace_ms: how long newcomers are waited for when nobody else is left."""
+    blank, actions = _blank(identity, job, task, session_id, grace_ms)
+    return translate(blank, actions)
+
+
+def begin_with(
+    identity: Identity, job: JobEntry, task: CID, session_id: str, grace_ms: int, bids: Mapping[PeerId, Kind]
+) -> Step:
+    """Begin a task with some of the nodes that take this job's tasks without a bid for each, which are enough."""
+    blank, _ = _blank(identity, job, task, session_id, grace_ms)
+    return choose(replace(blank, bids=bids))
+
+
+def _blank(
+    identity: Identity, job: JobEntry, task: CID, session_id: str, grace_ms: int
+) -> tuple[RequesterTask, tuple[CoreAction, ...]]:
     session, actions = core.start(task, job.rule, max_nodes=job.max_nodes)
     blank = RequesterTask(
         identity=identity,
@@ -71,7 +88,7 @@ def begin(identity: Identity, job: JobEntry, task: CID, session_id: str, grace_m
         wanted=job.rule.replication,
         grace_ms=grace_ms,
     )
-    return translate(blank, actions)
+    return blank, actions
 
 
 def resume(

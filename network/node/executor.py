@@ -79,6 +79,8 @@ class Executor:
     """Blocks of a task that came with its offer."""
     alter: Callable[[Execution], Execution] = field(default=lambda execution: execution)
     """For tests of the network: what a bad actor makes of its execution."""
+    made: int = 0
+    """Counts outputs: a commitment is a promise to give one, so it is on the disk before that is said."""
     _threads: trio.CapacityLimiter = field(init=False)
     """Apart from those of everything else in the process, which has few, and must not wait for an execution."""
     _stops: dict[str, StopSignal] = field(default_factory=dict)
@@ -117,10 +119,15 @@ class Executor:
         event: Executed | ExecutionFailed
         try:
             async with self._room(run, stop):
-                await self._bring(run, stop)
+                began = trio.current_time()
+                store = ReservedBlockStore(self.store, run.demand.disk)
                 # Threads cannot be cancelled: a node that ends stops its engine, and then they end too.
-                execution = await self._in_thread(partial(self._execute, run, stop))
-            event = Executed(session=run.session, execution=execution, nonce=secrets.token_hex(32))
+                execution = await self._in_thread(partial(self._execute_what_is_here, run, stop, store))
+                if execution is None:
+                    await self._bring(run, stop, store)
+                    execution = await self._in_thread(partial(self._execute, run, stop))
+                took_ms = int(1000 * (trio.current_time() - began))
+            event = Executed(session=run.session, execution=execution, nonce=secrets.token_hex(32), took_ms=took_ms)
         except BacalhauError as error:
             log.info("session %s: %s", run.session[:8], error)
             event = ExecutionFailed(session=run.session, reason=reason(str(error), otherwise="the host failed"))
@@ -150,13 +157,12 @@ class Executor:
             self.disk.end(stop)
             self.gate.leave(claim)
 
-    async def _bring(self, run: Run, stop: StopSignal) -> None:
+    async def _bring(self, run: Run, stop: StopSignal, store: ReservedBlockStore) -> None:
         """Bring the task's blocks here. Its requester may be away for a while, as after a restart.
 
         No more comes than was demanded, less what the function may write. A task says how much that is when it is here.
         """
         pause_s, until = FIRST_PAUSE_S, trio.current_time() + BRING_S
-        store = ReservedBlockStore(self.store, run.demand.disk)
         while True:
             sources = self.sources(run.requester)
             try:
@@ -210,13 +216,35 @@ class Executor:
                 log.info("%s: %s", source.name, error)
         fetch_dag(store, task, sources, known=known)
 
+    def _execute_what_is_here(self, run: Run, stop: StopSignal, store: ReservedBlockStore) -> Execution | None:
+        """Execute a task whose blocks are here, or came with the word about it; None if some lack.
+
+        One step for what is tiny: to go to the loop and back takes longer than all that is done in between.
+        """
+        with stop.ending(_nothing):
+            try:
+                if lacking := [(cid, data) for cid, data in self.headers(run.task) if not self.store.has(cid)]:
+                    self.disk.make(stop, lambda: store.left_bytes)
+                    store.put_many(lacking)
+                hold(self.store, run.task)
+            except BacalhauError:
+                return None
+            self._promise_output(run, stop, store)
+        return self._execute(run, stop)
+
+    def _promise_output(self, run: Run, stop: StopSignal, store: ReservedBlockStore) -> None:
+        output = plan_of_task(run.task, self.store, self.wall_clock_s).input.limits.output
+        if output > store.left_bytes:
+            raise UndeterminedError("too little of its disk is left for what the function may write")
+        self.disk.make(stop, lambda: output)
+
     def _execute(self, run: Run, stop: StopSignal) -> Execution:
         plan = replace(plan_of_task(run.task, self.store, self.wall_clock_s), submitter=run.requester)
         if why := self.fitness(plan):
             raise UndeterminedError(why)
         execution = self.alter(self.engine.execute(plan, self.store, stop=stop))
         hold(self.store, execution.output)
-        self.store.sync()  # the commitment is a promise to give it
+        self.made += 1
         return execution
 
 
@@ -232,6 +260,10 @@ def missing_below(store: BlockStore, root: CID, known: Collection[CID]) -> list[
             seen.update(fresh)
             todo += fresh
     return missing
+
+
+def _nothing() -> None:
+    return
 
 
 def _close(sources: Sequence[PeerSource]) -> None:

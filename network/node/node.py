@@ -37,6 +37,7 @@ from network.node.settlement import MakeJob, Settlement
 from network.node.shard_outputs import ShardOutputs
 from network.node.shard_settlement import MakeShardsJob, ShardSettlement
 from network.node.task_header import Headers
+from network.parcel import is_parcel
 from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import Misbehaved
 from network.transport import CapacityHeard, PeerChange, PeerHandler, PeerRefusedError, Transport
@@ -162,26 +163,24 @@ class Node:
         """Take a message, or several at once: each as if it had come alone."""
         await self._ready.wait()
         try:
-            messages = split(payload, peer)
+            parts = split(payload, peer)
+            for parcel in filter(is_parcel, parts):
+                if self.compute is not None:
+                    self.compute.take_parcel(peer, parcel)
         except RemoteProtocolError as error:
             self._count_offence(Misbehaved(peer=peer, problem=error.problem))
             return
-        if len(messages) == 1:
-            await self._receive_one(peer, payload)
-            return
-        async with trio.open_nursery() as nursery:  # an offer that is looked at keeps no other message waiting
-            for message in messages:
-                nursery.start_soon(self._receive_one, peer, message)
-
-    async def _receive_one(self, peer: PeerId, payload: bytes) -> None:
+        messages = [part for part in parts if not is_parcel(part)]
         persona = self._parts.persona
-        if persona is not None and not persona.hear(peer, payload, self._say):
-            return
-        if version_of(payload) in FOR_NODES:
-            if self.compute is not None:
-                await self.compute.receive(peer, payload)
-        elif self.requester is not None:
-            await self.requester.receive(peer, payload)
+        if persona is not None:
+            messages = [message for message in messages if persona.hear(peer, message, self._say)]
+        for_compute = [message for message in messages if version_of(message) in FOR_NODES]
+        if self.compute is not None and for_compute:
+            await self.compute.receive(peer, for_compute)
+        if self.requester is not None:
+            await self.requester.receive(
+                peer, [message for message in messages if version_of(message) not in FOR_NODES]
+            )
 
     # For the operator
 

@@ -199,7 +199,8 @@ class RequesterLedger:
         if number in job.tally.ended:
             return []
         try:
-            record = keep_record(outcome, task, job.submission, blocks)
+            receipts = (*news.decision.agreeing, *news.decision.dissenting)
+            record = keep_record(outcome, task, job.submission, blocks, receipts)
         except (VerificationError, BlockMissingError, ValueError) as error:  # the disk has lost it: not again and again
             log.warning("shard %d of job %s cannot be checked: %s", number, news.job, error)
             outcome, record = without_agreement(outcome), None

@@ -17,12 +17,13 @@ import trio
 from network.embedded import SessionResult
 from network.message_codec import encode
 from network.node.announcement import Announcement
-from network.node.datastore import Datastore, JobState, KeptJob, Machine, Submission
+from network.node.datastore import Change, Datastore, JobState, KeptJob, Machine, Submission
 from network.node.machine_host import MachineHost, StateMachine, World
 from network.node.open_job import OpenJob
 from network.node.peer_book import PeerBook
 from network.node.requester_ledger import RequesterLedger
 from network.node.settlement import Settlement
+from network.parcel import pack
 from network.protocol_events import (
     Accuse,
     Action,
@@ -103,9 +104,11 @@ class RequesterSide:
         self._beginning: set[str] = set()
         """Jobs over shards that are being looked up."""
         self._settling: list[str] = []
+        self._parcels: dict[CID, bytes] = {}
+        """Blocks of the tasks that the batch at hand tells nodes of."""
         world = World(
             load=self._load,
-            keep=self._ledger.keep,
+            keep=self._keep,
             kept=self._tell_followers,
             act=self._act,
             restarted=_nothing,
@@ -269,9 +272,10 @@ class RequesterSide:
             known.is_cancelled = True
         await self.host.ask(CancelRequested(job=job))
 
-    async def receive(self, peer: PeerId, message: bytes) -> None:
-        """Take a message of a node."""
-        await self.host.bring(Received(peer=peer, message=message))
+    async def receive(self, peer: PeerId, messages: Sequence[bytes]) -> None:
+        """Take messages of a node."""
+        for message in messages:
+            await self.host.bring(Received(peer=peer, message=message))
 
     async def hear(self, said: Announcement) -> None:
         """Take a node's announcement."""
@@ -315,6 +319,11 @@ class RequesterSide:
                 actions += machine.handle(CancelRequested(job=name))
         return machine, actions
 
+    def _keep(self, actions: tuple[Action, ...], changes: list[Change]) -> None:
+        self._ledger.keep(actions, changes)
+        tasks = {action.task for action in actions if isinstance(action, Send) and action.task is not None}
+        self._parcels = {task: pack(task, self._store) for task in tasks}
+
     def _tell_followers(self) -> None:
         if self._ledger.has_told:
             self._ledger.has_told = False
@@ -326,6 +335,8 @@ class RequesterSide:
 
     def _act(self, action: Action) -> None:
         if isinstance(action, Send):
+            if action.task is not None and (parcel := self._parcels.get(action.task)):
+                self._say(action.peer, parcel)
             self._say(action.peer, action.message)
         elif isinstance(action, Report):
             self._report(action.news)

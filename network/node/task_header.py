@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Final
 
 import trio
@@ -13,7 +14,7 @@ from runtime.plan import plan_of_task
 from storage.block_source import BlockAbsentError
 from storage.blocks import BlockStore, OverlayBlockStore
 from storage.cid import CID, cid_text
-from storage.errors import UnavailableError
+from storage.errors import BacalhauError, UnavailableError
 from verifier.model import Function, PeerId, Task, load_node
 
 HEADER_S: Final = 10.0
@@ -32,7 +33,7 @@ class Headers:
         self._bytes = 0
 
     def note(self, task: CID, blocks: list[tuple[CID, bytes]]) -> None:
-        """Keep the blocks of a task for a while."""
+        """Keep the blocks of a task for a while, in place of what was kept of it."""
         self._drop(task)
         self._blocks[task] = blocks
         self._bytes += _size(blocks)
@@ -51,6 +52,25 @@ def _size(blocks: list[tuple[CID, bytes]]) -> int:
     return sum(len(data) + len(cid) + BLOCK_COST for cid, data in blocks)
 
 
+def read_headers(
+    tasks: Sequence[tuple[CID, list[tuple[CID, bytes]]]], store: BlockStore, wall_clock_s: float
+) -> list[Plan | None]:
+    """Return the plans of tasks whose nodes are all here, or came with the word about them; None for the others.
+
+    tasks: each with the blocks that came. Blocks; a task that is malformed counts as one that is not here.
+    """
+    found: list[Plan | None] = []
+    for task, came in tasks:
+        trial = OverlayBlockStore(store)
+        trial.put_many(came)
+        try:
+            plan = _look(task, trial, wall_clock_s)
+        except BacalhauError:  # whoever brings it is told
+            plan = None
+        found.append(plan if isinstance(plan, Plan) else None)
+    return found
+
+
 async def bring_header(
     task: CID, transport: Transport, peer: PeerId, store: BlockStore, wall_clock_s: float, headers: Headers
 ) -> Plan:
@@ -64,11 +84,13 @@ async def bring_header(
         VerificationError: they are no task.
     """
     trial = OverlayBlockStore(store)
-    came: list[tuple[CID, bytes]] = []
+    came = list(headers.of(task))
+    trial.put_many(came)
     while True:
         found = await trio.to_thread.run_sync(_look, task, trial, wall_clock_s)
         if isinstance(found, Plan):
-            headers.note(task, came)
+            if came:
+                headers.note(task, came)
             return found
         came += await _bring(found, transport, peer)
         trial.put_many(came)

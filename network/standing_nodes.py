@@ -1,0 +1,53 @@
+"""Nodes that take tasks of a job without a bid for each, as they said, and how many of them they have in hand.
+
+What is here is from this life of the requester: after a restart tasks are offered again, until nodes have said it anew.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from network.bid_choice import Kind
+from verifier.model import PeerId
+
+
+class StandingNodes:
+    """Of all jobs. Not pure, for its size: everything but `of` changes it."""
+
+    def __init__(self) -> None:
+        self._most: dict[str, dict[PeerId, int]] = {}
+        """Tasks of a job that a node takes at a time."""
+        self._kinds: dict[str, dict[PeerId, Kind]] = {}
+        self._in_hand: dict[str, Counter[PeerId]] = {}
+
+    def note(self, job: str, peer: PeerId, kind: Kind | None, most: int) -> None:
+        """Note what a node said last. kind: from its bid; without one it does not stand."""
+        if most and kind is not None:
+            self._most.setdefault(job, {})[peer] = most
+            self._kinds.setdefault(job, {})[peer] = kind
+        else:
+            self.drop(peer, job)
+
+    def drop(self, peer: PeerId, job: str | None = None) -> None:
+        """Count on a node no longer, in one job or in all."""
+        for name in list(self._most) if job is None else (job,):
+            self._most.get(name, {}).pop(peer, None)
+            self._kinds.get(name, {}).pop(peer, None)
+
+    def engage(self, job: str, before: frozenset[PeerId], after: frozenset[PeerId]) -> None:
+        """Count the nodes that one task of a job waits for, before and after a step."""
+        if before == after:
+            return
+        counts = self._in_hand.setdefault(job, Counter())
+        counts.subtract(before - after)
+        counts.update(after - before)
+
+    def forget(self, job: str) -> None:
+        """Forget a job that has ended."""
+        for known in (self._most, self._kinds, self._in_hand):
+            known.pop(job, None)
+
+    def of(self, job: str) -> dict[PeerId, Kind]:
+        """Return the nodes that take another task of a job now."""
+        counts, kinds = self._in_hand.get(job, Counter()), self._kinds.get(job, {})
+        return {peer: kinds[peer] for peer, most in self._most.get(job, {}).items() if counts[peer] < most}
