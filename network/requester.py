@@ -53,8 +53,8 @@ MAX_ENDED: Final = 10_000
 it is all the same: it forgets a session that is settled and one that is cancelled alike."""
 MAX_UNDER_WAY: Final = 512
 """Tasks above which none is begun without bids: what a node holds of one requester is bounded as well."""
-LEAST_EXECUTE_MS: Final = 10_000
-"""Of a job whose tasks are given to nodes without bids: beside it the second for which they wait there is short."""
+LEAST_EXECUTE_MS: Final = 20_000
+"""Of a job whose tasks are given to nodes without bids: beside it the two seconds that they wait there are short."""
 UNKNOWN_WINDOW: Final = 16
 """Tasks that look for nodes while none are known."""
 PERIOD: Final = "period"

@@ -41,11 +41,12 @@ MAX_BATCH: Final = 256
 MAX_WAITING: Final = 4_096
 MAX_WAITING_BYTES: Final = 8 << 20
 """Events that wait, and what those weigh that peers sent: above it whoever brings one waits, and the peer behind it."""
-GATHER_S: Final = 0.005
-"""Between two transactions, for each task that is under way, so that a machine that is busy makes few of them of many
-events, and few payloads to a peer; the first of a while is made at once."""
-MAX_GATHER_S: Final = 0.25
-"""Nobody hears later than this of what came of an event, for this reason."""
+GATHER_S: Final = 0.001
+"""Between two transactions, times the square of how many tasks are under way: a machine that is busy makes few of them
+of many events, and few payloads to a peer. The first of a while is made at once."""
+LEAST_GATHER_S: Final = 0.005
+MAX_GATHER_S: Final = 0.5
+"""From 22 tasks on. A node has work for four times as long in hand then (`compute_node.IN_HAND_MS`)."""
 TICK_S: Final = 0.05
 """Timers are due at multiples of this, later than asked for and never earlier: many at once."""
 FIRST_PAUSE_S: Final = 0.5
@@ -197,7 +198,7 @@ class MachineHost:
                     self._world.act(action)
                 else:
                     actions.append(action)
-            due = last + min(GATHER_S * max(1, len(machine.tasks)), MAX_GATHER_S)
+            due = last + min(max(GATHER_S * len(machine.tasks) ** 2, LEAST_GATHER_S), MAX_GATHER_S)
             if len(batch) >= MAX_BATCH or any(entry.done is not None for entry in taken):
                 return
             if trio.current_time() >= due or not await self._wait(due):

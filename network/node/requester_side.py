@@ -55,6 +55,8 @@ KNOWN_AT_ONCE: Final = 64
 REVEAL_MS: Final = 30_000
 OFFER_MS: Final = 2_000
 DISK_PAUSE_S: Final = 10.0
+COUNT_S: Final = 0.5
+"""Between two times that followers of a job over shards are told how many have ended."""
 FindKnown = Callable[[CID, Rule], SessionResult | None]
 """Returns what an earlier session gave of a task, if it meets the rule and its output is here. Blocks."""
 log = logging.getLogger(__name__)
@@ -104,6 +106,7 @@ class RequesterSide:
         self._beginning: set[str] = set()
         """Jobs over shards that are being looked up."""
         self._settling: list[str] = []
+        self._is_counting = False
         self._parcels: dict[CID, bytes] = {}
         """Blocks of the tasks that the batch at hand tells nodes of."""
         world = World(
@@ -326,8 +329,19 @@ class RequesterSide:
 
     def _tell_followers(self) -> None:
         if self._ledger.has_told:
-            self._ledger.has_told = False
+            self._ledger.has_told = self._ledger.has_counted = False
             self._kept()
+        elif self._ledger.has_counted:
+            self._ledger.has_counted = False
+            if not self._is_counting:
+                self._is_counting = True
+                self._nursery.start_soon(self._tell_counts)
+
+    async def _tell_counts(self) -> None:
+        """Tell followers how many shards have ended, now and then: each time they look into the datastore."""
+        await trio.sleep(COUNT_S)
+        self._is_counting = False
+        self._kept()
 
     def _unfit(self, job: str, peers: Sequence[PeerId]) -> frozenset[PeerId]:
         found = self.open.get(job)

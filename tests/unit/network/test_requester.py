@@ -205,8 +205,8 @@ def test_diverse_wants_two_kinds_of_them():
 
 
 def test_where_there_is_little_time_each_task_is_offered():
-    assert not any(begun(standing(3, 3, 3, execute_ms=9_999)).values())
-    assert any(begun(standing(3, 3, 3, execute_ms=10_000)).values())
+    assert not any(begun(standing(3, 3, 3, execute_ms=19_999)).values())
+    assert any(begun(standing(3, 3, 3, execute_ms=20_000)).values())
 
 
 @pytest.mark.parametrize("event", ["lost", "failed", "said", "convicted"])
