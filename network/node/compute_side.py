@@ -158,7 +158,9 @@ class ComputeSide:
     ) -> list[tuple[bytes, Offer | Assign]]:
         """Take the tasks whose nodes came with the word about them, all in one step; return the others."""
         tasks = [(said.task, list(self._headers.of(said.task))) for _, said in brought]
-        plans = await trio.to_thread.run_sync(read_headers, tasks, self._store, self.executor.wall_clock_s)
+        plans = await trio.to_thread.run_sync(
+            read_headers, tasks, self._store, self.executor.wall_clock_s, self._headers.functions
+        )
         here = [(message, said, plan) for (message, said), plan in zip(brought, plans, strict=True) if plan is not None]
         offered = [OfferedTask(requester=peer, job=said.job, demand=said.demand, plan=plan) for _, said, plan in here]
         for (message, said, _), refusal in zip(here, await self._selection.refusals(offered), strict=True):
@@ -199,6 +201,7 @@ class ComputeSide:
 
     def _keep(self, _actions: tuple[Action, ...], changes: list[Change]) -> None:
         if (made := self.executor.made) != self._synced:
+            self.executor.pending.flush()
             self._store.sync()
             self._synced = made
         if changes:

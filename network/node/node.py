@@ -127,8 +127,8 @@ class NodeParts:
     engine: Engine
     make_selection: Callable[[], JobSelection]
     """Called in the node's loop."""
-    fitness: Callable[[Plan], str]
-    """Why a task whose blocks are all here is not run; blocks."""
+    fitness: Callable[[Plan, BlockStore], str]
+    """Why a task whose blocks are all in a store is not run; blocks."""
     make_job: MakeJob
     make_shards_job: MakeShardsJob
     free_disk: Callable[[], int]
@@ -346,7 +346,7 @@ class Node:
         parts, persona = self._parts, self._parts.persona
         headers = Headers()
         executor = Executor(
-            headers=headers.of,
+            headers=headers,
             engine=parts.engine,
             store=parts.store,
             sources=lambda first: self._sources([first], settings.total.disk, parts.max_wall_clock_s),
@@ -356,7 +356,7 @@ class Node:
             threads=threads_of(settings.total),
             disk=DiskPromises(parts.free_disk),
             wall_clock_s=parts.max_wall_clock_s,
-            alter=_unaltered if persona is None else lambda execution: persona.alter(execution, parts.store),
+            alter=_unaltered if persona is None else persona.alter,
         )
         self.compute = ComputeSide(
             identity=parts.identity,
@@ -446,5 +446,5 @@ async def open_node(parts: NodeParts) -> AsyncGenerator[Node]:
                 nursery.cancel_scope.cancel()
 
 
-def _unaltered(execution: Execution) -> Execution:
+def _unaltered(execution: Execution, _store: BlockStore) -> Execution:
     return execution
