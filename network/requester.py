@@ -41,7 +41,7 @@ from network.protocol_events import (
 from network.requester_entries import MAX_TASKS, JobEntry, write
 from network.requester_memory import JOB, OUTCOME, KeptRequester, read_kept
 from network.requester_state import Found, RequesterTask, Seek
-from network.session_events import Phase, Withdrawn
+from network.session_events import DeadlinePassed, Phase, Withdrawn
 from network.standing_nodes import StandingNodes
 from storage.cid import CID
 from storage.errors import UserError
@@ -137,7 +137,11 @@ class Requester:
                 self.book.period_passed()
                 return (self._period(),)
             task = self.tasks.get(event.session)
-            return () if task is None else self._step(task, event.about)
+            if task is None:
+                return ()
+            if isinstance(event.about, DeadlinePassed) and self._has_its_turn_to_come(task, event.about):
+                return (SetTimer(session=event.session, about=event.about, delay_ms=2 * task.job.execute_ms),)
+            return self._step(task, event.about)
         if isinstance(event, Submitted):
             return self._submit(event)
         if isinstance(event, CancelRequested):
@@ -178,6 +182,7 @@ class Requester:
         for name in sorted(still & steps.keys()):
             task, actions = requester_task.resume(self.identity, job, names[name], name, self.grace_ms, steps[name])
             yield from self._keep(task, actions)
+            self._standing.line_up(name, job.job, _at_work(task))
         if job.cancelled:
             yield from self._withdraw(job)
 
@@ -207,6 +212,12 @@ class Requester:
             self._standing.note(task.job.job, peer, task.kinds.get(peer), message.in_hand)
         elif isinstance(message, Failed | Refuse):
             self._standing.drop(peer, task.job.job)
+
+    def _has_its_turn_to_come(self, task: RequesterTask, deadline: DeadlinePassed) -> bool:
+        """Tell whether nodes that are to commit had others of the job to do first, as this requester wanted it."""
+        is_current = deadline.phase is task.phase and deadline.round_number == task.session.round_number
+        waits = is_current and task.phase is Phase.COMMITTING
+        return waits and self._standing.is_served(task.session_id, task.job.job, task.session.pending)
 
     def _heard(self, event: Heard) -> tuple[Action, ...]:
         try:
@@ -312,6 +323,7 @@ class Requester:
 
     def _task_ended(self, task: RequesterTask) -> tuple[Action, ...]:
         self.tasks.pop(task.session_id, None)
+        self._standing.leave(task.session_id)
         self._seeking.discard(task.session_id)
         self._note_end(task.session_id, requester_steps.outcome(task))
         self._open[task.job.job].discard(task.session_id)
@@ -341,6 +353,8 @@ class Requester:
                 self._waiting[name] = waiting
             begun = self._begin(self.jobs[name], task, session, standing)
             actions += self._keep(*begun)
+            if standing:
+                self._standing.line_up(session, name, _at_work(self.tasks.get(session)))
         return tuple(actions)
 
     def _next_job(self) -> tuple[str, Mapping[PeerId, Kind]] | None:

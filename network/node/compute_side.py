@@ -108,6 +108,8 @@ class ComputeSide:
         self._refusals: OrderedDict[tuple[PeerId, str, CID, Demand], str] = OrderedDict()
         """A session may be offered twice at once, with another demand: what was found out is of one of them."""
         self._bringing: dict[PeerId, trio.CapacityLimiter] = {}
+        self._reading = trio.CapacityLimiter(1)
+        """Whoever sends many takes one thread and no more."""
         self._synced = 0
         """Outputs that are on the disk for sure, as the executor counts them."""
         self._capacity: Capacity | None = None
@@ -117,7 +119,7 @@ class ComputeSide:
             keep=self._keep,
             kept=_nothing,
             act=self._act,
-            restarted=executor.give_up_all,
+            restarted=self._restarted,
             in_thread=in_thread,
         )
         self.host = MachineHost(Machine.COMPUTE, self._make, world)
@@ -159,7 +161,12 @@ class ComputeSide:
         """Take the tasks whose nodes came with the word about them, all in one step; return the others."""
         tasks = [(said.task, list(self._headers.of(said.task))) for _, said in brought]
         plans = await trio.to_thread.run_sync(
-            read_headers, tasks, self._store, self.executor.wall_clock_s, self._headers.functions
+            read_headers,
+            tasks,
+            self._store,
+            self.executor.wall_clock_s,
+            self._headers.functions,
+            limiter=self._reading,
         )
         here = [(message, said, plan) for (message, said), plan in zip(brought, plans, strict=True) if plan is not None]
         offered = [OfferedTask(requester=peer, job=said.job, demand=said.demand, plan=plan) for _, said, plan in here]
@@ -206,6 +213,12 @@ class ComputeSide:
             self._synced = made
         if changes:
             self._datastore.commit(changes)
+
+    def _restarted(self) -> None:
+        """Begin anew: outputs that are not on the disk were promised to nobody, and executions begin again."""
+        self.executor.give_up_all()
+        self.executor.pending.drop()
+        self._synced = self.executor.made
 
     def _act(self, action: Action) -> None:
         if isinstance(action, Send):

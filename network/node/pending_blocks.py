@@ -27,19 +27,26 @@ class PendingBlocks:
         self._flushing = Lock()
         self._held: dict[CID, bytes] = {}
         self._bytes = 0
+        self._is_stuck = False
+        """The last attempt to write failed: whoever puts something is told at once that it cannot be kept."""
 
     def put(self, cid: CID, data: bytes) -> None:
         """Keep one block, soon."""
         self.put_many([(cid, data)])
 
     def put_many(self, blocks: Iterable[tuple[CID, bytes]]) -> None:
-        """Keep many blocks, soon.
+        """Keep many blocks, soon; at once where the last attempt to write failed.
 
         Raises:
-            UnavailableError: there are many, and they cannot be written.
+            UnavailableError: they cannot be written.
         """
+        rows = list(blocks)
+        if self._is_stuck:
+            self._below.put_many(rows)
+            self._is_stuck = False
+            return
         with self._lock:
-            for cid, data in blocks:
+            for cid, data in rows:
                 if cid not in self._held:
                     self._bytes += len(data)
                 self._held[cid] = data
@@ -72,10 +79,21 @@ class PendingBlocks:
         with self._flushing:
             with self._lock:
                 todo = dict(self._held)
-            if todo:
-                self._below.put_many(todo.items())
+            try:
+                if todo:
+                    self._below.put_many(todo.items())
+            except BaseException:
+                self._is_stuck = True
+                raise
+            self._is_stuck = False
             with self._lock:
                 for cid, data in todo.items():
                     if self._held.get(cid) is data:
                         del self._held[cid]
                         self._bytes -= len(data)
+
+    def drop(self) -> None:
+        """Forget what is held back: nobody was promised any of it."""
+        with self._lock:
+            self._held.clear()
+            self._bytes = 0

@@ -227,6 +227,19 @@ def test_who_stands_no_longer_is_given_nothing(event):
     assert not any(begun(play).values())
 
 
+def test_who_goes_on_with_other_tasks_is_not_late_with_those_behind_them():
+    play = standing(2, 2, 2)
+    (session,) = [name for name, pending in begun(play).items() if pending]
+    timers = [one for one in play.timers if one.session == session and isinstance(one.about, DeadlinePassed)]
+    (timer,) = timers
+    due = Timer(session=session, about=timer.about)
+    play.commit(0)
+    assert play.do(due) == (timer,), "its turn is still to come"
+    play.do(due)
+    faults = play.requester.tasks[session].session.faults
+    assert {fault.kind for fault in faults} == {FaultKind.LATE}, "nobody has gone on since"
+
+
 def test_after_a_restart_tasks_are_offered_again():
     play = standing(2, 2, 2)
     play.restart()

@@ -54,3 +54,21 @@ def test_of_a_job_that_has_ended_nothing_is_left():
     standing.forget("job")
     assert standing.of("job") == {}
     assert not any(vars(standing).values())
+
+
+def test_a_task_waits_for_its_turn_while_its_nodes_go_on_and_no_longer_than_there_were_others():
+    standing = StandingNodes()
+    both = frozenset({A, B})
+    for _ in range(3):
+        standing.engage("job", NOBODY, both)
+    standing.line_up("session", "job", both)
+    assert not standing.is_served("session", "job", both), "nobody was done with anything"
+    standing.engage("job", frozenset({A}), NOBODY)
+    assert standing.is_served("session", "job", both)
+    assert not standing.is_served("session", "job", both), "and with nothing since"
+    for turn in (True, True, False):
+        standing.engage("job", frozenset({B}), NOBODY)
+        assert standing.is_served("session", "job", both) is turn
+    standing.leave("session")
+    standing.engage("job", frozenset({B}), NOBODY)
+    assert not standing.is_served("session", "job", both)

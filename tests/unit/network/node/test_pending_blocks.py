@@ -54,6 +54,24 @@ def test_what_cannot_be_written_is_held_back_until_it_can():
     assert below.calls == 3, "there was nothing left"
 
 
+def test_after_a_failure_whoever_puts_is_told_at_once():
+    below = Full()
+    pending = PendingBlocks(below)
+    pending.put(*block(b"a"))
+    with pytest.raises(UnavailableError):
+        pending.flush()
+    pending.drop()
+    assert not pending.has(block(b"a")[0])
+    with pytest.raises(UnavailableError):
+        pending.put(*block(b"b"))
+    assert not pending.has(block(b"b")[0]), "and nothing of it stays"
+    below.is_full = False
+    pending.put(*block(b"c"))
+    assert below.has(block(b"c")[0])
+    pending.put(*block(b"d"))
+    assert not below.has(block(b"d")[0])
+
+
 def test_many_bytes_are_written_without_being_asked_for(monkeypatch):
     monkeypatch.setattr(pending_blocks, "MAX_BYTES", 10)
     below = MemoryBlockStore()
