@@ -76,6 +76,8 @@ def prepare(text: str, services: Services, store: SqliteBlockStore, *, plain: bo
         UnavailableError, VerificationError: an ancestor is not here, or is no record.
     """
     root = parse_cid(text) if is_cid_text(text) else None
+    if plain and root is None:
+        raise UserError("publishes content, and a job is none", where="--plain", fix="name the CID of its output")
     if root is not None and (plain or _is_graph(root, store)):
         return Published(root=root, is_graph=not plain)
     with services.open_jobs() as jobs:

@@ -61,9 +61,12 @@ _WALK: Final = (
     " SELECT edge.{to} FROM walked JOIN lineage_parents AS edge ON edge.{by} = walked.record LIMIT ?) "
 )
 _JUDGED: Final = (
-    "SELECT walked.record, lineage.tier, lineage.dissent, EXISTS(SELECT 1 FROM lineage AS other"
-    " WHERE other.task = lineage.task AND other.tier = 'verified' AND lineage.tier = 'verified'"
-    " AND other.output <> lineage.output) FROM walked LEFT JOIN lineage ON lineage.record = walked.record"
+    "SELECT walked.record, lineage.tier, lineage.dissent, lineage.tier = 'verified' AND ("
+    # Two ends of the index, not <>: of one task there may be thousands of records with the same output.
+    " EXISTS(SELECT 1 FROM lineage AS other WHERE other.task = lineage.task AND other.tier = 'verified'"
+    " AND other.output < lineage.output)"
+    " OR EXISTS(SELECT 1 FROM lineage AS other WHERE other.task = lineage.task AND other.tier = 'verified'"
+    " AND other.output > lineage.output)) FROM walked LEFT JOIN lineage ON lineage.record = walked.record"
 )
 _WALKED: Final = "SELECT record FROM walked"
 _SEEDS: Final = "SELECT record FROM lineage WHERE record IN ({})"
@@ -73,7 +76,6 @@ _PARENTS: Final = "SELECT parent FROM lineage_parents WHERE record = ? ORDER BY 
 _CHILDREN: Final = "SELECT record FROM lineage_parents WHERE parent = ? ORDER BY record LIMIT ?"
 _PARTS: Final = "SELECT owner, role, path, cid FROM lineage_parts WHERE owner = ? LIMIT ?"
 _OWNERS: Final = "SELECT owner, role, path, cid FROM lineage_parts WHERE cid = ? LIMIT ?"
-_MERGED: Final = "SELECT record FROM lineage WHERE merged = 1"
 _PENDING: Final = "SELECT record FROM lineage_pending LIMIT ?"
 QUESTIONS: Final = (
     *_BY.values(),
@@ -86,7 +88,6 @@ QUESTIONS: Final = (
     _CHILDREN,
     _PARTS,
     _OWNERS,
-    _MERGED,
 )
 """All that is asked of what may be a million rows; tests look that no plan of SQLite's reads a whole table."""
 By: TypeAlias = Literal["record", "task", "function", "input", "output"]
@@ -264,10 +265,6 @@ class LineageStore:
         """
         marks = ",".join("?" * len(records[:MAX_WALK]))
         return self._cids(_DESCENDANTS.format(marks), *records[:MAX_WALK], limit)
-
-    def merged(self) -> list[CID]:
-        """Return the records that came from others: nothing else keeps them."""
-        return self._cids(_MERGED)
 
     def close(self) -> None:
         """Close the database. Closing twice is fine."""

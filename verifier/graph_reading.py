@@ -51,7 +51,11 @@ def read_facts(store: BlockStore, cid: CID) -> RecordFacts:
     """
     if codec_of(cid) != DAG_CBOR:
         raise VerificationError("is no record", where=cid_text(cid))
-    node = dag_cbor.decode(store.get(cid))
+    data = store.get(cid)
+    try:
+        node = dag_cbor.decode(data)
+    except VerificationError as error:
+        raise VerificationError(error.problem, where=cid_text(cid)) from error
     if isinstance(node, dict) and node.get("v") == Record.VERSION:
         record = load_node(store, cid, Record)
         return RecordFacts(
