@@ -134,8 +134,9 @@ format: setup  ## format the Python code
 bench: setup  ## measure, as ratios in one run, into bench/RESULTS.md; fails if a goal of bench/goals.py is missed
 	@$(BIN)/python -m bench.run
 
-wheel: setup  ## build dist/*.whl
+wheel: setup  ## build dist/*.whl: bacalhau, and bacalhau-audit for who only checks
 	@$(UV) build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
+	@$(UV) build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist verifier
 
 lock:  ## resolve the Python dependencies anew
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --override requirements-overrides.txt --no-annotate --no-header --upgrade pyproject.toml --output-file requirements-dev.lock

@@ -23,6 +23,7 @@ from bacalhau.cluster import ClusterOptions, open_cluster
 from bacalhau.known_report import Before
 from bacalhau.node_report import finished_job, finished_shards
 from bacalhau.services import Services
+from bacalhau.web.page_files import read_page_files
 from network import key_store
 from network.demand import demand_of
 from network.known_results import find_known
@@ -43,6 +44,7 @@ from runtime.fitness import misplacement
 from runtime.jail import Level
 from runtime.machine_client import read_disk_bytes
 from runtime.machine_room import MachineRoom
+from runtime.npm_client import found_modules
 from runtime.pyodide_engine import ENGINE_NAME
 from runtime.wheel_store import write_whole
 from storage.cid import CID
@@ -126,12 +128,13 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
         if options.cluster is not None:  # an end before there is a node
             stack.callback(parts.engine.stop)
         token = load_or_create_token(home.api_token_path)
+        pages = read_page_files(lambda: found_modules(home.cache_dir))
         node_file = home.root / NODE_FILE
 
         async def main() -> None:
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, single_errors():
                 async with open_node(parts) as node, trio.open_nursery() as nursery:
-                    app = make_app(node, store, jobs, token=token, hosts=options.api_names)
+                    app = make_app(node, store, jobs, token=token, hosts=options.api_names, pages=pages)
                     url = await nursery.start(partial(serve_api, app, options.api_host, options.api_port))
                     running = _describe(node, url, home.root)
                     write_whole(node_file, json.dumps(asdict(running)).encode())

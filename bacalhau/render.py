@@ -159,6 +159,8 @@ def print_audit(found: Mapping[str, Any]) -> None:
         _print_check(console, check["ok"], f"{check['n']:>2} {check['name']:<11}", check["detail"])
     for shard in found.get("shards", ())[:_SHOWN_SHARDS]:
         console.print(Text(f"  shard {shard['index']}: {shard['verdict']}: {one_line(shard['reason'])}"))
+    for one in found.get("ancestors", {"listed": ()})["listed"][:_SHOWN_SHARDS]:
+        console.print(Text(f"  ancestor {one['record']}: {one['verdict']}: {one_line(one['reason'])}"))
     for again in found["reruns"]:
         engine = " ".join(again[key] or "" for key in ("engine", "engine_version", "arch")).strip()
         _print_check(

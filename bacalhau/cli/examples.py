@@ -41,6 +41,10 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "devstack": (
         ("Five nodes on this machine, of which two lie", "bacalhau devstack --nodes 5 --bad-actors liar,copycat"),
     ),
+    "web": (
+        ("Print the address to open in a browser", "bacalhau web"),
+        ("Open it", "bacalhau web --open"),
+    ),
     "events": (("Follow a job to its end", "bacalhau events -f 2c5c03c4"),),
     "logs": (("What a function wrote", "bacalhau logs 2c5c03c4"),),
     "cancel": (("Give up a job", "bacalhau cancel 2c5c03c4"),),

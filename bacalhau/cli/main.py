@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "events": ("bacalhau.cli.events", "Show what happened to a job; -f follows it."),
     "logs": ("bacalhau.cli.logs", "Show what a job's function wrote; -f waits for it."),
     "cancel": ("bacalhau.cli.cancel", "Give up a job that is under way."),
+    "web": ("bacalhau.cli.web", "Show jobs, records and files in a browser."),
     "add": ("bacalhau.cli.add", "Put a file or directory into the store; print its CID."),
     "cat": ("bacalhau.cli.cat", "Write the bytes of a file in the store to stdout."),
     "ls": ("bacalhau.cli.ls", "List a directory in the store."),

@@ -133,6 +133,20 @@ def test_a_graph_goes_from_one_home_to_another(desk, other, chain, place):
     assert [check["n"] for check in audit.json["checks"]] == list(range(21, 30))
     again = other("graph", "merge", place.partition(":")[2], "--json").json
     assert again["merged"][0]["new"] == 0
+    assert other("audit", made["cid"], "--rerun").code == 2
+
+
+def test_a_published_car_is_audited_by_itself(desk, other, chain, tmp_path):
+    _, second = chain
+    made = publish(desk, second["record"], "car:x.car")
+    for more in ((), (made["cid"],)):
+        said = other("audit", "--car", "x.car", "--json", *more)
+        assert (said.code, said.json["verdict"], said.json["graph"]) == (0, "valid", made["cid"]), said.json
+        assert [check["n"] for check in said.json["checks"]] == [0, *range(21, 30)]
+    whole = (tmp_path / "x.car").read_bytes()
+    for position in range(200, len(whole), 97):
+        (tmp_path / "x.car").write_bytes(whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1 :])
+        assert other("audit", "--car", "x.car").code == 1, position
 
 
 def test_what_is_published_twice_is_in_the_log_once(desk, chain):

@@ -200,7 +200,8 @@ def test_a_path_may_begin_in_a_record(desk, other, tmp_path):
 )
 def test_a_path_in_a_record_that_leads_nowhere(desk, path, problem):
     report = desk.run()
-    for command in ("cat", "ls"):
+    # What is data has no bytes to show, but links to list.
+    for command in ("cat",) if "is data" in problem else ("cat", "ls"):
         said = desk(command, f"{report['record']}/{path}")
         assert (said.code, said.out) == (2, b"")
         assert problem.format(**report) in said.err
