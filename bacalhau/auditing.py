@@ -126,11 +126,12 @@ def audit_file(
         if wanted is not None and not roots and file.ok is not False:
             fix = f"its roots are: {', '.join(map(cid_text, car.roots[:3])) or 'none'}"
             raise UserError("does not prove this", where=str(path), fix=fix)
-        if file.ok is False:
-            asked = replace(asked, replay=None)
+        refused = ""
+        if file.ok is False and asked.replay is not None:
+            asked, refused = replace(asked, replay=None), "not run again: the file is not sound"
         if len(roots) == 1:
             found = audit_whole(car, roots[0], asked)
-            return replace(found, checks=(file, *found.checks))
+            return replace(found, checks=(file, *found.checks), reason=refused or found.reason)
         if not roots:
             return Audit(record=None, checks=(file,))
         from bacalhau.shard_auditing import audit_records

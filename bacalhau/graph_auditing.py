@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 from bacalhau.graph_view import MAX_NAMED
 from bacalhau.proof import open_car
 from network.lineage_index import Filer
+from storage import dag_cbor
 from storage.blocks import BlockStore
+from storage.car import read_car
 from storage.cid import CID, DAG_CBOR, cid_text, codec_of, is_cid_text, parse_cid
-from storage.errors import BacalhauError, UserError
+from storage.errors import BacalhauError, UserError, VerificationError
 from verifier.audit_car import check_file
 from verifier.audit_report import AuditReport, Check
 from verifier.graph_audit import FIRST, audit_graph
@@ -70,18 +72,41 @@ def audit_published(
         UserError: there is such a flag.
     """
     if car is not None:
+        root = _graph_of_file(car, text)
+        if root is None:
+            return None
         with open_car(car) as file:
-            wanted = text if text is not None and is_cid_text(text) else None
-            found = [root for root in file.roots if wanted in (None, cid_text(root))]
-            if len(found) != 1 or not _is_graph(found[0], file):
-                return None
-            audited = _audit(found[0], file, count, refused)
+            audited = _audit(root, file, count, refused)
             return replace(audited, report=AuditReport(checks=(check_file(file), *audited.report.checks)))
     if text is None or not is_cid_text(text) or not _may_be_graph(parse_cid(text)):
         return None
     with services.open_store() as store:
         root = parse_cid(text)
         return _audit(root, store, count, refused) if _is_graph(root, store) else None
+
+
+def _graph_of_file(path: Path, text: str | None) -> CID | None:
+    """Return the graph root that a CAR is of; None if it is of something else, or damaged before that can be told."""
+    wanted = text if text is not None and is_cid_text(text) else None
+    try:
+        with path.open("rb") as stream:
+            car = read_car(stream)
+            found = [root for root in car.roots if wanted in (None, cid_text(root))]
+            if len(found) != 1 or not _may_be_graph(found[0]):
+                return None
+            # Of a record there is one block of this kind more to read, not all of them.
+            data = next((data for cid, data in car.blocks if cid == found[0]), None)
+    except (OSError, VerificationError):
+        return None
+    return found[0] if data is not None and _is_of_graph(data) else None
+
+
+def _is_of_graph(data: bytes) -> bool:
+    try:
+        node = dag_cbor.decode(data)
+    except VerificationError:
+        return False
+    return isinstance(node, dict) and node.get("v") == Graph.VERSION
 
 
 def _audit(root: CID, store: BlockStore, count: Count, refused: str) -> PublishedAudit:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import platform
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from bacalhau.api.app import make_app
 from bacalhau.api.http_server import serve_api
 from bacalhau.api_token import load_or_create_token
 from bacalhau.cluster import ClusterOptions, open_cluster
+from bacalhau.engines import engine_for_all
 from bacalhau.known_report import Before
 from bacalhau.node_report import finished_job, finished_shards
 from bacalhau.services import Services
@@ -46,6 +48,8 @@ from runtime.machine_client import read_disk_bytes
 from runtime.machine_room import MachineRoom
 from runtime.npm_client import found_modules
 from runtime.pyodide_engine import ENGINE_NAME
+from runtime.wasm_profile import ENGINE as WASMTIME
+from runtime.wasm_release import wasm_runtime_cid
 from runtime.wheel_store import write_whole
 from storage.cid import CID
 from storage.errors import BacalhauError, UnavailableError
@@ -173,6 +177,10 @@ def _parts(
     def fitness(plan: Plan) -> str:
         return objection_to_run(options.policy, plan) or misplacement(plan, store)
 
+    def knows_runtime(runtime: CID) -> bool:
+        # Workers of a cluster run Python functions alone.
+        return services.knows_runtime(runtime) and (options.cluster is None or runtime != wasm_runtime_cid())
+
     return NodeParts(
         identity=identity,
         store=store,
@@ -183,7 +191,7 @@ def _parts(
         engine=engine,
         objection_to_job=options.objection_to_job,
         max_wall_clock_s=min(options.max_wall_clock_s or MAX_WALL_CLOCK_S, MAX_WALL_CLOCK_S),
-        make_selection=lambda: JobSelection(options.policy, store, knows_runtime=_forgiving(services.knows_runtime)),
+        make_selection=lambda: JobSelection(options.policy, store, knows_runtime=_forgiving(knows_runtime)),
         fitness=fitness,
         make_job=lambda submission, session, *, problem: finished_job(
             submission, session, store, problem=problem, before=before
@@ -213,18 +221,21 @@ def _compute(
             level=options.level,
         )
         return elsewhere, _compute_settings(options, changing)
-    engine = services.make_engine(options.engine, strict=options.strict, level=options.level, room=options.room.total)
+    engine = engine_for_all(
+        services, options.engine, strict=options.strict, level=options.level, room=options.room.total
+    )
     return engine, _compute_settings(options) if options.computes else None
 
 
 def _compute_settings(options: NodeOptions, changing: ChangingRoom | None = None) -> ComputeSettings:
     room, host = options.room, find_host(options.engine)
+    modules = () if options.cluster is not None else (EngineKind(engine=WASMTIME, arch=platform.machine()),)
     return ComputeSettings(
         total=demand_of(room.total) if changing is None else changing.total(),
         job_most=demand_of(room.job_most) if changing is None else changing.job_most(),
         gpus=tuple(gpu.uuid for gpu in room.gpus),
         gpu_note=room.gpu_note,
-        engines=(EngineKind(engine=f"{ENGINE_NAME}-{host.name}", arch=host.arch),),
+        engines=(EngineKind(engine=f"{ENGINE_NAME}-{host.name}", arch=host.arch), *modules),
         labels=options.labels,
         changing=changing,
     )

@@ -175,7 +175,7 @@ def _print_check(console: Console, ok: bool | None, name: str, detail: str, *, o
 
 def print_plan(plan: Mapping[str, Any]) -> None:
     """Print what would run."""
-    names = ("task", "function", "source", "entry", "runtime", "input", "data", "seed", "epoch")
+    names = ("task", "function", "source", "entry", "module", "runtime", "input", "data", "seed", "epoch")
     print_fields(plan, names)
     for volume in plan["volumes"]:
         print_text(f"  volume  {volume['cid']}  {visible(volume['path'])}")

@@ -56,6 +56,7 @@ def command(
     The checks are numbered; docs/audit.md says what each of them looks at.
     """
     from bacalhau.audit_demand import Demand, Replay
+    from bacalhau.engines import engine_for_all
     from bacalhau.graph_auditing import audit_published, with_disputes
     from bacalhau.planning import host_name, jail_level, plan_rerun
     from bacalhau.progress import shown_progress
@@ -75,7 +76,7 @@ def command(
             _check_timeout(timeout)
             stack = plan_rerun(services, engine, said=was_said(ctx, "engine"))
             replay = Replay(
-                engine=services.make_engine(host_name(stack.part), level=jail_level(stack.part)),
+                engine=engine_for_all(services, host_name(stack.part), level=jail_level(stack.part)),
                 knows_runtime=services.knows_runtime,
                 wall_clock_s=min(timeout, stack.max_wall_clock_s or timeout),
                 max_memory=stack.max_memory,

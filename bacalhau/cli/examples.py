@@ -22,10 +22,21 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("What would be done, and what is known", "bacalhau run flow flow.yaml --dry-run"),
         ("Do it", "bacalhau run flow flow.yaml"),
     ),
+    "run wasm": (
+        ("A module of WASI, with its arguments", "bacalhau run wasm module.wasm -i data.csv -- --column price"),
+    ),
     "audit": (
         ("Check a record, or the newest one of an output", "bacalhau audit bafyrei…"),
         ("Check it, and run the task again", "bacalhau audit bafyrei… --rerun"),
         ("Check a proof without anything else", "bacalhau audit --car record.car"),
+        ("Check all that it comes from too", "bacalhau audit bafyrei… --deep"),
+        ("Run one in twenty of a job's tasks again", "bacalhau audit 2c5c03c4 --rerun --sample 5%"),
+    ),
+    "graph export": (
+        ("A picture of where a result comes from", "bacalhau graph export bafyrei… --format svg -o lineage.svg"),
+        ("A crate for Zenodo or WorkflowHub",
+         "bacalhau graph export bafyrei… --format ro-crate -o crate --published 2026-11-27"),
+        ("A signed SLSA statement", "bacalhau graph export bafyrei… --format in-toto -o provenance.json"),
     ),
     "get": (("Lay out what a job gave, with its proof", "bacalhau get 2c5c03c4 --output-dir out"),),
     "list": (

@@ -4,7 +4,7 @@ from bacalhau.cli.lazy_group import LazyGroup
 
 command = LazyGroup(
     "graph",
-    help="Ask where results come from, what rests on them, what others say.",
+    help="Ask where results come from, what rests on them, what others say; export it.",
     lazy={
         "show": ("bacalhau.cli.graph_show", "Show a record and what it rests on, as a tree."),
         "why": ("bacalhau.cli.graph_why", "Tell how something came to be, down to the raw inputs."),

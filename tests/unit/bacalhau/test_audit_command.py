@@ -242,6 +242,7 @@ def test_a_block_that_nothing_leads_to_is_no_part_of_a_proof(desk, report, proof
         write_car(stream, [parse_cid(report["record"])], [*blocks, (stray, b"stray")])
     said = desk("audit", "--car", proof, "--rerun", "--json")
     assert (said.code, said.json["verdict"], said.json["reruns"]) == (1, "invalid", [])
+    assert said.json["reason"] == "not run again: the file is not sound"
     assert cid_text(stray) in said.json["checks"][0]["detail"]
 
 

@@ -13,11 +13,12 @@ from verifier.commitment import PREIMAGE_VERSION
 from verifier.graph_audit import CHECKS as GRAPH_CHECKS
 from verifier.graph_types import Graph, GraphHead, LogEntry
 from verifier.schema import Schema
+from verifier.wasm_types import WasmFunction, WasmRuntime
 
 DOCS = Path(__file__).parents[3] / "docs"
 KINDS = [
     kind for kind in vars(model).values() if isinstance(kind, type) and issubclass(kind, Schema) and kind is not Schema
-] + [ListedShard, ShardPart, ShardList, LogEntry, GraphHead, Graph]
+] + [ListedShard, ShardPart, ShardList, LogEntry, GraphHead, Graph, WasmFunction, WasmRuntime]
 
 
 def written() -> dict[str, dict[str, str]]:
