@@ -93,8 +93,8 @@ def _entries(store: BlockStore, head: CID) -> Iterator[CID]:
 
 
 def _wheels(evidence: Evidence) -> list[CID]:
-    function = evidence.load(evidence.record.function, Function)
-    return [wheel.wheel for wheel in evidence.load(function.lock, Lock).wheels]
+    function = evidence.function
+    return [one.wheel for one in evidence.load(function.lock, Lock).wheels] if isinstance(function, Function) else []
 
 
 def _of_unverified(store: BlockStore, record: CID, seen: set[VisitKey]) -> Iterator[tuple[CID, bytes]]:
