@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from network.lineage_store import BY_PARTS, MAX_MANY, MAX_WALK, LineageRow, LineageStore, Part
+from network.lineage_store import BY_PARTS, MAX_MANY, MAX_WALK, NEAR, LineageRow, LineageStore, Part
 from storage.cid import CID, cid_text
 from verifier.graph_reading import VERIFIED
 
@@ -70,8 +70,8 @@ class Standing:
         }
 
 
-def standing_of(record: CID, lineage: LineageStore, *, limit: int = MAX_WALK) -> Standing:
-    """Return how a record stands, by itself and all its ancestors."""
+def standing_of(record: CID, lineage: LineageStore, *, limit: int = NEAR) -> Standing:
+    """Return how a record stands, by itself and its ancestors; of those beyond the nearest `limit` nothing is known."""
     walked = lineage.ancestors(record, limit=limit)
     return Standing(
         tainted_by=tuple(one.record for one in walked.found if one.tier not in (None, VERIFIED)),

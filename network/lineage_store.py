@@ -21,7 +21,11 @@ from storage.cid import CID, check_cid
 from storage.sqlite_file import explained, open_database, transaction
 
 MAX_WALK: Final = 10_000
-"""Records of one walk; measured to take some 30 ms among a million (docs/graph.md)."""
+"""Most records of one walk."""
+NEAR: Final = 2_000
+"""Ancestors that are looked at unless more are asked for: among a million records some 30 ms (docs/graph.md)."""
+_MAPPED_BYTES: Final = 2 << 30
+"""Of the file, read where it lies: a walk goes to pages all over it, and a system call for each is half of its time."""
 _FIX: Final = "move the file away; records can be audited without it"
 _COLUMNS: Final = "record, tier, task, function, input, output, receipts, dissent, merged"
 _BY: Final = {
@@ -167,6 +171,7 @@ class LineageStore:
         self._lock = threading.Lock()
         with self._explained():
             self._connection = open_database(path, LAYOUT)
+            self._connection.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
 
     # Filing
 
@@ -246,7 +251,7 @@ class LineageStore:
         """Return what is made of this."""
         return self._parts(_OWNERS, cid, limit)
 
-    def ancestors(self, record: CID, *, limit: int = MAX_WALK) -> Walked:
+    def ancestors(self, record: CID, *, limit: int = NEAR) -> Walked:
         """Return what is wrong with a record and those it rests on, of which at most `limit` are looked at."""
         rows = self._read(_ANCESTORS, record, limit + 1)
         looked = rows[:limit]

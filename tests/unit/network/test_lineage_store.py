@@ -90,6 +90,7 @@ def test_a_cycle_ends_and_a_deep_graph_is_cut(lineage):
     cut = standing_of(record(1499), lineage, limit=1000)
     assert (cut.is_cut, cut.looked_at, cut.word) == (True, 1000, "unknown")
     assert standing_of(record(1499), lineage).word == "verified"
+    assert standing_of(record(1499), lineage).looked_at == 1400
     assert ancestry([record(1499)], lineage, limit=50).is_cut
     many = dependents_of(record(100), lineage, limit=700)
     assert (len(many.direct) + len(many.further), many.is_cut) == (700, True)
