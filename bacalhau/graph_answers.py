@@ -11,7 +11,7 @@ from bacalhau.graph_view import RecordGraph, Standing, ancestry, standing_of
 from network.lineage_store import NEAR
 from storage.cid import CID, cid_text
 
-_MOST_STANDINGS = 50
+_MOST_STANDINGS = 20
 """Records of one job whose standing is told each by itself."""
 
 
@@ -22,7 +22,7 @@ class Answer:
     named: Named
     found: RecordGraph
     standings: Mapping[CID, Standing]
-    """Of the records that were asked for, the first 50 of them."""
+    """Of the records that were asked for, the first 20 of them."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""
