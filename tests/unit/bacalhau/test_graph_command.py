@@ -312,6 +312,8 @@ def test_a_record_of_strangers_is_checked_before_it_is_shown(desk, chain, other)
         forged = cid_text(store_node(store, replace(old, output=lie)))
     said = desk("graph", "show", forged)
     assert (said.code, said.out, "check 10 rule" in said.err) == (1, b"", True)
+    assert desk("publish", forged, "--to", "car:y.car").code == 1
+    assert desk("graph", "log").code == 2  # nothing was signed
     # It disputes nothing either.
     assert desk("audit", first["record"]).code == 0
     desk("publish", first["record"], "--to", "car:x.car", "--plain")
