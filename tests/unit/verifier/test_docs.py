@@ -11,11 +11,12 @@ from verifier import model
 from verifier.audit import CHECKS
 from verifier.commitment import PREIMAGE_VERSION
 from verifier.schema import Schema
+from verifier.wasm_types import WasmFunction, WasmRuntime
 
 DOCS = Path(__file__).parents[3] / "docs"
 KINDS = [
     kind for kind in vars(model).values() if isinstance(kind, type) and issubclass(kind, Schema) and kind is not Schema
-] + [ListedShard, ShardPart, ShardList]
+] + [ListedShard, ShardPart, ShardList, WasmFunction, WasmRuntime]
 
 
 def written() -> dict[str, dict[str, str]]:
