@@ -16,7 +16,7 @@ export BACALHAU_DIR ?= $(CURDIR)/.bacalhau
 JOBS ?= 2
 
 .PHONY: help setup engines kubo conformance interop demo test test-python test-node simulate simulate-scale fuzz expected check format \
-        bench wheel lock clean
+        bench wheel lock man clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -114,6 +114,9 @@ fuzz: setup  ## fuzz every decoder with atheris, 60 s each (FUZZ_SECONDS); stops
 		grep -E "number_of_executed_units|peak_rss_mb" tests/fuzz/$$target.log; \
 	done
 
+man: setup  ## write the manual page anew, of the commands as they are
+	@$(BIN)/python -m bacalhau.cli.man_page > docs/man/bacalhau.1
+
 expected: setup  ## run the eight functions and write down their output CIDs anew
 	@BACALHAU_UPDATE_EXPECTED=1 $(BIN)/pytest -q tests/integration/test_functions.py
 
@@ -131,8 +134,9 @@ format: setup  ## format the Python code
 bench: setup  ## measure, as ratios in one run, into bench/RESULTS.md; fails if a goal of bench/goals.py is missed
 	@$(BIN)/python -m bench.run
 
-wheel: setup  ## build dist/*.whl
+wheel: setup  ## build dist/*.whl: bacalhau, and bacalhau-audit for who only checks
 	@$(UV) build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
+	@$(UV) build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist verifier
 
 lock:  ## resolve the Python dependencies anew
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --override requirements-overrides.txt --no-annotate --no-header --upgrade pyproject.toml --output-file requirements-dev.lock

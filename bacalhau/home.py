@@ -47,6 +47,11 @@ class Home:
         return self.root / "policy.toml"
 
     @property
+    def config_path(self) -> Path:
+        """Flags that this user always wants; no file, none."""
+        return self.root / "config.toml"
+
+    @property
     def node_path(self) -> Path:
         """Where a running node says how to reach it: JSON, gone when it has stopped in order."""
         return self.root / "node.json"

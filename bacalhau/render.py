@@ -103,8 +103,16 @@ def _print_verdict(console: Console, report: Mapping[str, Any]) -> None:
     limit = _LIMITS.get(report["exit_code"], "")
     said = f"the function failed with exit code {report['exit_code']}{limit}, " if failed else ""
     word = ("verified", _UNSURE if failed else _GOOD)
-    before = ", before now: nothing ran" if report["verdict"] == "cached" else ""
-    console.print(Text.assemble(word, f": {said}{agreeing} of {len(receipts)} nodes agree{before}"))
+    console.print(Text.assemble(word, f": {said}{agreeing} of {len(receipts)} nodes agree{_before(report)}"))
+
+
+def _before(report: Mapping[str, Any]) -> str:
+    """Return what of the evidence is not of now."""
+    known = report.get("known")  # jobs of earlier releases have none
+    since = f"known since {one_line(str(known['since']))}" if known and known["since"] else "known from before"
+    if report["verdict"] == "cached":
+        return f" ({since}: nothing ran)"
+    return f" ({known['receipts']} of them {since})" if known and known["receipts"] else ""
 
 
 def _print_others(console: Console, report: Mapping[str, Any]) -> None:
@@ -113,6 +121,9 @@ def _print_others(console: Console, report: Mapping[str, Any]) -> None:
         if report["verdict"] in ("agreed", "cached") and not receipt["agrees"]:
             said = f"dissent: node {receipt['node']} gave {receipt['output']}, exit code {receipt['exit_code']}"
             console.print(Text(said, _BAD))
+    for dispute in report.get("disputes", ()):
+        said = f"DISPUTED: record {dispute['record']} of the same task has another output, {dispute['output']}"
+        console.print(Text(said, _BAD))
     for fault in report["faults"]:
         console.print(Text(one_line(f"fault: node {fault['node']} ({fault['kind']}): {fault['detail']}"), _BAD))
 
@@ -148,6 +159,8 @@ def print_audit(found: Mapping[str, Any]) -> None:
         _print_check(console, check["ok"], f"{check['n']:>2} {check['name']:<11}", check["detail"])
     for shard in found.get("shards", ())[:_SHOWN_SHARDS]:
         console.print(Text(f"  shard {shard['index']}: {shard['verdict']}: {one_line(shard['reason'])}"))
+    for one in found.get("ancestors", {"listed": ()})["listed"][:_SHOWN_SHARDS]:
+        console.print(Text(f"  ancestor {one['record']}: {one['verdict']}: {one_line(one['reason'])}"))
     for again in found["reruns"]:
         engine = " ".join(again[key] or "" for key in ("engine", "engine_version", "arch")).strip()
         _print_check(

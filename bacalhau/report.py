@@ -61,6 +61,8 @@ def run_report(
         "lock": lock_list(plan.lock),
         "origins": [dict(origin) for origin in origins],
         "shards": [],
+        "known": None,
+        "disputes": [],
         "timings": {
             **{f"{name}_s": round(seconds, 4) for name, seconds in timings_s.items()},
             "executions": [dict(execution.timings_s) for execution in session.executions],

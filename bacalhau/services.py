@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Protocol
 from bacalhau.home import Home, find_home
 
 if TYPE_CHECKING:
+    from network.graph_store import GraphStore
     from network.job_store import JobStore
+    from network.lineage_store import LineageStore
     from network.node.sqlite_datastore import SqliteDatastore
     from network.result_store import ResultStore
     from runtime.capacity import Room
@@ -124,6 +126,20 @@ class Services:
 
         self.home.create()
         return ResultStore(self.home.datastore_path)
+
+    def open_lineage(self) -> LineageStore:
+        """Open what records of this home come of, in the same file as the jobs; the caller closes it."""
+        from network.lineage_store import LineageStore
+
+        self.home.create()
+        return LineageStore(self.home.datastore_path)
+
+    def open_published(self) -> GraphStore:
+        """Open the logs of what was published or merged here, in the same file as the jobs; the caller closes them."""
+        from network.graph_store import GraphStore
+
+        self.home.create()
+        return GraphStore(self.home.datastore_path)
 
 
 def default_services() -> Services:

@@ -23,7 +23,8 @@ class Evidence:
     store: BlockStore
     cid: CID
     """Of the record."""
-    loaded: dict[CID, Any] = field(default_factory=dict)
+    loaded: dict[tuple[CID, type[Schema]], Any] = field(default_factory=dict)
+    """A node, or why it cannot be had, by its CID and what it was to be: one CID may be named as two things."""
 
     def load(self, cid: CID, kind: type[T]) -> T:
         """Return the node; the same error again if it failed before.
@@ -31,13 +32,11 @@ class Evidence:
         Raises:
             UnavailableError, VerificationError: as `load_node`.
         """
-        if cid not in self.loaded:
-            self.loaded[cid] = self._load(cid, kind)
-        found = self.loaded[cid]
+        if (cid, kind) not in self.loaded:
+            self.loaded[cid, kind] = self._load(cid, kind)
+        found: T | BacalhauError = self.loaded[cid, kind]
         if isinstance(found, BacalhauError):
             raise found
-        if not isinstance(found, kind):
-            raise VerificationError(f"is not a {kind.VERSION}", where=cid_text(cid))
         return found
 
     def _load(self, cid: CID, kind: type[T]) -> T | BacalhauError:
@@ -97,9 +96,9 @@ class Evidence:
         yield record.commitments, CommitmentList
         for cid in (*record.receipts, *record.dissent):
             yield cid, Receipt
-            for receipt in self._tried(cid, Receipt):
+            for receipt in self.tried(cid, Receipt):
                 yield receipt.round, CommitmentList
-        for function in self._tried(record.function, self.function_kind):
+        for function in self.tried(record.function, self.function_kind):
             if isinstance(function, Function):
                 yield function.lock, Lock
             yield function.runtime, runtime_kind(function)
@@ -109,17 +108,18 @@ class Evidence:
         """Yield the root of every UnixFS DAG of the closure, as far as they can be reached."""
         record = self.record
         yield record.output
-        for module in self._tried(record.function, WasmFunction) if self.function_kind is WasmFunction else ():
+        for module in self.tried(record.function, WasmFunction) if self.function_kind is WasmFunction else ():
             yield module.module
-        for function in self._tried(record.function, Function) if self.function_kind is Function else ():
+        for function in self.tried(record.function, Function) if self.function_kind is Function else ():
             yield function.source
-            yield from (wheel.wheel for lock in self._tried(function.lock, Lock) for wheel in lock.wheels)
-            yield from (file.cid for runtime in self._tried(function.runtime, Runtime) for file in runtime.files)
-        for x in self._tried(record.input, Input):
+            yield from (wheel.wheel for lock in self.tried(function.lock, Lock) for wheel in lock.wheels)
+            yield from (file.cid for runtime in self.tried(function.runtime, Runtime) for file in runtime.files)
+        for x in self.tried(record.input, Input):
             yield from () if x.data is None else (x.data,)
             yield from (volume.cid for volume in x.volumes)
 
-    def _tried(self, cid: CID, kind: type[T]) -> list[T]:
+    def tried(self, cid: CID, kind: type[T]) -> list[T]:
+        """Return the node alone, or nothing if it cannot be had."""
         try:
             return [self.load(cid, kind)]
         except (UnavailableError, VerificationError):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bacalhau.cli.completion import job_ids
 from bacalhau.cli.options import json_option, node_of, services_of
 from bacalhau.exit_codes import ExitCode
 from bacalhau.services import Services
@@ -23,7 +24,7 @@ _UNDER_WAY = ("job", "created_at", "state", "cancelled", "task")
 
 
 @click.command("describe", short_help="Show all that is known of a job.")
-@click.argument("target", metavar="JOB|CID")
+@click.argument("target", metavar="JOB|CID", shell_complete=job_ids)
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, target: str, as_json: bool) -> int:

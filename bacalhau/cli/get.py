@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bacalhau.cli.completion import job_ids
 from bacalhau.cli.options import json_option, named_path, node_of, services_of
 from bacalhau.exit_codes import ExitCode
 from storage.cid import cid_text, is_cid_text, parse_cid
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("get", short_help="Lay out an output as files, with its proof.")
-@click.argument("target", metavar="JOB|RECORD|OUTPUT")
+@click.argument("target", metavar="JOB|RECORD|OUTPUT", shell_complete=job_ids)
 @click.option("--output-dir", type=named_path, help="Where to.  [default: ./job-<8 characters>]")
 @json_option
 @click.pass_context

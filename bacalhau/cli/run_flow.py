@@ -72,7 +72,7 @@ def read_order(file: Path, flags: dict[str, Any]) -> FlowOrder:
     Raises:
         UserError: the file cannot be read, something in it is wrong, or a flag is.
     """
-    from bacalhau.flow_steps import Fetching
+    from bacalhau.prepared_parts import Fetching
     from bacalhau.run_flow import FlowOrder
     from runtime.arguments import parse_args
     from runtime.flow_file import read_flow

@@ -69,7 +69,7 @@ if TYPE_CHECKING:
 @click.option("--download", is_flag=True, help="Lay out the output as files afterwards, like `bacalhau get`.")
 @click.option("--output-dir", type=named_path, help="Where to; implies --download.")
 @click.option("--local", is_flag=True, help="Run on nodes of this process although a node runs here.")
-@click.option("--no-cache", is_flag=True, help="Run shards whose results are known too.")
+@click.option("--no-cache", is_flag=True, help="Run what is known already too, and compare.")
 @stack_options
 @json_option
 @click.pass_context
@@ -91,6 +91,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         strict=flags["isolation"] == "strict",
         min_bids=flags["min_bids"],
         selector=read_selector(flags["selectors"]),
+        no_cache=flags["no_cache"],
     )
     sharding = read_shard_flags(flags)
     target = read_target(flags)
