@@ -93,7 +93,9 @@ def _entries(store: BlockStore, head: CID) -> Iterator[CID]:
 
 
 def _wheels(evidence: Evidence) -> set[CID]:
-    function = evidence.load(evidence.record.function, Function)
+    function = evidence.load(evidence.record.function, evidence.function_kind)
+    if not isinstance(function, Function):
+        return set()
     return {wheel.wheel for wheel in evidence.load(function.lock, Lock).wheels}
 
 

@@ -12,7 +12,8 @@ from storage.errors import BacalhauError, UnavailableError, VerificationError
 from storage.unixfs_load import is_raw
 from storage.unixfs_read import UnixfsReader
 from verifier.graph_reading import RecordFacts, read_facts
-from verifier.model import Function, Input, Lock, load_node
+from verifier.model import Input, Lock, load_node
+from verifier.wasm_types import WasmFunction, load_function
 
 AT_ONCE: Final = 256
 """Records of one transaction."""
@@ -95,7 +96,11 @@ class Filer:
             return
 
     def _of_function(self, cid: CID) -> Iterator[Part]:
-        function = load_node(self._store, cid, Function)
+        function = load_function(self._store, cid)
+        if isinstance(function, WasmFunction):
+            yield Part(owner=cid, role="module", path="", cid=function.module)
+            yield Part(owner=cid, role="runtime", path="", cid=function.runtime)
+            return
         for role in ("source", "lock", "runtime"):
             yield Part(owner=cid, role=role, path="", cid=getattr(function, role))
         lock = load_node(self._store, function.lock, Lock)

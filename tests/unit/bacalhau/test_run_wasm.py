@@ -5,10 +5,11 @@ import pytest
 from runtime.engine import NO_PACKAGES
 from runtime.plan import make_plan
 from runtime.planner.stack import EngineName
+from storage.cid import cid_text, parse_cid
 from storage.unixfs_import import Importer
 from tests.unit.bacalhau.fakes import FakeEngine, Gave
 from verifier.model import Input, Limits, OutputMount, store_node
-from verifier.wasm_types import MAGIC, WasmFunction, WasmRuntime
+from verifier.wasm_types import MAGIC, WasmFunction, WasmRuntime, load_function
 
 
 @pytest.fixture
@@ -103,3 +104,14 @@ def test_a_wrong_call_is_told_in_one_line(desk, asked, arguments, said):
     assert said in told.err
     assert told.err.count("\n") == 1
     assert asked == []
+
+
+def test_the_graph_knows_what_rests_on_a_module(desk, asked):
+    report = desk("run", "wasm", "main.wasm", "--json").json
+    with desk.store() as store:
+        function = load_function(store, parse_cid(report["function"]))
+    assert isinstance(function, WasmFunction)
+    assert desk("publish", report["record"], "--to", "car:all.car").code == 0
+    assert desk("publish", report["record"], "--to", "car:less.car", "--no-wheels").code == 0
+    for cid in (function.module, function.runtime):
+        assert report["record"] in desk("graph", "dependents", cid_text(cid)).text
