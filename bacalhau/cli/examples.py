@@ -22,6 +22,9 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("What would be done, and what is known", "bacalhau run flow flow.yaml --dry-run"),
         ("Do it", "bacalhau run flow flow.yaml"),
     ),
+    "run wasm": (
+        ("A module of WASI, with its arguments", "bacalhau run wasm module.wasm -i data.csv -- --column price"),
+    ),
     "audit": (
         ("Check a record, or the newest one of an output", "bacalhau audit bafyrei…"),
         ("Check it, and run the task again", "bacalhau audit bafyrei… --rerun"),
@@ -78,7 +81,6 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("Where a job's inputs come from", "bacalhau graph why 2c5c03c4"),
     ),
     "graph dependents": (("What rests on an input, or on a wheel", "bacalhau graph dependents bafkrei…"),),
-    "graph export": (("As a drawing for Graphviz", "bacalhau graph export bafyrei… --format dot"),),
     "graph merge": (("Take in what somebody published", "bacalhau graph merge theirs.car"),),
     "graph log": (
         ("What was published here, verified", "bacalhau graph log"),
