@@ -35,7 +35,9 @@ from storage.unixfs_read import UnixfsReader
 from verifier.model import EngineInfo
 
 COMPILE_S: Final = 900.0
-"""Wall-clock guard of starting and compiling."""
+"""Wall-clock guard of starting and compiling, where a run may take as long."""
+LEAST_COMPILE_S: Final = 60.0
+"""The same, however little a run may take."""
 _PIECE_BYTES: Final = 1 << 20
 _COMPILER_BYTES: Final = 3 << 30
 """For Python, the compiler and compiled code, beside the task's memory, and files that are as large at most."""
@@ -106,7 +108,7 @@ class WasmEngine:
         module, cache = plan.module, CompiledCache(self.compiled_dir)
         with self._lock:
             turn = self._compiling.setdefault(module.module, Turn())
-        with turn.lock, worker.within(COMPILE_S):
+        with turn.lock, worker.within(min(COMPILE_S, max(plan.wall_clock_s, LEAST_COMPILE_S))):
             compiled = cache.find(module.module, module.runtime)
             worker.send(Frame(header={"type": "open", "is_compiled": compiled is not None}))
             _send_pieces(worker, _module_pieces(module.module, store) if compiled is None else _cut(compiled))
