@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from bacalhau.api.app import make_app
 from bacalhau.api.http_server import serve_api
 from bacalhau.api_token import load_or_create_token
 from bacalhau.cluster import ClusterOptions, open_cluster
+from bacalhau.container_room import sweep_left_behind
 from bacalhau.engines import engine_for_all
 from bacalhau.known_report import Before
 from bacalhau.node_report import finished_job, finished_shards
@@ -39,6 +41,7 @@ from network.node.node_lock import hold_directory
 from network.node.selection import JobSelection
 from network.node.selection_policy import SelectionPolicy, objection_to_run
 from network.node.sqlite_datastore import SqliteDatastore
+from network.node.trust_count import count_once
 from network.result_store import KEPT_S, Nodes
 from network.transport_core import single_errors
 from runtime.engine_host import find_host
@@ -94,6 +97,8 @@ class NodeOptions:
     """Why a job is not accepted from whoever may submit; empty if it is."""
     until_eof: bool = False
     """End when stdin ends too: with whoever started it, however that ends."""
+    spot_checks: float = 0.0
+    """For each task of a job that goes by trust, on average: tasks whose answer is known, offered like any other."""
     make_persona: Callable[[Identity], Persona] | None = None
     """A bad actor's, for tests of a network."""
 
@@ -122,12 +127,14 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
     home.create()
     with ExitStack() as stack:
         stack.enter_context(hold_directory(home.root))
+        threading.Thread(target=sweep_left_behind, args=(home,), name="sweep", daemon=True).start()
         store = stack.enter_context(services.open_store())
         datastore = stack.enter_context(services.open_datastore())
         jobs = stack.enter_context(services.open_jobs())
         results = stack.enter_context(services.open_results())
         results.forget(before=time.time() - KEPT_S)
         before = Before(results=results, lineage=stack.enter_context(services.open_lineage()), nodes=Nodes.NETWORK)
+        count_once(datastore, results, store)
         parts = _parts(services, options, store, datastore, before)
         if options.cluster is not None:  # an end before there is a node
             stack.callback(parts.engine.stop)
@@ -201,6 +208,9 @@ def _parts(
         ),
         find_known=lambda task, rule: find_known(task, rule, before.records(task), store),
         free_disk=partial(_free_disk, services.home.root),
+        spot_checks=options.spot_checks,
+        sample_known=before.results.sample,
+        records_of=partial(before.results.records, nodes=Nodes.NETWORK),
         persona=None if options.make_persona is None else options.make_persona(identity),
     )
 

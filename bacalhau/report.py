@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from bacalhau.output_texts import OutputTexts
+from bacalhau.trust_report import shortfall, trust_entry
 from network.embedded import SessionResult
 from network.job_store import Job
 from runtime.contents import Noted
@@ -56,6 +57,7 @@ def run_report(
         "reason": None if agreed else reason_of(session, rule),
         **session_report(session, texts),
         "rule": rule.to_node(),
+        "trust": trust_entry(session),
         "seed": plan.input.seed,
         "epoch": plan.input.epoch,
         "lock": lock_list(plan.lock),
@@ -85,7 +87,7 @@ def session_report(session: SessionResult | None, texts: OutputTexts | None) -> 
     return {
         **claimed([] if session is None else agreeing(session)),
         "same_state": session is not None and session.same_state,
-        **_texts(texts),
+        **texts_entry(texts),
         "receipts": [_receipt(receipt, session) for receipt in receipts if session is not None],
         "undetermined": [{"node": peer, "reason": why} for peer, why in undetermined],
         "faults": [{"node": f.peer, "kind": f.kind.value, "detail": f.detail} for f in faults],
@@ -178,7 +180,8 @@ def _only(values: set[Any]) -> Any:
     return next(iter(values)) if len(values) == 1 else None
 
 
-def _texts(texts: OutputTexts | None) -> dict[str, Any]:
+def texts_entry(texts: OutputTexts | None) -> dict[str, Any]:
+    """Return what a report shows of an output; None gives the same keys, and says nothing."""
     if texts is None:
         return {"result": None, "result_bytes": None, "stdout": None, "stderr": None, "cut": []}
     return {
@@ -213,5 +216,7 @@ def reason_of(session: SessionResult, rule: Rule) -> str:
         said += f"; {rule.confidence} equal ones and a strict majority are needed"
     else:
         said = f"{sum(counts)} nodes gave an output, {rule.confidence} equal ones are needed"
+    if lack := shortfall(session.trust):
+        said += f"; {lack}"
     failures = dict.fromkeys(why for _, why in session.undetermined)
     return "; ".join([said, *(f"undetermined: {why}" for why in failures)])
