@@ -89,6 +89,8 @@ def open_car(path: Path) -> Iterator[CarBlockStore]:
         UserError: the file cannot be read.
     """
     with _opened(path) as stream:
+        if not stream.seekable():
+            raise UserError("is no file that can be read twice", where=str(path), fix="save it first")
         yield CarBlockStore(stream)
 
 

@@ -195,7 +195,7 @@ def _performed(store: BlockStore, cid: CID, record: Ancestor, footing: Footing) 
         input=_link(node.get("input")),
         output=record.output,
         parents=record.parents,
-        rule=_map(node.get("rule")),
+        rule=_plain(_map(node.get("rule"))),
         votes=votes,
         agreeing=len(_links(node.get("receipts"))),
         dissenting=len(_links(node.get("dissent"))),
@@ -209,7 +209,7 @@ def _performed(store: BlockStore, cid: CID, record: Ancestor, footing: Footing) 
         packages=tuple(_packages(lock)),
         data=_link(x.get("data")),
         volumes=tuple((str(path), content) for path, content in volumes if content is not None),
-        args=_map(x.get("args")),
+        args=_plain(_map(x.get("args"))),
         seed=_text(x.get("seed")),
         epoch=_number(x.get("epoch")),
     )
@@ -254,6 +254,15 @@ def _links(value: Any) -> list[CID]:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold: an input that is not sound may have links where there are none to be."""
+    if isinstance(value, bytes):
+        return cid_text(CID(value))
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _number(value: Any) -> int | None:
