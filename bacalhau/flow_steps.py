@@ -50,7 +50,7 @@ class FlowSteps:
             with _told(step, step.at):
                 plan = self.parts.function(step.request)
                 self._made[step.name] = StepFunction(
-                    function=plan.function,
+                    function=plan.python,
                     lock=plan.lock,
                     draft=draft_input(step.request),
                     wall_clock_s=step.request.timeout_s,

@@ -72,6 +72,11 @@ class Home:
         return self.root / "images"
 
     @property
+    def modules_dir(self) -> Path:
+        """Compiled WebAssembly modules: code that workers run. May be deleted at any time."""
+        return self.root / "modules"
+
+    @property
     def cache_dir(self) -> Path:
         """What may be deleted at any time and is fetched or computed again."""
         return self.root / "cache"

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bacalhau.known_report import Before
 from bacalhau.output_texts import read_texts
 from bacalhau.report import job_of, run_report
 from bacalhau.shard_report import job_of_shards, shard_of, shards_report
@@ -27,10 +28,12 @@ from storage.unixfs_read import UnixfsReader
 from verifier.model import Input, Task, load_node, node_cid
 
 
-def finished_job(submission: Submission, session: SessionResult, store: BlockStore, *, problem: str) -> Job:
+def finished_job(
+    submission: Submission, session: SessionResult, store: BlockStore, *, problem: str, before: Before | None = None
+) -> Job:
     """Return the row of a job that ended now.
 
-    problem: why the agreed output is not here; empty if it is, or nothing was agreed.
+    problem: why the agreed output is not here; empty if it is, or nothing was agreed. before: what was known of tasks.
 
     Raises:
         UnavailableError: a block of the task is not here.
@@ -50,6 +53,8 @@ def finished_job(submission: Submission, session: SessionResult, store: BlockSto
         origins=[dict(origin) for origin in submission.origins],
         timings_s={"total": max(0.0, time.time() - submission.created_at)},
     )
+    if before is not None:
+        report |= before.told(plan.task, session, store)
     if problem:
         report["reason"] = f"the agreed output is not here: {problem}"
     return job_of(report, submission.created_at, plan, session)

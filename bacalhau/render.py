@@ -103,8 +103,16 @@ def _print_verdict(console: Console, report: Mapping[str, Any]) -> None:
     limit = _LIMITS.get(report["exit_code"], "")
     said = f"the function failed with exit code {report['exit_code']}{limit}, " if failed else ""
     word = ("verified", _UNSURE if failed else _GOOD)
-    before = ", before now: nothing ran" if report["verdict"] == "cached" else ""
-    console.print(Text.assemble(word, f": {said}{agreeing} of {len(receipts)} nodes agree{before}"))
+    console.print(Text.assemble(word, f": {said}{agreeing} of {len(receipts)} nodes agree{_before(report)}"))
+
+
+def _before(report: Mapping[str, Any]) -> str:
+    """Return what of the evidence is not of now."""
+    known = report.get("known")  # jobs of earlier releases have none
+    since = f"known since {one_line(str(known['since']))}" if known and known["since"] else "known from before"
+    if report["verdict"] == "cached":
+        return f" ({since}: nothing ran)"
+    return f" ({known['receipts']} of them {since})" if known and known["receipts"] else ""
 
 
 def _print_others(console: Console, report: Mapping[str, Any]) -> None:
@@ -113,6 +121,9 @@ def _print_others(console: Console, report: Mapping[str, Any]) -> None:
         if report["verdict"] in ("agreed", "cached") and not receipt["agrees"]:
             said = f"dissent: node {receipt['node']} gave {receipt['output']}, exit code {receipt['exit_code']}"
             console.print(Text(said, _BAD))
+    for dispute in report.get("disputes", ()):
+        said = f"DISPUTED: record {dispute['record']} of the same task has another output, {dispute['output']}"
+        console.print(Text(said, _BAD))
     for fault in report["faults"]:
         console.print(Text(one_line(f"fault: node {fault['node']} ({fault['kind']}): {fault['detail']}"), _BAD))
 
@@ -164,7 +175,7 @@ def _print_check(console: Console, ok: bool | None, name: str, detail: str, *, o
 
 def print_plan(plan: Mapping[str, Any]) -> None:
     """Print what would run."""
-    names = ("task", "function", "source", "entry", "runtime", "input", "data", "seed", "epoch")
+    names = ("task", "function", "source", "entry", "module", "runtime", "input", "data", "seed", "epoch")
     print_fields(plan, names)
     for volume in plan["volumes"]:
         print_text(f"  volume  {volume['cid']}  {visible(volume['path'])}")

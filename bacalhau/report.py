@@ -18,6 +18,7 @@ from runtime.engine import Plan
 from storage.cid import CID, cid_text
 from verifier.compare import group_claims
 from verifier.model import Lock, Receipt, Rule, Verdict
+from verifier.wasm_types import AnyFunction, WasmFunction
 
 CACHED: Final = "cached"
 """The verdict of a session that was agreed before, and answered by its record."""
@@ -60,6 +61,8 @@ def run_report(
         "lock": lock_list(plan.lock),
         "origins": [dict(origin) for origin in origins],
         "shards": [],
+        "known": None,
+        "disputes": [],
         "timings": {
             **{f"{name}_s": round(seconds, 4) for name, seconds in timings_s.items()},
             "executions": [dict(execution.timings_s) for execution in session.executions],
@@ -114,8 +117,7 @@ def plan_report(plan: Plan, rule: Rule, noted: Sequence[Noted]) -> dict[str, Any
         "task": cid_text(plan.task),
         "function": cid_text(plan.function_cid),
         "input": cid_text(plan.input_cid),
-        "source": cid_text(plan.function.source),
-        "entry": plan.function.entry,
+        **_function_fields(plan.function),
         "runtime": cid_text(plan.function.runtime),
         "lock": lock_list(plan.lock),
         "data": _text(x.data),
@@ -130,6 +132,12 @@ def plan_report(plan: Plan, rule: Rule, noted: Sequence[Noted]) -> dict[str, Any
         "timeout_s": plan.wall_clock_s,
         "rule": rule.to_node(),
     }
+
+
+def _function_fields(function: AnyFunction) -> dict[str, Any]:
+    if isinstance(function, WasmFunction):
+        return {"module": cid_text(function.module)}
+    return {"source": cid_text(function.source), "entry": function.entry}
 
 
 def origin_list(noted: Sequence[Noted]) -> list[dict[str, Any]]:

@@ -8,8 +8,11 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from bacalhau.known_report import Before
+from bacalhau.known_session import KnownSession
 from bacalhau.output_texts import read_texts
 from bacalhau.planning import ONE_PART, host_name, jail_level
 from bacalhau.progress import Display
@@ -17,6 +20,7 @@ from bacalhau.report import job_of, origin_list, plan_report, run_report
 from bacalhau.services import Services
 from network.embedded import run_embedded
 from network.job_store import JobStore
+from network.result_store import Nodes
 from runtime.arguments import split_volume
 from runtime.contents import Noted, typed_cid
 from runtime.engine import Engine, Plan
@@ -47,6 +51,8 @@ class Order:
     """Bids of nodes that must be there before any is accepted; only a node looks for bids."""
     selector: tuple[tuple[str, str], ...] = ()
     """Labels (name, value) that nodes must have."""
+    no_cache: bool = False
+    """Run what is known too, and compare."""
 
 
 def plan_only(order: Order, services: Services, display: Display) -> dict[str, Any]:
@@ -78,8 +84,8 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
         hold(store, plan.task)
         prepared = time.perf_counter()
         parents = parent_records(order.request, plan, store, jobs)
-        session = run_embedded(
-            plan,
+        run = partial(
+            run_embedded,
             engine=engine,
             store=store,
             keys_dir=services.home.keys_dir,
@@ -89,6 +95,18 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
             parents=tuple(parents),
             other_engines=tuple(others),
         )
+        with services.open_results() as results, services.open_lineage() as lineage:
+            memo = KnownSession(
+                store=store,
+                results=results,
+                rule=order.rule,
+                run=run,
+                sessions=1,
+                parents=tuple(parents),
+                asks_first=not order.no_cache,
+            )
+            session = memo(plan)
+            told = Before(results=results, lineage=lineage, nodes=Nodes.EMBEDDED).told(plan.task, session, store)
         finished = time.perf_counter()
         texts = None if session.output is None else read_texts(UnixfsReader(store), session.output)
         report = run_report(
@@ -102,6 +120,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
             origins=origin_list(noted),
             timings_s={"prepare": prepared - started, "run": finished - prepared, "total": finished - started},
         )
+        report |= told
         jobs.add(job_of(report, created_at, plan, session))
     return report
 

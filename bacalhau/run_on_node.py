@@ -69,7 +69,9 @@ def submit_to_node(
             _upload(node, store, plan.task, parents)
         job = uuid.uuid4().hex
         announce(job)
-        node.submit({"task": cid_text(plan.task), "no_cache": True, **common_body(order, job, parents, noted)})
+        node.submit(
+            {"task": cid_text(plan.task), "no_cache": order.no_cache, **common_body(order, job, parents, noted)}
+        )
     return SubmittedJob(job=job, task=plan.task, function=plan.function_cid, input=plan.input_cid)
 
 

@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from bacalhau.known_session import KnownSession
+from bacalhau.known_session import KnownSession, RunSession
 from bacalhau.progress import Display
 from bacalhau.report import origin_list, plan_report
 from bacalhau.run_job import Order, make_engines, make_task, parent_records
 from bacalhau.services import Services
 from bacalhau.shard_report import ShardTotals, job_of_shards, shard_of, sharding_node, shards_report
-from network.embedded import SessionResult, run_embedded
+from network.embedded import run_embedded
 from network.embedded_shards import run_shards
 from network.job_shards import JobShard
 from runtime.contents import Noted
-from runtime.engine import Engine, Plan, Progress
+from runtime.engine import Engine, Progress
 from runtime.shard_merge import Merged, merge_shards
 from runtime.shard_plan import Sharding, ShardTask, shard_tasks
 from runtime.shards import BATCH_FLAG
@@ -143,7 +143,7 @@ def _session(
     engines: tuple[Engine, ...],
     progress: Progress,
     parents: Sequence[CID],
-) -> Callable[[Plan], SessionResult]:
+) -> RunSession:
     """Return what verifies one task on the embedded nodes."""
     return partial(
         run_embedded,

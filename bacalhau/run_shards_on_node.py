@@ -109,7 +109,7 @@ def _submit(
         node.submit(body)
         return
     display.step("sending the shards to the node")
-    parts = {visit_key(whole.function.lock), visit_key(whole.function.runtime), visit_key(whole.function.source)}
+    parts = {visit_key(whole.python.lock), visit_key(whole.python.runtime), visit_key(whole.python.source)}
     is_there = node.has_block(whole.function_cid)
     _upload(node, _blocks(store, shards, parents, without=parts if is_there else set()), shards)
     try:

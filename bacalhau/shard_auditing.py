@@ -23,6 +23,7 @@ from bacalhau.auditing import Audit, Count, ancestors_json, audit_lineage, audit
 from bacalhau.shard_report import shards_phrase
 from network.job_shards import JobShard
 from network.job_store import Job, JobStore
+from runtime.engine import NO_PACKAGES
 from runtime.flow_types import StepKind
 from runtime.plan import make_plan
 from runtime.shard_merge import merge_shards
@@ -36,6 +37,7 @@ from verifier.audit_deep import DeepReport
 from verifier.audit_report import SHOWN_PROBLEMS, AuditReport, AuditVerdict, Check, Finding, examine, make_check
 from verifier.audit_sample import list_subject
 from verifier.model import Function, Input, Lock, Record, load_node
+from verifier.wasm_types import load_function
 
 MAX_LISTED: Final = 1000
 """Shards that are not valid, and reruns, in one report."""
@@ -239,8 +241,8 @@ def _tasks_of(job: Job, store: BlockStore) -> Iterator[ShardTask]:
     """Yield the shards of a job's input, split again as its report says."""
     asked = job.report["sharding"]
     sharding = read_sharding(asked["glob_pattern"], base_path=asked["base_path"], batch_size=asked["batch_size"])
-    function = load_node(store, job.function, Function)
-    input_, lock = load_node(store, job.input, Input), load_node(store, function.lock, Lock)
+    function, input_ = load_function(store, job.function), load_node(store, job.input, Input)
+    lock = load_node(store, function.lock, Lock) if isinstance(function, Function) else NO_PACKAGES
     whole = make_plan(function, input_, lock, store=store, wall_clock_s=1)
     yield from shard_tasks(whole, sharding, store)
 

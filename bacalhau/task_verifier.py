@@ -70,7 +70,14 @@ class TaskVerifier:
             progress=self.progress,
             parents=parents,
         )
-        session = KnownSession(store=self.store, results=self.results, rule=rule, run=run, asks_first=self.is_cached)
+        session = KnownSession(
+            store=self.store,
+            results=self.results,
+            rule=rule,
+            run=run,
+            parents=parents,
+            asks_first=self.is_cached,
+        )
         with self._turn(plan.task):
             return session(plan)
 

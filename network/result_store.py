@@ -24,6 +24,7 @@ INSERT: Final = "INSERT INTO results(task, record, nodes, at) VALUES(?, ?, ?, ?)
 """Adds a result, unless it is there."""
 _FORGET: Final = "DELETE FROM results WHERE at < ?"
 _FIND: Final = "SELECT record FROM results WHERE task = ? AND nodes IN (?, ?) ORDER BY at DESC LIMIT ?"
+_AT: Final = "SELECT at FROM results WHERE task = ? AND record = ?"
 _SINCE: Final = "SELECT record FROM results WHERE at >= ?"
 _TRIES: Final = 8
 """Records of one task that are looked at."""
@@ -61,6 +62,12 @@ class ResultStore:
         """Return records of a task, the newest first; of strangers alone if those are asked for."""
         other = Nodes.NETWORK if nodes is Nodes.NETWORK else Nodes.EMBEDDED
         return self._read(_FIND, task, Nodes.NETWORK.value, other.value, _TRIES)
+
+    def kept_at(self, task: CID, record: CID) -> float | None:
+        """Return when a record was kept, in seconds since 1970, UTC; None if it was not."""
+        with self._explained(), self._lock:
+            row = self._connection.execute(_AT, (task, record)).fetchone()
+        return None if row is None else float(row[0])
 
     def since(self, at: float) -> list[CID]:
         """Return the records that were kept then or later, in no order."""

@@ -34,6 +34,7 @@ from network.session_events import (
 )
 from network.session_faults import commitment_fault, reveal_fault
 from network.session_state import (
+    Prior,
     Session,
     blame,
     exclude,
@@ -56,13 +57,27 @@ __all__ = ["TRANSITIONS", "LocalProtocolError", "Step", "default_max_nodes", "st
 Step: TypeAlias = tuple[Session, tuple[Action, ...]]
 
 
-def start(task: CID, rule: Rule, *, max_nodes: int | None = None) -> Step:
+def start(task: CID, rule: Rule, *, max_nodes: int | None = None, prior: Prior | None = None) -> Step:
     """Begin a session; the first action asks for `rule.replication` nodes.
 
-    max_nodes: None gives `default_max_nodes(rule)`.
+    max_nodes: None gives `default_max_nodes(rule)`. prior: an earlier session's receipts count as if their round had
+    been this session's first; then only as many nodes are asked as could be enough, and none of those again.
     """
     bound = default_max_nodes(rule) if max_nodes is None else max(max_nodes, rule.replication)
-    return Session(task=task, rule=rule, max_nodes=bound), (AskNodes(count=rule.replication),)
+    if prior is None:
+        return Session(task=task, rule=rule, max_nodes=bound), (AskNodes(count=rule.replication),)
+    receipts = {receipt.node: receipt for receipt in prior.receipts}
+    listed = {commitment.node: commitment for commitment in prior.commitments.commitments}
+    session = Session(
+        task=task,
+        rule=rule,
+        max_nodes=bound + len(listed),
+        asked=frozenset(listed),
+        commitments=MappingProxyType({node: listed[node] for node in receipts}),
+        published=prior.commitments,
+        receipts=MappingProxyType(receipts),
+    )
+    return session, (AskNodes(count=more_nodes_needed(session)),)
 
 
 def default_max_nodes(rule: Rule) -> int:

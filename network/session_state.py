@@ -17,6 +17,17 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prior:
+    """What an earlier session over the same task left, checked: a new one goes on from it and asks only for more."""
+
+    record: CID
+    commitments: CommitmentList
+    """The list of its last round."""
+    receipts: tuple[Receipt, ...]
+    """All of them, those that dissent included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """All that a requester knows about one task. Made by `start`, changed by `step` only."""
 

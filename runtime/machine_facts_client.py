@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from runtime.engine_host import find_host
-from runtime.jail import JailReport, Level, levels
-from runtime.jail_probe_client import probe
+from runtime.jail import JailReport, Level, at_level, levels
+from runtime.jail_probe_client import probe, probe_layers
 from runtime.planner.facts import EngineFacts, MachineFacts
 from runtime.planner.stack import EngineName, Isolation, Machine
+from runtime.wasm_release import engine_version
 from storage.errors import UnavailableError
 
 _HOSTS: Final = ((EngineName.PYODIDE_NODE, "node"), (EngineName.PYODIDE_BUN, "bun"))
@@ -53,8 +54,18 @@ def _engines() -> Iterator[EngineFacts]:
             yield EngineFacts(engine=engine, absent=error.problem, fix=error.fix)
         else:
             yield _jailed(engine, probe(host.binary, host.name))
-    yield EngineFacts(engine=EngineName.WASMTIME, absent=_UNBUILT.format("WebAssembly modules"))
+    yield _wasmtime()
     yield EngineFacts(engine=EngineName.DOCKER, absent=_UNBUILT.format("containers"))
+
+
+def _wasmtime() -> EngineFacts:
+    """Modules are run by this very Python in a process of its own, which is not tried here: the layers were."""
+    try:
+        engine_version()
+        layers = probe_layers()
+        return _jailed(EngineName.WASMTIME, at_level(layers, levels(layers)[0]))
+    except UnavailableError as error:
+        return EngineFacts(engine=EngineName.WASMTIME, absent=f"{error.where} {error.problem}", fix=error.fix)
 
 
 def _jailed(engine: EngineName, report: JailReport) -> EngineFacts:

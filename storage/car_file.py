@@ -11,6 +11,7 @@ from storage.car import read_car, write_car
 from storage.cid import CID, cid_text, inline_data
 from storage.dag_walk import links_of, visit_key
 from storage.errors import PeerError, UserError, VerificationError
+from storage.new_file import check_free as check_free
 from storage.new_file import new_file
 
 

@@ -20,10 +20,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         UserError: something is there, or its folder is not.
         UnavailableError: the disk refuses.
     """
-    if not path.parent.is_dir():
-        raise UserError("its folder does not exist", where=str(path), fix=f"make {path.parent} first")
-    if os.path.lexists(path):
-        raise _taken(path)
+    check_free(path)
     try:
         with tempfile.TemporaryDirectory(prefix=".bacalhau-new-", dir=path.parent) as folder:
             new = Path(folder) / "content"
@@ -35,6 +32,18 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UnavailableError(f"cannot be written: {reason}", where=str(path), fix="check free space") from error
+
+
+def check_free(path: Path) -> None:
+    """Check that a file can be written there without replacing one.
+
+    Raises:
+        UserError: something is there, or its folder is not.
+    """
+    if not path.parent.is_dir():
+        raise UserError("its folder does not exist", where=str(path), fix=f"make {path.parent} first")
+    if os.path.lexists(path):
+        raise _taken(path)
 
 
 def _taken(path: Path) -> UserError:

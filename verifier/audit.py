@@ -7,9 +7,10 @@ The checks, in the numbers of docs/audit.md (rules version 3):
                  volumes, output
  3. task         task, function, input, lock and runtime are strict nodes, the task is {function, input} of the record,
                  and the input's data and volumes are UnixFS
- 4. source       the function's source is a directory; unless it is a script, `function.py` is a file in it
- 5. wheels       the sha2-256 of every wheel file is the one in the lock
- 6. runtime      every file of the runtime has the size in its manifest
+ 4. source       the function's source is a directory; unless it is a script, `function.py` is a file in it. A
+                 WebAssembly module is a file that begins as one
+ 5. wheels       the sha2-256 of every wheel file is the one in the lock; a module has none
+ 6. runtime      every file of the runtime has the size in its manifest; that of modules names no files
  7. commitments  the list is strict, of this task, of distinct nodes, each commitment signed by its node
  8. receipts     each is strict, of this task, signed by its node; no node has two
  9. rounds       each receipt names the record's list or an earlier one (all of it is in the record's), and its digest

@@ -17,7 +17,8 @@ from verifier.audit_reading import FileReading
 from verifier.audit_report import Finding, Outcome, examine, examine_each, examine_several
 from verifier.closure import Visit, visit_trees
 from verifier.evidence import Evidence
-from verifier.model import Function, Input, Lock, Receipt, Record, Runtime, RuntimeFile, Task, Wheel
+from verifier.model import Input, Lock, Receipt, Record, Runtime, RuntimeFile, Task, Wheel
+from verifier.wasm_types import MAGIC, WasmFunction, WasmRuntime, arguments_of, check_module_start, runtime_kind
 
 MAX_FINDINGS: Final = 1000
 """Files of an output that are told to be wrong or missing; what is behind them is not read."""
@@ -62,13 +63,21 @@ def _raise(error: Exception) -> None:
 def check_task(evidence: Evidence) -> Outcome:
     """Check 3: the nodes of the task, that they are the record's, and that the input is content."""
     record = evidence.record
-    parts = [(record.task, Task), (record.function, Function), (record.input, Input)]
+    parts = [(record.task, Task), (record.function, evidence.function_kind), (record.input, Input)]
     findings = [finding for cid, kind in parts for finding in examine(evidence.load, cid, kind)]
     findings += examine(_check_triple, evidence)
-    findings += examine(lambda: evidence.load(evidence.function.lock, Lock))
-    findings += examine(lambda: evidence.load(evidence.function.runtime, Runtime))
+    findings += examine(lambda: _check_function(evidence))
+    findings += examine(lambda: evidence.load(evidence.function.runtime, runtime_kind(evidence.function)))
     findings += examine_several(_check_contents, evidence)
     return findings, cid_text(record.task)
+
+
+def _check_function(evidence: Evidence) -> None:
+    """A Python function has packages; a module has none, and arguments of its own form."""
+    if isinstance(evidence.function, WasmFunction):
+        arguments_of(evidence.input)
+    else:
+        evidence.load(evidence.function.lock, Lock)
 
 
 def _check_triple(evidence: Evidence) -> None:
@@ -90,9 +99,16 @@ def _check_contents(evidence: Evidence) -> list[Finding]:
 def check_source(evidence: Evidence) -> Outcome:
     """Check 4: there is something to run."""
     function, reader = evidence.function, UnixfsReader(evidence.store)
+    if isinstance(function, WasmFunction):
+        return examine(_check_module_file, reader, function.module), "a WebAssembly module"
     if function.entry is None:
         return examine(lambda: list(reader.entries(function.source))), "a script"
     return examine(_check_function_file, reader, function.source), f"function.py, entry point {function.entry}"
+
+
+def _check_module_file(reader: UnixfsReader, module: CID) -> None:
+    with reader.open(module) as stream:
+        check_module_start(stream.read(len(MAGIC)))
 
 
 def _check_function_file(reader: UnixfsReader, source: CID) -> None:
@@ -102,6 +118,8 @@ def _check_function_file(reader: UnixfsReader, source: CID) -> None:
 
 def check_wheels(evidence: Evidence) -> Outcome:
     """Check 5: tie what package indexes know to the bytes that ran."""
+    if isinstance(evidence.function, WasmFunction):
+        return [], "a module has no packages"
     lock = evidence.need(evidence.function.lock, Lock)
     files = FileReading(UnixfsReader(evidence.store))
 
@@ -117,6 +135,9 @@ def check_wheels(evidence: Evidence) -> Outcome:
 
 def check_runtime(evidence: Evidence) -> Outcome:
     """Check 6: the files are those of the manifest."""
+    if isinstance(evidence.function, WasmFunction):
+        made = evidence.need(evidence.function.runtime, WasmRuntime)
+        return [], f"{made.profile}, {made.engine} {made.version}"
     runtime = evidence.need(evidence.function.runtime, Runtime)
     files = FileReading(UnixfsReader(evidence.store))
 

@@ -56,6 +56,8 @@ def command(
     The checks are numbered; docs/audit.md says what each of them looks at.
     """
     from bacalhau.audit_demand import Demand, Replay
+    from bacalhau.engines import engine_for_all
+    from bacalhau.graph_auditing import audit_published, with_disputes
     from bacalhau.planning import host_name, jail_level, plan_rerun
     from bacalhau.progress import shown_progress
     from bacalhau.render import print_audit, print_json
@@ -63,12 +65,17 @@ def command(
     services = services_of(ctx)
     chosen = _sample(sample, sample_seed)
     with shown_progress() as display:
+        published = audit_published(target, car, services, display.count, rerun=rerun)
+        if published is not None:
+            shown = published.to_json()
+            print_json(shown) if as_json else print_audit(shown)
+            return of_audit(shown["verdict"])
         replay = None
         if rerun:
             _check_timeout(timeout)
             stack = plan_rerun(services, engine, said=was_said(ctx, "engine"))
             replay = Replay(
-                engine=services.make_engine(host_name(stack.part), level=jail_level(stack.part)),
+                engine=engine_for_all(services, host_name(stack.part), level=jail_level(stack.part)),
                 knows_runtime=services.knows_runtime,
                 wall_clock_s=min(timeout, stack.max_wall_clock_s or timeout),
                 max_memory=stack.max_memory,
@@ -80,6 +87,7 @@ def command(
         finally:
             if replay is not None:
                 replay.engine.stop()
+    found = found if car is not None else with_disputes(found, services)
     print_json(found) if as_json else print_audit(found)
     return of_audit(found["verdict"])
 

@@ -22,6 +22,9 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("What would be done, and what is known", "bacalhau run flow flow.yaml --dry-run"),
         ("Do it", "bacalhau run flow flow.yaml"),
     ),
+    "run wasm": (
+        ("A module of WASI, with its arguments", "bacalhau run wasm module.wasm -i data.csv -- --column price"),
+    ),
     "audit": (
         ("Check a record, or the newest one of an output", "bacalhau audit bafyrei…"),
         ("Check it, and run the task again", "bacalhau audit bafyrei… --rerun"),
@@ -49,6 +52,10 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "devstack": (
         ("Five nodes on this machine, of which two lie", "bacalhau devstack --nodes 5 --bad-actors liar,copycat"),
     ),
+    "web": (
+        ("Print the address to open in a browser", "bacalhau web"),
+        ("Open it", "bacalhau web --open"),
+    ),
     "events": (("Follow a job to its end", "bacalhau events -f 2c5c03c4"),),
     "logs": (("What a function wrote", "bacalhau logs 2c5c03c4"),),
     "cancel": (("Give up a job", "bacalhau cancel 2c5c03c4"),),
@@ -65,6 +72,21 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "publish": (
         ("Into a file", "bacalhau publish bafyrei… --to car:record.car"),
         ("To the Kubo daemon of this machine", "bacalhau publish bafyrei…"),
+        ("A job with its proof and all it rests on, into a folder", "bacalhau publish 2c5c03c4 --to dir:published"),
+    ),
+    "graph": (("How an output came to be", "bacalhau graph why bafybei…"),),
+    "graph show": (("A record and what it rests on", "bacalhau graph show bafyrei… --depth 5"),),
+    "graph why": (
+        ("How a file of an output came to be", "bacalhau graph why bafybei…/outputs/outputs/table.csv"),
+        ("Where a job's inputs come from", "bacalhau graph why 2c5c03c4"),
+    ),
+    "graph dependents": (("What rests on an input, or on a wheel", "bacalhau graph dependents bafkrei…"),),
+    "graph export": (("As a drawing for Graphviz", "bacalhau graph export bafyrei… --format dot"),),
+    "graph merge": (("Take in what somebody published", "bacalhau graph merge theirs.car"),),
+    "graph log": (
+        ("What was published here, verified", "bacalhau graph log"),
+        ("Whether a publisher's newer log goes on from the older one",
+         "bacalhau graph log old.car --against new.car"),
     ),
     "store": (("How full the store is", "bacalhau store stat"),),
     "store stat": (("How full the store is", "bacalhau store stat"),),

@@ -7,6 +7,7 @@ command = LazyGroup(
     help="Run something on several nodes and verify the result.",
     lazy={
         "python": ("bacalhau.cli.run_python", "Run a Python function deterministically."),
+        "wasm": ("bacalhau.cli.run_wasm", "Run a WebAssembly module deterministically."),
         "flow": ("bacalhau.cli.run_flow", "Run a flow: steps whose inputs are other steps' outputs."),
     },
 )

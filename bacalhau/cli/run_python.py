@@ -69,7 +69,7 @@ if TYPE_CHECKING:
 @click.option("--download", is_flag=True, help="Lay out the output as files afterwards, like `bacalhau get`.")
 @click.option("--output-dir", type=named_path, help="Where to; implies --download.")
 @click.option("--local", is_flag=True, help="Run on nodes of this process although a node runs here.")
-@click.option("--no-cache", is_flag=True, help="Run shards whose results are known too.")
+@click.option("--no-cache", is_flag=True, help="Run what is known already too, and compare.")
 @stack_options
 @json_option
 @click.pass_context
@@ -91,13 +91,14 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         strict=flags["isolation"] == "strict",
         min_bids=flags["min_bids"],
         selector=read_selector(flags["selectors"]),
+        no_cache=flags["no_cache"],
     )
     sharding = read_shard_flags(flags)
     target = read_target(flags)
     services = services_of(ctx)
     if flags["dry_run"]:
         load_policy(services.home, flags["policy"])  # one that cannot be read is told of now
-        return _show_plan(order, sharding, services, as_json=flags["as_json"])
+        return show_plan(order, sharding, services, as_json=flags["as_json"])
     with ExitStack() as stack:
         node = None if flags["local"] else node_of(services)
         if node is None:
@@ -111,7 +112,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         show_departures(wishes, chosen)
         planned = with_stack(order, chosen)
         if node is None or chosen.stack.parts:
-            return _run(planned, sharding, services, flags, target)
+            return run_here(planned, sharding, services, flags, target)
         if sharding is not None:
             from bacalhau.cli.run_shards import run_shards_with_node
 
@@ -226,7 +227,8 @@ def read_target(flags: dict[str, Any]) -> Path | None:
     return target
 
 
-def _show_plan(order: Any, sharding: Sharding | None, services: Services, *, as_json: bool) -> int:
+def show_plan(order: Any, sharding: Sharding | None, services: Services, *, as_json: bool) -> int:
+    """Print what a run would do, and return the exit code."""
     if sharding is not None:
         from bacalhau.cli.run_shards import show_shards_plan
 
@@ -241,7 +243,10 @@ def _show_plan(order: Any, sharding: Sharding | None, services: Services, *, as_
     return ExitCode.DONE
 
 
-def _run(order: Any, sharding: Sharding | None, services: Services, flags: dict[str, Any], target: Path | None) -> int:
+def run_here(
+    order: Any, sharding: Sharding | None, services: Services, flags: dict[str, Any], target: Path | None
+) -> int:
+    """Run an order on nodes of this process, print what came of it, and return the exit code."""
     if sharding is not None:
         from bacalhau.cli.run_shards import run_over_shards
 

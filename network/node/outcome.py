@@ -158,6 +158,7 @@ def session_result(outcome: Outcome, submission: Submission, store: BlockStore) 
         undetermined=tuple((one.node, one.reason) for one in outcome.undetermined),
         faults=faults,
         cached=outcome.session is None,
+        from_before=len(receipts) if outcome.session is None else 0,
     )
 
 

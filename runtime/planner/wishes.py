@@ -9,7 +9,7 @@ from typing import Final
 from runtime.planner.facts import MachineFacts, machine_rules
 from runtime.planner.question import Question
 from runtime.planner.rules import Bound, Condition, Origin, Rule
-from runtime.planner.stack import STRICT_ISOLATIONS, EngineName, Kind, Number, Part, Place, Stack
+from runtime.planner.stack import ENGINES_OF, STRICT_ISOLATIONS, EngineName, Kind, Number, Part, Place, Stack
 
 LEAST_CONFIDENCE: Final = 2
 """One node alone is believed only when that is said."""
@@ -82,20 +82,20 @@ def serve_question(serving: Serving, policy: tuple[Rule, ...], facts: MachineFac
 
 def plain_stack(wishes: Wishes) -> Stack | None:
     """Return the answer to a question that needs no solver, None if it does: without a policy, and with flags of which
-    none asks for an engine or an isolation. Of engines it is Node, which every installation has, in the best that there
-    is when it starts; a test compares it with the solver's.
+    none asks for an engine or an isolation. Of engines it is the simplest, which every installation has, in the best
+    that there is when it starts; a test compares it with the solver's.
     """
-    own = wishes.kind is Kind.PYTHON and not (wishes.strict or wishes.diverse)
+    own = wishes.kind in (Kind.PYTHON, Kind.WASM) and not (wishes.strict or wishes.diverse)
     agrees = wishes.confidence.value >= LEAST_CONFIDENCE or wishes.confidence.said
     if not own or not agrees or wishes.confidence.value > wishes.nodes.value:
         return None
     if wishes.needs_node and (wishes.local or not wishes.has_node):
         return None
     place = Place.NODES if wishes.has_node and not wishes.local else Place.EMBEDDED
-    node = Part(engine=EngineName.PYODIDE_NODE, isolation=None)
+    part = Part(engine=ENGINES_OF[wishes.kind][0], isolation=None)
     numbers = {name: getattr(wishes, name).value for name in ("nodes", "confidence", "timeout", "memory")}
     return Stack(
-        kind=wishes.kind, place=place, parts=() if place is Place.NODES else (node,), numbers=numbers
+        kind=wishes.kind, place=place, parts=() if place is Place.NODES else (part,), numbers=numbers
     )  # fmt: skip
 
 

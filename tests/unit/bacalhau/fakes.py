@@ -30,7 +30,7 @@ FACTS = MachineFacts(
     engines=(
         EngineFacts(engine=EngineName.PYODIDE_NODE, isolations=_JAILS),
         EngineFacts(engine=EngineName.PYODIDE_BUN, isolations=_JAILS),
-        EngineFacts(engine=EngineName.WASMTIME, absent="this release cannot run WebAssembly modules"),
+        EngineFacts(engine=EngineName.WASMTIME, isolations=_JAILS),
         EngineFacts(engine=EngineName.DOCKER, absent="this release cannot run containers"),
     ),
 )

@@ -77,7 +77,7 @@ def test_what_is_not_here_needs_a_source(desk):
 @pytest.mark.parametrize(
     ("call", "problem"),
     [
-        (("publish", "nonsense", "--to", "car:x"), "not a CID"),
+        (("publish", "nonsense", "--to", "car:x"), "job id"),
         (("publish", "{tree}", "--to", "gateway:http://x"), "write car:FILE or kubo:URL"),
         (("publish", "{tree}", "--to", "x.car"), "not a place"),
         (("publish", "{tree}", "--to", "car:"), "names nothing"),
