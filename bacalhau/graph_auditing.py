@@ -6,18 +6,19 @@ The checks are `verifier.graph_audit`'s, 21 to 29; check 28 is also made of a si
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bacalhau.graph_view import MAX_NAMED
-from bacalhau.proof import open_proof
+from bacalhau.proof import open_car
 from network.lineage_index import Filer
 from storage import dag_cbor
 from storage.blocks import BlockStore
 from storage.car import read_car
 from storage.cid import CID, DAG_CBOR, cid_text, codec_of, is_cid_text, parse_cid
 from storage.errors import BacalhauError, UserError, VerificationError
+from verifier.audit_car import check_file
 from verifier.audit_report import AuditReport, Check
 from verifier.graph_audit import FIRST, audit_graph
 from verifier.graph_reading import read_facts
@@ -72,10 +73,9 @@ def audit_published(
         root = _graph_of_file(car, text)
         if root is None:
             return None
-        with open_proof(car) as proof:
-            if proof.damage:
-                raise VerificationError(proof.damage, fix="get it again")
-            return _audit(root, proof.store, count, rerun=rerun)
+        with open_car(car) as file:
+            found = _audit(root, file, count, rerun=rerun)
+            return replace(found, report=AuditReport(checks=(check_file(file, root), *found.report.checks)))
     if text is None or not is_cid_text(text) or not _may_be_graph(parse_cid(text)):
         return None
     with services.open_store() as store:

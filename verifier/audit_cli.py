@@ -19,7 +19,7 @@ from storage.car_block_store import CarBlockStore
 from storage.cid import CID, cid_text, parse_cid
 from storage.errors import UserError
 from verifier.audit import audit_record
-from verifier.audit_car import CarReport, audit_car, join_verdicts
+from verifier.audit_car import CarReport, audit_car, join_verdicts, records_of
 from verifier.audit_deep import DeepReport, audit_ancestors
 from verifier.audit_report import AuditReport, Check
 from verifier.audit_sample import SEED_BYTES, Sample, list_subject, parse_part, parse_seed
@@ -101,7 +101,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _deep(car: CarBlockStore, report: CarReport, sample: Sample | None) -> DeepReport:
-    records = [record for record, _ in report.records]
+    records = [record for root, _ in report.records for record in records_of(car, root)]
     subject = records[0] if len(records) == 1 else list_subject(records)
 
     def audit(cid: CID, _is_chosen: bool) -> AuditReport:

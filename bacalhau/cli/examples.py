@@ -81,7 +81,6 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("Where a job's inputs come from", "bacalhau graph why 2c5c03c4"),
     ),
     "graph dependents": (("What rests on an input, or on a wheel", "bacalhau graph dependents bafkrei…"),),
-    "graph export": (("As a drawing for Graphviz", "bacalhau graph export bafyrei… --format dot"),),
     "graph merge": (("Take in what somebody published", "bacalhau graph merge theirs.car"),),
     "graph log": (
         ("What was published here, verified", "bacalhau graph log"),
