@@ -95,6 +95,7 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "store pin": (("Keep content", "bacalhau store pin bafybei… --name photos"),),
     "store unpin": (("Keep it no longer", "bacalhau store unpin photos"),),
     "store quota": (("At most 20 GB of blocks", "bacalhau store quota 20Gb"),),
+    "trust": (("What records say of the nodes that gave answers", "bacalhau trust"),),
     "id": (("Who this machine's nodes are", "bacalhau id"),),
     "doctor": (("What is here, and what is missing", "bacalhau doctor"),),
     "completion": (
