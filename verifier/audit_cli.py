@@ -23,6 +23,7 @@ from verifier.audit_car import CarReport, audit_car, join_verdicts, records_of
 from verifier.audit_deep import DeepReport, audit_ancestors
 from verifier.audit_report import AuditReport, Check
 from verifier.audit_sample import SEED_BYTES, Sample, list_subject, parse_part, parse_seed
+from verifier.graph_audit import FIRST
 
 EXIT_CODES: Final = {"valid": 0, "invalid": 1, "unchecked": 4}
 USAGE: Final = 2
@@ -141,7 +142,8 @@ def as_text(said: dict[str, Any]) -> str:
     """Return the report for people."""
     lines = [said["verdict"], *map(_line, said["checks"])]
     for one in said["records"]:
-        lines += [f"record {one['record']}: {one['verdict']}", *map(_line, one["checks"])]
+        kind = "graph" if one["checks"] and one["checks"][0]["n"] == FIRST else "record"
+        lines += [f"{kind} {one['record']}: {one['verdict']}", *map(_line, one["checks"])]
     for one in said.get("ancestors", {"listed": []})["listed"]:
         lines.append(f"ancestor {one['record']}: {one['verdict']}: {_shown(one['reason'])}")
     return "\n".join(lines)
