@@ -25,6 +25,12 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "run wasm": (
         ("A module of WASI, with its arguments", "bacalhau run wasm module.wasm -i data.csv -- --column price"),
     ),
+    "run docker": (
+        ("A program of an image over a file", "bacalhau run docker busybox -i data.csv -- wc -l /inputs/data"),
+        ("Three times, to see whether it gives the same", "bacalhau run docker busybox --concurrency 3 -- date"),
+    ),
+    "docker": (("As in 2022", "bacalhau docker run busybox -- echo hello"),),
+    "docker run": (("As in 2022", "bacalhau docker run busybox -- echo hello"),),
     "audit": (
         ("Check a record, or the newest one of an output", "bacalhau audit bafyrei…"),
         ("Check it, and run the task again", "bacalhau audit bafyrei… --rerun"),

@@ -43,6 +43,7 @@ COMMANDS: Final = {
     "trust": ("bacalhau.cli.trust", "Show what is known of nodes by their records."),
     "store": ("bacalhau.cli.store", "Look after the blocks on this machine."),
     "id": ("bacalhau.cli.identity", "Show the peer ids of this machine's nodes."),
+    "docker": ("bacalhau.cli.docker", "The 2022 spelling: `docker run` is `run docker`."),
     "doctor": ("bacalhau.cli.doctor", "Check what is needed here and what protects you."),
     "completion": ("bacalhau.cli.completion", "Print the script that completes commands in a shell."),
     "version": ("bacalhau.cli.version", "Show the versions of everything that decides a result."),

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
 @click.option("--output-dir", type=named_path, help="Where to; implies --download.")
 @click.option("--local", is_flag=True, help="Run on nodes of this process although a node runs here.")
 @click.option("--no-cache", is_flag=True, help="Run what is known already too, and compare.")
+@click.option("--require-verified", is_flag=True, help="Refuse inputs that come from something unverified.")
 @stack_options
 @json_option
 @click.pass_context
@@ -99,6 +100,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         min_bids=flags["min_bids"],
         selector=read_selector(flags["selectors"]),
         no_cache=flags["no_cache"],
+        require_verified=flags["require_verified"],
     )
     sharding = read_shard_flags(flags)
     target = read_target(flags)
