@@ -28,6 +28,8 @@ def command(ctx: click.Context, /, content: str, to: str, as_json: bool) -> int:
 
     cid = parse_cid(content)
     endpoint = read_endpoint(to, ("car", "kubo"), "--to")
+    with services_of(ctx).open_results() as results:
+        results.published(cid)  # before it is: whoever has the record knows the answer
     with services_of(ctx).open_store() as store, shown_progress() as display:
         from storage.dag_walk import walk
 
@@ -39,8 +41,6 @@ def command(ctx: click.Context, /, content: str, to: str, as_json: bool) -> int:
             place = endpoint.place
         else:
             place = _push(endpoint.place, cid, blocks, display.step)
-    with services_of(ctx).open_results() as results:
-        results.published(cid)
     said = {"cid": cid_text(cid), "to": f"{endpoint.kind}:{place}", "blocks": blocks.number, "bytes": blocks.size}
     print_json(said) if as_json else print_text(cid_text(cid))
     return ExitCode.DONE
