@@ -60,6 +60,8 @@ from storage.cid import CID
 from verifier.identity import Identity
 from verifier.model import PeerId
 
+MOST_VOTES: Final = 1000
+"""What an entry can say."""
 LOST: Final = "the connection to it was lost"
 
 
@@ -114,7 +116,9 @@ def plan_anew(state: RequesterTask, job: JobEntry, terms: TrustTerms) -> Step:
 def _as_in_force(job: JobEntry, terms: TrustTerms | None) -> JobEntry:
     if terms is None:
         return job
-    return replace(job, rule=rule_in_force(job.rule, terms), max_nodes=terms.most_nodes)
+    rule = rule_in_force(job.rule, terms)
+    most = max(terms.most_nodes, core.default_max_nodes(rule))
+    return replace(job, rule=rule, max_nodes=min(most, MOST_VOTES))
 
 
 def resume(
