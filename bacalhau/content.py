@@ -17,8 +17,9 @@ def add(content: str | Path | bytes | bytearray | memoryview | BinaryIO, *, pin:
 
     The CID depends on the content alone (profile `unixfs-v1-2025`). pin: keep it when garbage is collected.
 
-    >>> bacalhau.add(b"hello\\n")
-    'bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am'
+    Examples:
+        >>> bacalhau.add(b"hello\\n")
+        'bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am'
 
     Raises:
         UserError: there is nothing at the path, or it holds what cannot be content.

@@ -45,9 +45,10 @@ class Executor(futures.Executor):
     dask: a `distributed.Client` or the address of a scheduler: executions run on its workers; home: instead of
     BACALHAU_DIR; progress: told in a short phrase when a long step begins.
 
-    >>> with bacalhau.Executor(concurrency=3) as ex:  # doctest: +SKIP
-    ...     for r in ex.map(total, ["a.csv", "b.csv"]):
-    ...         print(r.value, r.record)
+    Examples:
+        >>> with bacalhau.Executor(concurrency=3) as ex:  # doctest: +SKIP
+        ...     for r in ex.map(total, ["a.csv", "b.csv"]):
+        ...         print(r.value, r.record)
 
     Raises:
         UserError: numbers that do not go together, or a home that cannot be used.

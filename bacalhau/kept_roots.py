@@ -13,6 +13,7 @@ from network.node.datastore import KeptJob, Machine
 from network.node.outcome import Outcome, read_outcome
 from network.node.shard_entry import ShardEntry, read_shard
 from network.node.sqlite_datastore import SqliteDatastore
+from network.node.trust_entries import DISSENT, read_trust
 from network.node_state import NodeEntry, Stage
 from network.requester_entries import read
 from network.result_store import ResultStore
@@ -69,6 +70,8 @@ class JobRoots:
             yield from roots_under_way(kept)
         for value in self._datastore.entries(Machine.SETTLEMENT).values():
             yield from _roots_of_shard(read_shard(value))
+        for dissent in read_trust(self._datastore.entries_below(Machine.TRUST, f"{DISSENT}/")).dissents.values():
+            yield from (cid for cid in (dissent.record, dissent.receipt) if cid is not None)
         for key, value in self._datastore.entries(Machine.COMPUTE).items():
             if key.startswith("node/"):
                 yield from roots_of_execution(read(NodeEntry, value))

@@ -11,6 +11,7 @@ from network.embedded import SessionResult
 from network.known_results import find_known, find_prior, with_parents
 from network.result_store import Nodes, ResultStore
 from network.session_state import Prior
+from network.trust_terms import TrustTerms
 from runtime.engine import Plan
 from storage.cid import CID
 from storage.sqlite_block_store import SqliteBlockStore
@@ -40,6 +41,8 @@ class KnownSession:
     sessions: int = SESSIONS
     parents: tuple[CID, ...] = ()
     """Records whose outputs are inputs of the task: a known record is taken with those that it does not name yet."""
+    terms: TrustTerms | None = None
+    """What an answer has to reach besides."""
     asks_first: bool = True
     """Whether a result that is known is taken."""
     clock: Callable[[], float] = time.time
@@ -54,7 +57,7 @@ class KnownSession:
         prior: Prior | None = None
         if self.asks_first:
             records = self.results.records(plan.task, nodes=Nodes.EMBEDDED)
-            known = find_known(plan.task, self.rule, records, self.store)
+            known = find_known(plan.task, self.rule, records, self.store, terms=self.terms)
             if known is not None:
                 return self._with_parents(plan, known)
             prior = find_prior(plan.task, records, self.store)

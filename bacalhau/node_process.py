@@ -39,6 +39,7 @@ from network.node.node_lock import hold_directory
 from network.node.selection import JobSelection
 from network.node.selection_policy import SelectionPolicy, objection_to_run
 from network.node.sqlite_datastore import SqliteDatastore
+from network.node.trust_count import count_once
 from network.result_store import KEPT_S, Nodes
 from network.transport_core import single_errors
 from runtime.engine_host import find_host
@@ -94,6 +95,8 @@ class NodeOptions:
     """Why a job is not accepted from whoever may submit; empty if it is."""
     until_eof: bool = False
     """End when stdin ends too: with whoever started it, however that ends."""
+    spot_checks: float = 0.0
+    """For each task of a job that goes by trust, on average: tasks whose answer is known, offered like any other."""
     make_persona: Callable[[Identity], Persona] | None = None
     """A bad actor's, for tests of a network."""
 
@@ -128,6 +131,7 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
         results = stack.enter_context(services.open_results())
         results.forget(before=time.time() - KEPT_S)
         before = Before(results=results, lineage=stack.enter_context(services.open_lineage()), nodes=Nodes.NETWORK)
+        count_once(datastore, results, store)
         parts = _parts(services, options, store, datastore, before)
         if options.cluster is not None:  # an end before there is a node
             stack.callback(parts.engine.stop)
@@ -201,6 +205,9 @@ def _parts(
         ),
         find_known=lambda task, rule: find_known(task, rule, before.records(task), store),
         free_disk=partial(_free_disk, services.home.root),
+        spot_checks=options.spot_checks,
+        sample_known=before.results.sample,
+        records_of=partial(before.results.records, nodes=Nodes.NETWORK),
         persona=None if options.make_persona is None else options.make_persona(identity),
     )
 

@@ -77,7 +77,8 @@ class Function(Generic[R]):
     async def aio(self, data: Data = None, /, *args: Any, **kwargs: Any) -> Verified[R]:
         """Run it without blocking the event loop of asyncio; takes and raises what a call does.
 
-        >>> await asyncio.gather(total.aio("a.csv"), total.aio("b.csv"))  # doctest: +SKIP
+        Examples:
+            >>> await asyncio.gather(total.aio("a.csv"), total.aio("b.csv"))  # doctest: +SKIP
         """
         from bacalhau.executor import default_executor
 
@@ -195,12 +196,13 @@ def function(live: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     Its first parameter is the input: a seekable binary file, which also has a length and slices. What it returns is
     the value of the result: bytes, text, None, or anything that JSON can say.
 
-    >>> @bacalhau.function(requirements=["pandas"])
-    ... def total(data, column="price") -> float:
-    ...     import pandas
-    ...     return float(pandas.read_csv(data)[column].sum())
-    >>> total(b"price\\n1.5\\n2.5\\n").value  # doctest: +SKIP
-    4.0
+    Examples:
+        >>> @bacalhau.function(requirements=["pandas"])
+        ... def total(data, column="price") -> float:
+        ...     import pandas
+        ...     return float(pandas.read_csv(data)[column].sum())
+        >>> total(b"price\\n1.5\\n2.5\\n").value  # doctest: +SKIP
+        4.0
 
     Raises:
         UserError: an option is unknown or wrong. What cannot be captured is told when it is called.
@@ -236,8 +238,9 @@ def make_function(live: Callable[..., Any], options: Mapping[str, Any]) -> Funct
 def load_function(path: str | Path, *, entry: str = "main", **options: Unpack[FunctionOptions]) -> Function[Any]:
     """Return the function of a directory with function.py (and requirements.txt), or of one Python file.
 
-    >>> stats = bacalhau.load_function("functions/csv_stats")  # doctest: +SKIP
-    >>> stats("prices.csv", column="price").value  # doctest: +SKIP
+    Examples:
+        >>> stats = bacalhau.load_function("functions/csv_stats")  # doctest: +SKIP
+        >>> stats("prices.csv", column="price").value  # doctest: +SKIP
 
     Raises:
         UserError: it is no function, or an option is unknown or wrong.

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bacalhau.terminal_text import clean, one_line, visible
+from bacalhau.trust_report import trust_lines
 
 _GOOD: Final = "bold green"
 _BAD: Final = "bold red"
@@ -82,6 +83,8 @@ def print_run(report: Mapping[str, Any], *, is_here: bool = True) -> None:
         console.print(Text(clean(report["stderr"]).rstrip("\n")))
     _print_notes(console, report)
     _print_verdict(console, report)
+    for line in trust_lines(report.get("trust")):
+        console.print(one_line(line))
     _print_others(console, report)
     print_fields(report, ("function", "input", "output", "record", "task"), console)
     if report.get("taint_reason"):

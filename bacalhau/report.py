@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from bacalhau.output_texts import OutputTexts
+from bacalhau.trust_report import shortfall, trust_entry
 from network.embedded import SessionResult
 from network.job_store import Job
 from runtime.contents import Noted
@@ -56,6 +57,7 @@ def run_report(
         "reason": None if agreed else reason_of(session, rule),
         **session_report(session, texts),
         "rule": rule.to_node(),
+        "trust": trust_entry(session),
         "seed": plan.input.seed,
         "epoch": plan.input.epoch,
         "lock": lock_list(plan.lock),
@@ -214,5 +216,7 @@ def reason_of(session: SessionResult, rule: Rule) -> str:
         said += f"; {rule.confidence} equal ones and a strict majority are needed"
     else:
         said = f"{sum(counts)} nodes gave an output, {rule.confidence} equal ones are needed"
+    if lack := shortfall(session.trust):
+        said += f"; {lack}"
     failures = dict.fromkeys(why for _, why in session.undetermined)
     return "; ".join([said, *(f"undetermined: {why}" for why in failures)])

@@ -23,6 +23,7 @@ from bacalhau.run_job import Order, make_engines
 from bacalhau.services import Services
 from bacalhau.shard_report import complete_report
 from bacalhau.task_verifier import TaskVerifier
+from bacalhau.trust_report import own_trust_entry, planned_trust_entry
 from network.embedded import SessionResult
 from network.embedded_flow import StepEnded, TaskEnded, run_flow
 from runtime.engine import Engine
@@ -32,6 +33,7 @@ from runtime.planner.stack import Part
 from runtime.request import Request
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
+from verifier.credibility import TrustGoal
 from verifier.model import Rule
 
 
@@ -51,6 +53,8 @@ class FlowOrder:
     is_cached: bool = True
     """Take what was verified here before."""
     fetching: Fetching = field(default_factory=Fetching)
+    trust: TrustGoal | None = None
+    """As `run_job.Order` has it of embedded nodes."""
 
 
 def plan_flow(order: FlowOrder, services: Services, display: Display) -> dict[str, Any]:
@@ -71,9 +75,10 @@ def plan_flow(order: FlowOrder, services: Services, display: Display) -> dict[st
         ):
             found.add(event)
         flow, asked = steps.definition()
-        return plan_report_of_flow(
+        report = plan_report_of_flow(
             found, flow=flow, asked=asked, rule=order.rule, origins=origin_list(steps.parts.noted)
         )
+        return {**report, "trust": planned_trust_entry(order.trust, order.rule)}
 
 
 def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict[str, Any]:
@@ -120,6 +125,7 @@ def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict
             origins=origin_list(steps.parts.noted),
             timings_s={"prepare": prepared - started, "run": finished - prepared, "total": finished - started},
         )
+        report["trust"] = own_trust_entry(order.trust, order.rule)
         steps.parts.jobs.add(job_of_flow(report, created_at, run, rows, flow=flow, asked=asked))
     return complete_report(report, rows)
 
@@ -152,6 +158,7 @@ def _verifier(
         engines=engines,
         keys_dir=services.home.keys_dir,
         rule=order.rule,
+        trust=order.trust,
         is_cached=order.is_cached,
         progress=_only_images(display),
     )

@@ -19,6 +19,7 @@ from bacalhau.progress import Display
 from bacalhau.report import job_of, origin_list, plan_report, run_report
 from bacalhau.services import Services
 from bacalhau.taint_report import require_verified, taint_of
+from bacalhau.trust_report import own_trust_entry, planned_trust_entry, terms_among_own, trusted_session
 from network.embedded import run_embedded
 from network.job_store import JobStore
 from network.result_store import Nodes
@@ -35,6 +36,7 @@ from storage.ipld_path import path_names
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
 from storage.unixfs_read import UnixfsReader
+from verifier.credibility import TrustGoal
 from verifier.model import Rule
 
 
@@ -55,6 +57,9 @@ class Order:
     """Labels (name, value) that nodes must have."""
     no_cache: bool = False
     """Run what is known too, and compare."""
+    trust: TrustGoal | None = None
+    """How far answers are to be trusted. The rule says the least counts then; for embedded nodes, which are all of this
+    machine, those that as many strangers would need of whom nothing is known."""
     require_verified: bool = False
     """Refuse inputs that come from something unverified."""
 
@@ -68,7 +73,7 @@ def plan_only(order: Order, services: Services, display: Display) -> dict[str, A
     noted: list[Noted] = []
     with services.open_store() as store:
         plan = make_task(order, services, store, services.make_engine(), display, noted)
-    return plan_report(plan, order.rule, noted)
+    return {**plan_report(plan, order.rule, noted), "trust": planned_trust_entry(order.trust, order.rule)}
 
 
 def run_job(order: Order, services: Services, display: Display) -> dict[str, Any]:
@@ -100,6 +105,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
             progress=display.step,
             parents=tuple(parents),
             other_engines=tuple(others),
+            **trusted_session(order.trust),
         )
         with services.open_results() as results, services.open_lineage() as lineage:
             memo = KnownSession(
@@ -107,6 +113,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
                 results=results,
                 rule=order.rule,
                 run=run,
+                terms=terms_among_own(order.trust),
                 sessions=1,
                 parents=tuple(parents),
                 asks_first=not order.no_cache,
@@ -127,6 +134,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
             timings_s={"prepare": prepared - started, "run": finished - prepared, "total": finished - started},
         )
         report |= told
+        report["trust"] = own_trust_entry(order.trust, order.rule)
         report |= taint_of(parents, store)
         jobs.add(job_of(report, created_at, plan, session))
     return report

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock
 
 from bacalhau.known_session import KnownSession
+from bacalhau.trust_report import terms_among_own, trusted_session
 from network.embedded import SessionResult, run_embedded
 from network.known_results import find_known
 from network.result_store import Nodes, ResultStore
@@ -18,6 +19,7 @@ from runtime.engine import Engine, Plan, Progress, silent
 from storage.cid import CID
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
+from verifier.credibility import TrustGoal
 from verifier.model import Rule
 
 
@@ -31,6 +33,8 @@ class TaskVerifier:
     """Nodes take them in turn; none: nothing can be run, and what is known can be asked for."""
     keys_dir: Path
     rule: Rule
+    trust: TrustGoal | None = None
+    """How far answers are to be trusted besides."""
     is_cached: bool = True
     """Take what was verified here before."""
     progress: Progress = silent
@@ -47,7 +51,8 @@ class TaskVerifier:
         if not self.is_cached:
             return None
         self._hold(plan)
-        return find_known(plan.task, self.rule, self.results.records(plan.task, nodes=Nodes.EMBEDDED), self.store)
+        records = self.results.records(plan.task, nodes=Nodes.EMBEDDED)
+        return find_known(plan.task, self.rule, records, self.store, terms=terms_among_own(self.trust))
 
     def verify(self, plan: Plan, parents: tuple[CID, ...], rule: Rule | None = None) -> SessionResult:
         """Return what a task gives: known, or run now.
@@ -69,12 +74,14 @@ class TaskVerifier:
             parallel=min(rule.replication, os.cpu_count() or 1),
             progress=self.progress,
             parents=parents,
+            **trusted_session(self.trust),
         )
         session = KnownSession(
             store=self.store,
             results=self.results,
             rule=rule,
             run=run,
+            terms=terms_among_own(self.trust),
             parents=parents,
             asks_first=self.is_cached,
         )

@@ -28,9 +28,10 @@ class Verified(Generic[Value]):
     Two are equal if they say the same: the same task gave the same output. They may be pickled; what they name is then
     read from the same home, or from that of whoever reads it.
 
-    >>> r = total(bacalhau.add("prices.csv"), column="price")  # doctest: +SKIP
-    >>> r.value, r.record  # doctest: +SKIP
-    (112.5, 'bafyreib…')
+    Examples:
+        >>> r = total(bacalhau.add("prices.csv"), column="price")  # doctest: +SKIP
+        >>> r.value, r.record  # doctest: +SKIP
+        (112.5, 'bafyreib…')
     """
 
     report: Mapping[str, Any] = field(repr=False)
@@ -139,8 +140,9 @@ class Verified(Generic[Value]):
     def open(self, path: str = "result") -> Iterator[BinaryIO]:
         """Open a file of the output, of any size: it is read block by block, each checked. Raises as `read`.
 
-        >>> with r.open("outputs/outputs/table.csv") as file:  # doctest: +SKIP
-        ...     frame = pandas.read_csv(file)
+        Examples:
+            >>> with r.open("outputs/outputs/table.csv") as file:  # doctest: +SKIP
+            ...     frame = pandas.read_csv(file)
         """
         with opened_output(self.home, self.output, path) as stream:
             yield stream

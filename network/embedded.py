@@ -30,6 +30,8 @@ from network.session_events import (
     Undetermined,
 )
 from network.session_state import Prior, Session
+from network.session_trust import trust_note
+from network.trust_terms import TrustNote, TrustTerms
 from runtime.engine import Engine, Execution, Plan, Progress, UndeterminedError, silent
 from storage.blocks import BatchingBlockStore, BlockStore
 from storage.cid import CID
@@ -66,6 +68,8 @@ class SessionResult:
     """It is what an earlier session gave; nothing ran."""
     from_before: int = 0
     """Receipts that are of an earlier session, which this one went on from; all of them if it is cached."""
+    trust: TrustNote | None = None
+    """How far the answer is trusted; None if counts were all that was asked for."""
 
     @property
     def exit_code(self) -> int | None:
@@ -160,6 +164,7 @@ def run_embedded(
     progress: Progress = silent,
     parents: tuple[CID, ...] = (),
     max_nodes: int | None = None,
+    terms: TrustTerms | None = None,
     other_engines: tuple[Engine, ...] = (),
     prior: Prior | None = None,
 ) -> SessionResult:
@@ -167,6 +172,7 @@ def run_embedded(
 
     parallel: executions at the same time; parents: records whose outputs are inputs of this task;
     max_nodes: None gives `network.session.default_max_nodes(rule)`;
+    terms: what the answer has to reach besides, as if it were of strangers of whom nothing is known;
     other_engines: nodes take `engine` and these in turn, for a rule that asks for diverse ones;
     prior: an earlier session over this task that did not meet the rule: only what is missing is executed.
 
@@ -183,7 +189,7 @@ def run_embedded(
         evidence=BatchingBlockStore(store),
         taken=frozenset() if prior is None else frozenset(one.node for one in prior.commitments.commitments),
     )
-    session, actions = start(plan.task, rule, max_nodes=max_nodes, prior=prior)
+    session, actions = start(plan.task, rule, max_nodes=max_nodes, prior=prior, terms=terms)
     queue = deque(actions)
     while queue:
         for event in driver.perform(queue.popleft()):
@@ -211,6 +217,7 @@ def _conclude(driver: _Driver, session: Session, decision: Decision, parents: tu
         undetermined=session.undetermined,
         faults=session.faults,
         from_before=sum(receipt.node in driver.taken for receipt in receipts),
+        trust=trust_note(session),
     )
 
 

@@ -15,13 +15,14 @@ from typing import Final
 
 from network.embedded import SessionResult
 from network.session_state import Prior
+from network.trust_terms import TrustTerms, credibility_reached
 from storage.blocks import BlockStore
 from storage.cid import CID
 from storage.errors import UnavailableError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold_all
 from verifier.audit_claims import check_commitments, check_dissent, check_receipts, check_rounds, check_rule
-from verifier.compare import compare
+from verifier.compare import claim_of, compare
 from verifier.evidence import Evidence
 from verifier.model import Receipt, Record, Rule, Verdict, load_node, store_node
 from verifier.receipt import check_receipt
@@ -29,20 +30,28 @@ from verifier.receipt import check_receipt
 _CHECKS: Final = (check_commitments, check_receipts, check_rounds, check_rule, check_dissent)
 
 
-def find_known(task: CID, rule: Rule, records: Iterable[CID], store: SqliteBlockStore) -> SessionResult | None:
+def find_known(
+    task: CID, rule: Rule, records: Iterable[CID], store: SqliteBlockStore, *, terms: TrustTerms | None = None
+) -> SessionResult | None:
     """Return what a session over this task gave before; None if none of the records answers. Held in the store then.
 
     records: candidates, the best first, whatever they are; rule: asked for now. Its replication says how many nodes to
-    ask, not how many must have been: agreement among fewer is enough if the confidence is met.
+    ask, not how many must have been: agreement among fewer is enough if the confidence is met. terms: what the answer
+    has to reach besides, as if nothing were known of its nodes.
     """
     candidates = tuple(records)
     if len(outputs_of(task, candidates, store)) > 1:
         return None
     for record in candidates:
         found = _answer(task, rule, record, store)
-        if found is not None:
+        if found is not None and (terms is None or _reaches(terms, found)):
             return found
     return None
+
+
+def _reaches(terms: TrustTerms, found: SessionResult) -> bool:
+    leading = next(claim_of(one) for one in found.receipts if one not in found.dissent)
+    return credibility_reached(terms, found.receipts, leading, {}) >= terms.asked
 
 
 def find_prior(task: CID, records: Iterable[CID], store: SqliteBlockStore) -> Prior | None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from network.session_events import Fault, Phase
 from network.session_faults import mute_fault
+from network.trust_terms import TrustTerms
 from storage.cid import CID
 from verifier.compare import group_claims, most_frequent
 from verifier.model import Commitment, CommitmentList, PeerId, Receipt, Rule
@@ -50,6 +51,10 @@ class Session:
     """Nodes that did not reveal in time, with the list that they were to reveal for: a late receipt still counts."""
     faults: tuple[Fault, ...] = ()
     undetermined: tuple[tuple[PeerId, str], ...] = ()
+    terms: TrustTerms | None = None
+    """How far the answer is to be trusted; None if counts are all that was asked for."""
+    passes: Mapping[PeerId, int] = field(default_factory=dict)
+    """Of the nodes that were asked, as known then; with terms alone."""
     withdrawn: bool = False
     """Cancelled by the submitter: whatever the receipts say, nothing was agreed."""
 

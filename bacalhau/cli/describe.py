@@ -37,6 +37,7 @@ def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
     from bacalhau.render import print_fields, print_json, print_text
     from bacalhau.shard_report import is_over_shards
     from bacalhau.terminal_text import one_line
+    from bacalhau.trust_report import node_lines, trust_lines
 
     report, under_way = _known(target, services_of(ctx))
     if is_over_shards(report):
@@ -48,7 +49,8 @@ def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
         return ExitCode.DONE
     if under_way:
         print_fields(report, _UNDER_WAY)
-        print_fields(_asked(report["submission"] or {}), ("rule", "min_bids", "selector", "timeout_s", *_SPLIT))
+        shown = ("rule", "trust", "bad_nodes", "min_bids", "selector", "timeout_s", *_SPLIT)
+        print_fields(_asked(report["submission"] or {}), shown)
         return ExitCode.DONE
     print_fields(report, _FIELDS)
     for origin in report.get("origins", ()):  # jobs of older versions have none
@@ -58,6 +60,8 @@ def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
     for receipt in report["receipts"]:
         word = "agrees " if receipt["agrees"] else "DISSENT"
         print_text(one_line(f"{word} {receipt['node']} {receipt['engine']} {receipt['arch']} {receipt['output']}"))
+    for line in (*trust_lines(report.get("trust")), *node_lines(report.get("trust"))):
+        print_text(one_line(line))
     for fault in report["faults"]:
         print_text(one_line(f"FAULT {fault['kind']} {fault['node']} {fault['detail']}"))
     return ExitCode.DONE
@@ -119,6 +123,8 @@ def _known(target: str, services: Services) -> tuple[dict[str, Any], bool]:
 def _asked(submission: dict[str, Any]) -> dict[str, Any]:
     """Return what was asked of the node, for people."""
     shown = {name: value for name, value in submission.items() if name not in _SPLIT or submission.get("shards")}
+    if shown.get("trust") is None:
+        shown.pop("bad_nodes", None)
     if "rule" in shown:
         rule = shown["rule"]
         shown["rule"] = f"{rule['confidence']} of {rule['replication']}{', diverse' if rule['diverse'] else ''}"

@@ -87,7 +87,6 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("Where a job's inputs come from", "bacalhau graph why 2c5c03c4"),
     ),
     "graph dependents": (("What rests on an input, or on a wheel", "bacalhau graph dependents bafkrei…"),),
-    "graph export": (("As a drawing for Graphviz", "bacalhau graph export bafyrei… --format dot"),),
     "graph merge": (("Take in what somebody published", "bacalhau graph merge theirs.car"),),
     "graph log": (
         ("What was published here, verified", "bacalhau graph log"),
@@ -102,6 +101,7 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "store pin": (("Keep content", "bacalhau store pin bafybei… --name photos"),),
     "store unpin": (("Keep it no longer", "bacalhau store unpin photos"),),
     "store quota": (("At most 20 GB of blocks", "bacalhau store quota 20Gb"),),
+    "trust": (("What records say of the nodes that gave answers", "bacalhau trust"),),
     "id": (("Who this machine's nodes are", "bacalhau id"),),
     "doctor": (("What is here, and what is missing", "bacalhau doctor"),),
     "completion": (

@@ -51,6 +51,8 @@ def command(ctx: click.Context, /, content: str, to: str, wheels: bool, plain: b
         published = prepare(content, services, store, plain=plain)
         blocks = Counted(_blocks(published, store, endpoint.kind, wheels=wheels))
         place = _give(endpoint, published.root, blocks, display.step)
+    with services.open_results() as results:
+        results.published(published.root)
     said = {
         "cid": cid_text(published.root),
         "to": f"{endpoint.kind}:{place}",

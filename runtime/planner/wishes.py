@@ -46,6 +46,8 @@ class Wishes:
     memory: Wish
     """Bytes; part of the task, so it never gives way."""
     diverse: bool = False
+    trust: str = ""
+    """The flag, if nodes and confidence are what it comes to: the least then, and one node is no matter of its own."""
     strict: bool = False
     local: bool = False
     needs_node: tuple[str, ...] = ()
@@ -100,7 +102,7 @@ def plain_stack(wishes: Wishes) -> Stack | None:
     that there is when it starts; a test compares it with the solver's.
     """
     own = wishes.kind in (Kind.PYTHON, Kind.WASM) and not (wishes.strict or wishes.diverse)
-    agrees = wishes.confidence.value >= LEAST_CONFIDENCE or wishes.confidence.said
+    agrees = wishes.confidence.value >= LEAST_CONFIDENCE or wishes.confidence.said or bool(wishes.trust)
     if not own or not agrees or wishes.confidence.value > wishes.nodes.value:
         return None
     if wishes.needs_node and (wishes.local or not wishes.has_node):
@@ -145,6 +147,20 @@ def _exactly_if(key: str, thing: str, is_wanted: bool, flag: str) -> Rule:
 
 
 def _numbers(wishes: Wishes) -> Iterator[Rule]:
+    yield from _trusted(wishes) if wishes.trust else _counted(wishes)
+    if wishes.timeout.said:
+        yield _exactly("timeout", wishes.timeout.value, f"{wishes.timeout.value:g} s for an execution", "--timeout")
+    where, fix = ("--memory", "") if wishes.memory.said else ("no --memory", "ask for less with --memory")
+    yield _exactly("memory", wishes.memory.value, f"{wishes.memory.value} bytes of memory", where, fix=fix)
+
+
+def _trusted(wishes: Wishes) -> Iterator[Rule]:
+    bounds = (Bound(key=key, at_most=False, value=getattr(wishes, key).value) for key in ("nodes", "confidence"))
+    words = f"{_count(wishes.confidence.value)} at least that have to agree"
+    yield _request(words, wishes.trust, *bounds, fix="ask for less trust")
+
+
+def _counted(wishes: Wishes) -> Iterator[Rule]:
     if wishes.nodes.said:
         yield _exactly("nodes", wishes.nodes.value, f"exactly {_count(wishes.nodes.value)}", "--concurrency")
     if wishes.confidence.said:
@@ -154,10 +170,6 @@ def _numbers(wishes: Wishes) -> Iterator[Rule]:
         bound = Bound(key="confidence", at_most=False, value=LEAST_CONFIDENCE)
         fix = "add --confidence 1 to trust a single node"
         yield _request("two nodes at least have to agree", "no --confidence", bound, fix=fix)
-    if wishes.timeout.said:
-        yield _exactly("timeout", wishes.timeout.value, f"{wishes.timeout.value:g} s for an execution", "--timeout")
-    where, fix = ("--memory", "") if wishes.memory.said else ("no --memory", "ask for less with --memory")
-    yield _exactly("memory", wishes.memory.value, f"{wishes.memory.value} bytes of memory", where, fix=fix)
 
 
 def _node_rules(wishes: Wishes) -> Iterator[Rule]:
