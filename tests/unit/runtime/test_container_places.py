@@ -44,18 +44,14 @@ def test_what_the_environment_says_comes_first_then_docker_then_podman(environme
 
 def test_without_the_package_one_is_told_to_install_it(monkeypatch):
     monkeypatch.setattr("runtime.docker_api_client.find_spec", lambda _name: None)
-    with pytest.raises(
-        UnavailableError, match=r"need the package docker; install it: .*bacalhau\[docker\]"
-    ):
+    with pytest.raises(UnavailableError, match=r"need the package docker; install it: .*bacalhau\[docker\]"):
         DockerApi.connect({"DOCKER_HOST": "unix:///nowhere"})
 
 
 def test_without_an_engine_every_place_is_told(monkeypatch):
     monkeypatch.setattr("runtime.docker_api_client.find_spec", lambda _name: object())
     monkeypatch.setattr("runtime.docker_api_client._is_socket", lambda _path: False)
-    with pytest.raises(
-        UnavailableError, match=r"no Docker or Podman .*docker.sock.*podman.sock.*DOCKER_HOST"
-    ):
+    with pytest.raises(UnavailableError, match=r"no Docker or Podman .*docker.sock.*podman.sock.*DOCKER_HOST"):
         DockerApi.connect({})
 
 
