@@ -1,7 +1,6 @@
 """What a record says of its place in the graph, whatever kind of record it is.
 
-`record/1` is read strictly. A block of another kind that has the keys of a record counts as one of the unverified tier,
-whatever it says of itself: what is not known to be verified never is.
+`record/1` is read strictly. Of an `unverified-record/1` only its place is read; that it is sound is not claimed.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from storage import dag_cbor
 from storage.blocks import BlockStore
 from storage.cid import CID, DAG_CBOR, cid_text, codec_of
 from storage.errors import VerificationError
-from verifier.bounds import MAX_NODES
+from verifier.ancestry import Ancestor, load_ancestor
 from verifier.model import Record, load_node
 
 VERIFIED: Final = "verified"
 UNVERIFIED: Final = "unverified"
-_KEYS: Final = ("task", "function", "input", "output")
+_KEYS: Final = ("task", "function", "input")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +26,7 @@ class RecordFacts:
 
     cid: CID
     tier: str
-    """`verified` (a `record/1`) or `unverified` (anything else)."""
+    """`verified` (a `record/1`) or `unverified`."""
     task: CID
     function: CID
     input: CID
@@ -51,7 +50,11 @@ def read_facts(store: BlockStore, cid: CID) -> RecordFacts:
     """
     if codec_of(cid) != DAG_CBOR:
         raise VerificationError("is no record", where=cid_text(cid))
-    node = dag_cbor.decode(store.get(cid))
+    data = store.get(cid)
+    try:
+        node = dag_cbor.decode(data)
+    except VerificationError as error:
+        raise VerificationError(error.problem, where=cid_text(cid)) from error
     if isinstance(node, dict) and node.get("v") == Record.VERSION:
         record = load_node(store, cid, Record)
         return RecordFacts(
@@ -65,26 +68,23 @@ def read_facts(store: BlockStore, cid: CID) -> RecordFacts:
             dissent=len(record.dissent),
             parents=record.parents,
         )
-    return _unverified(cid, node)
+    return _unverified(cid, node, load_ancestor(store, cid))
 
 
-def _unverified(cid: CID, node: Any) -> RecordFacts:
-    is_record = isinstance(node, dict) and isinstance(node.get("v"), str) and "record/" in node["v"]
-    parents = node.get("parents") if is_record else None
+def _unverified(cid: CID, node: Any, found: Ancestor) -> RecordFacts:
     # In decoded DAG-CBOR bytes are links and nothing else.
-    if not is_record or not isinstance(parents, list) or not all(type(node.get(key)) is bytes for key in _KEYS):
-        raise VerificationError("is no record", where=cid_text(cid))
-    if len(parents) > MAX_NODES or not all(type(parent) is bytes for parent in parents):
-        raise VerificationError("its parents are no list of at most 4096 links", where=cid_text(cid))
-    task, function, given, output = (CID(node[key]) for key in _KEYS)
+    links = [node.get(key) for key in _KEYS]
+    if not all(type(link) is bytes for link in links):
+        raise VerificationError("lacks its task, function or input", where=cid_text(cid))
+    task, function, given = map(CID, links)
     return RecordFacts(
         cid=cid,
         tier=UNVERIFIED,
         task=task,
         function=function,
         input=given,
-        output=output,
+        output=found.output,
         receipts=0,
         dissent=0,
-        parents=tuple(CID(parent) for parent in parents),
+        parents=found.parents,
     )
