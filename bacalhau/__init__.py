@@ -8,10 +8,16 @@ if TYPE_CHECKING:
     from bacalhau.flow import Flow as Flow
     from bacalhau.flow import FlowResult as FlowResult
     from bacalhau.flow_call import FlowStep as FlowStep
+    from bacalhau.notebook_magic import load_ipython_extension as load_ipython_extension
 
 __version__: Final = "0.1.0"
 
-_PLACES: Final = {"Flow": "bacalhau.flow", "FlowResult": "bacalhau.flow", "FlowStep": "bacalhau.flow_call"}
+_PLACES: Final = {
+    "Flow": "bacalhau.flow",
+    "FlowResult": "bacalhau.flow",
+    "FlowStep": "bacalhau.flow_call",
+    "load_ipython_extension": "bacalhau.notebook_magic",
+}
 """Where a name comes from: loaded when it is first used, since `import bacalhau` must not load a planner."""
 
 

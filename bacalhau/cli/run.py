@@ -8,5 +8,6 @@ command = LazyGroup(
     lazy={
         "python": ("bacalhau.cli.run_python", "Run a Python function deterministically."),
         "flow": ("bacalhau.cli.run_flow", "Run a flow: steps whose inputs are other steps' outputs."),
+        "notebook": ("bacalhau.cli.run_notebook", "Run a Jupyter notebook deterministically."),
     },
 )
