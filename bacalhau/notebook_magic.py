@@ -28,7 +28,7 @@ from bacalhau.services import Services
 from bacalhau.terminal_text import clean
 from runtime.notebook_guest.cell_source import RefusedError, packages_of
 
-_REFUSED: Final = ("-c", "--id-only", "--dry-run", "--explain", "--no-wait", "--json")
+_REFUSED: Final = ("-c", "--id-only", "--dry-run", "--explain", "--no-wait", "--json", "--help")
 """They give no report of a run, or something else to run."""
 _SHOWN: Final = 4_000
 """Characters of a text."""
@@ -119,9 +119,10 @@ def run_cell(line: str, cell: str, shell: Shell, services: Services | None = Non
     with TemporaryDirectory(prefix="bacalhau-cell-") as folder:
         code, out, err = _call([*flags, *_function(cell, flags, Path(folder))], services)
     lines = tuple(clean(err).strip().splitlines())
-    if not out:
-        raise CellError(lines[-1:] or (f"bacalhau ended with exit code {code}",))
-    report = json.loads(out)
+    try:
+        report = json.loads(out)
+    except ValueError:  # nothing ran; the last line says why
+        raise CellError(lines[-1:] or (f"bacalhau ended with exit code {code}",)) from None
     record = CellRecord(report=report)
     if code:
         raise CellError((*clean(report["stderr"] or "").splitlines(), _verdict(report)), report)

@@ -113,7 +113,8 @@ def _read(path: Path) -> bytes:
 
 def _parse(data: bytes, where: str) -> dict[str, Any]:
     try:
-        node = json.loads(data.decode("utf-8-sig"))
+        node = json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        json.dumps(node, ensure_ascii=False).encode()  # no half of a surrogate pair is in it
     except (ValueError, RecursionError) as error:
         reason = str(error) if isinstance(error, ValueError) else "it is nested too deeply"
         raise UserError(f"is no notebook: {reason}", where=where, fix="give a .ipynb file") from error
@@ -121,6 +122,10 @@ def _parse(data: bytes, where: str) -> dict[str, Any]:
     if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
         raise UserError("is no notebook: it has no cells", where=where, fix="give a .ipynb file")
     return dict(node)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _checked(node: dict[str, Any], major: int, minor: int, where: str) -> dict[str, Any]:

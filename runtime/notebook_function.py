@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -29,13 +29,16 @@ RUNNER: Final = "_notebook"
 NOTEBOOK_FILE: Final = "notebook.ipynb"
 
 _RUNNER_FILES: Final = Path(__file__).parent / "notebook_guest"
-_ASSIGNMENT: Final = re.compile(r"([A-Za-z_]\w*)\s*(?::[^=\n]+)?=(?!=)", re.MULTILINE)
+_ASSIGNMENT: Final = re.compile(r"^([A-Za-z_]\w*)\s*(?::[^=\n]+)?=(?!=)", re.MULTILINE)
 _OTHER_NAMES: Final = {
     "PIL": "pillow", "bs4": "beautifulsoup4", "cv2": "opencv-python", "dateutil": "python-dateutil",
     "skimage": "scikit-image", "sklearn": "scikit-learn", "yaml": "pyyaml",
 }  # fmt: skip
 """Modules whose packages have other names."""
 _THERE: Final = sys.stdlib_module_names | {"IPython", RUNNER}
+_SEEDED: Final = ("scipy", "sklearn")
+"""They seed generators of NumPy's when they are loaded. An image holds them only where NumPy's own comes with them, so
+they are named before what brings it too, such as pandas."""
 _ENTRY: Final = '''"""Runs the notebook beside it.
 
 What its cells import, for the image that a run starts from:
@@ -137,10 +140,11 @@ def _requirements(notebook: Notebook) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _imports(notebook: Notebook) -> Iterator[Statement]:
-    """Yield what the cells import, each once; IPython is the runner's own."""
+def _imports(notebook: Notebook) -> list[Statement]:
+    """Return what the cells import, each once; IPython is the runner's own."""
     found = dict.fromkeys(statement for _, text in notebook.code_cells() for statement in read_statements(text))
-    yield from (one for one in found if one[0].partition(".")[0] not in ("IPython", RUNNER, "__future__"))
+    kept = [one for one in found if one[0].partition(".")[0] not in ("IPython", RUNNER, "__future__")]
+    return sorted(kept, key=lambda one: one[0].partition(".")[0] not in _SEEDED)
 
 
 def _statement(statement: Statement) -> str:

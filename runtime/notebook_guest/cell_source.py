@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from dataclasses import dataclass
 
 MOST_MAGICS = 100
@@ -113,8 +114,11 @@ def _without_magics(text: str, *, is_first: bool) -> str:
 
 def _stops_at(text: str) -> int | None:
     """Return the line at which a text stops being Python, None if it is Python to the end."""
+    flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     try:
-        compile(text, "<cell>", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they come when the cell is run
+            compile(text, "<cell>", "exec", flags, dont_inherit=True)
     except SyntaxError as error:
         return error.lineno
     except (ValueError, RecursionError, MemoryError):

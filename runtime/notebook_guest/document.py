@@ -25,12 +25,16 @@ class Document:
         self._tail = b"\n ],\n" + _dump(others).removeprefix(b"{\n") + b"\n"
         self._rendered: list[bytes] = [_render(cell) for cell in self.cells]
         self._starts = [len(_HEAD)] * (len(self.cells) + 1)
-        self._file = path.open("w+b")
-        self._file.write(_HEAD)
+        self._file = path.open("wb", buffering=0)
+        self._write(_HEAD)
         self.save(())
 
     def save(self, changed: tuple[int, ...]) -> None:
-        """Write the notebook; changed: numbers of the cells that are not as they were written last."""
+        """Write the notebook; changed: numbers of the cells that are not as they were written last.
+
+        Raises:
+            OSError, MemoryError: there is no room; the file is whole again once less has been saved.
+        """
         for number in changed:
             self._rendered[number] = _render(self.cells[number])
         first = min(changed, default=0)
@@ -41,13 +45,17 @@ class Document:
             pieces.append((b",\n  " if number else b"\n  ") + self._rendered[number])
             position += len(pieces[-1])
         self._file.seek(self._starts[first])
-        self._file.write(b"".join(pieces) + self._tail)
         self._file.truncate()
-        self._file.flush()
+        self._write(b"".join([*pieces, self._tail]))
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
 
 
 def _render(cell: Cell) -> bytes:

@@ -9,9 +9,10 @@ import base64
 import json
 import pprint
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
-Print = Callable[[Any], Any]
+Print = Callable[..., Any]
 Complain = Callable[[BaseException], None]
 """Told of what a method of somebody's class raised; the object is shown without it."""
 Bundle = tuple[dict[str, Any], dict[str, Any]]
@@ -59,7 +60,7 @@ class Formatter:
     def __init__(self, method: str, otherwise: Print | None = None) -> None:
         self._method = method
         self._otherwise = otherwise
-        self._by_type: dict[type, Print] = {}
+        self.type_printers: dict[type, Print] = {}
         self._by_name: dict[tuple[str, str], Print] = {}
         self.enabled = True
 
@@ -68,9 +69,9 @@ class Formatter:
         if isinstance(kind, str):
             module, _, name = kind.rpartition(".")
             return self.for_type_by_name(module, name, function)
-        before = self._by_type.get(kind)
+        before = self.type_printers.get(kind)
         if function is not None:
-            self._by_type[kind] = function
+            self.type_printers[kind] = function
         return before
 
     def for_type_by_name(self, module: str, name: str, function: Print | None = None) -> Print | None:
@@ -82,20 +83,41 @@ class Formatter:
 
     def pop(self, kind: type, default: Any = None) -> Any:
         """Forget how a type is shown."""
-        return self._by_type.pop(kind, default)
+        return self.type_printers.pop(kind, default)
 
     def __call__(self, thing: Any) -> Any:
         """Return the content, None if the object has none of this type."""
         if not self.enabled:
             return None
-        for kind in type(thing).__mro__:
-            found = self._by_type.get(kind) or self._by_name.get((kind.__module__, kind.__name__))
-            if found is not None:
-                return found(thing)
+        found = self._registered(type(thing))
+        if found is not None:
+            return self._printed(found, thing)
         method = real_method(thing, self._method)
         if method is not None:
             return method()
         return None if self._otherwise is None else self._otherwise(thing)
+
+    def _registered(self, kind: type) -> Print | None:
+        for base in kind.__mro__:
+            found = self.type_printers.get(base) or self._by_name.get((base.__module__, base.__name__))
+            if found is not None:
+                return found
+        return None
+
+    def _printed(self, function: Print, thing: Any) -> Any:
+        return function(thing)
+
+
+class PlainFormatter(Formatter):
+    """Objects as text. What is registered here writes on a page, as for IPython's printer."""
+
+    def __init__(self) -> None:
+        super().__init__("", plain_text)
+
+    def _printed(self, function: Callable[..., Any], thing: Any) -> str:
+        pieces: list[str] = []
+        function(thing, SimpleNamespace(text=pieces.append, pretty=lambda part: pieces.append(repr(part))), False)
+        return "".join(pieces)
 
 
 class DisplayFormatter:
@@ -104,7 +126,7 @@ class DisplayFormatter:
     def __init__(self, complain: Complain) -> None:
         self._complain = complain
         self.formatters = {mime: Formatter(method) for mime, method in _METHODS.items()}
-        self.formatters[PLAIN] = Formatter("", plain_text)
+        self.formatters[PLAIN] = PlainFormatter()
 
     def format(self, thing: Any, include: Any = None, exclude: Any = None) -> Bundle:
         """Return an object as media; include, exclude: media types."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 import ast
 import asyncio
 import builtins
+import io
 import json
 import os
 import sys
 import time
+import tokenize
 import types
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ INPUTS = Path("/inputs")
 
 _OUT_OF_MEMORY = 137
 _MAY_RAISE = "raises-exception"
+_NO_ROOM = "the outputs of this cell found no room in memory or on the disk, which is as large as the memory"
 _ENDED = "the run ended in this cell: out of fuel, out of memory, or a trap; the exit code of the output says which"
 
 
@@ -85,7 +88,7 @@ class Run:
         ipython_modules.install()
         shell.set_environment()
         sys.modules["__main__"] = self._module
-        sys.path.insert(1, str(Path.cwd()))
+        sys.path.append(str(Path.cwd()))
         shown = sys.modules["IPython.display"].display
         for name, value in (("get_ipython", shell.get_ipython), ("display", shown)):
             setattr(builtins, name, value)
@@ -98,7 +101,7 @@ class Run:
         self._shell.execution_count += 1
         count = self._shell.execution_count
         cell["execution_count"] = count
-        cell["outputs"] = [{"output_type": "error", "ename": "RunEnded", "evalue": _ENDED, "traceback": [_ENDED]}]
+        cell["outputs"] = [_note("RunEnded", _ENDED)]
         self._document.save((number,))
         cell["outputs"] = self._recorder.begin()
         error = await self._outcome(cell["source"], count, is_first=is_first)
@@ -111,7 +114,13 @@ class Run:
                 self._streams[1].write(trace)
         changed = tuple(range(number + 1)) if self._shell.has_updated else (number,)
         self._shell.has_updated = False
-        self._document.save(changed)
+        try:
+            self._document.save(changed)
+        except (OSError, MemoryError) as no_room:
+            cell["outputs"] = [_note(error_name(no_room), _NO_ROOM)]
+            self._document.save((number,))
+            self._streams[1].write(f"{error_name(no_room)}: {_NO_ROOM}\n")
+            return _exit_code(no_room)
         return code
 
     async def _outcome(self, text: str, count: int, *, is_first: bool) -> BaseException | None:
@@ -146,7 +155,7 @@ class Run:
         finally:
             if source.is_timed:
                 print(shell.timing(time.perf_counter_ns() - started))
-        if value is not None and not _ends_silently(text):
+        if value is not None and not _ends_silently(source.python):
             self._show(value, count)
 
     async def _statements(self, source: str, name: str) -> Any:
@@ -179,10 +188,15 @@ class Run:
             self._recorder.show(data, metadata, count=count)
 
 
-def _ends_silently(text: str) -> bool:
-    """Tell whether a cell ends in `;`, by which its value is not shown."""
-    line = text.rstrip().rpartition("\n")[2]
-    return line.partition("#")[0].rstrip().endswith(";") or line.rstrip().endswith(";")
+def _note(name: str, text: str) -> dict[str, Any]:
+    return {"output_type": "error", "ename": name, "evalue": text, "traceback": [text]}
+
+
+def _ends_silently(source: str) -> bool:
+    """Tell whether Python ends in `;`, by which its value is not shown."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    said = [token.string for token in tokens if token.type not in (tokenize.COMMENT, tokenize.ENDMARKER)]
+    return next((text for text in reversed(said) if text.strip()), "") == ";"
 
 
 def _exit_code(error: BaseException) -> int:

@@ -90,6 +90,8 @@ def test_ids_may_be_missing_or_twice(read):
         (b"\xff", "is no notebook"),
         (b"[" * 100_000, "is no notebook"),
         (b"[]", "it has no cells"),
+        (b'{"cells": [], "nbformat": NaN}', "NaN is not JSON"),
+        (b'{"cells": [{"source": "\\ud800"}], "nbformat": 4}', "is no notebook"),
         ({"nbformat": 4, "cells": 3}, "it has no cells"),
         ({"cells": []}, "names no format"),
         ({"cells": [], "nbformat": 2, "nbformat_minor": 0}, "format 2"),

@@ -66,11 +66,12 @@ def test_advice_where_imports_have_no_packages(notebook):
 
 
 def test_parameters(notebook):
-    cell = code("n = 1\nname: str = 'x'\nn == 2\nn = 3  # again\n", metadata={"tags": ["parameters"]})
+    cell = code("n = 1\nname: str = 'x'\nn == 2\nn = 3  # again\nprint(sep='')\n", metadata={"tags": ["parameters"]})
     tagged = notebook(cell)
     assert parameters_of(tagged) == ("n", "name")
     check_parameters(tagged, ["n=5", "name=word"])
     for given, said in (
+        (["sep=1"], "no parameter 'sep'"),
         (["nome=1"], "no parameter 'nome'; did you mean 'name'?"),
         (["x=1", "y=2"], "no parameter 'x', 'y'; it has: n, name"),
         (["n"], "-p n=20"),

@@ -1,5 +1,6 @@
 import base64
 import json
+import warnings
 
 import pytest
 
@@ -15,7 +16,7 @@ def run(tmp_path):
 
 
 def test_cells_share_a_namespace_and_the_last_value_is_shown(run):
-    ran = run("x = 20", "# Text", "y = x + 1\ny * 2", "_ + Out[3] + _3", "In[1], x;")
+    ran = run("x = 20", "# Text", "y = x + 1\ny * 2", "_ + Out[3] + _3", "In[1], x;  # no")
     assert ran.code == 0
     assert ran.outputs == []
     assert [one["execution_count"] for one in ran.cells] == [1, 2, 3, 4, 5]
@@ -130,14 +131,14 @@ def test_rich_representations(run):
         "    def _repr_json_(self): return {'a': [1, 2.5, None]}\n"
         "    def _repr_latex_(self): return None\n"
         "    def _repr_svg_(self): raise ValueError('no picture')\n"
-        "    def _repr_mimebundle_(self, include=None, exclude=None): return {'application/x+json': [1]}\n"
+        "    def _repr_mimebundle_(self, include=None, exclude=None): return {'application/x+json': {'b': [1]}}\n"
         "Rich()"
     )
     said, shown = ran.outputs
     assert "ValueError: no picture" in said["text"]
     assert shown["data"] == {
         "text/plain": "plain", "text/html": "<b>x</b>\n<i>y</i>", "application/json": {"a": [1, 2.5, None]},
-        "image/png": base64.b64encode(b"\x89PNG").decode(), "application/x+json": [1],
+        "image/png": base64.b64encode(b"\x89PNG").decode(), "application/x+json": {"b": [1]},
     }  # fmt: skip
     assert shown["metadata"] == {"image/png": {"width": 3}}
     assert ran.code == 0
@@ -193,6 +194,46 @@ def test_output_can_be_cleared(run):
         "print('x')\nclear_output(wait=True)",
     )
     assert [[one["text"] for one in each["outputs"]] for each in ran.cells] == [[["2\n"]], [], [["x\n"]]]
+
+
+@pytest.mark.parametrize(("source", "shown"), [("1  # a;", True), ("'#';", False), ("'x;'", True), ("1;\n\n", False)])
+def test_a_semicolon_at_the_end_shows_nothing(run, source, shown):
+    assert bool(run(source).outputs) == shown
+
+
+def test_warnings_of_the_text_come_once(run):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run("'\\d'\n%time 3")
+    assert [(one.filename, "invalid escape" in str(one.message)) for one in caught] == [("<cell 1>", True)]
+
+
+def test_outputs_that_find_no_room_end_the_run_and_leave_a_whole_file(run, monkeypatch):
+    saved = []
+
+    def write(document, data, real=Document._write):
+        saved.append(data)
+        if b"too much" in data:
+            real(document, data[: len(data) // 2])
+            raise OSError("No space left on device")
+        real(document, data)
+
+    monkeypatch.setattr(Document, "_write", write)
+    ran = run("1", "print('too', 'much')", "2")
+    assert ran.code == 1
+    assert ran.outputs[0]["ename"] == "OSError"
+    assert "no room" in ran.stderr
+    assert len(ran.cells) == 3
+
+
+def test_printers_that_write_on_a_page(run):
+    ran = run(
+        "plain = get_ipython().display_formatter.formatters['text/plain']\n"
+        "plain.for_type(int, lambda n, p, cycle: p.text(f'<{n}>'))\n"
+        "assert int in plain.type_printers",
+        "3",
+    )
+    assert ran.outputs[0]["data"] == {"text/plain": "<3>"}
 
 
 def test_formatters_can_be_registered(run):
