@@ -10,9 +10,18 @@ import types
 from typing import Any
 
 from . import display, shell
+from .formatters import plain_text
 
 _VERSION = (9, 0, 0)
 """Libraries ask whether they know this version; from 8.24 on Matplotlib asks for nothing that is not here."""
+
+
+class TerminalInteractiveShell:
+    """What the shell is not: libraries ask, to know whether they are in a notebook."""
+
+
+def _no_picture(*_: Any, **__: Any) -> None:
+    """Draw no formula: there is no LaTeX, and the text itself is shown, which Jupyter draws."""
 
 
 def install() -> None:
@@ -28,6 +37,11 @@ def install() -> None:
         "IPython.core.getipython": named,
         "IPython.core.interactiveshell": {"InteractiveShell": shell.ZMQInteractiveShell},
         "IPython.core.error": {"UsageError": shell.UsageError},
+        "IPython.lib": {},
+        "IPython.lib.latextools": {"latex_to_png": _no_picture},
+        "IPython.lib.pretty": {"pretty": plain_text},
+        "IPython.terminal": {},
+        "IPython.terminal.interactiveshell": {"TerminalInteractiveShell": TerminalInteractiveShell},
     }
     for name in [name for name in sys.modules if name == "IPython" or name.startswith("IPython.")]:
         del sys.modules[name]

@@ -58,6 +58,7 @@ class ZMQInteractiveShell:
         self.user_global_ns = namespace
         self.recorder = recorder
         self.config: dict[str, Any] = {}
+        self.colors = "neutral"
         self.display_formatter = DisplayFormatter(_complain)
         self.display_pub = SimpleNamespace(publish=self._publish, clear_output=recorder.clear)
         self.events = Events()

@@ -181,6 +181,21 @@ def test_display_and_its_module(run):
     assert "no network" in run("from IPython.display import HTML\nHTML(url='https://x')").outputs[0]["evalue"]
 
 
+def test_libraries_find_that_they_are_in_a_notebook(run):
+    """As SymPy's init_printing, Matplotlib and tqdm ask."""
+    ran = run(
+        "import IPython\nfrom IPython.core.getipython import get_ipython as get\n"
+        "from IPython.lib.latextools import latex_to_png\n"
+        "from IPython.terminal.interactiveshell import TerminalInteractiveShell\n"
+        "ip = get()\nip.events.register('post_execute', lambda: print('after'))\n"
+        "try:\n    import IPython.kernel\nexcept ModuleNotFoundError: pass\n"
+        "(isinstance(ip, TerminalInteractiveShell), latex_to_png('x'), IPython.lib.pretty.pretty([1]),\n"
+        " IPython.version_info >= (8, 24), 'IPKernelApp' in ip.config, ip.colors)"
+    )
+    assert ran.outputs[0]["data"]["text/plain"] == "(False, None, '[1]', True, False, 'neutral')"
+    assert ran.outputs[1]["text"] == "after\n"
+
+
 def test_what_was_shown_can_be_replaced_also_later(run):
     ran = run("handle = display('a', display_id=True)\ndisplay('b')", "handle.update('c')")
     assert [one["data"]["text/plain"] for one in ran.cells[0]["outputs"]] == [["'c'"], ["'b'"]]
