@@ -272,7 +272,7 @@ def show_report(report: dict[str, Any], flags: dict[str, Any], *, is_here: bool 
         print_text(report["job"])
     else:
         print_run(report, is_here=is_here)
-        if report["output"] is not None:
+        if is_here and report["output"] is not None:
             _print_notes(report, flags.get("notes", ()))
 
 

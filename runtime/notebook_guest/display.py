@@ -70,14 +70,14 @@ def _show(
             shows_itself()
             return
         data, more = shell.display_formatter.format(thing, include, exclude)
-        more |= metadata or {}
+        data, more = shell.display_formatter.checked(data, more | dict(metadata or {}))
     if not data:
         return
     if is_update:
         shell.recorder.update(str(name), data, more)
         shell.has_updated = True
     else:
-        shell.recorder.show(data, more, display_id=name)
+        shell.recorder.show(data, more, display_id=None if name is None else str(name))
 
 
 class DisplayHandle:

@@ -148,6 +148,8 @@ def test_what_is_no_medium_is_left_out(run):
     ran = run("class Bad:\n    def _repr_html_(self): return 3\n    def _repr_json_(self): return float('nan')\nBad()")
     assert [list(one.get("data", ())) for one in ran.outputs] == [[], ["text/plain"]]
     assert "text/html is given as int" in ran.outputs[0]["text"]
+    said, shown = run("display(3, metadata={'a': {1}})").outputs
+    assert (shown["metadata"], "not JSON serializable" in said["text"]) == ({}, True)
     everything = (
         "class Any:\n    def __getattr__(self, name): return lambda *a: 1\n    def __repr__(self): return 'any'\n"
     )
