@@ -6,6 +6,7 @@ Changes nothing and fetches nothing. Each check is a function that returns findi
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import sqlite3
 import subprocess
@@ -19,6 +20,7 @@ import js_host
 from bacalhau.home import Home
 from bacalhau.planning import load_policy
 from network import key_store
+from runtime.docker_api_client import DockerApi, engine_problem
 from runtime.engine_host import HOSTS, EngineHost, find_host
 from runtime.jail import require_strict
 from runtime.jail_probe_client import probe
@@ -73,6 +75,7 @@ def check_up(home: Home, *, online: bool, look_at_room: Callable[[], MachineRoom
         ("keys", lambda: _keys(home)),
         ("policy", lambda: _policy(home)),
         ("sandbox", _sandbox),
+        ("docker", _containers),
         ("capacity", lambda: _capacity(look_at_room())),
         ("online", _online if online else _offline),
     ]
@@ -180,6 +183,19 @@ def _sandbox() -> Iterator[Finding]:
         yield Finding(name="sandbox", ok=True, detail=f"{name}: {what}")
     for host in _installed_hosts():
         yield from _jail(host)
+
+
+def _containers() -> Iterator[Finding]:
+    """Containers are of another tier, and nothing else needs them."""
+    problem, fix = engine_problem(os.environ)
+    if problem:
+        yield Finding(name="docker", ok=None, detail=problem, fix=fix)
+        return
+    try:
+        with DockerApi.connect(os.environ) as api:
+            yield Finding(name="docker", ok=True, detail=f"{api.name} {api.version} for {api.arch} answers")
+    except UnavailableError as error:
+        yield Finding(name="docker", ok=None, detail=f"{error.where}: {error.problem}", fix=error.fix)
 
 
 def _installed_hosts() -> Iterator[EngineHost]:

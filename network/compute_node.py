@@ -53,6 +53,7 @@ from network.protocol_events import (
 from network.requester_entries import read
 from runtime.capacity import together
 from runtime.capacity_ledger import CapacityLedger, Claim, ClaimState
+from storage.cid import CID
 from verifier.identity import Identity
 from verifier.model import PeerId
 
@@ -83,6 +84,7 @@ class ComputeNode:
 
     total: what jobs get together; job_most: what one gets at most, None for all of it.
     accepts: the operator's policy: why an offer is refused (1 to 255 bytes), empty if it is not. Pure.
+    kind_of: which of the engines would execute a task, None where that is not known: then it is the first. Pure.
     """
 
     def __init__(
@@ -93,12 +95,14 @@ class ComputeNode:
         engines: tuple[EngineKind, ...],
         job_most: Demand | None = None,
         accepts: Callable[[Offer, PeerId], str] = accept_all,
+        kind_of: Callable[[CID], EngineKind | None] = lambda _task: None,
         gossip_ms: int = GOSSIP_MS,
     ) -> None:
         self.identity = identity
         self.total = total
         self.engines = engines
         self.accepts = accepts
+        self.kind_of = kind_of
         self.gossip_ms = gossip_ms
         self.tasks: dict[str, NodeTask] = {}
         """Live sessions, the oldest first."""
@@ -311,7 +315,7 @@ class ComputeNode:
         return bool(task.job) and (task.requester, task.job) in self._under_way
 
     def _room(self, task: NodeTask, *, is_ahead: bool = False) -> RoomFound:
-        return RoomFound(kind=task.kind or self.engines[0], is_ahead=is_ahead)
+        return RoomFound(kind=task.kind or self.kind_of(task.task) or self.engines[0], is_ahead=is_ahead)
 
     def _gossip(self) -> tuple[Action, ...]:
         return (*self._announcement(), SetTimer(session="", about="gossip", delay_ms=self.gossip_ms))

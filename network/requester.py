@@ -40,6 +40,7 @@ from network.requester_entries import MAX_TASKS, JobEntry, write
 from network.requester_memory import JOB, OUTCOME, KeptRequester, read_kept
 from network.requester_state import Found, RequesterTask, Seek
 from network.session_events import Phase, Withdrawn
+from network.trust_terms import TrustSource, TrustTerms, Untrusting
 from storage.cid import CID
 from storage.errors import UserError
 from verifier.identity import Identity
@@ -71,6 +72,7 @@ class Requester:
         *,
         gossip_ms: int = GOSSIP_MS,
         grace_ms: int | None = None,
+        trust: TrustSource | None = None,
     ) -> None:
         """Make a machine that knows nobody.
 
@@ -78,9 +80,12 @@ class Requester:
         on disk, so a restart does not depend on it.
         gossip_ms: between two records of a node; grace_ms: how long newcomers are waited for when nobody else is left
         who could bid, by default twice that.
+        trust: of a job, how far its answers are to be trusted, and what is known of nodes; what comes of that is kept
+        on disk with each session as well.
         """
         self.identity = identity
         self.unfit = unfit
+        self.trust = trust or Untrusting()
         self.gossip_ms = gossip_ms
         self.grace_ms = 2 * gossip_ms if grace_ms is None else grace_ms
         self.book = CapacityBook()
@@ -105,7 +110,9 @@ class Requester:
         itself, and meanwhile the next ones have their bids. (Neither are other requesters, nor tasks that look for
         further nodes: there a bid that runs out is what helps.)
         """
-        slots, held = self._slots(job), max(job.rule.replication, job.min_bids) - 1
+        terms = self._terms(job)
+        words = 0 if terms is None else terms.words
+        slots, held = self._slots(job), max(job.rule.replication, words, job.min_bids) - 1
         if not slots:
             return UNKNOWN_WINDOW
         return max(1, (slots - 1) // held if held else 2 * slots)
@@ -264,7 +271,10 @@ class Requester:
         while todo:
             action = todo.popleft()
             if isinstance(action, Seek):
-                task, offers = requester_task.step(task, self._found(task.job, action))
+                task, offers = self._as_known_now(task)
+                if task.phase is Phase.ASSIGNING:
+                    task, more = requester_task.step(task, self._found(task, action))
+                    offers = (*offers, *more)
                 todo.extendleft(reversed(offers))
                 continue
             if isinstance(action, Accuse) and action.blame.node not in self.shunned:
@@ -278,12 +288,28 @@ class Requester:
         (self._seeking.add if task.phase is Phase.ASSIGNING else self._seeking.discard)(task.session_id)
         return tuple(done)
 
-    def _found(self, job: JobEntry, seek: Seek) -> Found:
+    def _as_known_now(self, task: RequesterTask) -> requester_steps.Step:
+        """Plan a task anew that was given to nobody yet: when it began, few nodes may have been known."""
+        terms = None if task.terms is None or task.steps else self._terms(task.job)
+        if terms is None or terms == task.terms:
+            return task, ()
+        return requester_task.plan_anew(task, self.jobs[task.job.job], terms)
+
+    def _found(self, task: RequesterTask, seek: Seek) -> Found:
+        job, terms = task.job, task.terms
         exclude = seek.exclude | self.shunned | self.unfit(job.job)
-        peers = self.book.pick(seek.count, job.demand, seed=seek.seed, exclude=exclude)
+        if terms is not None:
+            exclude |= self.trust.barred()
+        # Where a plan is for nodes that are known well, others are asked when none of those is left.
+        least = 0 if terms is None else terms.least_passes
+        unproven = frozenset(peer for peer in self.book.peers if least and self.trust.passes(peer) < least)
+        peers = self.book.pick(seek.count, job.demand, seed=seek.seed, exclude=exclude | unproven)
+        if not peers and unproven and seek.is_all:
+            peers = self.book.pick(seek.count, job.demand, seed=seek.seed, exclude=exclude)
+        passes = {} if terms is None else {peer: self.trust.passes(peer) for peer in peers}
         # Who knows nobody at all is not told who there is: that is no reason to end a search early.
         nobody_left = seek.is_all and not peers and len(self.book) > 0
-        return Found(peers=peers, nobody_left=nobody_left, is_last=seek.is_last)
+        return Found(peers=peers, nobody_left=nobody_left, is_last=seek.is_last, passes=passes)
 
     def _engage(self, before: RequesterTask | None, after: RequesterTask) -> None:
         """Count what this requester itself keeps each node busy with: gossip is older than that."""
@@ -330,7 +356,14 @@ class Requester:
         return len(self._seeking) < window and len(self.tasks) < window + max(self._slots(job), UNKNOWN_WINDOW)
 
     def _begin(self, job: JobEntry, task: CID, name: str) -> requester_steps.Step:
-        return requester_task.begin(self.identity, job, task, name, self.grace_ms)
+        return requester_task.begin(self.identity, job, task, name, self.grace_ms, self._terms(job))
+
+    def _terms(self, job: JobEntry) -> TrustTerms | None:
+        return self.trust.terms(
+            job.job,
+            len(self.book),
+            lambda: self.book.able(job.demand, exclude=self.shunned | self.unfit(job.job) | self.trust.barred()),
+        )
 
 
 def _entry(event: Submitted) -> JobEntry:

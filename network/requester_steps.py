@@ -19,7 +19,8 @@ from network.requester_entries import OutcomeEntry, step_entry, write
 from network.requester_state import OfferAgain, QueueOver, Repeat, RequesterTask, Seek
 from network.session_events import Action as CoreAction
 from network.session_events import AskNodes, DeadlinePassed, Event, Execute, Fault, PublishRound
-from verifier.compare import Decision, compare
+from network.session_trust import decide
+from verifier.compare import Decision
 from verifier.model import CommitmentList, PeerId
 
 Step: TypeAlias = tuple[RequesterTask, tuple[Action | Seek, ...]]
@@ -165,7 +166,7 @@ def outcome(state: RequesterTask) -> str:
     """Return the verdict of a task that is done, or `WITHDRAWN`."""
     if state.session.withdrawn:
         return WITHDRAWN
-    return compare(state.session.receipts.values(), state.job.rule).verdict.value
+    return decide(state.session).verdict.value
 
 
 def to(peers: Iterable[PeerId], message: Message) -> tuple[Action, ...]:

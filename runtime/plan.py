@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from runtime.engine import Plan
+from runtime.engine import NO_PACKAGES, Plan
 from storage.blocks import BlockStore
 from storage.cid import CID
 from verifier.model import Function, Input, Lock, Task, load_node, store_node
+from verifier.wasm_types import AnyFunction, load_function
 
 
-def make_plan(function: Function, input_: Input, lock: Lock, *, store: BlockStore, wall_clock_s: float) -> Plan:
+def make_plan(function: AnyFunction, input_: Input, lock: Lock, *, store: BlockStore, wall_clock_s: float) -> Plan:
     """Store the nodes of a task and return the plan to execute it."""
     function_cid, input_cid = store_node(store, function), store_node(store, input_)
     task = store_node(store, Task(function=function_cid, input=input_cid))
@@ -34,13 +35,14 @@ def plan_of_task(task: CID, store: BlockStore, wall_clock_s: float) -> Plan:
         VerificationError: a block is not what its CID says, or not of its type.
     """
     parts = load_node(store, task, Task)
-    function = load_node(store, parts.function, Function)
+    function = load_function(store, parts.function)
+    lock = load_node(store, function.lock, Lock) if isinstance(function, Function) else NO_PACKAGES
     return Plan(
         task=task,
         function_cid=parts.function,
         input_cid=parts.input,
         function=function,
         input=load_node(store, parts.input, Input),
-        lock=load_node(store, function.lock, Lock),
+        lock=lock,
         wall_clock_s=wall_clock_s,
     )

@@ -22,7 +22,7 @@ EXECUTED: Final = "outputs/outputs/notebook.ipynb"
 """In an output: the runner writes /outputs/notebook.ipynb."""
 _NOT_HERE: Final = (
     "function", "code", "requirements", "entry", "args", "deterministic", "glob_pattern", "base_path", "batch_size",
-    "max_failures", "no_cache",
+    "max_failures",
 )  # fmt: skip
 """Flags of `run python` that mean nothing here, or something else."""
 
@@ -71,7 +71,7 @@ def command(ctx: click.Context, /, notebook: Path, executed: Path | None, **flag
 
 def _defaults() -> dict[str, Any]:
     """Return what the flags of `run python` that are not here would be."""
-    return dict.fromkeys(_NOT_HERE) | {"entry": "main", "deterministic": True, "no_cache": False}
+    return dict.fromkeys(_NOT_HERE) | {"entry": "main", "deterministic": True}
 
 
 def _check_executed(notebook: Path, executed: Path | None, flags: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import click
 from bacalhau.cli.options import from_option, json_option, named_path, named_text, node_of, services_of
 from bacalhau.cli.run_stack import explain, read_wishes, show_departures, stack_options, with_stack
 from bacalhau.cli.shard_options import read_shard_flags, shard_options
+from bacalhau.cli.trust_options import among_own, least_rule, read_trust, trust_options
 from bacalhau.exit_codes import ExitCode, of_run
 from bacalhau.services import Services
 from runtime.request import DEFAULT_EPOCH, DEFAULT_MEMORY, DEFAULT_TIMEOUT_S, DEFAULT_URL_LIMIT, Request
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 @click.option("--memory", default=DEFAULT_MEMORY, show_default=True, help="Memory of the function.")
 @click.option("--concurrency", type=int, default=DEFAULT_REPLICATION, show_default=True, help="Nodes that run it.")
 @click.option("--confidence", type=int, default=DEFAULT_CONFIDENCE, show_default=True, help="Nodes that must agree.")
+@trust_options
 @click.option("--min-bids", type=click.IntRange(0, 1000), default=0, show_default=True,
               help="Bids that must be there before any is accepted.")  # fmt: skip
 @click.option("-s", "--selector", "selectors", metavar="K=V", multiple=True, help="Ask only nodes with this label.")
@@ -69,7 +71,8 @@ if TYPE_CHECKING:
 @click.option("--download", is_flag=True, help="Lay out the output as files afterwards, like `bacalhau get`.")
 @click.option("--output-dir", type=named_path, help="Where to; implies --download.")
 @click.option("--local", is_flag=True, help="Run on nodes of this process although a node runs here.")
-@click.option("--no-cache", is_flag=True, help="Run shards whose results are known too.")
+@click.option("--no-cache", is_flag=True, help="Run what is known already too, and compare.")
+@click.option("--require-verified", is_flag=True, help="Refuse inputs that come from something unverified.")
 @stack_options
 @json_option
 @click.pass_context
@@ -88,35 +91,48 @@ def carry_out(ctx: click.Context, flags: dict[str, Any], request: Request) -> in
     from bacalhau.planning import load_policy, plan_run
     from bacalhau.run_job import Order
 
-    rule = read_rule(flags["concurrency"], flags["confidence"], diverse=flags["diverse"])
+    trust = read_trust(ctx, flags)
+    if trust is None:
+        rule = read_rule(flags["concurrency"], flags["confidence"], diverse=flags["diverse"])
+    else:
+        rule = least_rule(diverse=flags["diverse"])
     order = Order(
         request=request,
         rule=rule,
+        trust=trust,
         labels=flags["labels"],
         strict=flags["isolation"] == "strict",
         min_bids=flags["min_bids"],
         selector=read_selector(flags["selectors"]),
+        no_cache=flags["no_cache"],
+        require_verified=flags["require_verified"],
     )
     sharding = read_shard_flags(flags)
     target = read_target(flags)
     services = services_of(ctx)
     if flags["dry_run"]:
         load_policy(services.home, flags["policy"])  # one that cannot be read is told of now
-        return _show_plan(order, sharding, services, as_json=flags["as_json"])
+        return show_plan(among_own(order), sharding, services, as_json=flags["as_json"])
     with ExitStack() as stack:
         node = None if flags["local"] else node_of(services)
         if node is None:
             refuse_without_node(flags)
         else:
             stack.enter_context(node)
-        wishes = read_wishes(ctx, flags, has_node=node is not None)
+        wishes = read_wishes(ctx, flags, has_node=node is not None, order=among_own(order))
         if flags["explain"]:
-            return explain(wishes, services, flags)
-        chosen = plan_run(wishes, load_policy(services.home, flags["policy"]), services)
+            return explain(wishes, services, flags, trust)
+        policy = load_policy(services.home, flags["policy"])
+        chosen = plan_run(wishes, policy, services)
         show_departures(wishes, chosen)
+        if (
+            trust is not None and not chosen.stack.parts
+        ):  # the node finds out how many it takes, and no fewer than these
+            wishes = read_wishes(ctx, flags, has_node=node is not None, order=order)
+            chosen = plan_run(wishes, policy, services)
         planned = with_stack(order, chosen)
         if node is None or chosen.stack.parts:
-            return _run(planned, sharding, services, flags, target)
+            return run_here(planned, sharding, services, flags, target)
         if sharding is not None:
             from bacalhau.cli.run_shards import run_shards_with_node
 
@@ -231,7 +247,8 @@ def read_target(flags: dict[str, Any]) -> Path | None:
     return target
 
 
-def _show_plan(order: Any, sharding: Sharding | None, services: Services, *, as_json: bool) -> int:
+def show_plan(order: Any, sharding: Sharding | None, services: Services, *, as_json: bool) -> int:
+    """Print what a run would do, and return the exit code."""
     if sharding is not None:
         from bacalhau.cli.run_shards import show_shards_plan
 
@@ -246,7 +263,10 @@ def _show_plan(order: Any, sharding: Sharding | None, services: Services, *, as_
     return ExitCode.DONE
 
 
-def _run(order: Any, sharding: Sharding | None, services: Services, flags: dict[str, Any], target: Path | None) -> int:
+def run_here(
+    order: Any, sharding: Sharding | None, services: Services, flags: dict[str, Any], target: Path | None
+) -> int:
+    """Run an order on nodes of this process, print what came of it, and return the exit code."""
     if sharding is not None:
         from bacalhau.cli.run_shards import run_over_shards
 

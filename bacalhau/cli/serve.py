@@ -15,6 +15,8 @@ from bacalhau.cli.serve_options import selection_options
 from bacalhau.exit_codes import ExitCode
 
 ROLES: Final = ("compute", "requester")
+DEFAULT_SPOT_CHECKS: Final = 0.05
+"""Every twentieth task more: docs/trust.md has what fewer and more of them find."""
 
 
 @click.command("serve", short_help="Run a node.")
@@ -32,6 +34,8 @@ ROLES: Final = ("compute", "requester")
               help="JavaScript engine of its executions.")  # fmt: skip
 @click.option("--isolation", type=click.Choice(["best", "strict"]), default="best", show_default=True,
               help="strict: run nothing where a layer of the jail is missing.")  # fmt: skip
+@click.option("--spot-checks", type=float, default=DEFAULT_SPOT_CHECKS, show_default=True, metavar="RATE",
+              help="Checks for each task of a job with --trust: tasks whose answer is known.")  # fmt: skip
 @click.option("--bad-actor", metavar="NAME", hidden=True, help="Break the rules, for tests of a network.")
 @click.option("--until-eof", is_flag=True, hidden=True, help="End when stdin does: with whoever started it.")
 @click.option("--verbose", is_flag=True, help="Tell on stderr what happens.")
@@ -53,9 +57,11 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     from bacalhau.planning import host_name, jail_level, load_policy, objection, plan_node
     from bacalhau.render import print_json, print_text
     from network.libp2p_host import Libp2pSettings
+    from network.node.spot_checks import check_rate
     from network.transport_lists import ConnectionLists, parse_networks
 
     _set_up_logs(verbose=flags["verbose"])
+    check_rate(flags["spot_checks"])
     services = services_of(ctx)
     roles = flags["roles"] or ROLES
     cluster = read_cluster(flags)
@@ -90,6 +96,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         objection_to_job=partial(objection, rules, stack.machine),
         strict=flags["isolation"] == "strict",
         until_eof=flags["until_eof"],
+        spot_checks=flags["spot_checks"],
         make_persona=_persona(flags["bad_actor"]),
     )
 

@@ -27,11 +27,13 @@ from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import Abort, Accuse, Action, Broadcast, Misbehaved, Received, RoomChanged, Run, Send
 from network.transport import Transport
 from runtime.engine import Plan
+from runtime.wasm_profile import ENGINE as WASMTIME
 from storage.cid import CID
 from storage.errors import BacalhauError
 from storage.sqlite_block_store import SqliteBlockStore
 from verifier.identity import Identity
 from verifier.model import PeerId
+from verifier.wasm_types import WasmFunction
 
 MAX_LOOKED_AT: Final = 4_096
 """Answers to offers between the look at them and the machine's question."""
@@ -106,6 +108,9 @@ class ComputeSide:
         self._count_offence = count_offence
         self._refusals: OrderedDict[tuple[PeerId, str, CID, Demand], str] = OrderedDict()
         """A session may be offered twice at once, with another demand: what was found out is of one of them."""
+        self._for_modules = next((one for one in settings.engines if one.engine == WASMTIME), None)
+        self._modules: OrderedDict[CID, None] = OrderedDict()
+        """Tasks that were looked at and are WebAssembly modules."""
         self._bringing: dict[PeerId, trio.CapacityLimiter] = {}
         self._capacity: Capacity | None = None
         self._changed = trio.Event()
@@ -155,6 +160,7 @@ class ComputeSide:
             job_most=self.job_most,
             engines=self.settings.engines,
             accepts=self._refusal,
+            kind_of=lambda task: self._for_modules if task in self._modules else None,
             gossip_ms=self.settings.gossip_ms,
         )
         return machine, machine.start(entries)
@@ -212,6 +218,12 @@ class ComputeSide:
             plan = await self._plan(peer, said.task)
         except BacalhauError as error:
             return reason(f"the task cannot be read: {error.problem}", otherwise="the task cannot be read")
+        if isinstance(plan.function, WasmFunction):
+            if self._for_modules is None:
+                return "no engine of this node runs WebAssembly modules"
+            self._modules[said.task] = None
+            if len(self._modules) > MAX_LOOKED_AT:
+                self._modules.popitem(last=False)
         return await self._selection.refusal(OfferedTask(requester=peer, job=said.job, demand=said.demand, plan=plan))
 
     async def _plan(self, peer: PeerId, task: CID) -> Plan:

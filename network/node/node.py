@@ -36,7 +36,9 @@ from network.node.selection import JobSelection
 from network.node.settlement import MakeJob, Settlement
 from network.node.shard_outputs import ShardOutputs
 from network.node.shard_settlement import MakeShardsJob, ShardSettlement
+from network.node.spot_checks import SpotChecks
 from network.node.task_header import Headers
+from network.node.trust_book import TrustBook, with_most_words
 from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import Misbehaved
 from network.transport import CapacityHeard, PeerChange, PeerHandler, PeerRefusedError, Transport
@@ -111,6 +113,14 @@ def _nothing_known(_task: CID, _rule: Rule) -> None:
     return None
 
 
+def _none_known(_count: int) -> Sequence[tuple[CID, CID]]:
+    return ()
+
+
+def _none_of(_task: CID) -> Sequence[CID]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeParts:
     """What a node is made of. The owner closes what it opened, after the node has ended."""
@@ -137,6 +147,12 @@ class NodeParts:
     """Why the operator's policy does not have a job submitted here; empty if it does."""
     max_wall_clock_s: float = MAX_WALL_CLOCK_S
     persona: Persona | None = None
+    spot_checks: float = 0.0
+    """For each task of a job that goes by trust, on average (`network.node.spot_checks`)."""
+    sample_known: Callable[[int], Sequence[tuple[CID, CID]]] = _none_known
+    """Draws tasks that any node may see, with records of strangers that were not given away; blocks."""
+    records_of: Callable[[CID], Sequence[CID]] = _none_of
+    """Returns records of strangers of a task; blocks."""
 
 
 class Node:
@@ -208,8 +224,9 @@ class Node:
 
     async def submit(self, submission: Submission) -> None:
         """Accept a job; see `NodeControl.submit`."""
-        if objection := self._parts.objection_to_job(submission):
-            raise UserError(objection, where=submission.job, fix="change the job, or the policy")
+        for asked in (submission, with_most_words(submission)):
+            if objection := self._parts.objection_to_job(asked):
+                raise UserError(objection, where=submission.job, fix="change the job, or the policy")
         await self._requester().submit(submission)
 
     async def cancel(self, job: str) -> None:
@@ -312,6 +329,7 @@ class Node:
         def sources(first: Sequence[PeerId]) -> list[PeerSource]:
             return self._sources(first, MAX_OUTPUT_BYTES, MAX_OUTPUT_S)
 
+        trust = TrustBook()
         shards = ShardSettlement(
             store=parts.store,
             datastore=parts.datastore,
@@ -326,6 +344,7 @@ class Node:
             sources=sources,
             make_job=parts.make_job,
             shards=shards,
+            trust=trust,
             nursery=self._nursery,
             kept=self._wake,
         )
@@ -336,6 +355,14 @@ class Node:
             in_thread=self._in_thread,
             book=self._book,
             settlement=settlement,
+            trust=trust,
+            checks=SpotChecks(
+                store=parts.store,
+                trust=trust,
+                rate=parts.spot_checks,
+                sample=parts.sample_known,
+                records=parts.records_of,
+            ),
             find_known=parts.find_known,
             nursery=self._nursery,
             say=self._say,

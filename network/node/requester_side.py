@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ from network.node.open_job import OpenJob
 from network.node.peer_book import PeerBook
 from network.node.requester_ledger import RequesterLedger
 from network.node.settlement import Settlement
+from network.node.spot_checks import SpotChecks
+from network.node.trust_book import TrustBook
 from network.protocol_events import (
     Accuse,
     Action,
@@ -42,6 +45,7 @@ from storage.cid import CID
 from storage.errors import BacalhauError, UserError
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
+from verifier.credibility import TrustGoal
 from verifier.identity import Identity
 from verifier.model import PeerId, Rule
 
@@ -71,6 +75,8 @@ class RequesterSide:
         in_thread: Callable[[Callable[[], Any]], Any],
         book: PeerBook,
         settlement: Settlement,
+        trust: TrustBook,
+        checks: SpotChecks,
         find_known: FindKnown,
         nursery: trio.Nursery,
         say: Callable[[PeerId, bytes], None],
@@ -94,7 +100,8 @@ class RequesterSide:
         self._count_offence = count_offence
         self._kept = kept
         self._queue_ms = int(queue_s * 1000)
-        self._ledger = RequesterLedger(peer=identity.peer, store=store, datastore=datastore)
+        self._trust, self._checks = trust, checks
+        self._ledger = RequesterLedger(peer=identity.peer, store=store, datastore=datastore, trust=trust, checks=checks)
         self._claimed: set[str] = set()
         """Jobs that are being submitted; of those that come with the same id, one goes on and the others wait."""
         self._released = trio.Event()
@@ -171,6 +178,7 @@ class RequesterSide:
             # A submitter that goes away now has submitted.
             with trio.CancelScope(shield=True):
                 await self.host.ask(self._submitted(submission, job.tasks))
+            self._mix_in(submission, 1)
         except BacalhauError:
             self._ledger.remove(submission.job)
             raise
@@ -216,6 +224,7 @@ class RequesterSide:
                 self._settlement.begin(name)
                 return True
             await self.host.ask(self._submitted(job.submission, tuple(rest)))
+            self._mix_in(job.submission, len(rest))
             if (begun := self.open.get(name)) is not None:
                 begun.is_begun = True
                 if begun.is_cancelled:
@@ -248,13 +257,41 @@ class RequesterSide:
 
         def look_up() -> dict[int, SessionResult]:
             found = ((place, self._find_known(task, submission.rule)) for place, task in enumerate(tasks))
-            return {
+            sound = {
                 place: session
                 for place, session in found
                 if session is not None and shunned.isdisjoint(one.node for one in session.receipts)
             }
+            return sound if submission.trust is None else self._trusted(sound, tasks, submission.trust)
 
         return await trio.to_thread.run_sync(look_up)
+
+    def _trusted(
+        self, found: Mapping[int, SessionResult], tasks: Sequence[CID], goal: TrustGoal
+    ) -> dict[int, SessionResult]:
+        """Return what is trusted, by what is known of its nodes now."""
+        weighed = ((place, session, self._trust.weigh(session, tasks[place], goal)) for place, session in found.items())
+        return {place: replace(session, trust=note) for place, session, note in weighed if note.reached >= goal.asked}
+
+    # Checks among the work
+
+    def _mix_in(self, submission: Submission, tasks: int) -> None:
+        count = self._checks.due(tasks) if submission.trust is not None else 0
+        for _ in range(count):
+            self._nursery.start_soon(self._check_soon)
+
+    async def _check_soon(self) -> None:
+        await trio.sleep(self._checks.pause_s())
+        make = partial(self._checks.make, 1, reveal_ms=REVEAL_MS, offer_ms=OFFER_MS, queue_ms=self._queue_ms)
+        try:
+            for check in await trio.to_thread.run_sync(make):
+                try:
+                    await self.host.ask(check)
+                except BaseException:
+                    self._checks.forget(check.job)
+                    raise
+        except BacalhauError as error:  # the disk is full: the next job brings another one
+            log.info("a check was not made: %s", error)
 
     async def cancel(self, job: str) -> None:
         """Give a job up; see `NodeControl.cancel`."""
@@ -293,6 +330,7 @@ class RequesterSide:
     # The machine
 
     def _load(self) -> Mapping[str, bytes]:
+        self._trust.load(self._datastore.entries(Machine.TRUST))
         self._settling = self._ledger.load()
         for job in self._pending.values():
             self._ledger.add(job)
@@ -304,7 +342,7 @@ class RequesterSide:
     def _make(self, entries: Mapping[str, bytes]) -> tuple[StateMachine, tuple[Action, ...]]:
         for name in self._settling:  # also when a commit was made, and said that it was not
             self._settlement.begin(name)
-        machine = Requester(self._identity, lambda job: self._unfit(job, machine.book.peers))
+        machine = Requester(self._identity, lambda job: self._unfit(job, machine.book.peers), trust=self._trust)
         actions = machine.restore(entries)
         for said in self._book.announcements():
             actions += machine.handle(Heard(message=encode(said.capacity), via=said.capacity.node))
@@ -322,7 +360,9 @@ class RequesterSide:
 
     def _unfit(self, job: str, peers: Sequence[PeerId]) -> frozenset[PeerId]:
         found = self.open.get(job)
-        return frozenset() if found is None else self._book.unlike(found.submission.selector, peers)
+        if found is None:
+            return self._checks.unfit(job, peers)
+        return self._book.unlike(found.submission.selector, peers)
 
     def _act(self, action: Action) -> None:
         if isinstance(action, Send):
@@ -367,7 +407,7 @@ def _takes_known(submission: Submission) -> bool:
 
 
 def _check_same(known: Submission, new: Submission) -> None:
-    if (known.root, known.rule) != (new.root, new.rule):
+    if (known.root, known.rule, known.trust) != (new.root, new.rule, new.trust):
         raise UserError("another job has this id", where=new.job, fix="draw a new one")
 
 

@@ -15,6 +15,7 @@ from storage.blocks import BlockStore, OverlayBlockStore
 from storage.cid import CID, cid_text
 from storage.errors import UnavailableError
 from verifier.model import Function, PeerId, Task, load_node
+from verifier.wasm_types import load_function
 
 HEADER_S: Final = 10.0
 """For each of three questions."""
@@ -81,7 +82,8 @@ def _look(task: CID, store: BlockStore, wall_clock_s: float) -> Plan | list[CID]
     parts = load_node(store, task, Task)
     if missing := _absent(store, parts.function, parts.input):
         return missing
-    if missing := _absent(store, load_node(store, parts.function, Function).lock):
+    function = load_function(store, parts.function)
+    if isinstance(function, Function) and (missing := _absent(store, function.lock)):
         return missing
     return plan_of_task(task, store, wall_clock_s)
 

@@ -107,6 +107,6 @@ def test_flags_are_those_of_run_python_but_for_what_means_nothing():
     theirs = {param.name for param in run_python.command.params}
     assert theirs - ours == {
         "function", "code", "entry", "deterministic",
-        "glob_pattern", "base_path", "batch_size", "max_failures", "no_cache",
+        "glob_pattern", "base_path", "batch_size", "max_failures",
     }  # fmt: skip
     assert ours - theirs == {"notebook", "executed"}
