@@ -22,6 +22,10 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("What would be done, and what is known", "bacalhau run flow flow.yaml --dry-run"),
         ("Do it", "bacalhau run flow flow.yaml"),
     ),
+    "run notebook": (
+        ("Run a notebook over a table", "bacalhau run notebook analysis.ipynb executed.ipynb -i data.csv"),
+        ("Set a parameter", "bacalhau run notebook analysis.ipynb executed.ipynb -p window=21"),
+    ),
     "run wasm": (
         ("A module of WASI, with its arguments", "bacalhau run wasm module.wasm -i data.csv -- --column price"),
     ),

@@ -82,17 +82,22 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     FUNCTION is a directory with function.py (and requirements.txt), or one file. Its `main(data)` gets the input as a
     file-like object; what it returns is the result.
     """
+    refuse_unbuilt(flags)
+    return carry_out(ctx, flags, read_request(flags))
+
+
+def carry_out(ctx: click.Context, flags: dict[str, Any], request: Request) -> int:
+    """Run a request as the flags say, and return the exit code."""
     from bacalhau.planning import load_policy, plan_run
     from bacalhau.run_job import Order
 
-    refuse_unbuilt(flags)
     trust = read_trust(ctx, flags)
     if trust is None:
         rule = read_rule(flags["concurrency"], flags["confidence"], diverse=flags["diverse"])
     else:
         rule = least_rule(diverse=flags["diverse"])
     order = Order(
-        request=read_request(flags),
+        request=request,
         rule=rule,
         trust=trust,
         labels=flags["labels"],
@@ -272,7 +277,7 @@ def run_here(
         report = run_job(order, services, display)
     show_report(report, flags)
     if flags["download"] or target is not None:
-        _download(report, services, target)
+        _download(report, services, flags, target)
     return of_run(report["verdict"], report["exit_code"])
 
 
@@ -286,11 +291,27 @@ def show_report(report: dict[str, Any], flags: dict[str, Any], *, is_here: bool 
         print_text(report["job"])
     else:
         print_run(report, is_here=is_here)
+        if is_here and report["output"] is not None:
+            _print_notes(report, flags.get("notes", ()))
 
 
-def _download(report: dict[str, Any], services: Services, target: Path | None) -> None:
-    from bacalhau.layout import default_target, lay_out
+def _print_notes(report: dict[str, Any], notes: tuple[str, ...]) -> None:
     from bacalhau.render import stderr_console
+
+    for note in notes:
+        stderr_console().print(note.format(output=report["output"]))
+
+
+def say_place(place: Path, flags: dict[str, Any]) -> None:
+    """Say where an output was laid out, unless it stays there only until something was taken from it."""
+    from bacalhau.render import stderr_console
+
+    if not flags.get("in_passing"):
+        stderr_console().print(f"output is in {place}")
+
+
+def _download(report: dict[str, Any], services: Services, flags: dict[str, Any], target: Path | None) -> None:
+    from bacalhau.layout import default_target, lay_out
     from storage.cid import parse_cid
 
     if report["output"] is None:
@@ -298,4 +319,4 @@ def _download(report: dict[str, Any], services: Services, target: Path | None) -
     place = target or default_target(report["job"])
     with services.open_store() as store:
         lay_out(store, parse_cid(report["output"]), parse_cid(report["record"]), place)
-    stderr_console().print(f"output is in {place}")
+    say_place(place, flags)
