@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "ls": ("bacalhau.cli.ls", "List a directory in the store."),
     "fetch": ("bacalhau.cli.fetch", "Bring a CID and all below it here, checked."),
     "publish": ("bacalhau.cli.publish", "Give a CID and all below it to the IPFS world."),
+    "lint": ("bacalhau.cli.lint", "Find what a function does that is refused or not repeatable."),
     "store": ("bacalhau.cli.store", "Look after the blocks on this machine."),
     "id": ("bacalhau.cli.identity", "Show the peer ids of this machine's nodes."),
     "doctor": ("bacalhau.cli.doctor", "Check what is needed here and what protects you."),
