@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "fetch": ("bacalhau.cli.fetch", "Bring a CID and all below it here, checked."),
     "publish": ("bacalhau.cli.publish", "Give a CID and all below it to the IPFS world."),
     "lint": ("bacalhau.cli.lint", "Find what a function does that is refused or not repeatable."),
+    "chaos": ("bacalhau.cli.chaos", "Vary what should not matter, and name the lines where it does."),
     "store": ("bacalhau.cli.store", "Look after the blocks on this machine."),
     "id": ("bacalhau.cli.identity", "Show the peer ids of this machine's nodes."),
     "doctor": ("bacalhau.cli.doctor", "Check what is needed here and what protects you."),
