@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bacalhau.planning import host_name, jail_level, plan_rerun
+from bacalhau.planning import NodeStack, host_name, jail_level, plan_rerun
 from runtime.chaos.experiment import Findings, experiment
 from runtime.chaos.factors import Factor, factors
 from runtime.chaos.runner import Runner, is_tree, parts_of, seeded
@@ -16,7 +16,7 @@ from storage.errors import UnavailableError, UserError
 if TYPE_CHECKING:
     from bacalhau.progress import Display
     from bacalhau.services import Services
-    from runtime.engine import Engine
+    from runtime.engine import Engine, Plan
     from runtime.request import Request
 
 
@@ -39,10 +39,12 @@ def run_chaos(chaos: Chaos, services: Services, display: Display) -> dict[str, A
             outcome.
     """
     with ExitStack() as stack, services.open_store() as kept:
-        engines, skipped = _engines(chaos.only, services, stack)
+        usual = plan_rerun(services, "node", said=False)
+        engines, skipped = _engines(chaos.only, usual, services, stack)
         plan = services.prepare(
             chaos.request, store=kept, engine=engines[""], progress=display.step, report=display.transfer, note=_forget
         )
+        _check_bounds(plan, usual)
         store = OverlayBlockStore(kept)
         plan = seeded(plan, store)
         names = tuple(name for name in engines if name)
@@ -60,9 +62,19 @@ def _forget(_note: object) -> None:
     return
 
 
-def _engines(only: tuple[str, ...], services: Services, stack: ExitStack) -> tuple[dict[str, Engine], tuple[str, ...]]:
+def _check_bounds(plan: Plan, usual: NodeStack) -> None:
+    """Refuse what the policy here does not let a task ask for."""
+    asked, most = plan.input.limits.memory, usual.max_memory
+    if most is not None and asked > most:
+        raise UserError(f"the policy here allows {most} bytes of memory", where="--memory", fix="ask for less")
+    if usual.max_wall_clock_s is not None and plan.wall_clock_s > usual.max_wall_clock_s:
+        raise UserError(f"the policy here allows {usual.max_wall_clock_s:g} s", where="--timeout", fix="ask for less")
+
+
+def _engines(
+    only: tuple[str, ...], usual: NodeStack, services: Services, stack: ExitStack
+) -> tuple[dict[str, Engine], tuple[str, ...]]:
     """Return the usual engine, and Bun's if it is here and wanted, with what was left out and why."""
-    usual = plan_rerun(services, "node", said=False)
     first = services.make_engine(host_name(usual.part), level=jail_level(usual.part))
     stack.callback(first.stop)
     engines: dict[str, Engine] = {"": first}

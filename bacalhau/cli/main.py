@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "ls": ("bacalhau.cli.ls", "List a directory in the store."),
     "fetch": ("bacalhau.cli.fetch", "Bring a CID and all below it here, checked."),
     "publish": ("bacalhau.cli.publish", "Give a CID and all below it to the IPFS world."),
+    "diff": ("bacalhau.cli.diff", "Show what two results differ in, and the line where they part."),
     "lint": ("bacalhau.cli.lint", "Find what a function does that is refused or not repeatable."),
     "chaos": ("bacalhau.cli.chaos", "Vary what should not matter, and name the lines where it does."),
     "store": ("bacalhau.cli.store", "Look after the blocks on this machine."),

@@ -72,7 +72,10 @@ class Reading:
 
     def text(self, node: ast.expr) -> str:
         """Return an expression as one short line."""
-        said = " ".join(ast.unparse(node).split())
+        try:
+            said = " ".join(ast.unparse(node).split())
+        except RecursionError:  # a long chain of operators
+            said = type(node).__name__
         return said if len(said) <= _MOST_SUBJECT else f"{said[: _MOST_SUBJECT - 1]}…"
 
     def _line(self, number: int) -> str:
