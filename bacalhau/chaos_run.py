@@ -12,6 +12,7 @@ from runtime.chaos.factors import Factor, factors
 from runtime.chaos.runner import Runner, is_tree, parts_of, seeded
 from storage.blocks import OverlayBlockStore
 from storage.errors import UnavailableError, UserError
+from storage.sqlite_pins import hold
 
 if TYPE_CHECKING:
     from bacalhau.progress import Display
@@ -45,6 +46,7 @@ def run_chaos(chaos: Chaos, services: Services, display: Display) -> dict[str, A
             chaos.request, store=kept, engine=engines[""], progress=display.step, report=display.transfer, note=_forget
         )
         _check_bounds(plan, usual)
+        hold(kept, plan.task)  # from a garbage collection, for as long as this process works
         store = OverlayBlockStore(kept)
         plan = seeded(plan, store)
         names = tuple(name for name in engines if name)

@@ -11,7 +11,7 @@ from runtime.chaos.trial import Outcome, Request, Trial
 from runtime.engine import Engine, Plan
 from runtime.plan import make_plan
 from runtime.watch.hash_seed import with_hash_seed
-from runtime.watch.wrapping import REPORT_DIR, read_report, watched_plan
+from runtime.watch.wrapping import REPORT_DIR, malformed_report, read_report, watched_plan
 from storage.blocks import BlockStore
 from storage.cid import cid_text
 from storage.unixfs_graft import finished_entry
@@ -53,7 +53,7 @@ class Runner:
             output=cid_text(execution.output),
             exit_code=execution.exit_code,
             state_digest=execution.state_digest,
-            requests=tuple(Request(kind=kind, what=what, file=file, line=line) for kind, what, file, line in lines),
+            requests=tuple(map(_request, lines)),
         )
 
     def plain(self) -> Outcome:
@@ -81,6 +81,14 @@ class Runner:
         if trial.hash_seed:
             function = replace(function, runtime=with_hash_seed(function.runtime, trial.hash_seed, self.store))
         return replace(self.plan, input=given, function=function)
+
+
+def _request(entry: object) -> Request:
+    match entry:
+        case [str(kind), str(what), str(file), int(line)]:
+            return Request(kind=kind, what=what, file=file, line=line)
+        case _:
+            raise malformed_report()
 
 
 def seeded(plan: Plan, store: BlockStore) -> Plan:

@@ -19,7 +19,7 @@ from runtime.divergence.png import PNG_MAGIC, png_differences
 MOST_LISTED: Final = 20
 _MOST_SHOWN: Final = 80
 _MOST_OPCODES: Final = 2_000_000
-_MOST_TEXT: Final = 4 << 20
+_MOST_TEXT: Final = 256 << 10
 """Bytes: difflib takes quadratic time where nothing fits; beyond it lines are compared one by one."""
 _MOST_DEPTH: Final = 200
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from runtime.divergence.bisection import first_difference
 from runtime.engine import Engine, Execution, Plan
-from runtime.watch.wrapping import REPORT_DIR, read_report, watched_plan
+from runtime.watch.wrapping import REPORT_DIR, malformed_report, read_report, watched_plan
 from storage.blocks import BlockStore
 from storage.errors import UnavailableError
 
@@ -54,7 +54,11 @@ class Side:
         if not report:
             problem = f"the watched run left no report (exit code {execution.exit_code})"
             raise UnavailableError(problem, fix="compare the executions by fuel alone: --no-lines")
-        return Checkpoint(digest=execution.state_digest, head=report[0], trace=tuple(map(tuple, report[1:])))
+        return _checkpoint(execution.state_digest, report)
+
+
+Place = tuple[str, int, str]
+"""File, line, function."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +66,32 @@ class Checkpoint:
     """What a watched run left."""
 
     digest: str
-    head: dict[str, Any]
+    events: int
+    """How many lines were begun."""
+    at: Place
+    before: Place
+    """The line that was executed before; without a file where there was none."""
+    variables: dict[str, str]
     trace: tuple[tuple[Any, ...], ...]
     """(file, line, function, digest of the variables) of each event."""
 
-    @property
-    def events(self) -> int:
-        """How many lines were begun."""
-        return int(self.head["events"])
+
+def _checkpoint(digest: str, report: list[Any]) -> Checkpoint:
+    """Check what a watched run wrote down; what is of another form the function has written."""
+    head, trace = report[0], report[1:]
+    match head:
+        case {"events": int(events), "at": list(at), "variables": dict(variables)}:
+            before = head.get("before", ["", 0, ""])
+        case _:
+            raise malformed_report()
+    if not all(isinstance(text, str) for text in (*variables, *variables.values())):
+        raise malformed_report()
+    if not all(isinstance(entry, list) for entry in trace):
+        raise malformed_report()
+    traced = tuple(map(tuple, trace))
+    return Checkpoint(
+        digest=digest, events=events, at=_place(at), before=_place(before), variables=dict(variables), trace=traced
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +100,9 @@ class Parting:
 
     event: int
     """Number of the first event, from 1, at which they differ."""
-    line: tuple[str, int, str] | None
+    line: Place | None
     """File, line and function of the line that was being executed; None: before the first line."""
-    at: tuple[tuple[str, int, str], tuple[str, int, str]]
+    at: tuple[Place, Place]
     """Where each of them has come to."""
     variables: tuple[tuple[str, str | None, str | None], ...]
     """Name, in A, in B: of those that differ there."""
@@ -113,15 +135,13 @@ def part_by_line(one: Side, two: Side, store: BlockStore, progress: Progress) ->
         return one.at_line(store, stop=event).digest == two.at_line(store, stop=event).digest
 
     if last == 0:
-        return Parting(
-            event=0, line=None, at=(_place(ends[0].head["at"]), _place(ends[1].head["at"])), variables=(), by="memory"
-        )
+        return Parting(event=0, line=None, at=(ends[0].at, ends[1].at), variables=(), by="memory")
     if not same(1):
         # Inputs or seeds differ, or the machines before the function began: only what the lines see can be compared.
         return _seen(one, two, visible, store) if visible is not None else _parting(one, two, 1, store, "memory")
     if same(last):
-        where = _place(ends[0].head["at"])
-        return Parting(event=last + 1, line=where, at=(where, _place(ends[1].head["at"])), variables=(), by="memory")
+        where = one.at_line(store, stop=last).at  # the last line that both have begun
+        return Parting(event=last + 1, line=where, at=(ends[0].at, ends[1].at), variables=(), by="memory")
     return _parting(one, two, first_difference(1, last, same), store, "memory")
 
 
@@ -130,14 +150,13 @@ def _seen(one: Side, two: Side, visible: int, store: BlockStore) -> Parting:
 
 
 def _parting(one: Side, two: Side, event: int, store: BlockStore, by: str) -> Parting:
-    heads = one.at_line(store, stop=event).head, two.at_line(store, stop=event).head
-    before = _place(heads[0].get("before", ["", 0, ""]))
-    left, right = heads[0]["variables"], heads[1]["variables"]
+    ends = one.at_line(store, stop=event), two.at_line(store, stop=event)
+    left, right = ends[0].variables, ends[1].variables
     names = sorted(name for name in {*left, *right} if left.get(name) != right.get(name))
     return Parting(
         event=event,
-        line=None if before[1] == 0 else before,
-        at=(_place(heads[0]["at"]), _place(heads[1]["at"])),
+        line=ends[0].before if ends[0].before[0] else None,
+        at=(ends[0].at, ends[1].at),
         variables=tuple((name, left.get(name), right.get(name)) for name in names),
         by=by,
     )
@@ -167,6 +186,9 @@ def first_unlike(one: tuple[tuple[Any, ...], ...], two: tuple[tuple[Any, ...], .
     return min(len(one), len(two)) if len(one) != len(two) and one and two else None
 
 
-def _place(where: Any) -> tuple[str, int, str]:
-    file, line, name = where
-    return str(file), int(line), str(name)
+def _place(where: object) -> Place:
+    match where:
+        case [str(file), int(line), str(name)]:
+            return file, line, name
+        case _:
+            raise malformed_report()

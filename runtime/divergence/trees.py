@@ -15,6 +15,8 @@ MOST_ENTRIES: Final = 200
 """Entries that are listed; all are compared."""
 MOST_BYTES: Final = 16 << 20
 """Of one file that are read; of larger ones the first difference is looked for in pieces."""
+MOST_DEPTH: Final = 150
+"""An output has a hundred levels at most."""
 _PIECE: Final = 1 << 20
 
 
@@ -25,7 +27,7 @@ class Difference:
     path: str
     """Empty: the whole."""
     kind: str
-    """`only-in-a`, `only-in-b`, `kind`, `missing` (a block is not here), or what the contents are: `json`, `csv` …"""
+    """`only-in-a`, `only-in-b`, `kind`, `symlink`, `missing` (a block is not here), `unread`, or what the files are."""
     details: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -36,6 +38,9 @@ class Difference:
 def tree_differences(one: CID, two: CID, reader: UnixfsReader, path: str = "") -> Iterator[Difference]:
     """Yield the differences of two DAGs, directories before what is behind them, by name."""
     if one == two:
+        return
+    if path.count("/") >= MOST_DEPTH:
+        yield Difference(path=path, kind="unread", details=("is deeper than is looked at",))
         return
     try:
         kinds = reader.stat(one).kind, reader.stat(two).kind

@@ -18,7 +18,7 @@ from runtime.preload import statements_of
 from runtime.source_import import ENTRY_FILE
 from storage.blocks import BlockStore
 from storage.cid import CID
-from storage.errors import UserError
+from storage.errors import UnavailableError, UserError
 from storage.unixfs_graft import finished_entry
 from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
@@ -34,6 +34,7 @@ REPORT_NAME: Final = "bacalhau-watch"
 REPORT_DIR: Final = "/bacalhau-watch"
 """Collected as an output of its own: what the watch writes down."""
 MOST_SOURCE: Final = 10 << 20
+_MOST_REPORT: Final = 64 << 20
 
 _STUB: Final = '''"""
 {imports}
@@ -100,22 +101,25 @@ def _watched_source(source: CID, store: BlockStore) -> CID:
 
 
 def read_report(output: CID, store: BlockStore, name: str) -> list[Any]:
-    """Return what the watch wrote into a file of REPORT_DIR: JSON, one value a line; empty if it wrote none."""
+    """Return what the watch wrote into a file of REPORT_DIR: JSON, one value a line; empty if it wrote none.
+
+    The function could have written there as well: whoever uses what is returned checks its form.
+
+    Raises:
+        UnavailableError: it is no JSON, or too long.
+    """
     reader = UnixfsReader(store)
     try:
         file = reader.resolve(output, f"outputs/{REPORT_NAME}/{name}")
     except UserError:
         return []
-    text = reader.read_bytes(file, 256 << 20).decode("utf-8", "replace")
-    lines = text.splitlines()
-    if text and not text.endswith("\n"):  # the run was ended while it wrote
-        lines = lines[:-1] if not _is_json(lines[-1]) else lines
-    return [json.loads(line) for line in lines]
-
-
-def _is_json(line: str) -> bool:
     try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True
+        lines = reader.read_bytes(file, _MOST_REPORT).decode("utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+    except (UserError, ValueError, RecursionError) as error:
+        raise malformed_report() from error
+
+
+def malformed_report() -> UnavailableError:
+    """Return the error for a report that the watch did not write."""
+    return UnavailableError("what the watch has written down was changed by the function", fix="see what it writes to")

@@ -56,6 +56,7 @@ class Sources:
             self._watch_dates(name, arguments)
         for name in _DRAWS:
             self._watch_draw(name)
+        self._watch_generators()
         self._watch(os, "urandom", "randomness", _masked)
         random._urandom = os.urandom  # type: ignore[attr-defined]
         for module in ("os", "socket", "uuid", *LATE):
@@ -120,6 +121,20 @@ class Sources:
             return getattr(twin, name)(*args, **words)
 
         setattr(random, name, _named(watched, name))
+
+    def _watch_generators(self) -> None:
+        """Generators of the function's own that nobody gave a seed: they ask the system in C."""
+        ledger, plain = self._ledger, random.Random
+
+        class Random(plain):  # type: ignore[misc,valid-type]
+            """random.Random, which says when it has no seed."""
+
+            def __init__(self, x: Any = None) -> None:
+                is_other = x is None and ledger.asked("randomness", "random.Random()", users_site())
+                super().__init__(20_000_101 if is_other else x)
+
+        Random.__module__, Random.__qualname__ = "random", "Random"
+        random.Random = Random  # type: ignore[misc]
 
     def _watch_listings(self) -> None:
         listdir, scandir, ledger = os.listdir, os.scandir, self._ledger
