@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from runtime.lint.finding import Finding, Place, found
+from runtime.lint.known_calls import ABSENT, BRIDGE
 from runtime.lint.reading import Reading
 from runtime.lint.rules import Level
 from runtime.requirements import RequirementLine, parse_requirements
@@ -22,6 +24,8 @@ MOST_WHEELS: Final = 25
 """More than any of functions/ needs; their images take several seconds to make."""
 MOST_BYTES: Final = 60 << 20
 """scikit-learn with all it needs has some 30 MB."""
+_NEW: Final = frozenset({"annotationlib", "compression"})
+"""Modules that the guest's Python has and an older one here does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,19 +90,31 @@ def _weight(wheels: tuple[LockedWheel, ...], lines: tuple[RequirementLine, ...])
 def _missing(
     readings: list[Reading], local: frozenset[str], knowledge: Knowledge, have: frozenset[str]
 ) -> Iterator[Finding]:
-    """Imports of modules that a package of the distribution has, which is not among the locked ones."""
-    seen: set[str] = set()
+    """Imports of modules that no locked package brings, as far as that is known."""
+    seen = set(local)
     for reading in readings:
         for node in reading.walk():
             for module in imported_modules(node):
-                package = knowledge.provides.get(module)
-                if package is None or module in local or package in have or module in seen:
+                if module in seen or not isinstance(node, ast.Import | ast.ImportFrom):
                     continue
-                if isinstance(node, ast.Import | ast.ImportFrom):
-                    seen.add(module)
-                    level = Level.NOTE if reading.is_guarded(node) else None
-                    detail = f"is in the package {package}, which requirements.txt does not bring"
-                    yield found("not-required", reading.place(node), module, level=level, detail=detail)
+                detail, level = _lack(module, knowledge, have)
+                if not detail:
+                    continue
+                seen.add(module)
+                level = Level.NOTE if reading.is_guarded(node) else level
+                yield found("not-required", reading.place(node), module, level=level, detail=detail)
+
+
+def _lack(module: str, knowledge: Knowledge, have: frozenset[str]) -> tuple[str, Level]:
+    """Return why a module will not be there, empty if it may be; and how sure that is."""
+    package = knowledge.provides.get(module)
+    if package is not None:
+        detail = f"is in the package {package}, which requirements.txt does not bring"
+        return ("", Level.NOTE) if package in have else (detail, Level.ERROR)
+    is_elsewhere = module in sys.stdlib_module_names or module in _NEW or module in ABSENT or module in BRIDGE
+    if is_elsewhere or not have <= set(knowledge.provides.values()):
+        return "", Level.NOTE  # part of Python, of another rule, or perhaps of a package of the index
+    return "is in none of the locked packages", Level.WARNING if have else Level.ERROR
 
 
 def imported_modules(node: ast.AST) -> list[str]:

@@ -107,6 +107,19 @@ def test_an_import_that_no_requirement_brings():
     assert named(packages("numpy==2.4.3\n", have, "import numpy\n" + MAIN)) == []
 
 
+def test_an_import_that_nothing_brings():
+    source = "import json, annotationlib, mine, nowhere.deep\n" + MAIN
+    report = report_of({"function.py": source, "mine.py": ""}, knowledge=knowing(()))
+    assert [(one.subject, one.level) for one in report.findings] == [("nowhere", Level.ERROR)]
+    have = (LockedWheel(name="numpy", size=None),)
+    assert [one.level for one in packages("numpy==2.4.3\n", have, source).findings if one.subject == "nowhere"] == [
+        Level.WARNING
+    ]
+    # A package of the index may have any module.
+    have = (*have, LockedWheel(name="of-the-index", size=None))
+    assert "nowhere" not in [one.subject for one in packages("numpy==2.4.3\n", have, source).findings]
+
+
 REQUIRED = {  # SARIF 2.1.0, "required" of each object that is written
     "log": ("version", "runs"),
     "run": ("tool",),
