@@ -125,9 +125,8 @@ def carry_out(ctx: click.Context, flags: dict[str, Any], request: Request) -> in
         policy = load_policy(services.home, flags["policy"])
         chosen = plan_run(wishes, policy, services)
         show_departures(wishes, chosen)
-        if (
-            trust is not None and not chosen.stack.parts
-        ):  # the node finds out how many it takes, and no fewer than these
+        if trust is not None and not chosen.stack.parts:
+            # How many nodes it takes is found out by the node; here, how many there are to be at least.
             wishes = read_wishes(ctx, flags, has_node=node is not None, order=order)
             chosen = plan_run(wishes, policy, services)
         planned = with_stack(order, chosen)
