@@ -11,7 +11,7 @@ for module, _ in COMMANDS.values():
 for module in ("run_python", "run_docker", "run_with_node", "run_flow", "run_notebook"):
     importlib.import_module(f"bacalhau.cli.{module}")
 importlib.import_module("bacalhau.node_client")
-print([name for name in ("trio", "starlette", "hypercorn", "libp2p", "docker") if name in sys.modules])
+print([name for name in ("trio", "starlette", "hypercorn", "libp2p", "docker", "nbformat") if name in sys.modules])
 """
 
 
