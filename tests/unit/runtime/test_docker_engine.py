@@ -5,8 +5,6 @@ import stat
 
 import pytest
 
-pytest.importorskip("docker")
-
 from bacalhau.container_room import make_containers, sweep_left_behind
 from bacalhau.home import Home
 from runtime.container_plan import make_container_plan
