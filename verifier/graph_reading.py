@@ -18,7 +18,6 @@ from verifier.model import Record, load_node
 
 VERIFIED: Final = "verified"
 UNVERIFIED: Final = "unverified"
-UNVERIFIED_RECORD: Final = "unverified-record/1"
 _KEYS: Final = ("task", "function", "input", "output")
 
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
 from storage.errors import UnavailableError, VerificationError
-from verifier.ancestry import Ancestor, load_ancestor, walk_ancestors
-
-_VERIFIED = "verified"
+from verifier.ancestry import walk_ancestors
+from verifier.graph_reading import RecordFacts, read_facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,21 +46,21 @@ class Taint:
 def find_taint(store: BlockStore, records: Iterable[CID]) -> Taint:
     """Look at records and all above them, as far as `walk_ancestors` goes; never raises for what the store holds."""
     roots = sorted(set(records))
-    unverified = [cid for cid in roots if _tier(store, cid) not in (_VERIFIED, None)]
+    unverified = [cid for cid in roots if _is_unverified(store, cid)]
     unknown: list[CID] = []
     for step in walk_ancestors(store, roots):  # roots that cannot be read are steps
-        if not isinstance(step.found, Ancestor):
+        if not isinstance(step.found, RecordFacts):
             unknown.append(step.cid)
-        elif step.found.tier != _VERIFIED:
+        elif not step.found.is_verified:
             unverified.append(step.cid)
     return Taint(unverified=tuple(unverified), unknown=tuple(unknown))
 
 
-def _tier(store: BlockStore, cid: CID) -> str | None:
+def _is_unverified(store: BlockStore, cid: CID) -> bool:
     try:
-        return load_ancestor(store, cid).tier
+        return not read_facts(store, cid).is_verified
     except (UnavailableError, VerificationError):
-        return None
+        return False  # a step of the walk
 
 
 def _said(cids: tuple[CID, ...], one: str, many: str) -> str:
