@@ -22,12 +22,13 @@ from bacalhau.planning import load_policy
 from network import key_store
 from runtime.docker_api_client import DockerApi, engine_problem
 from runtime.engine_host import HOSTS, EngineHost, find_host
-from runtime.jail import require_strict
+from runtime.jail import JailReport, require_strict
 from runtime.jail_probe_client import probe
 from runtime.machine_room import MachineRoom
 from runtime.node_client import find_node
 from runtime.npm_client import pyodide_package
 from runtime.prepared_runtime import make_runtime
+from runtime.python_host import PYTHON, python_binary
 from runtime.quantity import bytes_text
 from runtime.release import PYODIDE_VERSION, PYTHON_VERSION
 from runtime.resolver_client import Question, UvResolver
@@ -182,7 +183,8 @@ def _sandbox() -> Iterator[Finding]:
     for name, what in LAYERS:
         yield Finding(name="sandbox", ok=True, detail=f"{name}: {what}")
     for host in _installed_hosts():
-        yield from _jail(host)
+        yield from _jail(host.name, probe(host.binary, host.name))
+    yield from _jail("WebAssembly modules", probe(python_binary(), PYTHON))
 
 
 def _containers() -> Iterator[Finding]:
@@ -208,21 +210,20 @@ def _installed_hosts() -> Iterator[EngineHost]:
             continue
 
 
-def _jail(host: EngineHost) -> Iterator[Finding]:
+def _jail(name: str, report: JailReport) -> Iterator[Finding]:
     """What the operating system keeps: tried here, now, around this engine."""
-    report = probe(host.binary, host.name)
     is_strict, fix = True, ""
     try:
         require_strict(report)
     except UnavailableError as error:
         is_strict, fix = False, error.fix
-    what = f"jail of {host.name}: {report.level.value}{'' if is_strict else ', not strict'}"
+    what = f"jail of {name}: {report.level.value}{'' if is_strict else ', not strict'}"
     yield Finding(name="sandbox", ok=True if is_strict else None, detail=what, fix=fix)
     for layer in report.layers:
         state = "in force" if layer.in_force else layer.detail or "available, not part of this level"
-        yield Finding(name="sandbox", ok=True if layer.in_force else None, detail=f"{host.name}: {layer.name}: {state}")
+        yield Finding(name="sandbox", ok=True if layer.in_force else None, detail=f"{name}: {layer.name}: {state}")
     for problem in report.refused:
-        yield Finding(name="sandbox", ok=None, detail=f"{host.name}: refused {problem}")
+        yield Finding(name="sandbox", ok=None, detail=f"{name}: refused {problem}")
 
 
 def _capacity(room: MachineRoom) -> Iterator[Finding]:

@@ -7,16 +7,18 @@ Rule 3: a deadline is counted from when nodes could answer: after a restart it b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
 from network import session as core
+from network.bid_choice import Kind
 from network.message_codec import check_signed
 from network.messages import Accepted, Ack, Bid, Commit, Decline, Failed, Message, Refuse, Reveal
 from network.protocol_events import Action, KeepList, Lost, Persist
 from network.requester_bids import (
+    choose,
     choose_if_enough,
     grace_over,
     lose_bid,
@@ -69,7 +71,21 @@ def begin(
     grace_ms: how long newcomers are waited for when nobody else is left; terms: how far the answer is to be trusted,
     which makes the counts of this task.
     """
-    job = _as_in_force(job, terms)
+    blank, actions = _blank(identity, _as_in_force(job, terms), task, session_id, grace_ms, terms)
+    return translate(blank, actions)
+
+
+def begin_with(
+    identity: Identity, job: JobEntry, task: CID, session_id: str, grace_ms: int, bids: Mapping[PeerId, Kind]
+) -> Step:
+    """Begin a task with some of the nodes that take this job's tasks without a bid for each, which are enough."""
+    blank, _ = _blank(identity, job, task, session_id, grace_ms, None)
+    return choose(replace(blank, bids=bids))
+
+
+def _blank(
+    identity: Identity, job: JobEntry, task: CID, session_id: str, grace_ms: int, terms: TrustTerms | None
+) -> tuple[RequesterTask, tuple[CoreAction, ...]]:
     session, actions = core.start(task, job.rule, max_nodes=job.max_nodes, terms=terms)
     blank = RequesterTask(
         identity=identity,
@@ -81,7 +97,7 @@ def begin(
         grace_ms=grace_ms,
         terms=terms,
     )
-    return translate(blank, actions)
+    return blank, actions
 
 
 def plan_anew(state: RequesterTask, job: JobEntry, terms: TrustTerms) -> Step:

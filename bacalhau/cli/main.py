@@ -39,7 +39,7 @@ COMMANDS: Final = {
     "ls": ("bacalhau.cli.ls", "List a directory in the store."),
     "fetch": ("bacalhau.cli.fetch", "Bring a CID and all below it here, checked."),
     "publish": ("bacalhau.cli.publish", "Give results with their proof, or any content, to the world."),
-    "graph": ("bacalhau.cli.graph", "Ask where results come from, what rests on them, what others say."),
+    "graph": ("bacalhau.cli.graph", "Ask where results come from, what rests on them, what others say; export it."),
     "trust": ("bacalhau.cli.trust", "Show what is known of nodes by their records."),
     "store": ("bacalhau.cli.store", "Look after the blocks on this machine."),
     "id": ("bacalhau.cli.identity", "Show the peer ids of this machine's nodes."),

@@ -78,7 +78,7 @@ def _blocks(published: Published, store: SqliteBlockStore, kind: str, *, wheels:
 def _refuse_taken(endpoint: Endpoint) -> None:
     path = Path(endpoint.place).absolute()
     if endpoint.kind == "car":
-        from storage.car_file import check_free
+        from storage.new_file import check_free
 
         check_free(path)
     elif endpoint.kind == "dir":

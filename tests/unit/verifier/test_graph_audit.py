@@ -7,7 +7,7 @@ import pytest
 from storage import dag_cbor
 from storage.blocks import MemoryBlockStore
 from storage.cid import DAG_CBOR, make_cid
-from tests.vectors.records.world import World
+from tests.vectors.records.world import World, put_unverified
 from verifier.graph_audit import CHECKS, audit_graph
 from verifier.graph_log import append, sign_head
 from verifier.graph_types import Graph
@@ -165,18 +165,22 @@ def test_records_that_contradict_each_other_are_false():
 
 def test_an_unverified_record_and_what_rests_on_it_is_unknown():
     shelf = Shelf()
-    node = load_node(shelf.store, shelf.first, Record).to_node()
-    unverified = shelf.put({**node, "v": "unverified-record/1", "tier": "unverified"})
+    unverified = put_unverified(shelf.store, load_node(shelf.store, shelf.first, Record).output)
     shelf.records = [shelf.first, unverified]
-    assert shelf.states(shelf.publish()) == ("unchecked", {29: None})
-    # Whatever it says of itself.
-    shelf.records = [shelf.put({**node, "v": "other-record/1"})]
     assert shelf.states(shelf.publish()) == ("unchecked", {29: None})
 
 
 def test_what_is_no_record_is_false():
     shelf = Shelf()
-    for node in ({"v": "record/2"}, {"v": "unverified-record/1", "parents": 3}, [1], {"v": 7}):
+    unverified = dag_cbor.decode(shelf.store.get(put_unverified(shelf.store, make_cid(DAG_CBOR, b"x"))))
+    for node in (
+        {"v": "record/2"},
+        {**unverified, "parents": 3},
+        {**unverified, "tier": "verified"},
+        {**unverified, "task": None},
+        [1],
+        {"v": 7},
+    ):
         shelf.records = [shelf.put(node)]
         assert shelf.states(shelf.publish())[1][27] is False, node
 
