@@ -16,8 +16,9 @@ from verifier.audit_reading import FileReading
 from verifier.audit_report import Finding, Outcome, examine, examine_each, examine_several
 from verifier.closure import Visit, visit_trees
 from verifier.evidence import Evidence
-from verifier.graph_reading import UNVERIFIED_RECORD, read_facts, version_of
+from verifier.graph_reading import read_facts, version_of
 from verifier.model import Input, Lock, Receipt, Record, Runtime, RuntimeFile, Task, Wheel
+from verifier.unverified_types import UnverifiedRecord
 from verifier.wasm_types import MAGIC, WasmFunction, WasmRuntime, arguments_of, check_module_start, runtime_kind
 
 MAX_FINDINGS: Final = 1000
@@ -31,7 +32,7 @@ def check_record(evidence: Evidence) -> Outcome:
 
 def _check_tier(evidence: Evidence) -> None:
     """What claims nothing is not wrong: there is nothing to check."""
-    if version_of(evidence.store, evidence.cid) == UNVERIFIED_RECORD:
+    if version_of(evidence.store, evidence.cid) == UnverifiedRecord.VERSION:
         raise UnavailableError("is of the tier unverified: there are no receipts", where=cid_text(evidence.cid))
 
 

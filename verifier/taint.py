@@ -16,8 +16,6 @@ from storage.errors import UnavailableError, VerificationError
 from verifier.ancestry import walk_ancestors
 from verifier.graph_reading import RecordFacts, read_facts
 
-_VERIFIED = "verified"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taint:
@@ -48,21 +46,21 @@ class Taint:
 def find_taint(store: BlockStore, records: Iterable[CID]) -> Taint:
     """Look at records and all above them, as far as `walk_ancestors` goes; never raises for what the store holds."""
     roots = sorted(set(records))
-    unverified = [cid for cid in roots if _tier(store, cid) not in (_VERIFIED, None)]
+    unverified = [cid for cid in roots if _is_unverified(store, cid)]
     unknown: list[CID] = []
     for step in walk_ancestors(store, roots):  # roots that cannot be read are steps
         if not isinstance(step.found, RecordFacts):
             unknown.append(step.cid)
-        elif step.found.tier != _VERIFIED:
+        elif not step.found.is_verified:
             unverified.append(step.cid)
     return Taint(unverified=tuple(unverified), unknown=tuple(unknown))
 
 
-def _tier(store: BlockStore, cid: CID) -> str | None:
+def _is_unverified(store: BlockStore, cid: CID) -> bool:
     try:
-        return read_facts(store, cid).tier
+        return not read_facts(store, cid).is_verified
     except (UnavailableError, VerificationError):
-        return None
+        return False  # a step of the walk
 
 
 def _said(cids: tuple[CID, ...], one: str, many: str) -> str:

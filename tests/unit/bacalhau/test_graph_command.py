@@ -13,6 +13,7 @@ from storage.cid import cid_text, parse_cid
 from storage.unixfs_read import UnixfsReader
 from storage.url_origin import Origin
 from tests.unit.bacalhau.fakes import Gave
+from tests.vectors.records.world import put_unverified
 from verifier.model import Record, Task, load_node, store_node
 
 RUN = ("run", "python", "f.py", "--json")
@@ -258,8 +259,8 @@ def test_taint_flows_down(desk, chain, other):
     first, second = chain
     with desk.store() as store:
         old = load_node(store, parse_cid(first["record"]), Record)
-        node = {**old.to_node(), "v": "unverified-record/1", "tier": "unverified"}
-        tainted = put(store, node)
+        named = {"task": old.task, "function": old.function, "input": old.input}
+        tainted = put_unverified(store, old.output, old.parents, **named)
         made_here(desk, tainted, old.task)
         child = load_node(store, parse_cid(second["record"]), Record).to_node()
         record = Record.from_node({**child, "parents": [tainted]})
@@ -279,16 +280,6 @@ def made_here(desk, record, task):
     with desk.services().open_results() as results:
         results.add(task, record, nodes=Nodes.EMBEDDED, at=1.0)
     return cid_text(record)
-
-
-def put(store, node):
-    from storage import dag_cbor
-    from storage.cid import DAG_CBOR, make_cid
-
-    data = dag_cbor.encode(node)
-    cid = make_cid(DAG_CBOR, data)
-    store.put(cid, data)
-    return cid
 
 
 def test_an_ancestor_that_is_not_here_is_unknown(desk, chain):

@@ -7,7 +7,7 @@ import pytest
 from storage import dag_cbor
 from storage.blocks import MemoryBlockStore
 from storage.cid import DAG_CBOR, make_cid
-from tests.vectors.records.world import World
+from tests.vectors.records.world import World, put_unverified
 from verifier.graph_audit import CHECKS, audit_graph
 from verifier.graph_log import append, sign_head
 from verifier.graph_types import Graph
@@ -165,16 +165,14 @@ def test_records_that_contradict_each_other_are_false():
 
 def test_an_unverified_record_and_what_rests_on_it_is_unknown():
     shelf = Shelf()
-    node = load_node(shelf.store, shelf.first, Record).to_node()
-    unverified = shelf.put({**node, "v": "unverified-record/1", "tier": "unverified"})
+    unverified = put_unverified(shelf.store, load_node(shelf.store, shelf.first, Record).output)
     shelf.records = [shelf.first, unverified]
     assert shelf.states(shelf.publish()) == ("unchecked", {29: None})
 
 
 def test_what_is_no_record_is_false():
     shelf = Shelf()
-    record = load_node(shelf.store, shelf.first, Record).to_node()
-    unverified = {**record, "v": "unverified-record/1", "tier": "unverified"}
+    unverified = dag_cbor.decode(shelf.store.get(put_unverified(shelf.store, make_cid(DAG_CBOR, b"x"))))
     for node in (
         {"v": "record/2"},
         {**unverified, "parents": 3},
