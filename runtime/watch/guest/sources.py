@@ -112,13 +112,7 @@ class Sources:
         def watched(*args: Any, **words: Any) -> Any:
             if not ledger.asked("randomness", f"random.{name}", users_site()):
                 return original(*args, **words)
-            if name == "shuffle":
-                before = list(args[0])
-                original(*args, **words)
-                args[0][:] = before
-            else:
-                original(*args, **words)
-            return getattr(twin, name)(*args, **words)
+            return _other_draw(original, getattr(twin, name))(*args, **words)
 
         setattr(random, name, _named(watched, name))
 
@@ -215,7 +209,7 @@ class Sources:
             def __getattribute__(self, name: str) -> Any:
                 is_draw = not name.startswith("_") and name not in ("set_state", "get_state", "seed")
                 if is_draw and ledger.asked("randomness", f"numpy.random.{name}", users_site()):
-                    return getattr(twin, name)
+                    return _other_draw(super().__getattribute__(name), getattr(twin, name))
                 return super().__getattribute__(name)
 
         watched = Watched()
@@ -262,6 +256,21 @@ class _Reversed:
     def close(self) -> None:
         """Give the directory back."""
         self._entries.close()
+
+
+def _other_draw(original: Call, other: Call) -> Call:
+    """Return a draw from another generator, which takes as much from the original as that draw would have."""
+
+    def draw(*args: Any, **words: Any) -> Any:
+        if original.__name__ != "shuffle":
+            original(*args, **words)
+            return other(*args, **words)
+        before = args[0][:] if isinstance(args[0], list) else args[0].copy()
+        original(*args, **words)
+        args[0][:] = before
+        return other(*args, **words)
+
+    return draw
 
 
 def _masked(data: bytes) -> bytes:
