@@ -15,6 +15,7 @@ from bacalhau.audit_demand import Demand, Replay, sample_json
 from bacalhau.proof import open_car
 from bacalhau.replay import Rerun, rerun
 from bacalhau.services import Services
+from bacalhau.taint_report import taint_entry
 from bacalhau.targets import Target, find_target
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text, parse_cid
@@ -23,6 +24,7 @@ from verifier.audit import audit_record
 from verifier.audit_car import check_file, roots_for
 from verifier.audit_deep import DeepReport, audit_ancestors
 from verifier.audit_report import AuditReport, AuditVerdict, Check
+from verifier.taint import Taint, find_taint
 
 if TYPE_CHECKING:
     from bacalhau.shard_auditing import ShardsAudit
@@ -48,6 +50,8 @@ class Audit:
     """Of the records that it comes from; None: they were not looked at."""
     ancestor_reruns: tuple[tuple[CID, Rerun], ...] = ()
     sample: dict[str, Any] | None = None
+    taint: Taint | None = None
+    """Of the record and of all that it comes from; None: there is no record."""
 
     @property
     def report(self) -> AuditReport:
@@ -73,6 +77,7 @@ class Audit:
             ],
             **({} if self.ancestors is None else {"ancestors": ancestors_json(self.ancestors)}),
             **({} if self.sample is None else {"sample": self.sample}),
+            **({} if self.taint is None else taint_entry(self.taint)),
         }
 
 
@@ -161,7 +166,7 @@ def audit_whole(store: BlockStore, record: CID, demand: Demand) -> Audit:
         raise UserError(
             "one record is no sample", where="--sample", fix="add --deep, or name a job over shards or a flow"
         )
-    found = audit_one(store, record, demand.replay)
+    found = replace(audit_one(store, record, demand.replay), taint=find_taint(store, [record]))
     if not demand.deep:
         return found
     deep, reruns = audit_lineage(store, [record], record, demand, all_evidence=not demand.is_evidence_sampled)

@@ -23,6 +23,7 @@ from bacalhau.progress import Display
 from bacalhau.report import job_of, run_report
 from bacalhau.run_job import Order, make_engines
 from bacalhau.services import Services
+from bacalhau.taint_report import taint_of
 from bacalhau.task_verifier import TaskVerifier
 from bacalhau.verified import Verified
 from runtime.engine import Engine
@@ -144,6 +145,7 @@ class CallRunner:
             origins=(),
             timings_s={"prepare": prepared - started, "run": finished - prepared, "total": finished - started},
         )
+        report |= taint_of(parents, store)
         self.jobs.add(job_of(report, created_at, plan, session))
         if session.output is None:
             raise NotVerifiedError(report)

@@ -77,7 +77,7 @@ def audit_published(
             return None
         with open_car(car) as file:
             audited = _audit(root, file, count, refused)
-            return replace(audited, report=AuditReport(checks=(check_file(file), *audited.report.checks)))
+            return replace(audited, report=AuditReport(checks=(check_file(file, root), *audited.report.checks)))
     if text is None or not is_cid_text(text) or not _may_be_graph(parse_cid(text)):
         return None
     with services.open_store() as store:

@@ -77,6 +77,11 @@ class Home:
         return self.root / "modules"
 
     @property
+    def containers_dir(self) -> Path:
+        """Whose containers there are: leases of processes that run some."""
+        return self.root / "containers"
+
+    @property
     def cache_dir(self) -> Path:
         """What may be deleted at any time and is fetched or computed again."""
         return self.root / "cache"

@@ -58,6 +58,7 @@ from verifier.identity import Identity
 
 if TYPE_CHECKING:
     from runtime.engine import Engine, Plan
+    from storage.blocks import BlockStore
     from storage.sqlite_block_store import SqliteBlockStore
 
 NODE_FILE: Final = "node.json"
@@ -178,8 +179,8 @@ def _parts(
     identity = key_store.load_or_create(services.home.keys_dir / KEY_FILE)
     engine, compute = _compute(services, options, store)
 
-    def fitness(plan: Plan) -> str:
-        return objection_to_run(options.policy, plan) or misplacement(plan, store)
+    def fitness(plan: Plan, blocks: BlockStore) -> str:
+        return objection_to_run(options.policy, plan) or misplacement(plan, blocks)
 
     def knows_runtime(runtime: CID) -> bool:
         # Workers of a cluster run Python functions alone.

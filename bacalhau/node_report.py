@@ -10,6 +10,7 @@ from bacalhau.known_report import Before
 from bacalhau.output_texts import read_texts
 from bacalhau.report import job_of, run_report
 from bacalhau.shard_report import job_of_shards, shard_of, shards_report
+from bacalhau.taint_report import taint_of
 from bacalhau.trust_report import shards_trust_entry
 from network.embedded import SessionResult
 from network.job_store import Job
@@ -57,6 +58,7 @@ def finished_job(
     )
     if before is not None:
         report |= before.told(plan.task, session, store)
+    report |= taint_of(submission.parents, store)
     if problem:
         report["reason"] = f"the agreed output is not here: {problem}"
     return job_of(report, submission.created_at, plan, session)
@@ -97,6 +99,7 @@ def finished_shards(
         origins=[dict(origin) for origin in submission.origins],
         timings_s={"total": max(0.0, time.time() - submission.created_at)},
     )
+    report |= taint_of(submission.parents, store)
     failed = sum(row.exit_code != 0 for row in rows)
     if not is_complete and (submission.max_failures is None or failed <= submission.max_failures):
         report["reason"] = f"it was cancelled: {shards.count - len(rows)} of {shards.count} shards have no verdict"

@@ -21,6 +21,8 @@ from bacalhau.trust_report import trust_lines
 _GOOD: Final = "bold green"
 _BAD: Final = "bold red"
 _UNSURE: Final = "bold yellow"
+UNVERIFIED: Final = "bold magenta"
+"""Neither the green of what is verified nor the red of what is false."""
 _LIMITS: Final = {
     137: " (out of memory: --memory raises it)",
     152: " (out of fuel: --fuel raises it)",
@@ -85,6 +87,8 @@ def print_run(report: Mapping[str, Any], *, is_here: bool = True) -> None:
         console.print(one_line(line))
     _print_others(console, report)
     print_fields(report, ("function", "input", "output", "record", "task"), console)
+    if report.get("taint_reason"):
+        print_taint(console, report)
     _print_next(console, report, is_here=is_here)
 
 
@@ -131,6 +135,12 @@ def _print_others(console: Console, report: Mapping[str, Any]) -> None:
         console.print(Text(one_line(f"fault: node {fault['node']} ({fault['kind']}): {fault['detail']}"), _BAD))
 
 
+def print_taint(console: Console, said: Mapping[str, Any]) -> None:
+    """Say that inputs come from something unverified, or that it cannot be told whether they do."""
+    word = "tainted" if said["tainted"] else "perhaps tainted"
+    console.print(Text.assemble((word, UNVERIFIED), f": {one_line(said['taint_reason'])}"))
+
+
 def _print_next(console: Console, report: Mapping[str, Any], *, is_here: bool) -> None:
     if report["record"] is None:
         console.print(f"next: bacalhau describe {report['job'][:8]}")
@@ -160,6 +170,8 @@ def print_audit(found: Mapping[str, Any]) -> None:
     console.print(Text.assemble((found["verdict"], words[found["verdict"]]), reason))
     for check in found["checks"]:
         _print_check(console, check["ok"], f"{check['n']:>2} {check['name']:<11}", check["detail"])
+    if found.get("taint_reason") and found["record"] not in found["taint"]:
+        print_taint(console, found)
     for shard in found.get("shards", ())[:_SHOWN_SHARDS]:
         console.print(Text(f"  shard {shard['index']}: {shard['verdict']}: {one_line(shard['reason'])}"))
     for one in found.get("ancestors", {"listed": ()})["listed"][:_SHOWN_SHARDS]:

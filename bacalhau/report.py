@@ -87,7 +87,7 @@ def session_report(session: SessionResult | None, texts: OutputTexts | None) -> 
     return {
         **claimed([] if session is None else agreeing(session)),
         "same_state": session is not None and session.same_state,
-        **_texts(texts),
+        **texts_entry(texts),
         "receipts": [_receipt(receipt, session) for receipt in receipts if session is not None],
         "undetermined": [{"node": peer, "reason": why} for peer, why in undetermined],
         "faults": [{"node": f.peer, "kind": f.kind.value, "detail": f.detail} for f in faults],
@@ -180,7 +180,8 @@ def _only(values: set[Any]) -> Any:
     return next(iter(values)) if len(values) == 1 else None
 
 
-def _texts(texts: OutputTexts | None) -> dict[str, Any]:
+def texts_entry(texts: OutputTexts | None) -> dict[str, Any]:
+    """Return what a report shows of an output; None gives the same keys, and says nothing."""
     if texts is None:
         return {"result": None, "result_bytes": None, "stdout": None, "stderr": None, "cut": []}
     return {

@@ -18,11 +18,13 @@ from bacalhau.planning import ONE_PART, host_name, jail_level
 from bacalhau.progress import Display
 from bacalhau.report import job_of, origin_list, plan_report, run_report
 from bacalhau.services import Services
+from bacalhau.taint_report import require_verified, taint_of
 from bacalhau.trust_report import own_trust_entry, planned_trust_entry, terms_among_own, trusted_session
 from network.embedded import run_embedded
 from network.job_store import JobStore
 from network.result_store import Nodes
 from runtime.arguments import split_volume
+from runtime.container_plan import ContainerPlan
 from runtime.contents import Noted, typed_cid
 from runtime.engine import Engine, Plan
 from runtime.planner.stack import Part
@@ -58,6 +60,8 @@ class Order:
     trust: TrustGoal | None = None
     """How far answers are to be trusted. The rule says the least counts then; for embedded nodes, which are all of this
     machine, those that as many strangers would need of whom nothing is known."""
+    require_verified: bool = False
+    """Refuse inputs that come from something unverified."""
 
 
 def plan_only(order: Order, services: Services, display: Display) -> dict[str, Any]:
@@ -89,6 +93,8 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
         hold(store, plan.task)
         prepared = time.perf_counter()
         parents = parent_records(order.request, plan, store, jobs)
+        if order.require_verified:
+            require_verified(parents, store)
         run = partial(
             run_embedded,
             engine=engine,
@@ -129,6 +135,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
         )
         report |= told
         report["trust"] = own_trust_entry(order.trust, order.rule)
+        report |= taint_of(parents, store)
         jobs.add(job_of(report, created_at, plan, session))
     return report
 
@@ -169,7 +176,7 @@ def make_task(
 
 
 def parent_records(
-    request: Request, plan: Plan, store: BlockStore, jobs: JobStore, *, of_data: bool = True
+    request: Request, plan: Plan | ContainerPlan, store: BlockStore, jobs: JobStore, *, of_data: bool = True
 ) -> list[CID]:
     """Return the record here of each output that this task's inputs are, or were taken from.
 
@@ -205,7 +212,7 @@ def _typed(request: Request, *, of_data: bool) -> Iterator[Inside]:
     yield from (found for found in map(typed_cid, texts) if found is not None)
 
 
-def _planned(plan: Plan, *, of_data: bool) -> Iterator[CID]:
+def _planned(plan: Plan | ContainerPlan, *, of_data: bool) -> Iterator[CID]:
     if plan.input.data is not None and of_data:
         yield plan.input.data
     yield from (volume.cid for volume in plan.input.volumes)

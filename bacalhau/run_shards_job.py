@@ -21,6 +21,7 @@ from bacalhau.report import origin_list, plan_report
 from bacalhau.run_job import Order, make_engines, make_task, parent_records
 from bacalhau.services import Services
 from bacalhau.shard_report import ShardTotals, job_of_shards, shard_of, sharding_node, shards_report
+from bacalhau.taint_report import require_verified, taint_of
 from bacalhau.trust_report import own_trust_entry, planned_trust_entry, terms_among_own, trusted_session
 from network.embedded import run_embedded
 from network.embedded_shards import run_shards
@@ -100,6 +101,8 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
             # One by one: what is known to be held and whole is not walked again with each shard.
             hold(store, shared)
         parents = parent_records(order.request, whole, store, jobs)
+        if order.require_verified:
+            require_verified(parents, store)
         of_volumes = parent_records(order.request, whole, store, jobs, of_data=False)
         run = _session(order, services, store, engines, _each_once(display.step), of_volumes)
         verify = KnownSession(
@@ -135,6 +138,7 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
             timings_s={**spent, "total": finished - started},
         )
         report["trust"] = own_trust_entry(order.trust, order.rule)
+        report |= taint_of(parents, store)
         jobs.add(job_of_shards(report, created_at, whole, merged, rows))
     return report
 

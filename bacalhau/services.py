@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from network.node.sqlite_datastore import SqliteDatastore
     from network.result_store import ResultStore
     from runtime.capacity import Room
+    from runtime.container_engine import ContainerEngine
     from runtime.contents import Note
     from runtime.downloads import Report
     from runtime.engine import Engine, Plan, Progress
@@ -83,6 +84,12 @@ def _find_facts() -> MachineFacts:
     return find_facts()
 
 
+def _make_containers(home: Home) -> ContainerEngine:
+    from bacalhau.container_room import make_containers
+
+    return make_containers(home)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """What a command works with."""
@@ -98,6 +105,9 @@ class Services:
 
     find_facts: Callable[[], MachineFacts] = _find_facts
     """Finds out what this machine has to run things with."""
+
+    make_containers: Callable[[Home], ContainerEngine] = _make_containers
+    """Makes the engine of the unverified tier; asks nobody yet."""
 
     def open_store(self) -> SqliteBlockStore:
         """Open the block store of this home, made on first use; the caller closes it."""

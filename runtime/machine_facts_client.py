@@ -5,12 +5,14 @@ Takes two or three tenths of a second, and less when an engine of this process h
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from runtime.docker_api_client import engine_problem
 from runtime.engine_host import find_host
 from runtime.jail import JailReport, Level, at_level, levels
 from runtime.jail_probe_client import probe, probe_layers
@@ -55,7 +57,16 @@ def _engines() -> Iterator[EngineFacts]:
         else:
             yield _jailed(engine, probe(host.binary, host.name))
     yield _wasmtime()
-    yield EngineFacts(engine=EngineName.DOCKER, absent=_UNBUILT.format("containers"))
+    yield _docker(os.environ)
+
+
+def _docker(environment: Mapping[str, str]) -> EngineFacts:
+    """Return whether containers can be run, without asking their engine: starting one would tell, and takes a while."""
+    problem, fix = engine_problem(environment)
+    if problem:
+        return EngineFacts(engine=EngineName.DOCKER, absent=problem, fix=fix)
+    lacking = "nothing here starts a virtual machine for a container"
+    return EngineFacts(engine=EngineName.DOCKER, isolations=(Isolation.CONTAINER,), lacking=lacking)
 
 
 def _wasmtime() -> EngineFacts:

@@ -81,6 +81,8 @@ def worker_binds() -> Sequence[Bind]:
     Raises:
         UnavailableError: a library is not here.
     """
+    if sys.platform != "linux":
+        return ()  # there are no jails
     library = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
     places = sorted(path for path in library if Path(path).is_dir())
     inner = [path for path in places if not any(path.startswith(f"{outer}/") for outer in places)]

@@ -66,9 +66,10 @@ class FdCalls:
     def fd_fdstat_set_rights(self, fd: int, rights: int, inherited: int) -> None:
         """Give rights up."""
         found = self._open.find(fd)
-        if rights & ~found.rights or inherited & ~found.inherited:
+        kept, below = rights & 0xFFFFFFFFFFFFFFFF, inherited & 0xFFFFFFFFFFFFFFFF
+        if kept != kept & int(found.rights) or below != below & int(found.inherited):
             raise WasiError(Errno.NOTCAPABLE)
-        found.rights, found.inherited = Right(rights), Right(inherited)
+        found.rights, found.inherited = Right(kept), Right(below)
 
     def fd_filestat_get(self, fd: int, address: int) -> None:
         """Tell what `stat` tells."""

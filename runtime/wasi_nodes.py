@@ -19,6 +19,9 @@ NODE_BYTES: Final = 1024
 """What a node of the guest's own counts for beside its content: it takes as much of the host."""
 
 
+_ZEROS_BYTES: Final = 16 << 20
+
+
 class Space:
     """Bytes that all of the guest's own files and links may have together."""
 
@@ -133,7 +136,8 @@ class OwnFile(File):
         if size < len(self.content):
             del self.content[size:]
         else:
-            self.content.extend(bytes(size - len(self.content)))
+            while len(self.content) < size:  # without as much again beside it
+                self.content.extend(bytes(min(size - len(self.content), _ZEROS_BYTES)))
 
     def release(self) -> None:
         """Give back what it takes, if nothing leads here any more."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Final
+from weakref import WeakValueDictionary
 
 from runtime.engine import Execution, Plan, Progress, UndeterminedError, silent
 from runtime.entropy_stream import EntropyStream
@@ -29,18 +30,27 @@ from runtime.wasm_release import engine_version, wasm_runtime_cid
 from runtime.worker_transport import CPU_PER_WALL, CPU_SPARE_S, Program, Worker, start_program
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
-from storage.errors import UserError, VerificationError
+from storage.errors import UnavailableError, VerificationError
 from storage.unixfs_read import UnixfsReader
 from verifier.model import EngineInfo
 
 COMPILE_S: Final = 900.0
-"""Wall-clock guard of starting and compiling."""
+"""Wall-clock guard of starting and compiling, where a run may take as long."""
+LEAST_COMPILE_S: Final = 60.0
+"""The same, however little a run may take."""
 _PIECE_BYTES: Final = 1 << 20
 _COMPILER_BYTES: Final = 3 << 30
-"""For Python, the compiler and compiled code, beside the task's memory."""
+"""For Python, the compiler and compiled code, beside the task's memory, and files that are as large at most."""
 _STACK_BYTES: Final = 1 << 30
 """Asked of the system; the guest's part of it is counted (`wasm_stack`)."""
 _PHASES: Final = {"compile": "compiling the module", "run": "running the module", "collect": "collecting outputs"}
+
+
+class Turn:
+    """Held by whoever compiles a module; gone when nobody waits for it."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +63,7 @@ class WasmEngine:
     level: Level | None = None
     """This level and not the best there is."""
     _stopping: StopSignal = field(default_factory=StopSignal, repr=False, compare=False)
-    _compiling: dict[CID, Lock] = field(default_factory=dict, repr=False, compare=False)
+    _compiling: WeakValueDictionary[CID, Turn] = field(default_factory=WeakValueDictionary, repr=False, compare=False)
     """One module is compiled once, whoever asks meanwhile."""
     _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
@@ -66,7 +76,7 @@ class WasmEngine:
         jail = self._jail()
         with ExitStack() as stack:
             limits = JailLimits(
-                memory_bytes=plan.input.limits.memory + _COMPILER_BYTES,
+                memory_bytes=2 * plan.input.limits.memory + _COMPILER_BYTES,
                 stack_bytes=_STACK_BYTES,
                 cpu_s=int(plan.wall_clock_s * CPU_PER_WALL) + CPU_SPARE_S,
             )
@@ -97,8 +107,8 @@ class WasmEngine:
         """
         module, cache = plan.module, CompiledCache(self.compiled_dir)
         with self._lock:
-            turn = self._compiling.setdefault(module.module, Lock())
-        with turn, worker.within(COMPILE_S):
+            turn = self._compiling.setdefault(module.module, Turn())
+        with turn.lock, worker.within(min(COMPILE_S, max(plan.wall_clock_s, LEAST_COMPILE_S))):
             compiled = cache.find(module.module, module.runtime)
             worker.send(Frame(header={"type": "open", "is_compiled": compiled is not None}))
             _send_pieces(worker, _module_pieces(module.module, store) if compiled is None else _cut(compiled))
@@ -132,7 +142,9 @@ class _Conversation:
         entropy = EntropyStream(entropy_key(self.plan))
         assembly = OutputAssembly(self.store, self.plan.input.limits.output)
         with self.worker.within(self.plan.wall_clock_s):
-            self.worker.send(Frame(header={"type": "task"}, payload=task_text(self.plan, server)))
+            with _blocks_here():
+                text = task_text(self.plan, server)
+            self.worker.send(Frame(header={"type": "task"}, payload=text))
             frames = _frames(self.worker)
             for frame in frames:
                 if frame.type in ("lookup", "list", "read"):
@@ -219,18 +231,28 @@ def _module_pieces(module: CID, store: BlockStore) -> Iterator[bytes]:
     """Yield a module's bytes.
 
     Raises:
-        UndeterminedError: it is no file, or larger than any module may be.
+        UndeterminedError: it is no file, or larger than any module may be, or not all here.
+        VerificationError: a block is not what its CID says.
     """
     reader = UnixfsReader(store)
-    stat = reader.stat(module)
-    if stat.kind != "file" or stat.size > MAX_MODULE_BYTES:
-        raise UndeterminedError(f"its module is a {stat.kind} of {stat.size} bytes, and no module")
-    try:
+    with _blocks_here():
+        stat = reader.stat(module)
+        if stat.kind != "file" or stat.size > MAX_MODULE_BYTES:
+            raise UndeterminedError(f"its module is a {stat.kind} of {stat.size} bytes, and no module")
         with reader.open(module) as stream:
             while piece := stream.read(_PIECE_BYTES):
                 yield piece
-    except UserError as error:
-        raise UndeterminedError(error.problem) from error
+
+
+@contextmanager
+def _blocks_here() -> Iterator[None]:
+    """Make of a block that is not here what it is to an execution."""
+    try:
+        yield
+    except UndeterminedError:
+        raise
+    except UnavailableError as error:
+        raise UndeterminedError(error.problem, where=error.where, fix=error.fix) from error
 
 
 def _cut(data: bytes) -> Iterator[bytes]:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from network.job_shards import JobShard
 
 _FIELDS = (
-    "job", "created_at", "verdict", "reason", "tier", "exit_code", "task", "function", "input", "output", "record",
+    "job", "created_at", "verdict", "reproduced", "reason", "tier", "taint_reason", "exit_code",
+    "task", "function", "input", "output", "record",
     "state_digest", "seed", "epoch",
 )  # fmt: skip
 _SPLIT = ("shard_count", "max_failures")
@@ -54,6 +55,8 @@ def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
     print_fields(report, _FIELDS)
     for origin in report.get("origins", ()):  # jobs of older versions have none
         _print_origin(origin)
+    for run in report.get("runs", ()):
+        print_text(one_line(f"RAN {run['engine']} {run['engine_version']} {run['arch']} {run['output']}"))
     for receipt in report["receipts"]:
         word = "agrees " if receipt["agrees"] else "DISSENT"
         print_text(one_line(f"{word} {receipt['node']} {receipt['engine']} {receipt['arch']} {receipt['output']}"))

@@ -100,11 +100,14 @@ def _of_report(target: str, services: Services) -> dict[str, Any]:
         VerificationError: it was not verified.
         UnavailableError: it was, but its output is not here.
     """
+    from bacalhau.container_jobs import container_logs, is_of_container
     from bacalhau.job_view import ENDED
     from bacalhau.targets import find_job
 
     with services.open_jobs() as jobs:
         job = find_job(target, jobs)
+    if is_of_container(job):
+        return container_logs(job)
     if job.output is None:
         raise VerificationError(f"was not verified ({job.verdict}), so it has no output", where=job.id)
     if job.report["stdout"] is None:

@@ -49,10 +49,10 @@ def command(ctx: click.Context, /, content: str, to: str, wheels: bool, plain: b
         # Looked at before anything is signed: what cannot be written anyway needs no entry in the log.
         _refuse_taken(endpoint)
         published = prepare(content, services, store, plain=plain)
+        with services.open_results() as results:
+            results.published(published.root)  # before it is: whoever has a record knows the answer
         blocks = Counted(_blocks(published, store, endpoint.kind, wheels=wheels))
         place = _give(endpoint, published.root, blocks, display.step)
-    with services.open_results() as results:
-        results.published(published.root)
     said = {
         "cid": cid_text(published.root),
         "to": f"{endpoint.kind}:{place}",

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
 @click.option("--output-dir", type=named_path, help="Where to; implies --download.")
 @click.option("--local", is_flag=True, help="Run on nodes of this process although a node runs here.")
 @click.option("--no-cache", is_flag=True, help="Run what is known already too, and compare.")
+@click.option("--require-verified", is_flag=True, help="Refuse inputs that come from something unverified.")
 @stack_options
 @json_option
 @click.pass_context
@@ -81,17 +82,22 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     FUNCTION is a directory with function.py (and requirements.txt), or one file. Its `main(data)` gets the input as a
     file-like object; what it returns is the result.
     """
+    refuse_unbuilt(flags)
+    return carry_out(ctx, flags, read_request(flags))
+
+
+def carry_out(ctx: click.Context, flags: dict[str, Any], request: Request) -> int:
+    """Run a request as the flags say, and return the exit code."""
     from bacalhau.planning import load_policy, plan_run
     from bacalhau.run_job import Order
 
-    refuse_unbuilt(flags)
     trust = read_trust(ctx, flags)
     if trust is None:
         rule = read_rule(flags["concurrency"], flags["confidence"], diverse=flags["diverse"])
     else:
         rule = least_rule(diverse=flags["diverse"])
     order = Order(
-        request=read_request(flags),
+        request=request,
         rule=rule,
         trust=trust,
         labels=flags["labels"],
@@ -99,6 +105,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         min_bids=flags["min_bids"],
         selector=read_selector(flags["selectors"]),
         no_cache=flags["no_cache"],
+        require_verified=flags["require_verified"],
     )
     sharding = read_shard_flags(flags)
     target = read_target(flags)
@@ -118,9 +125,8 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         policy = load_policy(services.home, flags["policy"])
         chosen = plan_run(wishes, policy, services)
         show_departures(wishes, chosen)
-        if (
-            trust is not None and not chosen.stack.parts
-        ):  # the node finds out how many it takes, and no fewer than these
+        if trust is not None and not chosen.stack.parts:
+            # How many nodes it takes is found out by the node; here, how many there are to be at least.
             wishes = read_wishes(ctx, flags, has_node=node is not None, order=order)
             chosen = plan_run(wishes, policy, services)
         planned = with_stack(order, chosen)
@@ -271,7 +277,7 @@ def run_here(
         report = run_job(order, services, display)
     show_report(report, flags)
     if flags["download"] or target is not None:
-        _download(report, services, target)
+        _download(report, services, flags, target)
     return of_run(report["verdict"], report["exit_code"])
 
 
@@ -285,11 +291,27 @@ def show_report(report: dict[str, Any], flags: dict[str, Any], *, is_here: bool 
         print_text(report["job"])
     else:
         print_run(report, is_here=is_here)
+        if is_here and report["output"] is not None:
+            _print_notes(report, flags.get("notes", ()))
 
 
-def _download(report: dict[str, Any], services: Services, target: Path | None) -> None:
-    from bacalhau.layout import default_target, lay_out
+def _print_notes(report: dict[str, Any], notes: tuple[str, ...]) -> None:
     from bacalhau.render import stderr_console
+
+    for note in notes:
+        stderr_console().print(note.format(output=report["output"]))
+
+
+def say_place(place: Path, flags: dict[str, Any]) -> None:
+    """Say where an output was laid out, unless it stays there only until something was taken from it."""
+    from bacalhau.render import stderr_console
+
+    if not flags.get("in_passing"):
+        stderr_console().print(f"output is in {place}")
+
+
+def _download(report: dict[str, Any], services: Services, flags: dict[str, Any], target: Path | None) -> None:
+    from bacalhau.layout import default_target, lay_out
     from storage.cid import parse_cid
 
     if report["output"] is None:
@@ -297,4 +319,4 @@ def _download(report: dict[str, Any], services: Services, target: Path | None) -
     place = target or default_target(report["job"])
     with services.open_store() as store:
         lay_out(store, parse_cid(report["output"]), parse_cid(report["record"]), place)
-    stderr_console().print(f"output is in {place}")
+    say_place(place, flags)

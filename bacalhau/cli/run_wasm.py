@@ -66,6 +66,7 @@ from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION
 @click.option("--download", is_flag=True, help="Lay out the output as files afterwards, like `bacalhau get`.")
 @click.option("--output-dir", type=named_path, help="Where to; implies --download.")
 @click.option("--local", is_flag=True, help="Run on nodes of this process although a node runs here.")
+@click.option("--require-verified", is_flag=True, help="Refuse inputs that come from something unverified.")
 @click.option("--no-cache", is_flag=True, help="Run what is known already too, and compare.")
 @stack_options
 @json_option
@@ -88,6 +89,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         strict=flags["isolation"] == "strict",
         min_bids=flags["min_bids"],
         selector=read_selector(flags["selectors"]),
+        require_verified=flags["require_verified"],
         no_cache=flags["no_cache"],
     )
     target = read_target(flags)

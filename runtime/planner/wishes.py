@@ -9,7 +9,18 @@ from typing import Final
 from runtime.planner.facts import MachineFacts, machine_rules
 from runtime.planner.question import Question
 from runtime.planner.rules import Bound, Condition, Origin, Rule
-from runtime.planner.stack import ENGINES_OF, STRICT_ISOLATIONS, EngineName, Kind, Number, Part, Place, Stack
+from runtime.planner.stack import (
+    ENGINES_OF,
+    PLACES_OF,
+    REACHES_OUT,
+    STRICT_ISOLATIONS,
+    EngineName,
+    Kind,
+    Number,
+    Part,
+    Place,
+    Stack,
+)
 
 LEAST_CONFIDENCE: Final = 2
 """One node alone is believed only when that is said."""
@@ -43,6 +54,9 @@ class Wishes:
     """Flags that mean something to a running node alone."""
     has_node: bool = False
     """A node runs, and would be given the job."""
+    gpu: bool = False
+    networking: bool = False
+    """It is to reach the network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +73,7 @@ def run_question(wishes: Wishes, policy: tuple[Rule, ...], facts: MachineFacts) 
     """Return the question of one run."""
     return Question(
         kind=wishes.kind,
-        places=(Place.NODES, Place.EMBEDDED),
+        places=PLACES_OF[wishes.kind],
         machine=facts.machine,
         wishes={
             "nodes": wishes.nodes.value,
@@ -117,7 +131,19 @@ def _run_rules(wishes: Wishes) -> Iterator[Rule]:
     for flag in wishes.needs_node:
         words = "only nodes that a running node finds"
         yield _request(words, flag, Condition(key="place", values=frozenset({Place.NODES.value})))
+    if wishes.kind in REACHES_OUT:
+        yield _exactly_if("gpu", "a GPU", wishes.gpu, "--gpu")
+        yield _exactly_if("networking", "a network", wishes.networking, "--network")
     yield from _numbers(wishes)
+
+
+def _exactly_if(key: str, thing: str, is_wanted: bool, flag: str) -> Rule:
+    """Return that the job gets something if it was asked for, and not otherwise."""
+    condition = Condition(key=key, values=frozenset({str(is_wanted).lower()}))
+    words, where, fix = (
+        (thing, flag, "") if is_wanted else (f"without {thing}", f"no {flag}", f"ask for it with {flag}")
+    )
+    return _request(words, where, condition, fix=fix)
 
 
 def _numbers(wishes: Wishes) -> Iterator[Rule]:

@@ -367,7 +367,8 @@ def test_every_shard_is_in_the_graph(desk, shards, other):
     assert desk("graph", "dependents", file, "--json").json["direct"] == [records[2]]
     made = publish(desk, shards["job"], "car:x.car")
     assert (made["records"], made["log_size"]) == (3, 3)
-    assert other("audit", "--car", "x.car", "--json").json["verdict"] == "valid"
+    said = other("audit", "--car", "x.car", "--json").json
+    assert (said["verdict"], said["checks"][0]["name"]) == ("valid", "file")
     assert other("graph", "merge", "x.car", "--json").json["merged"][0]["new"] == 3
 
 

@@ -276,7 +276,8 @@ def test_rights_only_shrink(guest):
     assert FDSTAT.unpack_from(guest.memory)[2] == FILE_RIGHTS
     assert guest.call("fd_fdstat_set_rights", fd, READ_RIGHTS, 0) == 0
     assert guest.write(fd, b"x") == Errno.NOTCAPABLE
-    assert guest.call("fd_fdstat_set_rights", fd, FILE_RIGHTS, 0) == Errno.NOTCAPABLE
+    for more in (FILE_RIGHTS, -1, -(1 << 28), -(1 << 63)):
+        assert guest.call("fd_fdstat_set_rights", fd, more, 0) == Errno.NOTCAPABLE
     assert guest.call("fd_fdstat_set_rights", 3, DIRECTORY_RIGHTS, 0) == 0
     assert guest.opened("inputs/a") > 3
     assert guest.call("fd_read", 5, *pieces(guest, 4), 0) == Errno.NOTCAPABLE

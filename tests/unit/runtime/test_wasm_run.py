@@ -27,7 +27,6 @@ IMPORTS = """
       (i64.const -1) (i64.const 0) (i32.const 0) (i32.const 16)))
     (i32.load (i32.const 16)))
 """
-ENGINE = make_engine()
 DEFAULTS = {
     "arguments": (), "environment": (), "stdin": None, "mounts": (), "outputs": (("outs", "/outs"),), "epoch_s": 0,
     "fuel": 10_000_000, "memory_bytes": 1 << 20, "output_bytes": 1 << 10,
@@ -35,8 +34,9 @@ DEFAULTS = {
 
 
 def run(body, *, more="", parent=None, **task):
-    module, _ = compile_module(ENGINE, bytes(wat2wasm(f'(module {IMPORTS} {more} (func (export "_start") {body}))')))
-    return run_module(ENGINE, module, WasmTask(**{**DEFAULTS, **task}), parent or Tree())
+    engine = make_engine()
+    module, _ = compile_module(engine, bytes(wat2wasm(f'(module {IMPORTS} {more} (func (export "_start") {body}))')))
+    return run_module(engine, module, WasmTask(**{**DEFAULTS, **task}), parent or Tree())
 
 
 @pytest.mark.parametrize(

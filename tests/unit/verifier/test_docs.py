@@ -10,15 +10,20 @@ from network.shard_list import ListedShard, ShardList, ShardPart
 from verifier import model
 from verifier.audit import CHECKS
 from verifier.commitment import PREIMAGE_VERSION
+from verifier.container_types import ContainerFunction
 from verifier.graph_audit import CHECKS as GRAPH_CHECKS
 from verifier.graph_types import Graph, GraphHead, LogEntry
 from verifier.schema import Schema
+from verifier.unverified_types import UnverifiedRecord, UnverifiedRun
 from verifier.wasm_types import WasmFunction, WasmRuntime
 
 DOCS = Path(__file__).parents[3] / "docs"
 KINDS = [
     kind for kind in vars(model).values() if isinstance(kind, type) and issubclass(kind, Schema) and kind is not Schema
-] + [ListedShard, ShardPart, ShardList, LogEntry, GraphHead, Graph, WasmFunction, WasmRuntime]
+] + [
+    ContainerFunction, Graph, GraphHead, ListedShard, LogEntry, ShardList, ShardPart, UnverifiedRecord, UnverifiedRun,
+    WasmFunction, WasmRuntime,
+]  # fmt: skip
 
 
 def written() -> dict[str, dict[str, str]]:
