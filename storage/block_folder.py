@@ -54,7 +54,8 @@ def check_folder(path: Path) -> None:
     """
     if not path.parent.is_dir():
         raise UserError("its folder does not exist", where=str(path), fix=f"make {path.parent} first")
-    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or (path / _ROOTS).is_file())):
+    # One whose first writing was cut off has blocks, and no roots yet.
+    if path.exists() and not (path.is_dir() and {entry.name for entry in path.iterdir()} <= {_ROOTS, _BLOCKS}):
         raise UserError("is no folder of blocks, and not empty", where=str(path), fix="name another one")
 
 

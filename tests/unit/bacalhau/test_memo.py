@@ -3,13 +3,22 @@
 import json
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 
+from bacalhau.known_report import Before
+from bacalhau.node_report import finished_job
+from network.known_results import find_known
+from network.messages import Demand
+from network.node.datastore import Submission
+from network.node.outcome import known_outcome, session_result
+from network.result_store import Nodes
 from storage.blocks import block_key
 from storage.cid import parse_cid
 from tests.unit.bacalhau.fakes import FakeEngine, Gave
 from verifier.audit import audit_record
+from verifier.compare import make_rule
 from verifier.model import Record, load_node
 
 
@@ -139,3 +148,32 @@ def test_a_known_record_takes_on_what_its_input_comes_of(desk, run, tmp_path):
     assert (verdict, record.parents) == ("valid", (parse_cid(first["record"]),))
     fourth = run("-i", f"{first['record']}/output/stdout", "--arg", "n=1")
     assert (fourth["verdict"], fourth["record"]) == ("cached", third["record"])
+
+
+def test_a_node_says_the_same_of_what_it_knew(desk, run):
+    first = run()
+    task = parse_cid(first["task"])
+    with (
+        desk.store() as store,
+        desk.services().open_results() as results,
+        desk.services().open_lineage() as lineage,
+    ):
+        known = find_known(task, make_rule(), results.records(task, nodes=Nodes.EMBEDDED), store)
+        submission = Submission(
+            job="0" * 32,
+            created_at=1.0,
+            task=task,
+            rule=make_rule(),
+            demand=Demand(cpu_milli=1000, memory=1 << 30, disk=0, gpus=0),
+        )
+        # As a node finds it again when it was restarted in between.
+        session = session_result(known_outcome(known), submission, store)
+        before = Before(results=results, lineage=lineage, nodes=Nodes.EMBEDDED)
+        report = finished_job(submission, session, store, problem="", before=before).report
+        since = results.kept_at(task, known.record)
+    assert (report["verdict"], report["record"]) == ("cached", first["record"])
+    assert report["known"] == {
+        "since": datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds"),
+        "receipts": 3,
+    }
+    assert report["disputes"] == []

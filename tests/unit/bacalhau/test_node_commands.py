@@ -70,6 +70,9 @@ def test_what_is_asked_for_reaches_the_node(desk, node):
     asked = kept.submission
     assert (asked.rule.replication, asked.rule.confidence, asked.min_bids, asked.timeout_s) == (5, 3, 6, 7.0)
     assert asked.selector == (("x", "1"), ("zone", "a=b"))
+    assert asked.no_cache is False
+    later = desk.run("--no-cache")
+    assert node.control.kept[later["job"]].submission.no_cache is True
 
 
 def test_exit_codes_are_the_same(desk, node):
