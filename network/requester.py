@@ -54,7 +54,7 @@ it is all the same: it forgets a session that is settled and one that is cancell
 MAX_UNDER_WAY: Final = 512
 """Tasks above which none is begun without bids: what a node holds of one requester is bounded as well."""
 LEAST_EXECUTE_MS: Final = 20_000
-"""Of a job whose tasks are given to nodes without bids: beside it the two seconds that they wait there are short."""
+"""Of a job whose tasks are given to nodes without bids: beside it the four seconds that they wait there are short."""
 UNKNOWN_WINDOW: Final = 16
 """Tasks that look for nodes while none are known."""
 PERIOD: Final = "period"
