@@ -21,6 +21,7 @@ import trio
 
 from network.node.datastore import Change, Machine, Put, Remove
 from network.protocol_events import (
+    Abort,
     Action,
     Event,
     Forget,
@@ -52,8 +53,9 @@ TICK_S: Final = 0.05
 FIRST_PAUSE_S: Final = 0.5
 MAX_PAUSE_S: Final = 30.0
 _KEPT: Final = (Persist, Forget, KeepList, Report)
-_AT_ONCE: Final = (Run,)
-"""Said to nobody: to begin an execution before it is kept that it was accepted is what a crash would undo anyway."""
+_AT_ONCE: Final = (Run, Abort)
+"""Said to nobody: to begin an execution before it is kept that it was accepted is what a crash would undo anyway, and
+one that was given up before that is known to the disk begins again after one."""
 log = logging.getLogger(__name__)
 
 
