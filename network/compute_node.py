@@ -6,7 +6,7 @@ is assigned after a bid always fits, or is ahead: as much again is promised to j
 here, so that the next of their tasks begins when one ends, instead of two messages later. No task waits so for more
 than one of its own job, and a requester gives a node twice the time of one execution for that.
 
-Of a job whose tasks are tiny it takes many without a bid for each: as many as it executes in about two seconds, by what
+Of a job whose tasks are tiny it takes many without a bid for each: as many as it executes in some four seconds, by what
 the last ones took (`Accepted.in_hand`), and none while another job waits for room.
 """
 
@@ -76,7 +76,7 @@ PATIENCE: Final = 8
 """Bids to others that an offer which waits for more room is made to wait for; then the node empties for it."""
 SEQUENCES: Final = 1_000
 """Numbers of capacity records that are reserved on disk at a time."""
-IN_HAND_MS: Final = 2_000
+IN_HAND_MS: Final = 4_000
 """Work of one job that is taken without bids, by what its last tasks took. More than it takes to say and hear again
 that some of it is done; and much less than a requester waits for a commitment."""
 MAX_PACES: Final = 1_000

@@ -55,7 +55,7 @@ it is all the same: it forgets a session that is settled and one that is cancell
 MAX_UNDER_WAY: Final = 512
 """Tasks above which none is begun without bids: what a node holds of one requester is bounded as well."""
 LEAST_EXECUTE_MS: Final = 20_000
-"""Of a job whose tasks are given to nodes without bids: beside it the two seconds that they wait there are short."""
+"""Of a job whose tasks are given to nodes without bids: beside it the four seconds that they wait there are short."""
 UNKNOWN_WINDOW: Final = 16
 """Tasks that look for nodes while none are known."""
 PERIOD: Final = "period"
@@ -189,7 +189,8 @@ class Requester:
         for name in sorted(still & steps.keys()):
             task, actions = requester_task.resume(self.identity, job, names[name], name, self.grace_ms, steps[name])
             yield from self._keep(task, actions)
-            self._standing.line_up(name, job.job, _at_work(task))
+        for name in still & steps.keys() & self.tasks.keys():
+            self._standing.line_up(name, job.job, _at_work(self.tasks[name]))
         if job.cancelled:
             yield from self._withdraw(job)
 
@@ -388,22 +389,30 @@ class Requester:
 
         The first one waits for room and nobody passes it, but for tasks that need no bids: they take none of it away.
         """
-        for place, name in enumerate(self._waiting):
+        for place, (name, waiting) in enumerate(self._waiting.items()):
             job = self.jobs[name]
-            if standing := self._enough_standing(job):
+            if standing := self._enough_standing(job, waiting[0][1]):
                 return name, standing
             if not place and self._has_room(job):
                 return name, {}
         return None
 
-    def _enough_standing(self, job: JobEntry) -> Mapping[PeerId, Kind]:
-        """Return nodes that take a task of the job without a bid, if those are as many as there have to be."""
+    def _enough_standing(self, job: JobEntry, session: str) -> Mapping[PeerId, Kind]:
+        """Return nodes that take a task of the job without a bid, if those are as many as there have to be.
+
+        Nodes are drawn as for an offer, and only those count: nobody gets more tasks by saying that it takes many.
+        """
         needed = max(job.rule.replication, job.min_bids)
-        found = self._standing.of(job.job)
-        if len(found) < needed or len(self.tasks) >= MAX_UNDER_WAY:
+        standing = self._standing.of(job.job)
+        if len(standing) < needed or len(self.tasks) >= MAX_UNDER_WAY:
             return {}
-        excluded = self.shunned | self.unfit(job.job)
-        found = {peer: kind for peer, kind in found.items() if peer not in excluded}
+        drawn = self.book.pick(
+            needed + requester_steps.SPARE_OFFERS,
+            job.demand,
+            seed=f"{job.seed}/{session}/standing",
+            exclude=self.shunned | self.unfit(job.job),
+        )
+        found = {peer: standing[peer] for peer in drawn if peer in standing}
         diverse = job.rule.diverse and not is_diverse_enough(found.values(), (), job.rule.confidence)
         if len(found) < needed or diverse:
             return {}

@@ -83,7 +83,7 @@ class OutcomeEntry(Schema):
 
 def write(entry: Schema) -> bytes:
     """Return the bytes to keep."""
-    return dag_cbor.encode(entry.to_node())
+    return dag_cbor.encode_checked(entry.to_node())  # checked when it was made
 
 
 def read(kind: type[T], data: bytes) -> T:

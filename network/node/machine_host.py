@@ -21,6 +21,7 @@ import trio
 
 from network.node.datastore import Change, Machine, Put, Remove
 from network.protocol_events import (
+    Abort,
     Action,
     Event,
     Forget,
@@ -45,15 +46,16 @@ GATHER_S: Final = 0.001
 """Between two transactions, times the square of how many tasks are under way: a machine that is busy makes few of them
 of many events, and few payloads to a peer. The first of a while is made at once."""
 LEAST_GATHER_S: Final = 0.005
-MAX_GATHER_S: Final = 0.5
-"""From 22 tasks on. A node has work for four times as long in hand then (`compute_node.IN_HAND_MS`)."""
+MAX_GATHER_S: Final = 1.0
+"""From 32 tasks on. A node has work for four times as long in hand then (`compute_node.IN_HAND_MS`)."""
 TICK_S: Final = 0.05
 """Timers are due at multiples of this, later than asked for and never earlier: many at once."""
 FIRST_PAUSE_S: Final = 0.5
 MAX_PAUSE_S: Final = 30.0
 _KEPT: Final = (Persist, Forget, KeepList, Report)
-_AT_ONCE: Final = (Run,)
-"""Said to nobody: to begin an execution before it is kept that it was accepted is what a crash would undo anyway."""
+_AT_ONCE: Final = (Run, Abort)
+"""Said to nobody: to begin an execution before it is kept that it was accepted is what a crash would undo anyway, and
+one that was given up before that is known to the disk begins again after one."""
 log = logging.getLogger(__name__)
 
 

@@ -59,7 +59,7 @@ KNOWN_AT_ONCE: Final = 64
 REVEAL_MS: Final = 30_000
 OFFER_MS: Final = 2_000
 DISK_PAUSE_S: Final = 10.0
-COUNT_S: Final = 0.5
+COUNT_S: Final = 1.0
 """Between two times that followers of a job over shards are told how many have ended."""
 FindKnown = Callable[[CID, Rule], SessionResult | None]
 """Returns what an earlier session gave of a task, if it meets the rule and its output is here. Blocks."""

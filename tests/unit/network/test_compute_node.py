@@ -201,17 +201,17 @@ def in_hand(actions):
 @pytest.mark.parametrize(
     ("slots", "took_ms", "taken"),
     [
-        (1, 20, 100),
-        (1, 40, 50),
+        (1, 40, 100),
+        (1, 80, 50),
         (1, 0, MAX_IN_HAND),
-        (1, 800, 0),
-        (2, 800, 5),
-        (1, 667, 0),
+        (1, 1_600, 0),
+        (2, 1_600, 5),
+        (1, 1_334, 0),
         (1, 5_000, 0),
         (1, None, 0),
     ],
 )
-def test_as_many_tiny_tasks_are_taken_without_bids_as_take_two_seconds(slots, took_ms, taken):
+def test_as_many_tiny_tasks_are_taken_without_bids_as_take_four_seconds(slots, took_ms, taken):
     node = make_node(slots=slots)
     assert in_hand(node.handle(told(another(1, Assign)))) == 0
     ran(node, 2, took_ms) if slots > 1 else node.handle(told(Cancel(session=another(1).session)))
@@ -222,17 +222,17 @@ def test_as_many_tiny_tasks_are_taken_without_bids_as_take_two_seconds(slots, to
 
 def test_a_task_that_takes_longer_counts_at_once_and_shorter_ones_slowly():
     node = make_node()
-    ran(node, 1, 40)
-    ran(node, 2, 200)
+    ran(node, 1, 80)
+    ran(node, 2, 400)
     assert in_hand(node.handle(told(another(3, Assign)))) == 10
     node.handle(told(Cancel(session=another(3).session)))
-    ran(node, 4, 40)
+    ran(node, 4, 80)
     assert in_hand(node.handle(told(another(5, Assign)))) == 12
 
 
 def test_while_others_wait_nothing_is_taken_without_a_bid():
     node = make_node()
-    ran(node, 1, 20)
+    ran(node, 1, 40)
     node.handle(told(another(2, Assign)))
     waiting = another(3, job=OTHER_JOB)
     node.handle(told(waiting))

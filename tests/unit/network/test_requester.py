@@ -190,6 +190,17 @@ def test_another_is_given_when_one_is_committed_to():
     assert [len(pending) for pending in begun(play).values() if pending] == [3]
 
 
+def test_nobody_gets_more_tasks_by_saying_that_it_takes_many():
+    """Three of thirty nodes say so: nodes are drawn as ever, and those three are hardly ever all among five."""
+    play = Play(*range(30), tasks=TASKS)
+    play.bid(*range(30))
+    asked = [number for number in range(30) if identity(number).peer in play.task.session.asked]
+    for number in asked:
+        play.do(said(number, Accepted(session=SESSION, in_hand=100)))
+    assert len(asked) == 3
+    assert sum(bool(pending) for pending in begun(play).values()) <= 1
+
+
 @pytest.mark.parametrize("in_hand", [(2, 2, 0), (2, 2)])
 def test_too_few_of_them_are_not_enough(in_hand):
     assert not any(begun(standing(*in_hand)).values())
