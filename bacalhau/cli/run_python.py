@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,8 @@ from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION, make_rule
 from verifier.model import ModelError, Rule
 
 if TYPE_CHECKING:
+    from bacalhau.run_job import Order
+    from runtime.planner.wishes import Wishes
     from runtime.shard_plan import Sharding
 
 
@@ -82,49 +86,49 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     FUNCTION is a directory with function.py (and requirements.txt), or one file. Its `main(data)` gets the input as a
     file-like object; what it returns is the result.
     """
+    return run_request(ctx, flags, read_request, read_shard_flags(flags), "python")
+
+
+def run_request(
+    ctx: click.Context,
+    flags: dict[str, Any],
+    read: Callable[[dict[str, Any]], Request],
+    sharding: Sharding | None,
+    kind: str,
+) -> int:
+    """Run what the flags ask for, and return the exit code: all that `run python` and `run wasm` have in common.
+
+    read: returns the request of the flags; kind: as `runtime.planner.stack.Kind` has it.
+    """
     from bacalhau.planning import load_policy, plan_run
-    from bacalhau.run_job import Order
+    from runtime.planner.stack import Kind
 
     refuse_unbuilt(flags)
-    trust = read_trust(ctx, flags)
-    if trust is None:
-        rule = read_rule(flags["concurrency"], flags["confidence"], diverse=flags["diverse"])
-    else:
-        rule = least_rule(diverse=flags["diverse"])
-    order = Order(
-        request=read_request(flags),
-        rule=rule,
-        trust=trust,
-        labels=flags["labels"],
-        strict=flags["isolation"] == "strict",
-        min_bids=flags["min_bids"],
-        selector=read_selector(flags["selectors"]),
-        no_cache=flags["no_cache"],
-        require_verified=flags["require_verified"],
-    )
-    sharding = read_shard_flags(flags)
+    order = _read_order(ctx, flags, read)
     target = read_target(flags)
     services = services_of(ctx)
     if flags["dry_run"]:
         load_policy(services.home, flags["policy"])  # one that cannot be read is told of now
         return show_plan(among_own(order), sharding, services, as_json=flags["as_json"])
+
+    def wishes_of(order: Order) -> Wishes:
+        return replace(read_wishes(ctx, flags, has_node=node is not None, order=order), kind=Kind(kind))
+
     with ExitStack() as stack:
         node = None if flags["local"] else node_of(services)
         if node is None:
             refuse_without_node(flags)
         else:
             stack.enter_context(node)
-        wishes = read_wishes(ctx, flags, has_node=node is not None, order=among_own(order))
+        wishes = wishes_of(among_own(order))
         if flags["explain"]:
-            return explain(wishes, services, flags, trust)
+            return explain(wishes, services, flags, order.trust)
         policy = load_policy(services.home, flags["policy"])
         chosen = plan_run(wishes, policy, services)
         show_departures(wishes, chosen)
-        if (
-            trust is not None and not chosen.stack.parts
-        ):  # the node finds out how many it takes, and no fewer than these
-            wishes = read_wishes(ctx, flags, has_node=node is not None, order=order)
-            chosen = plan_run(wishes, policy, services)
+        if order.trust is not None and not chosen.stack.parts:
+            # The node finds out how many it takes, and no fewer than these.
+            chosen = plan_run(wishes_of(order), policy, services)
         planned = with_stack(order, chosen)
         if node is None or chosen.stack.parts:
             return run_here(planned, sharding, services, flags, target)
@@ -135,6 +139,27 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         from bacalhau.cli.run_with_node import run_with_node
 
         return run_with_node(planned, services, flags, target, node)
+
+
+def _read_order(ctx: click.Context, flags: dict[str, Any], read: Callable[[dict[str, Any]], Request]) -> Order:
+    from bacalhau.run_job import Order
+
+    trust = read_trust(ctx, flags)
+    if trust is None:
+        rule = read_rule(flags["concurrency"], flags["confidence"], diverse=flags["diverse"])
+    else:
+        rule = least_rule(diverse=flags["diverse"])
+    return Order(
+        request=read(flags),
+        rule=rule,
+        trust=trust,
+        labels=flags["labels"],
+        strict=flags["isolation"] == "strict",
+        min_bids=flags["min_bids"],
+        selector=read_selector(flags["selectors"]),
+        no_cache=flags["no_cache"],
+        require_verified=flags["require_verified"],
+    )
 
 
 def refuse_unbuilt(flags: dict[str, Any]) -> None:
