@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bacalhau.flow import FlowResult as FlowResult
     from bacalhau.flow_call import FlowStep as FlowStep
     from bacalhau.function_options import Data as Data
+    from bacalhau.notebook_magic import load_ipython_extension as load_ipython_extension
     from bacalhau.python_function import Function as Function
     from bacalhau.python_function import function as function
     from bacalhau.python_function import load_function as load_function
@@ -58,6 +59,7 @@ _PLACES: Final = {
     "add": "bacalhau.content",
     "function": "bacalhau.python_function",
     "load_function": "bacalhau.python_function",
+    "load_ipython_extension": "bacalhau.notebook_magic",
 }
 """Where a name comes from: loaded when it is first used, since `import bacalhau` must not load a planner."""
 

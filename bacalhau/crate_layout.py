@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -23,6 +23,7 @@ from bacalhau.workflow_run_crate import (
     make_metadata,
 )
 from storage.blocks import BlockStore
+from storage.cid import CID
 from storage.errors import UnavailableError, UserError
 from storage.unixfs_export import export
 from storage.unixfs_read import UnixfsReader
@@ -52,9 +53,9 @@ def lay_out_crate(store: BlockStore, provenance: Provenance, target: Path, *, pu
                 (content / SOURCE_FOLDER).mkdir()
                 export(reader, one.module, content / SOURCE_FOLDER / MODULE_NAME)
             (content / GRAPH_NAME).write_text(as_text(to_json(provenance)), encoding="ascii")
-            write_evidence(store, provenance, content / PROOF_NAME)
+            proven = _write_evidence(store, provenance, content / PROOF_NAME)
             files = sorted(_files(content), key=lambda file: file.path.encode())
-            metadata = make_metadata(provenance, files, published=published, licence=licence)
+            metadata = make_metadata(provenance, files, proven=proven, published=published, licence=licence)
             (content / METADATA_NAME).write_text(as_text(metadata), encoding="ascii")
             check_target(target)
             content.rename(target)
@@ -63,16 +64,28 @@ def lay_out_crate(store: BlockStore, provenance: Provenance, target: Path, *, pu
         raise UnavailableError(f"cannot be written: {reason}", where=str(target), fix="check free space") from error
 
 
-def write_evidence(store: BlockStore, provenance: Provenance, path: Path) -> None:
-    """Write a CAR whose roots are the record and all verified ones that it comes from; none if it is of no such tier.
+def _write_evidence(store: BlockStore, provenance: Provenance, path: Path) -> int:
+    """Write a CAR whose roots are the record and the verified ones that it comes from; return how many they are.
+
+    Of those before it something may have been collected: then it is the record's alone. One that is of the tier
+    `unverified` has no evidence, and no file.
 
     Raises:
-        UnavailableError, VerificationError: as `bacalhau.proof.write_proofs`.
+        UnavailableError, VerificationError: as `bacalhau.proof.write_proofs`, of the record itself.
     """
     roots = [one.record for one in reversed(provenance.performed) if one.tier == "verified"]
     if provenance.root not in roots:
-        return
-    with path.open("xb") as stream:
+        return 0
+    try:
+        _write_proofs(store, roots, path)
+    except UnavailableError:
+        roots = [provenance.root]
+        _write_proofs(store, roots, path)
+    return len(roots)
+
+
+def _write_proofs(store: BlockStore, roots: Sequence[CID], path: Path) -> None:
+    with path.open("wb") as stream:
         write_proofs(store, roots, stream)
 
 

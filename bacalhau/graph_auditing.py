@@ -5,19 +5,20 @@ The checks are `verifier.graph_audit`'s, 21 to 29; check 28 is also made of a si
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bacalhau.graph_view import MAX_NAMED
-from bacalhau.proof import open_proof
+from bacalhau.proof import open_car
 from network.lineage_index import Filer
 from storage import dag_cbor
 from storage.blocks import BlockStore
 from storage.car import read_car
 from storage.cid import CID, DAG_CBOR, cid_text, codec_of, is_cid_text, parse_cid
 from storage.errors import BacalhauError, UserError, VerificationError
+from verifier.audit_car import check_file
 from verifier.audit_report import AuditReport, Check
 from verifier.graph_audit import FIRST, audit_graph
 from verifier.graph_reading import read_facts
@@ -61,26 +62,27 @@ def check_json(check: Check) -> dict[str, Any]:
 
 
 def audit_published(
-    text: str | None, car: Path | None, services: Services, count: Count, *, rerun: bool
+    text: str | None, car: Path | None, services: Services, count: Count, *, refused: str = ""
 ) -> PublishedAudit | None:
     """Audit a graph root that is here, or in a CAR; None if something else was named.
 
+    refused: a flag that was given and means something for records alone.
+
     Raises:
-        UserError: it is to be run again; only records are.
+        UserError: there is such a flag.
     """
     if car is not None:
         root = _graph_of_file(car, text)
         if root is None:
             return None
-        with open_proof(car) as proof:
-            if proof.damage:
-                raise VerificationError(proof.damage, fix="get it again")
-            return _audit(root, proof.store, count, rerun=rerun)
+        with open_car(car) as file:
+            audited = _audit(root, file, count, refused)
+            return replace(audited, report=AuditReport(checks=(check_file(file, root), *audited.report.checks)))
     if text is None or not is_cid_text(text) or not _may_be_graph(parse_cid(text)):
         return None
     with services.open_store() as store:
         root = parse_cid(text)
-        return _audit(root, store, count, rerun=rerun) if _is_graph(root, store) else None
+        return _audit(root, store, count, refused) if _is_graph(root, store) else None
 
 
 def _graph_of_file(path: Path, text: str | None) -> CID | None:
@@ -107,10 +109,10 @@ def _is_of_graph(data: bytes) -> bool:
     return isinstance(node, dict) and node.get("v") == Graph.VERSION
 
 
-def _audit(root: CID, store: BlockStore, count: Count, *, rerun: bool) -> PublishedAudit:
-    if rerun:
-        fix = "audit one of its records with --rerun"
-        raise UserError("a graph is not run again as a whole", where=cid_text(root), fix=fix)
+def _audit(root: CID, store: BlockStore, count: Count, refused: str) -> PublishedAudit:
+    if refused:
+        fix = f"audit one of its records with {refused}"
+        raise UserError(f"a graph is audited whole, without {refused}", where=cid_text(root), fix=fix)
     found = audit_graph(store, root, lambda done, total: count("records audited", done, total))
     return PublishedAudit(root=root, report=found.report, records=len(found.records))
 
@@ -153,9 +155,6 @@ def with_disputes(found: dict[str, Any], services: Services) -> dict[str, Any]:
     said = f"the same task has another output in {', '.join(map(cid_text, rivals[:MAX_NAMED]))}{more}"
     said += "; run again here, it gave this one" if ok else "; --rerun tells which is right here"
     checks = [*found["checks"], check_json(Check(n=_DISPUTES, name="disputes", ok=ok, detail=said))]
-    return {**found, "checks": checks, "verdict": _verdict(checks)}
-
-
-def _verdict(checks: list[Mapping[str, Any]]) -> str:
-    states = [check["ok"] for check in checks]
-    return "invalid" if False in states else "unchecked" if None in states else "valid"
+    # It never makes a verdict better: of a sample, say, the others checks alone do not tell it.
+    worse = found["verdict"] == "valid" and ok is None
+    return {**found, "checks": checks, "verdict": "unchecked" if worse else found["verdict"]}

@@ -50,7 +50,6 @@ def published_blocks(store: BlockStore, root: CID, *, wheels: bool = True) -> It
         VerificationError: one is not what it should be.
     """
     seen: set[VisitKey] = set()
-    left_out: set[CID] = set()
     graph = load_node(store, root, Graph)
     trees: dict[CID, None] = {}
     for cid in (root, graph.head, *_entries(store, graph.head)):
@@ -60,12 +59,13 @@ def published_blocks(store: BlockStore, root: CID, *, wheels: bool = True) -> It
             evidence = Evidence(store=store, cid=record)
             for cid, _ in evidence.nodes():
                 yield from _once(store, cid, seen)
-            trees.update(dict.fromkeys(evidence.trees()))
-            if not wheels:
-                left_out |= _wheels(evidence)
+            below = list(evidence.trees())
+            for wheel in [] if wheels else _wheels(evidence):
+                below.remove(wheel)  # once: the same bytes may be an input too
+            trees.update(dict.fromkeys(below))
         else:
             yield from _of_unverified(store, record, seen)
-    for visit in visit_trees(store, [tree for tree in trees if tree not in left_out]):
+    for visit in visit_trees(store, trees):
         if visit.error is not None:
             raise visit.error
         yield from _once(store, visit.cid, seen)
@@ -92,11 +92,9 @@ def _entries(store: BlockStore, head: CID) -> Iterator[CID]:
         following = load_node(store, following, LogEntry).previous
 
 
-def _wheels(evidence: Evidence) -> set[CID]:
-    function = evidence.load(evidence.record.function, evidence.function_kind)
-    if not isinstance(function, Function):
-        return set()
-    return {wheel.wheel for wheel in evidence.load(function.lock, Lock).wheels}
+def _wheels(evidence: Evidence) -> list[CID]:
+    function = evidence.function
+    return [one.wheel for one in evidence.load(function.lock, Lock).wheels] if isinstance(function, Function) else []
 
 
 def _of_unverified(store: BlockStore, record: CID, seen: set[VisitKey]) -> Iterator[tuple[CID, bytes]]:

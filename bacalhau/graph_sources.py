@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from bacalhau.admission import check_evidence
 from bacalhau.graph_view import MAX_EDGES, Content, RecordGraph, RecordNode, producers_of
 from bacalhau.targets import split_content
 from network.job_store import Job, JobStore
@@ -16,6 +17,7 @@ from storage.cid import CID, cid_text, is_cid_text
 from storage.errors import BacalhauError
 from storage.ipld_path import content_at
 from storage.sqlite_block_store import SqliteBlockStore
+from verifier.audit import audit_record
 from verifier.graph_reading import read_facts
 from verifier.graph_types import Graph
 from verifier.model import load_node
@@ -111,11 +113,19 @@ def _within(root: CID, cid: CID, graph: OpenGraph, limit: int) -> tuple[CID, ...
 
 
 def _file(cid: CID, graph: OpenGraph) -> bool:
-    """File a record that is in the store although no job here made it; tell whether it is one."""
+    """File a record that is here although no job made it, if its evidence is sound; tell whether it is one.
+
+    Raises:
+        VerificationError: it is a record, and something in it is wrong.
+        UnavailableError: not all of its evidence is here.
+    """
     try:
-        graph.filer.add([read_facts(graph.store, cid)], merged=False)
+        facts = read_facts(graph.store, cid)
     except BacalhauError:
         return False
+    if facts.is_verified:
+        check_evidence(cid, audit_record(graph.store, cid))
+    graph.filer.add([facts], merged=True)
     return True
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from network.lineage_store import BY_PARTS, MAX_MANY, MAX_WALK, LineageRow, LineageStore, Part
+from network.lineage_store import BY_PARTS, MAX_MANY, MAX_WALK, NEAR, LineageRow, LineageStore, Part
 from storage.cid import CID, cid_text
 from verifier.graph_reading import VERIFIED
 
@@ -70,8 +70,8 @@ class Standing:
         }
 
 
-def standing_of(record: CID, lineage: LineageStore, *, limit: int = MAX_WALK) -> Standing:
-    """Return how a record stands, by itself and all its ancestors."""
+def standing_of(record: CID, lineage: LineageStore, *, limit: int = NEAR) -> Standing:
+    """Return how a record stands, by itself and its ancestors; of those beyond the nearest `limit` nothing is known."""
     walked = lineage.ancestors(record, limit=limit)
     return Standing(
         tainted_by=tuple(one.record for one in walked.found if one.tier not in (None, VERIFIED)),
@@ -169,24 +169,29 @@ def ancestry(
         room = limit - len(nodes)
         is_cut = len(level) > room
         for some in _some_at_once(level[:room]):
-            nodes |= _nodes(some, lineage)
+            more, lacks = _nodes(some, lineage)
+            nodes |= more
+            is_cut = is_cut or lacks
         following = dict.fromkeys(parent for cid in level[:room] for parent in nodes[cid].parents)
         level = [cid for cid in following if cid not in nodes]
-        if is_cut or (depth is not None and steps >= depth):
+        if len(nodes) >= limit or (depth is not None and steps >= depth):
             is_cut = is_cut or bool(level)
             break
         steps += 1
     return RecordGraph(roots=tuple(wanted), nodes=nodes, is_cut=is_cut)
 
 
-def _nodes(records: Sequence[CID], lineage: LineageStore) -> dict[CID, RecordNode]:
-    """Return records with their parents and what their functions were given; a few questions for all of them."""
+def _nodes(records: Sequence[CID], lineage: LineageStore) -> tuple[dict[CID, RecordNode], bool]:
+    """Return records with their parents and what their functions were given, and whether there is more of these.
+
+    A few questions for all of them.
+    """
     rows = lineage.rows(records)
-    parents, rivals = (
-        _grouped(pairs) for pairs in (lineage.edges(records, limit=_MOST), lineage.rivals(records, limit=_MOST))
-    )
+    edges, rivalries = lineage.edges(records, limit=_MOST), lineage.rivals(records, limit=_MOST)
+    parts = lineage.contents(list(dict.fromkeys(row.input for row in rows.values())), limit=_MOST)
+    parents, rivals = _grouped(edges), _grouped(rivalries)
     given: dict[CID, list[Part]] = defaultdict(list)
-    for part in lineage.contents(list(dict.fromkeys(row.input for row in rows.values())), limit=_MOST):
+    for part in parts:
         given[part.owner].append(part)
     outputs: dict[CID, CID] = {}
     for some in _some_at_once(list(dict.fromkeys(parent for found in parents.values() for parent in found))):
@@ -203,7 +208,7 @@ def _nodes(records: Sequence[CID], lineage: LineageStore) -> dict[CID, RecordNod
         found[cid] = RecordNode(
             cid=cid, row=row, parents=tuple(above), contents=contents, rivals=tuple(sorted(set(rivals[cid])))
         )
-    return found
+    return found, _MOST in (len(edges), len(rivalries), len(parts))
 
 
 def _some_at_once(cids: Sequence[CID]) -> Iterator[Sequence[CID]]:

@@ -12,6 +12,8 @@ from bacalhau.terminal_text import visible
 from storage.cid import CID, cid_text
 
 _LABEL_CHARACTERS: Final = 40
+_FOOTINGS: Final = (Footing.VERIFIED, Footing.UNKNOWN, Footing.TAINTED, Footing.UNVERIFIED, None)
+"""The best first."""
 
 
 class Shape(StrEnum):
@@ -75,8 +77,8 @@ def draw(provenance: Provenance) -> Drawing:
 
 def _put(boxes: dict[str, Box], box: Box) -> None:
     known = boxes.get(box.id)
-    # The output of one record may be another's raw input: then it is drawn as what was given.
-    if known is None or (known.footing is None and box.footing is not None):
+    # One content may be an input here and an output there, or what two records gave: it rests on the better of them.
+    if known is None or _FOOTINGS.index(box.footing) < _FOOTINGS.index(known.footing):
         boxes[box.id] = box
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from bacalhau.admission import check_evidence
 from bacalhau.graph_blocks import present_blocks
 from bacalhau.proof import open_proof
 from network.graph_store import GraphStore
@@ -26,7 +27,6 @@ from storage.blocks import BlockStore
 from storage.cid import CID, cid_text, is_cid_text, parse_cid
 from storage.errors import UnavailableError, UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
-from verifier.audit_report import AuditReport
 from verifier.graph_audit import GraphAudit, audit_graph
 from verifier.graph_log import Equivocation, LogChain, compare_chains, read_chain
 from verifier.graph_types import GraphHead
@@ -39,8 +39,6 @@ _MOST_RIVALS: Final = 100
 """Records that contradict one that is merged, of those that are told."""
 _MAY_BE_FALSE: Final = frozenset({"disputes"})
 _MAY_BE_UNKNOWN: Final = frozenset({"records", "taint", "disputes"})
-_CONTENT: Final = frozenset({"blocks", "source", "wheels", "runtime", "output", "parents"})
-"""Checks of a record that need its content: published without wheels, they are unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,17 +205,14 @@ def _admitted(root: CID, found: GraphAudit) -> LogChain:
         if check.ok is False and check.name not in _MAY_BE_FALSE:
             raise VerificationError(f"check {check.n} {check.name}: {check.detail}", where=cid_text(root))
     lacking = [one for one in found.report.checks if one.ok is None and one.name not in _MAY_BE_UNKNOWN]
-    lacking += [check for _, report in found.records for check in _lacking(report)]
-    if lacking or found.chain is None:
-        first = lacking[0] if lacking else found.report.checks[0]
+    if lacking or found.chain is None or len(found.records) < found.size:
+        first = lacking[0] if lacking else next(one for one in found.report.checks if one.name == "records")
         fix = "get the whole of it; `bacalhau audit` says what is missing"
         raise UnavailableError(f"check {first.n} {first.name}: {first.detail}", where=cid_text(root), fix=fix)
+    for facts, report in found.records:
+        if report is not None:
+            check_evidence(facts.cid, report)
     return found.chain
-
-
-def _lacking(report: AuditReport | None) -> Iterator[Any]:
-    checks = () if report is None else report.checks
-    return (check for check in checks if check.ok is None and check.name not in _CONTENT)
 
 
 def _compare(chain: LogChain, blocks: BlockStore, store: SqliteBlockStore, logs: GraphStore) -> Equivocation | None:

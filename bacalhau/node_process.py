@@ -7,7 +7,6 @@ import logging
 import os
 import platform
 import signal
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -22,7 +21,6 @@ from bacalhau.api.app import make_app
 from bacalhau.api.http_server import serve_api
 from bacalhau.api_token import load_or_create_token
 from bacalhau.cluster import ClusterOptions, open_cluster
-from bacalhau.container_room import sweep_left_behind
 from bacalhau.engines import engine_for_all
 from bacalhau.known_report import Before
 from bacalhau.node_report import finished_job, finished_shards
@@ -60,6 +58,7 @@ from verifier.identity import Identity
 
 if TYPE_CHECKING:
     from runtime.engine import Engine, Plan
+    from storage.blocks import BlockStore
     from storage.sqlite_block_store import SqliteBlockStore
 
 NODE_FILE: Final = "node.json"
@@ -127,7 +126,6 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
     home.create()
     with ExitStack() as stack:
         stack.enter_context(hold_directory(home.root))
-        threading.Thread(target=sweep_left_behind, args=(home,), name="sweep", daemon=True).start()
         store = stack.enter_context(services.open_store())
         datastore = stack.enter_context(services.open_datastore())
         jobs = stack.enter_context(services.open_jobs())
@@ -181,8 +179,8 @@ def _parts(
     identity = key_store.load_or_create(services.home.keys_dir / KEY_FILE)
     engine, compute = _compute(services, options, store)
 
-    def fitness(plan: Plan) -> str:
-        return objection_to_run(options.policy, plan) or misplacement(plan, store)
+    def fitness(plan: Plan, blocks: BlockStore) -> str:
+        return objection_to_run(options.policy, plan) or misplacement(plan, blocks)
 
     def knows_runtime(runtime: CID) -> bool:
         # Workers of a cluster run Python functions alone.

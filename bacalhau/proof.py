@@ -17,9 +17,9 @@ from storage.cid import CID
 from storage.dag_walk import VisitKey, visit_key
 from storage.errors import UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
-from verifier.ancestry import load_ancestor
 from verifier.closure import visit_trees
 from verifier.evidence import Evidence
+from verifier.graph_reading import read_facts
 
 _BLOCKS_PER_PUT: Final = 64
 """16 MiB of leaves in one transaction."""
@@ -55,7 +55,7 @@ def proof_blocks(store: BlockStore, *records: CID) -> Iterator[tuple[CID, bytes]
                 yield cid, store.get(cid)
         trees.update(dict.fromkeys(evidence.trees()))
         # The audit looks for this task's inputs among what the parents gave.
-        trees.update((load_ancestor(store, cid).output, None) for cid in evidence.record.parents)
+        trees.update((read_facts(store, cid).output, None) for cid in evidence.record.parents)
     for visit in visit_trees(store, trees):
         if visit.error is not None:
             raise visit.error
@@ -89,6 +89,8 @@ def open_car(path: Path) -> Iterator[CarBlockStore]:
         UserError: the file cannot be read.
     """
     with _opened(path) as stream:
+        if not stream.seekable():
+            raise UserError("is no file that can be read twice", where=str(path), fix="save it first")
         yield CarBlockStore(stream)
 
 

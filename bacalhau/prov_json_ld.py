@@ -23,7 +23,6 @@ _CONTEXT: Final = {
     "used": {"@id": "prov:used", "@type": "@id"},
     "generatedBy": {"@id": "prov:wasGeneratedBy", "@type": "@id"},
     "derivedFrom": {"@id": "prov:wasDerivedFrom", "@type": "@id"},
-    "memberOf": {"@reverse": "prov:hadMember", "@type": "@id"},
     "agent": {"@id": "prov:agent", "@type": "@id"},
     "plan": {"@id": "prov:hadPlan", "@type": "@id"},
     "association": {"@id": "prov:qualifiedAssociation"},
@@ -104,7 +103,7 @@ def _output(one: Performed) -> dict[str, Any]:
         "generatedBy": [] if one.task is None else [_iri(one.task)],
         "derivedFrom": [_iri(content) for _, content in one.inputs],
         "evidence": [_iri(one.record)],
-        "bacalhau:footing": one.footing.value,
+        "bacalhau:footing": [one.footing.value],
     }
 
 

@@ -17,7 +17,8 @@ from storage import dag_cbor
 from storage.blocks import BlockStore
 from storage.cid import CID, DAG_CBOR, cid_text, codec_of
 from storage.errors import UnavailableError, VerificationError
-from verifier.ancestry import Ancestor, load_ancestor, walk_ancestors
+from verifier.ancestry import walk_ancestors
+from verifier.graph_reading import RecordFacts, read_facts
 
 MAX_RECORDS: Final = 10_000
 """Records of one export."""
@@ -135,14 +136,14 @@ def read_provenance(store: BlockStore, root: CID) -> Provenance:
         UnavailableError: the record is not here, or there are more than MAX_RECORDS.
         VerificationError: it is no record.
     """
-    found = {root: load_ancestor(store, root)}
+    found = {root: read_facts(store, root)}
     missing: list[CID] = []
     for step in walk_ancestors(store, [root]):
         if len(found) + len(missing) >= MAX_RECORDS:
             raise UnavailableError(
                 f"comes from more than {MAX_RECORDS} records", where=cid_text(root), fix="export one of them"
             )
-        if isinstance(step.found, Ancestor):
+        if isinstance(step.found, RecordFacts):
             found[step.cid] = step.found
         else:
             missing.append(step.cid)
@@ -153,7 +154,7 @@ def read_provenance(store: BlockStore, root: CID) -> Provenance:
     return Provenance(root=root, performed=performed, missing=tuple(sorted(missing)))
 
 
-def _in_order(found: Mapping[CID, Ancestor], root: CID) -> list[CID]:
+def _in_order(found: Mapping[CID, RecordFacts], root: CID) -> list[CID]:
     """Sort records, parents first, and where that says nothing by their CIDs; the root is last, for all lead to it."""
     sorter: TopologicalSorter[CID] = TopologicalSorter()
     for cid in sorted(found):
@@ -170,7 +171,7 @@ def _in_order(found: Mapping[CID, Ancestor], root: CID) -> list[CID]:
     return ordered
 
 
-def _footing(record: Ancestor, known: Mapping[CID, Footing]) -> Footing:
+def _footing(record: RecordFacts, known: Mapping[CID, Footing]) -> Footing:
     if record.tier != "verified":
         return Footing.UNVERIFIED
     above = {known.get(parent, Footing.UNKNOWN) for parent in record.parents}
@@ -179,7 +180,7 @@ def _footing(record: Ancestor, known: Mapping[CID, Footing]) -> Footing:
     return Footing.UNKNOWN if Footing.UNKNOWN in above else Footing.VERIFIED
 
 
-def _performed(store: BlockStore, cid: CID, record: Ancestor, footing: Footing) -> Performed:
+def _performed(store: BlockStore, cid: CID, record: RecordFacts, footing: Footing) -> Performed:
     node = _node(store, cid)
     function = _node(store, _link(node.get("function")))
     lock, runtime = _node(store, _link(function.get("lock"))), _node(store, _link(function.get("runtime")))
@@ -195,7 +196,7 @@ def _performed(store: BlockStore, cid: CID, record: Ancestor, footing: Footing) 
         input=_link(node.get("input")),
         output=record.output,
         parents=record.parents,
-        rule=_map(node.get("rule")),
+        rule=_plain(_map(node.get("rule"))),
         votes=votes,
         agreeing=len(_links(node.get("receipts"))),
         dissenting=len(_links(node.get("dissent"))),
@@ -209,7 +210,7 @@ def _performed(store: BlockStore, cid: CID, record: Ancestor, footing: Footing) 
         packages=tuple(_packages(lock)),
         data=_link(x.get("data")),
         volumes=tuple((str(path), content) for path, content in volumes if content is not None),
-        args=_map(x.get("args")),
+        args=_plain(_map(x.get("args"))),
         seed=_text(x.get("seed")),
         epoch=_number(x.get("epoch")),
     )
@@ -254,6 +255,15 @@ def _links(value: Any) -> list[CID]:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold: an input that is not sound may have links where there are none to be."""
+    if isinstance(value, bytes):
+        return cid_text(CID(value))
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _number(value: Any) -> int | None:

@@ -10,15 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from bacalhau.admission import check_evidence
 from bacalhau.graph_blocks import with_ancestors
 from bacalhau.targets import find_target
 from network.graph_store import Publication
 from network.job_store import Job, JobStore
 from network.key_store import load_or_create
+from network.lineage_index import Filer
 from storage.cid import CID, DAG_CBOR, cid_text, codec_of, is_cid_text, parse_cid
 from storage.errors import BacalhauError, UserError
 from storage.sqlite_block_store import SqliteBlockStore
-from verifier.graph_reading import read_facts
+from verifier.audit import audit_record
+from verifier.graph_reading import RecordFacts, read_facts
 from verifier.graph_types import Graph
 from verifier.identity import Identity
 from verifier.model import load_node
@@ -76,6 +79,8 @@ def prepare(text: str, services: Services, store: SqliteBlockStore, *, plain: bo
         UnavailableError, VerificationError: an ancestor is not here, or is no record.
     """
     root = parse_cid(text) if is_cid_text(text) else None
+    if plain and root is None:
+        raise UserError("publishes content, and a job is none", where="--plain", fix="name the CID of its output")
     if root is not None and (plain or _is_graph(root, store)):
         return Published(root=root, is_graph=not plain)
     with services.open_jobs() as jobs:
@@ -84,8 +89,9 @@ def prepare(text: str, services: Services, store: SqliteBlockStore, *, plain: bo
         if root is None:
             raise UserError("this job has no record", where=text, fix="publish one that was verified")
         return Published(root=root, is_graph=False)
-    found = [facts.cid for facts in with_ancestors(records, store)]
-    made = _publish(found, services, store)
+    found = with_ancestors(records, store)
+    _check_strangers(found, services, store)
+    made = _publish([facts.cid for facts in found], services, store)
     return Published(
         root=made.root,
         is_graph=True,
@@ -94,6 +100,19 @@ def prepare(text: str, services: Services, store: SqliteBlockStore, *, plain: bo
         publisher=made.head.publisher,
         log_size=made.head.size,
     )
+
+
+def _check_strangers(found: Sequence[RecordFacts], services: Services, store: SqliteBlockStore) -> None:
+    """Check the evidence of what was neither made here nor merged: nobody has looked at it, and our key signs for it.
+
+    Raises:
+        VerificationError, UnavailableError: as `check_evidence`.
+    """
+    with services.open_lineage() as lineage:
+        Filer(store, lineage).catch_up()
+        for facts in found:
+            if facts.is_verified and lineage.record(facts.cid) is None:
+                check_evidence(facts.cid, audit_record(store, facts.cid))
 
 
 def _publish(records: Sequence[CID], services: Services, store: SqliteBlockStore) -> Publication:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 from bacalhau.lineage_drawing import footing_phrase
 from bacalhau.provenance import Performed, Provenance
@@ -44,7 +45,8 @@ def make_statement(provenance: Provenance, files: Sequence[OutputFile]) -> dict[
     return {
         "_type": STATEMENT,
         "subject": [
-            {"name": file.path, "uri": f"{output}/{file.path}", "digest": {"sha256": file.sha256}} for file in files
+            {"name": file.path, "uri": f"{output}/{quote(file.path)}", "digest": {"sha256": file.sha256}}
+            for file in files
         ],
         "predicateType": PREDICATE,
         "predicate": {"buildDefinition": _definition(one), "runDetails": _details(one)},
@@ -57,7 +59,7 @@ def _definition(one: Performed) -> dict[str, Any]:
     packages = [
         {
             "name": package.file_name,
-            "uri": f"pkg:pypi/{package.name}@{package.version}",
+            "uri": f"pkg:pypi/{package.name}@{quote(package.version, safe='')}",
             "downloadLocation": f"ipfs://{cid_text(package.wheel)}",
             "digest": {"sha256": package.sha256},
         }

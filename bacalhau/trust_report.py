@@ -55,7 +55,7 @@ def words_among_newcomers(goal: TrustGoal, least: Rule = LEAST_RULE) -> Rule:
 
 def trust_flag(goal: TrustGoal | None) -> str:
     """Return how a person wrote it; empty if nobody did."""
-    return "" if goal is None else f"--trust {goal.asked:g}"
+    return "" if goal is None else f"--trust {goal.asked}"
 
 
 def trust_entry(session: SessionResult) -> dict[str, Any] | None:
@@ -118,7 +118,7 @@ def trust_lines(trust: Mapping[str, Any] | None) -> Iterator[str]:
     """Yield what a person reads of it."""
     if not trust:
         return
-    asked = f"{trust['asked']:g}"
+    asked = str(trust["asked"])
     if trust["basis"] == OWN:
         yield f"trust: {asked} was asked for, so {_words(trust)} were needed, as of strangers; but {OWN_NOTE}"
         return
@@ -131,7 +131,7 @@ def trust_lines(trust: Mapping[str, Any] | None) -> Iterator[str]:
 
 def explained_trust(trust: Mapping[str, Any], among_strangers: bool) -> str:
     """Return why so many nodes would be asked, before any is."""
-    words = f"{trust['asked']:g} takes {trust['words_of_newcomers']} equal words of nodes of which nothing is known"
+    words = f"{trust['asked']} takes {trust['words_of_newcomers']} equal words of nodes of which nothing is known"
     if not among_strangers:
         return f"{words}, so many run it; but {OWN_NOTE}"
     return f"{words}, fewer of those whose records speak for them: the node decides when it begins, and tells of it"
@@ -155,7 +155,7 @@ def shortfall(note: TrustNote | None) -> str:
     """Return what lacks, in words; empty if nothing does."""
     if note is None or note.reached >= note.terms.asked:
         return ""
-    return f"the leading answer is trusted {probability(note.reached)}, and {note.terms.asked:g} was asked for"
+    return f"the leading answer is trusted {probability(note.reached)}, and {note.terms.asked} was asked for"
 
 
 def probability(value: float) -> str:

@@ -64,14 +64,17 @@ class CrateFile:
     sha256: str
 
 
-def make_metadata(provenance: Provenance, files: Sequence[CrateFile], *, published: str, licence: str) -> Entity:
+def make_metadata(
+    provenance: Provenance, files: Sequence[CrateFile], *, proven: int, published: str, licence: str
+) -> Entity:
     """Return the content of `ro-crate-metadata.json`.
 
-    published: a date as ISO 8601 has it, of publication, which is who publishes' to say; licence: the URL of one.
+    proven: records whose evidence is in the crate; published: a date as ISO 8601 has it, of publication, which is who
+    publishes' to say; licence: the URL of one.
     """
     paths = [file.path for file in files]
     main = next((path for path in _LANGUAGES if path in paths), GRAPH_NAME)
-    entities = [_descriptor(), _root(provenance, paths, main, published, licence)]
+    entities = [_descriptor(), _root(provenance, paths, main, proven, published, licence)]
     entities += [
         {"@id": url, "@type": "CreativeWork", "name": name, "version": version} for url, name, version in _PROFILES
     ]
@@ -82,6 +85,15 @@ def make_metadata(provenance: Provenance, files: Sequence[CrateFile], *, publish
     url, name = _LANGUAGES[main]
     entities.append({"@id": url, "@type": "ComputerLanguage", "name": name})
     seen = {entity["@id"] for entity in entities}
+    entities += [
+        {
+            "@id": _action_id(cid),
+            "@type": "CreativeWork",
+            "name": "a record that is not here",
+            "identifier": cid_text(cid),
+        }
+        for cid in provenance.missing
+    ]
     for one in provenance:
         for entity in _of_record(one, provenance, paths, main):
             if entity["@id"] not in seen:
@@ -101,17 +113,19 @@ def _descriptor() -> Entity:
     }
 
 
-def _root(provenance: Provenance, paths: Sequence[str], main: str, published: str, licence: str) -> Entity:
+def _root(provenance: Provenance, paths: Sequence[str], main: str, proven: int, published: str, licence: str) -> Entity:
     one = provenance.last
     missing = f" {len(provenance.missing)} records that it comes from are not here." if provenance.missing else ""
+    of = f"{proven} of {len(provenance.performed)} records"
+    check = f"Anybody can check the evidence of {of} offline: bacalhau-audit {PROOF_NAME}."
+    evidence = check if proven else "There is no evidence to check."
     return {
         "@id": "./",
         "@type": "Dataset",
         "name": f"Result of {one.name}, {cid_text(one.output)}",
         "description": (
-            f"{footing_phrase(one).capitalize()}; {votes_phrase(one)}. Anybody can check the evidence offline: "
-            f"bacalhau-audit {PROOF_NAME}. When it was computed is not recorded: the function saw a clock of its own."
-            f"{missing}"
+            f"{footing_phrase(one).capitalize()}; {votes_phrase(one)}. {evidence} When it was computed is not "
+            f"recorded: the function saw a clock of its own.{missing}"
         ),
         "datePublished": published,
         "license": _link(licence),
@@ -209,7 +223,9 @@ def _of_record(one: Performed, provenance: Provenance, paths: Sequence[str], mai
 
 
 def _status(one: Performed) -> Entity:
-    if one.exit_code in (0, None):
+    if one.exit_code is None:
+        return {}
+    if one.exit_code == 0:
         return {"actionStatus": "http://schema.org/CompletedActionStatus"}
     return {
         "actionStatus": "http://schema.org/FailedActionStatus",

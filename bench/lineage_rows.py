@@ -105,7 +105,8 @@ def questions(lineage: LineageStore) -> dict[str, Callable[[int], object]]:
     return {
         "show, three parents far": lambda n: ancestry([cid_of("record", n)], lineage, depth=3),
         "why, 200 records": lambda n: ancestry([cid_of("record", n)], lineage),
-        "standing, all ancestors": lambda n: standing_of(cid_of("record", n), lineage),
+        "standing, 2,000 ancestors": lambda n: standing_of(cid_of("record", n), lineage),
+        "standing, 10,000 ancestors": lambda n: standing_of(cid_of("record", n), lineage, limit=10_000),
         "dependents of a record": lambda n: dependents_of(cid_of("record", n), lineage),
         "dependents of an output": lambda n: dependents_of(cid_of("output", n), lineage),
         "dependents of a function": lambda n: dependents_of(cid_of("function", n % _FUNCTIONS), lineage),

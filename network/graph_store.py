@@ -29,7 +29,6 @@ _ADD_ROOT: Final = "INSERT OR IGNORE INTO graph_roots(root, head, publisher, siz
 _HEADS: Final = (
     "SELECT head, size, max(root), min(at) FROM graph_roots WHERE publisher = ? GROUP BY size, head ORDER BY size"
 )
-_PUBLISHED: Final = "SELECT publisher, number, entry FROM graph_entries WHERE record = ? ORDER BY publisher LIMIT ?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,17 +129,6 @@ class GraphStore:
         """
         heads = self.heads(publisher)
         return None if not heads else (heads[-1], load_node(store, heads[-1].head, GraphHead))
-
-    def publishers(self) -> list[tuple[PeerId, int]]:
-        """Return whose logs are here, with the size of the longest of each."""
-        rows = self._read("SELECT publisher, max(size) FROM graph_roots GROUP BY publisher ORDER BY publisher")
-        return [(PeerId(str(row[0])), int(row[1])) for row in rows]
-
-    def entries_of(self, record: CID, *, limit: int) -> list[tuple[PeerId, int, CID]]:
-        """Return where a record was published: publisher, number, entry."""
-        rows = self._read(_PUBLISHED, record, limit)
-        with intact(self._path, _FIX):
-            return [(PeerId(str(row[0])), int(row[1]), check_cid(bytes(row[2]))) for row in rows]
 
     def roots(self) -> list[CID]:
         """Return all graphs that a garbage collection keeps."""

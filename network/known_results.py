@@ -24,6 +24,7 @@ from storage.sqlite_pins import hold_all
 from verifier.audit_claims import check_commitments, check_dissent, check_receipts, check_rounds, check_rule
 from verifier.compare import claim_of, compare
 from verifier.evidence import Evidence
+from verifier.graph_reading import read_facts
 from verifier.model import Receipt, Record, Rule, Verdict, load_node, store_node
 from verifier.receipt import check_receipt
 
@@ -40,7 +41,7 @@ def find_known(
     has to reach besides, as if nothing were known of its nodes.
     """
     candidates = tuple(records)
-    if len(outputs_of(task, candidates, store)) > 1:
+    if len(candidates) > 1 and len(outputs_of(task, candidates, store)) > 1:
         return None
     for record in candidates:
         found = _answer(task, rule, record, store)
@@ -103,8 +104,8 @@ def with_parents(record: CID, parents: Iterable[CID], store: BlockStore) -> CID:
         UnavailableError, VerificationError: it cannot be read or kept.
     """
     old = load_node(store, record, Record)
-    given = {load_node(store, one, Record).output for one in old.parents if store.has(one)}
-    new = [one for one in parents if one not in old.parents and load_node(store, one, Record).output not in given]
+    given = {read_facts(store, one).output for one in old.parents if store.has(one)}
+    new = [one for one in parents if one not in old.parents and read_facts(store, one).output not in given]
     if not new:
         return record
     return store_node(store, replace(old, parents=tuple(sorted({*old.parents, *new}))))

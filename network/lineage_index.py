@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from network.lineage_store import Filed, LineageRow, LineageStore, Part
+from storage import dag_cbor
 from storage.blocks import BlockStore
-from storage.cid import CID
+from storage.cid import CID, DAG_CBOR, codec_of
 from storage.errors import BacalhauError, UnavailableError, VerificationError
 from storage.unixfs_load import is_raw
 from storage.unixfs_read import UnixfsReader
 from verifier.graph_reading import RecordFacts, read_facts
 from verifier.model import Input, Lock, load_node
-from verifier.wasm_types import WasmFunction, load_function
 
 AT_ONCE: Final = 256
 """Records of one transaction."""
@@ -21,6 +21,8 @@ MAX_ENTRIES: Final = 1000
 """Entries that are filed of one directory and what is below it; of what is beyond, the directory alone is known."""
 MAX_DEPTH: Final = 8
 """Directories inside one another that are looked into."""
+_TAKEN: Final = frozenset({"data", "volume", "entry", "wheel"})
+"""Roles that mean something else than a link of a function."""
 _OF_EVERY_OUTPUT: Final = frozenset({"exit_code", "stderr", "stdout"})
 """Mostly empty, and the same in many outputs: where such a file came from nobody asks."""
 
@@ -96,16 +98,15 @@ class Filer:
             return
 
     def _of_function(self, cid: CID) -> Iterator[Part]:
-        function = load_function(self._store, cid)
-        if isinstance(function, WasmFunction):
-            yield Part(owner=cid, role="module", path="", cid=function.module)
-            yield Part(owner=cid, role="runtime", path="", cid=function.runtime)
-            return
-        for role in ("source", "lock", "runtime"):
-            yield Part(owner=cid, role=role, path="", cid=getattr(function, role))
-        lock = load_node(self._store, function.lock, Lock)
-        for wheel in lock.wheels:
-            yield Part(owner=cid, role="wheel", path=wheel.file_name, cid=wheel.wheel)
+        """Yield what a function of any kind names: source, lock, runtime, module, …; and the wheels of a lock."""
+        node = dag_cbor.decode(self._store.get(cid)) if codec_of(cid) == DAG_CBOR else None
+        named = {name: value for name, value in node.items() if type(value) is bytes} if isinstance(node, dict) else {}
+        for role, value in sorted(named.items()):
+            if role not in _TAKEN:
+                yield Part(owner=cid, role=role, path="", cid=CID(value))
+        if "lock" in named:
+            for wheel in load_node(self._store, CID(named["lock"]), Lock).wheels:
+                yield Part(owner=cid, role="wheel", path=wheel.file_name, cid=wheel.wheel)
 
     def _of_input(self, cid: CID) -> Iterator[Part]:
         x = load_node(self._store, cid, Input)

@@ -21,7 +21,11 @@ from storage.cid import CID, check_cid
 from storage.sqlite_file import explained, open_database, transaction
 
 MAX_WALK: Final = 10_000
-"""Records of one walk; measured to take some 30 ms among a million (docs/graph.md)."""
+"""Most records of one walk."""
+NEAR: Final = 2_000
+"""Ancestors that are looked at unless more are asked for: among a million records some 30 ms (docs/graph.md)."""
+_MAPPED_BYTES: Final = 2 << 30
+"""Of the file, read where it lies: a walk goes to pages all over it, and a system call for each is half of its time."""
 _FIX: Final = "move the file away; records can be audited without it"
 _COLUMNS: Final = "record, tier, task, function, input, output, receipts, dissent, merged"
 _BY: Final = {
@@ -61,9 +65,12 @@ _WALK: Final = (
     " SELECT edge.{to} FROM walked JOIN lineage_parents AS edge ON edge.{by} = walked.record LIMIT ?) "
 )
 _JUDGED: Final = (
-    "SELECT walked.record, lineage.tier, lineage.dissent, EXISTS(SELECT 1 FROM lineage AS other"
-    " WHERE other.task = lineage.task AND other.tier = 'verified' AND lineage.tier = 'verified'"
-    " AND other.output <> lineage.output) FROM walked LEFT JOIN lineage ON lineage.record = walked.record"
+    "SELECT walked.record, lineage.tier, lineage.dissent, lineage.tier = 'verified' AND ("
+    # Two ends of the index, not <>: of one task there may be thousands of records with the same output.
+    " EXISTS(SELECT 1 FROM lineage AS other WHERE other.task = lineage.task AND other.tier = 'verified'"
+    " AND other.output < lineage.output)"
+    " OR EXISTS(SELECT 1 FROM lineage AS other WHERE other.task = lineage.task AND other.tier = 'verified'"
+    " AND other.output > lineage.output)) FROM walked LEFT JOIN lineage ON lineage.record = walked.record"
 )
 _WALKED: Final = "SELECT record FROM walked"
 _SEEDS: Final = "SELECT record FROM lineage WHERE record IN ({})"
@@ -73,7 +80,6 @@ _PARENTS: Final = "SELECT parent FROM lineage_parents WHERE record = ? ORDER BY 
 _CHILDREN: Final = "SELECT record FROM lineage_parents WHERE parent = ? ORDER BY record LIMIT ?"
 _PARTS: Final = "SELECT owner, role, path, cid FROM lineage_parts WHERE owner = ? LIMIT ?"
 _OWNERS: Final = "SELECT owner, role, path, cid FROM lineage_parts WHERE cid = ? LIMIT ?"
-_MERGED: Final = "SELECT record FROM lineage WHERE merged = 1"
 _PENDING: Final = "SELECT record FROM lineage_pending LIMIT ?"
 QUESTIONS: Final = (
     *_BY.values(),
@@ -86,7 +92,6 @@ QUESTIONS: Final = (
     _CHILDREN,
     _PARTS,
     _OWNERS,
-    _MERGED,
 )
 """All that is asked of what may be a million rows; tests look that no plan of SQLite's reads a whole table."""
 By: TypeAlias = Literal["record", "task", "function", "input", "output"]
@@ -166,6 +171,7 @@ class LineageStore:
         self._lock = threading.Lock()
         with self._explained():
             self._connection = open_database(path, LAYOUT)
+            self._connection.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
 
     # Filing
 
@@ -245,7 +251,7 @@ class LineageStore:
         """Return what is made of this."""
         return self._parts(_OWNERS, cid, limit)
 
-    def ancestors(self, record: CID, *, limit: int = MAX_WALK) -> Walked:
+    def ancestors(self, record: CID, *, limit: int = NEAR) -> Walked:
         """Return what is wrong with a record and those it rests on, of which at most `limit` are looked at."""
         rows = self._read(_ANCESTORS, record, limit + 1)
         looked = rows[:limit]
@@ -264,10 +270,6 @@ class LineageStore:
         """
         marks = ",".join("?" * len(records[:MAX_WALK]))
         return self._cids(_DESCENDANTS.format(marks), *records[:MAX_WALK], limit)
-
-    def merged(self) -> list[CID]:
-        """Return the records that came from others: nothing else keeps them."""
-        return self._cids(_MERGED)
 
     def close(self) -> None:
         """Close the database. Closing twice is fine."""

@@ -23,7 +23,6 @@ LINEAGE: Final = (
     "CREATE INDEX lineage_by_function ON lineage(function)",
     "CREATE INDEX lineage_by_input ON lineage(input)",
     "CREATE INDEX lineage_by_output ON lineage(output)",
-    "CREATE INDEX lineage_merged ON lineage(record) WHERE merged = 1",
     "CREATE TABLE lineage_parents(record BLOB NOT NULL, parent BLOB NOT NULL, PRIMARY KEY(record, parent))"
     " WITHOUT ROWID",
     "CREATE INDEX lineage_children ON lineage_parents(parent)",
@@ -37,7 +36,6 @@ LINEAGE: Final = (
     # Entries of published logs, ours and those that were merged. leaf: hash of the entry's block in the log's tree.
     "CREATE TABLE graph_entries(publisher TEXT NOT NULL, number INTEGER NOT NULL, entry BLOB NOT NULL,"
     " record BLOB NOT NULL, leaf BLOB NOT NULL, PRIMARY KEY(publisher, number)) WITHOUT ROWID",
-    "CREATE INDEX graph_entries_by_record ON graph_entries(record)",
     # Graphs that were made here or merged, each with its signed head: two heads of one publisher and size are proof.
     "CREATE TABLE graph_roots(root BLOB PRIMARY KEY NOT NULL, head BLOB NOT NULL, publisher TEXT NOT NULL,"
     " size INTEGER NOT NULL, at REAL NOT NULL, own INTEGER NOT NULL) WITHOUT ROWID",

@@ -24,7 +24,8 @@ def offer_found(state: RequesterTask, found: Found, _: PeerId | None) -> Step:
         state = replace(state, is_alone=False)
     offer = Offer(session=state.session_id, job=state.job.job, task=state.task, demand=state.job.demand)
     passes = MappingProxyType({**state.passes, **found.passes})
-    return replace(state, offered=state.offered | frozenset(found.peers), passes=passes), to(found.peers, offer)
+    after = replace(state, offered=state.offered | frozenset(found.peers), passes=passes)
+    return after, to(found.peers, offer, task=state.task)
 
 
 def _wait_for_newcomers(state: RequesterTask) -> Step:
@@ -53,10 +54,10 @@ def choose_if_enough(state: RequesterTask) -> Step:
     diverse = state.job.rule.diverse and not is_diverse_enough(
         state.bids.values(), state.kinds.values(), state.job.rule.confidence
     )
-    return (state, ()) if len(state.bids) < bids_needed(state) or diverse else _choose(state)
+    return (state, ()) if len(state.bids) < bids_needed(state) or diverse else choose(state)
 
 
-def _choose(state: RequesterTask) -> Step:
+def choose(state: RequesterTask) -> Step:
     """Assign those chosen, and let the other bidders have their room back."""
     chosen = choose_bids(
         state.bids,
@@ -106,4 +107,4 @@ def queue_over(state: RequesterTask, event: QueueOver, _: PeerId | None) -> Step
 def _take_what_there_is(state: RequesterTask) -> Step:
     """Begin with the nodes that have bid, but with nobody below `min_bids`."""
     enough = len(state.bids) >= (0 if state.session.asked else state.job.min_bids)
-    return _choose(state if enough else replace(state, bids=MappingProxyType({})))
+    return choose(state if enough else replace(state, bids=MappingProxyType({})))

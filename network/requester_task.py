@@ -7,16 +7,18 @@ Rule 3: a deadline is counted from when nodes could answer: after a restart it b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
 from network import session as core
+from network.bid_choice import Kind
 from network.message_codec import check_signed
 from network.messages import Accepted, Ack, Bid, Commit, Decline, Failed, Message, Refuse, Reveal
 from network.protocol_events import Action, KeepList, Lost, Persist
 from network.requester_bids import (
+    choose,
     choose_if_enough,
     grace_over,
     lose_bid,
@@ -58,6 +60,8 @@ from storage.cid import CID
 from verifier.identity import Identity
 from verifier.model import PeerId
 
+MOST_VOTES: Final = 1000
+"""What an entry can say."""
 LOST: Final = "the connection to it was lost"
 
 
@@ -69,7 +73,21 @@ def begin(
     grace_ms: how long newcomers are waited for when nobody else is left; terms: how far the answer is to be trusted,
     which makes the counts of this task.
     """
-    job = _as_in_force(job, terms)
+    blank, actions = _blank(identity, _as_in_force(job, terms), task, session_id, grace_ms, terms)
+    return translate(blank, actions)
+
+
+def begin_with(
+    identity: Identity, job: JobEntry, task: CID, session_id: str, grace_ms: int, bids: Mapping[PeerId, Kind]
+) -> Step:
+    """Begin a task with some of the nodes that take this job's tasks without a bid for each, which are enough."""
+    blank, _ = _blank(identity, job, task, session_id, grace_ms, None)
+    return choose(replace(blank, bids=bids))
+
+
+def _blank(
+    identity: Identity, job: JobEntry, task: CID, session_id: str, grace_ms: int, terms: TrustTerms | None
+) -> tuple[RequesterTask, tuple[CoreAction, ...]]:
     session, actions = core.start(task, job.rule, max_nodes=job.max_nodes, terms=terms)
     blank = RequesterTask(
         identity=identity,
@@ -81,7 +99,7 @@ def begin(
         grace_ms=grace_ms,
         terms=terms,
     )
-    return translate(blank, actions)
+    return blank, actions
 
 
 def plan_anew(state: RequesterTask, job: JobEntry, terms: TrustTerms) -> Step:
@@ -98,7 +116,9 @@ def plan_anew(state: RequesterTask, job: JobEntry, terms: TrustTerms) -> Step:
 def _as_in_force(job: JobEntry, terms: TrustTerms | None) -> JobEntry:
     if terms is None:
         return job
-    return replace(job, rule=rule_in_force(job.rule, terms), max_nodes=terms.most_nodes)
+    rule = rule_in_force(job.rule, terms)
+    most = max(terms.most_nodes, core.default_max_nodes(rule))
+    return replace(job, rule=rule, max_nodes=min(most, MOST_VOTES))
 
 
 def resume(

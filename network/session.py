@@ -87,7 +87,7 @@ def start(
         receipts=MappingProxyType(receipts),
         terms=terms,
     )
-    return session, (AskNodes(count=more_nodes(session)),)
+    return session, (AskNodes(count=min(more_nodes(session), room(session))),)
 
 
 def default_max_nodes(rule: Rule) -> int:

@@ -114,12 +114,15 @@ class Untrusting:
 
 
 def terms_for(goal: TrustGoal, known: Mapping[PeerId, History], candidates: Collection[PeerId]) -> TrustTerms:
-    """Return the terms of a session. Where too few nodes are known for a plan, as many newcomers as it takes are asked.
+    """Return the terms of a session.
+
+    Where too few nodes are known to choose from, those that there are may do; where they do not, as many newcomers as
+    it takes are sought.
 
     A split may be settled by newcomers, so there is room for twice as many as it takes of them.
     """
     newcomers = newcomers_needed(goal)
-    plan = plan_trust(goal, known, candidates)
+    plan = plan_trust(goal, known, candidates) or plan_trust(goal, known, candidates, has_choice=False)
     return TrustTerms(
         asked=goal.asked,
         bad=goal.bad,

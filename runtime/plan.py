@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+
 from runtime.engine import NO_PACKAGES, Plan
 from storage.blocks import BlockStore
 from storage.cid import CID
@@ -27,16 +29,29 @@ def make_plan(function: AnyFunction, input_: Input, lock: Lock, *, store: BlockS
     )
 
 
-def plan_of_task(task: CID, store: BlockStore, wall_clock_s: float) -> Plan:
+def plan_of_task(
+    task: CID,
+    store: BlockStore,
+    wall_clock_s: float,
+    functions: MutableMapping[CID, tuple[AnyFunction, Lock]] | None = None,
+) -> Plan:
     """Return the plan of a task whose blocks are in the store.
+
+    functions: those that were read before, which are not read again; what is read is added.
 
     Raises:
         UnavailableError: a block is not here.
         VerificationError: a block is not what its CID says, or not of its type.
     """
     parts = load_node(store, task, Task)
-    function = load_function(store, parts.function)
-    lock = load_node(store, function.lock, Lock) if isinstance(function, Function) else NO_PACKAGES
+    known = None if functions is None else functions.get(parts.function)
+    if known is None:
+        function = load_function(store, parts.function)
+        lock = load_node(store, function.lock, Lock) if isinstance(function, Function) else NO_PACKAGES
+        known = function, lock
+        if functions is not None:
+            functions[parts.function] = known
+    function, lock = known
     return Plan(
         task=task,
         function_cid=parts.function,

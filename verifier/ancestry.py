@@ -1,37 +1,24 @@
 """The records that a record comes from, as far as their blocks are here: the way that `parents` lead.
 
-An ancestor is a `record/1`, or an `unverified-record/1`: what a tier gave for which nobody vouches. Of the latter only
-what the way needs is read here; that it is sound in itself is not claimed.
+Records of every tier are on it, as `verifier.graph_reading` reads them: of one that is not `record/1` only what the way
+needs; that it is sound in itself is not claimed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from storage import dag_cbor
 from storage.blocks import BlockStore
-from storage.cid import CID, DAG_CBOR, cid_text, codec_of
+from storage.cid import CID, cid_text
 from storage.errors import BacalhauError, UnavailableError, VerificationError
-from verifier.bounds import MAX_NODES
-from verifier.model import Record
+from verifier.graph_reading import RecordFacts, read_facts
 
-UNVERIFIED_RECORD: Final = "unverified-record/1"
 MAX_ANCESTORS: Final = 100_000
 """Records of one walk."""
 MAX_GENERATIONS: Final = 10_000
 """Steps from the record to its oldest ancestor."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ancestor:
-    """What a walk needs of a record."""
-
-    tier: str
-    output: CID
-    parents: tuple[CID, ...]
-    """Ascending."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,43 +28,7 @@ class Step:
     cid: CID
     generation: int
     """Fewest steps from where the walk began: 1 for a parent, 0 for a record that was to be begun with."""
-    found: Ancestor | BacalhauError
-
-
-def load_ancestor(store: BlockStore, cid: CID) -> Ancestor:
-    """Read a record of any tier.
-
-    Raises:
-        UnavailableError: the block is not here.
-        VerificationError: it is no record.
-    """
-    if codec_of(cid) != DAG_CBOR:
-        raise VerificationError("is not a record", where=cid_text(cid))
-    data = store.get(cid)
-    try:
-        return _read(dag_cbor.decode(data))
-    except VerificationError as error:
-        raise VerificationError(error.problem, where=f"{cid_text(cid)} {error.where}".strip()) from error
-
-
-def _read(node: Any) -> Ancestor:
-    if isinstance(node, dict) and node.get("v") == UNVERIFIED_RECORD:
-        return _unverified(node)
-    record = Record.from_node(node)
-    return Ancestor(tier=record.tier, output=record.output, parents=record.parents)
-
-
-def _unverified(node: dict[str, Any]) -> Ancestor:
-    """Read what the way needs; in a decoded node all `bytes` are links."""
-    output, parents = node.get("output"), node.get("parents")
-    if node.get("tier") != "unverified":
-        raise VerificationError("tier must be 'unverified'", where=UNVERIFIED_RECORD)
-    if not isinstance(output, bytes):
-        raise VerificationError("output must be a link", where=UNVERIFIED_RECORD)
-    named = parents if isinstance(parents, list) and all(isinstance(one, bytes) for one in parents) else None
-    if named is None or named != sorted(set(named)) or len(named) > MAX_NODES:
-        raise VerificationError(f"parents must be at most {MAX_NODES} ascending links", where=UNVERIFIED_RECORD)
-    return Ancestor(tier="unverified", output=CID(output), parents=tuple(map(CID, named)))
+    found: RecordFacts | BacalhauError
 
 
 def walk_ancestors(store: BlockStore, records: Sequence[CID]) -> Iterator[Step]:
@@ -97,17 +48,17 @@ def walk_ancestors(store: BlockStore, records: Sequence[CID]) -> Iterator[Step]:
                 yield Step(cid=cid, generation=generation, found=UnavailableError(problem, where=cid_text(cid)))
                 return
             found = _tried(store, cid)
-            if isinstance(found, Ancestor):
+            if isinstance(found, RecordFacts):
                 parents.update(found.parents)
-            if generation or not isinstance(found, Ancestor):
+            if generation or not isinstance(found, RecordFacts):
                 yield Step(cid=cid, generation=generation, found=found)
         level = sorted(parents - seen)
         seen.update(level)
         generation += 1
 
 
-def _tried(store: BlockStore, cid: CID) -> Ancestor | BacalhauError:
+def _tried(store: BlockStore, cid: CID) -> RecordFacts | BacalhauError:
     try:
-        return load_ancestor(store, cid)
+        return read_facts(store, cid)
     except (UnavailableError, VerificationError) as error:
         return error

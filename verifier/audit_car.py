@@ -1,5 +1,7 @@
 """Audit what one CAR file is of, with its blocks and no others: check 0 of docs/audit.md, then those of each root.
 
+A root is a record (checks 1 to 13) or a published graph (21 to 29, docs/graph.md).
+
  0. file  it is a CAR of version 1, read to its end: no block is other than its CID says, none is there twice, and each
           is a root or linked from another one; there is a root, and no root twice
 
@@ -16,6 +18,9 @@ from storage.cid import CID, cid_text
 from storage.errors import UnavailableError, VerificationError
 from verifier.audit import audit_record
 from verifier.audit_report import AuditReport, AuditVerdict, Check, Finding, make_check
+from verifier.graph_audit import audit_graph
+from verifier.graph_reading import version_of
+from verifier.graph_types import Graph
 from verifier.model import Record, load_node
 
 
@@ -69,10 +74,34 @@ def _problems(car: CarBlockStore) -> list[str]:
 
 
 def roots_for(car: CarBlockStore, wanted: CID | None) -> tuple[CID, ...]:
-    """Return the root that is, or is a record of, what is wanted: a record, an output or a task; None: all of them."""
+    """Return the root that is, or is a record of, what is wanted: a record, an output or a task; None: all of them.
+
+    A record that a graph root has counts as a root here, behind the roots themselves.
+    """
     if wanted is None:
         return car.roots
-    return tuple(root for root in car.roots if wanted in (root, *_subjects(car, root)))[:1]
+    named = (*car.roots, *(record for root in car.roots for record in _records_in(car, root)))
+    return tuple(one for one in named if wanted in (one, *_subjects(car, one)))[:1]
+
+
+def records_of(car: CarBlockStore, root: CID) -> tuple[CID, ...]:
+    """Return the records that a root stands for: itself, or those of a graph."""
+    return _records_in(car, root) if is_graph(car, root) else (root,)
+
+
+def _records_in(car: CarBlockStore, root: CID) -> tuple[CID, ...]:
+    try:
+        return load_node(car, root, Graph).records
+    except (UnavailableError, VerificationError):
+        return ()
+
+
+def is_graph(car: CarBlockStore, root: CID) -> bool:
+    """Tell whether a root says that it is a graph, well-formed or not."""
+    try:
+        return version_of(car, root) == Graph.VERSION
+    except UnavailableError:
+        return False
 
 
 def _subjects(car: CarBlockStore, root: CID) -> tuple[CID, ...]:
@@ -86,4 +115,8 @@ def _subjects(car: CarBlockStore, root: CID) -> tuple[CID, ...]:
 def audit_car(car: CarBlockStore, wanted: CID | None = None) -> CarReport:
     """Audit a file: its bytes, and the record for what is wanted, or all roots; never raises for its contents."""
     roots = dict.fromkeys(roots_for(car, wanted))
-    return CarReport(file=check_file(car, wanted), records=tuple((root, audit_record(car, root)) for root in roots))
+    return CarReport(file=check_file(car, wanted), records=tuple((root, _audit_root(car, root)) for root in roots))
+
+
+def _audit_root(car: CarBlockStore, root: CID) -> AuditReport:
+    return audit_graph(car, root).report if is_graph(car, root) else audit_record(car, root)

@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from storage.car_block_store import CarBlockStore
 from storage.cid import CID, cid_text, parse_cid
 from storage.errors import UserError
 from verifier.audit import audit_record
-from verifier.audit_car import CarReport, audit_car, join_verdicts
+from verifier.audit_car import CarReport, audit_car, join_verdicts, records_of
 from verifier.audit_deep import DeepReport, audit_ancestors
 from verifier.audit_report import AuditReport, Check
 from verifier.audit_sample import SEED_BYTES, Sample, list_subject, parse_part, parse_seed
+from verifier.graph_audit import FIRST
 
 EXIT_CODES: Final = {"valid": 0, "invalid": 1, "unchecked": 4}
 USAGE: Final = 2
+BROKEN_PIPE: Final = 141
 _WORDS: Final = {True: "ok", False: "FALSE", None: "unknown"}
 
 
@@ -41,6 +44,9 @@ def main(arguments: Sequence[str]) -> int:
     except UserError as error:
         print(f"bacalhau-audit: {_shown(str(error))}", file=sys.stderr)  # noqa: T201
         return USAGE
+    except OSError as error:
+        print(f"bacalhau-audit: {asked.car}: cannot be read: {error.strerror or error}", file=sys.stderr)  # noqa: T201
+        return EXIT_CODES["unchecked"]
     said = to_json(report, deep)
     print(json.dumps(said) if asked.json else as_text(said))  # noqa: T201
     return EXIT_CODES[said["verdict"]]
@@ -52,7 +58,13 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(main(sys.argv[1:]))
+    try:
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read went away: neither valid nor invalid, and no traceback at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = BROKEN_PIPE
+    sys.exit(code)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,15 +90,19 @@ def _sample(part: str | None, seed: str | None, *, deep: bool) -> Sample | None:
     return Sample(part=parse_part(part), seed=secrets.token_bytes(SEED_BYTES) if seed is None else parse_seed(seed))
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path) -> BinaryIO:
     try:
-        return path.open("rb")
+        stream = path.open("rb")
     except OSError as error:
         raise UserError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=str(path)) from error
+    if not stream.seekable():
+        stream.close()
+        raise UserError("is no file that can be read twice", where=str(path), fix="save it first")
+    return stream
 
 
 def _deep(car: CarBlockStore, report: CarReport, sample: Sample | None) -> DeepReport:
-    records = [record for record, _ in report.records]
+    records = [record for root, _ in report.records for record in records_of(car, root)]
     subject = records[0] if len(records) == 1 else list_subject(records)
 
     def audit(cid: CID, _is_chosen: bool) -> AuditReport:
@@ -126,7 +142,8 @@ def as_text(said: dict[str, Any]) -> str:
     """Return the report for people."""
     lines = [said["verdict"], *map(_line, said["checks"])]
     for one in said["records"]:
-        lines += [f"record {one['record']}: {one['verdict']}", *map(_line, one["checks"])]
+        kind = "graph" if one["checks"] and one["checks"][0]["n"] == FIRST else "record"
+        lines += [f"{kind} {one['record']}: {one['verdict']}", *map(_line, one["checks"])]
     for one in said.get("ancestors", {"listed": []})["listed"]:
         lines.append(f"ancestor {one['record']}: {one['verdict']}: {_shown(one['reason'])}")
     return "\n".join(lines)

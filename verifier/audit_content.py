@@ -11,12 +11,12 @@ from storage.cid import CID, cid_text
 from storage.errors import UnavailableError, VerificationError
 from storage.unixfs_members import Member, members
 from storage.unixfs_read import UnixfsReader
-from verifier.ancestry import load_ancestor
 from verifier.audit_edges import EdgeSearch
 from verifier.audit_reading import FileReading
 from verifier.audit_report import Finding, Outcome, examine, examine_each, examine_several
 from verifier.closure import Visit, visit_trees
 from verifier.evidence import Evidence
+from verifier.graph_reading import UNVERIFIED_RECORD, read_facts, version_of
 from verifier.model import Input, Lock, Receipt, Record, Runtime, RuntimeFile, Task, Wheel
 from verifier.wasm_types import MAGIC, WasmFunction, WasmRuntime, arguments_of, check_module_start, runtime_kind
 
@@ -31,11 +31,7 @@ def check_record(evidence: Evidence) -> Outcome:
 
 def _check_tier(evidence: Evidence) -> None:
     """What claims nothing is not wrong: there is nothing to check."""
-    try:
-        tier = load_ancestor(evidence.store, evidence.cid).tier
-    except VerificationError:
-        return  # reading it as a record says what is wrong
-    if tier != "verified":
+    if version_of(evidence.store, evidence.cid) == UNVERIFIED_RECORD:
         raise UnavailableError("is of the tier unverified: there are no receipts", where=cid_text(evidence.cid))
 
 
@@ -193,8 +189,8 @@ def check_parents(evidence: Evidence) -> Outcome:
     unverified: list[CID] = []
 
     def look(cid: CID) -> None:
-        parent = load_ancestor(evidence.store, cid)
-        if parent.tier != "verified":
+        parent = read_facts(evidence.store, cid)
+        if not parent.is_verified:
             unverified.append(cid)
         if not edges.leads_from(parent.output):
             raise VerificationError("nothing of its output is an input of this task", where=cid_text(cid))

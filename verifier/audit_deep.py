@@ -16,9 +16,10 @@ from typing import Final
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
 from storage.errors import BacalhauError, VerificationError
-from verifier.ancestry import Ancestor, Step, walk_ancestors
+from verifier.ancestry import Step, walk_ancestors
 from verifier.audit_report import AuditReport, AuditVerdict, Check, Finding, make_check
 from verifier.audit_sample import Sample, chance_of_missing
+from verifier.graph_reading import RecordFacts
 
 Audit = Callable[[CID, bool], AuditReport]
 """Audits one record by itself; the second: it is in the sample, if there is one."""
@@ -69,7 +70,7 @@ def audit_ancestors(
     """
     report, findings = DeepReport(), list[Finding]()
     steps = list(walk_ancestors(store, records))
-    sound = {step.cid for step in steps if isinstance(step.found, Ancestor)}
+    sound = {step.cid for step in steps if isinstance(step.found, RecordFacts)}
     chosen = frozenset(sound) if sample is None else sample.choose(sound, subject)
     for step in steps:
         report.generations = max(report.generations, step.generation)
@@ -101,7 +102,7 @@ def _look(step: Step, audit: Audit, is_chosen: bool, report: DeepReport) -> list
 def _verdict_of(step: Step, audit: Audit, is_chosen: bool) -> tuple[AuditVerdict, str]:
     if isinstance(step.found, BacalhauError):
         return ("invalid" if isinstance(step.found, VerificationError) else "unchecked"), step.found.problem
-    if step.found.tier != "verified":
+    if not step.found.is_verified:
         return "unchecked", "is of the tier unverified: nobody vouches for what it gave"
     found = audit(step.cid, is_chosen)
     return found.verdict, found.reason

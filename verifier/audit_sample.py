@@ -47,7 +47,7 @@ class Sample:
 
     def percent(self) -> str:
         """Return the part as it is written."""
-        return f"{float(self.part * 100):g}%"
+        return f"{float(self.part * 100):.6f}".rstrip("0").rstrip(".") + "%"
 
 
 def list_subject(records: Iterable[CID]) -> CID:

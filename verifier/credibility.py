@@ -173,14 +173,16 @@ def words_missing(goal: TrustGoal, leading: Sequence[int], others: Sequence[Sequ
     return MAX_NODES
 
 
-def plan_trust(goal: TrustGoal, known: Mapping[PeerId, History], candidates: Collection[PeerId]) -> TrustPlan | None:
+def plan_trust(
+    goal: TrustGoal, known: Mapping[PeerId, History], candidates: Collection[PeerId], *, has_choice: bool = True
+) -> TrustPlan | None:
     """Return the fewest nodes whose equal word is trusted, and among whom they are to be drawn; None if there are not
     enough candidates.
 
     known: histories, of nodes that there is one of; candidates: nodes that could be asked. Nodes are drawn from a
     quarter of all at least, so that no few of them do everything and are all that the trust hangs on, and from one more
     than are needed, so that nobody is asked because there is no choice. Of plans with as few nodes the one with most to
-    draw from.
+    draw from. has_choice: False lets all that there are be needed, if they are several.
     """
     passes = {peer: known.get(peer, NEWCOMER).passes for peer in candidates}
     ascending = sorted(passes.values())
@@ -188,7 +190,8 @@ def plan_trust(goal: TrustGoal, known: Mapping[PeerId, History], candidates: Col
     for least in sorted(set(ascending)):
         eligible = len(ascending) - bisect_left(ascending, least)
         nodes, reached = _fewest(goal.asked, credibility_of_node(History(passes=least), bad=goal.bad))
-        if nodes < eligible and LEAST_SHARE * eligible >= len(ascending) and (best is None or nodes < best[0]):
+        is_wide = nodes < eligible and LEAST_SHARE * eligible >= len(ascending)
+        if (is_wide if has_choice else 1 < nodes <= eligible) and (best is None or nodes < best[0]):
             best = nodes, least, reached
     if best is None:
         return None

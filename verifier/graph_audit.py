@@ -50,6 +50,8 @@ class GraphAudit:
     head: GraphHead | None
     """None: it cannot be read, or is not signed."""
     chain: LogChain | None
+    size: int
+    """Records of the root; 0 if it cannot be read."""
     records: tuple[tuple[RecordFacts, AuditReport | None], ...]
     """The records that can be read, by CID, each with its own audit; None of a record of the unverified tier."""
 
@@ -139,6 +141,7 @@ def audit_graph(store: BlockStore, cid: CID, told: Callable[[int, int], None] = 
         report=report,
         head=published.head() if "signature" in sound else None,
         chain=published.chain() if {"signature", "chain", "tree"} <= sound else None,
+        size=len(published.graph().records) if "root" in sound else 0,
         records=tuple((one, published.audits.get(cid)) for cid, one in published.readable().items())
         if "root" in sound
         else (),

@@ -18,6 +18,7 @@ from verifier.model import Record, load_node
 
 VERIFIED: Final = "verified"
 UNVERIFIED: Final = "unverified"
+UNVERIFIED_RECORD: Final = "unverified-record/1"
 _KEYS: Final = ("task", "function", "input", "output")
 
 
@@ -40,6 +41,22 @@ class RecordFacts:
     def is_verified(self) -> bool:
         """Tell whether it claims to be verified; whether that is so, an audit says."""
         return self.tier == VERIFIED
+
+
+def version_of(store: BlockStore, cid: CID) -> str | None:
+    """Return what a block says that it is, type and version; None if it is no sound node, or says nothing.
+
+    Raises:
+        UnavailableError: it is not here.
+    """
+    if codec_of(cid) != DAG_CBOR:
+        return None
+    try:
+        node = dag_cbor.decode(store.get(cid))
+    except VerificationError:
+        return None
+    version = node.get("v") if isinstance(node, dict) else None
+    return version if isinstance(version, str) else None
 
 
 def read_facts(store: BlockStore, cid: CID) -> RecordFacts:
@@ -74,6 +91,8 @@ def _unverified(cid: CID, node: Any) -> RecordFacts:
     # In decoded DAG-CBOR bytes are links and nothing else.
     if not is_record or not isinstance(parents, list) or not all(type(node.get(key)) is bytes for key in _KEYS):
         raise VerificationError("is no record", where=cid_text(cid))
+    if node["v"] == UNVERIFIED_RECORD and node.get("tier") != UNVERIFIED:
+        raise VerificationError("its tier is not 'unverified'", where=cid_text(cid))
     if len(parents) > MAX_NODES or not all(type(parent) is bytes for parent in parents):
         raise VerificationError("its parents are no list of at most 4096 links", where=cid_text(cid))
     task, function, given, output = (CID(node[key]) for key in _KEYS)

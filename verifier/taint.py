@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
 from storage.errors import UnavailableError, VerificationError
-from verifier.ancestry import Ancestor, load_ancestor, walk_ancestors
+from verifier.ancestry import walk_ancestors
+from verifier.graph_reading import RecordFacts, read_facts
 
 _VERIFIED = "verified"
 
@@ -50,7 +51,7 @@ def find_taint(store: BlockStore, records: Iterable[CID]) -> Taint:
     unverified = [cid for cid in roots if _tier(store, cid) not in (_VERIFIED, None)]
     unknown: list[CID] = []
     for step in walk_ancestors(store, roots):  # roots that cannot be read are steps
-        if not isinstance(step.found, Ancestor):
+        if not isinstance(step.found, RecordFacts):
             unknown.append(step.cid)
         elif step.found.tier != _VERIFIED:
             unverified.append(step.cid)
@@ -59,7 +60,7 @@ def find_taint(store: BlockStore, records: Iterable[CID]) -> Taint:
 
 def _tier(store: BlockStore, cid: CID) -> str | None:
     try:
-        return load_ancestor(store, cid).tier
+        return read_facts(store, cid).tier
     except (UnavailableError, VerificationError):
         return None
 

@@ -216,8 +216,8 @@ def _trust(fields: Mapping[str, Any]) -> TrustGoal:
 
 
 def _number(value: Any, key: str) -> float:
-    if type(value) not in (int, float):
-        raise _wrong(key, "must be a number")
+    if type(value) not in (int, float) or not 0 <= value <= 1:
+        raise _wrong(key, "must be a number from 0 to 1")
     return float(value)
 
 

@@ -64,8 +64,9 @@ def command(
 
     services = services_of(ctx)
     chosen = _sample(sample, sample_seed)
+    refused = "--rerun" if rerun else "--sample" if sample else ""
     with shown_progress() as display:
-        published = audit_published(target, car, services, display.count, rerun=rerun)
+        published = audit_published(target, car, services, display.count, refused=refused)
         if published is not None:
             shown = published.to_json()
             print_json(shown) if as_json else print_audit(shown)

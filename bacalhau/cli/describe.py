@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from network.job_shards import JobShard
 
 _FIELDS = (
-    "job", "created_at", "verdict", "reproduced", "reason", "tier", "tainted", "taint_reason", "exit_code",
+    "job", "created_at", "verdict", "reproduced", "reason", "tier", "taint_reason", "exit_code",
     "task", "function", "input", "output", "record",
     "state_digest", "seed", "epoch",
 )  # fmt: skip

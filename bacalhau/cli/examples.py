@@ -22,6 +22,10 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("What would be done, and what is known", "bacalhau run flow flow.yaml --dry-run"),
         ("Do it", "bacalhau run flow flow.yaml"),
     ),
+    "run notebook": (
+        ("Run a notebook over a table", "bacalhau run notebook analysis.ipynb executed.ipynb -i data.csv"),
+        ("Set a parameter", "bacalhau run notebook analysis.ipynb executed.ipynb -p window=21"),
+    ),
     "run wasm": (
         ("A module of WASI, with its arguments", "bacalhau run wasm module.wasm -i data.csv -- --column price"),
     ),
@@ -44,6 +48,12 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
          "bacalhau graph export bafyrei… --format ro-crate -o crate --published 2026-11-27"),
         ("A signed SLSA statement", "bacalhau graph export bafyrei… --format in-toto -o provenance.json"),
     ),
+    "lint": (
+        ("What is refused or not repeatable, by line", "bacalhau lint my_function"),
+        ("For a code host", "bacalhau lint my_function --format sarif"),
+    ),
+    "chaos": (("Vary what should not matter", "bacalhau chaos my_function -i data.csv"),),
+    "diff": (("What two jobs differ in, and where they part", "bacalhau diff 2c5c03c4 9d1e77a0"),),
     "get": (("Lay out what a job gave, with its proof", "bacalhau get 2c5c03c4 --output-dir out"),),
     "list": (
         ("The newest jobs", "bacalhau list"),

@@ -9,7 +9,7 @@ command = LazyGroup(
         "show": ("bacalhau.cli.graph_show", "Show a record and what it rests on, as a tree."),
         "why": ("bacalhau.cli.graph_why", "Tell how something came to be, down to the raw inputs."),
         "dependents": ("bacalhau.cli.graph_dependents", "List the records that rest on something."),
-        "export": ("bacalhau.cli.graph_export", "Write a graph in a format that others read."),
+        "export": ("bacalhau.cli.graph_export", "Write a record's provenance in a form that others read."),
         "merge": ("bacalhau.cli.graph_merge", "Check somebody's published graph and take it in."),
         "log": ("bacalhau.cli.graph_log", "Show and verify a log of published records."),
     },

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NO_LICENCE: Final = "https://schema.org/license#not-stated"
 """Stands where a crate must name a licence and nobody stated one; grants nothing."""
+LAST_EPOCH: Final = 253402300799
+"""The end of the year 9999; what is beyond is in no sound input."""
 _FORMATS: Final = ("json", "json-ld", "dot", "svg", "in-toto", "ro-crate", "car")
 _TO_FOLDER_OR_FILE: Final = frozenset({"ro-crate", "car"})
 
@@ -124,7 +126,8 @@ def _write_crate(
         raise UserError("must be a date", where=f"--published {published}", fix="write it like 2026-11-27")
     if not re.fullmatch(r"https?://[!-~]+", licence):
         raise UserError("must be the URL of a licence", where=f"--licence {licence}", fix="see spdx.org/licenses")
-    epoch = datetime.fromtimestamp(provenance.last.epoch or 0, UTC).date().isoformat()
+    seconds = provenance.last.epoch or 0
+    epoch = datetime.fromtimestamp(seconds if 0 <= seconds <= LAST_EPOCH else 0, UTC).date().isoformat()
     lay_out_crate(store, provenance, path, published=published or epoch, licence=licence)
 
 

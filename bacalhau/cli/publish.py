@@ -49,10 +49,10 @@ def command(ctx: click.Context, /, content: str, to: str, wheels: bool, plain: b
         # Looked at before anything is signed: what cannot be written anyway needs no entry in the log.
         _refuse_taken(endpoint)
         published = prepare(content, services, store, plain=plain)
+        with services.open_results() as results:
+            results.published(published.root)  # before it is: whoever has a record knows the answer
         blocks = Counted(_blocks(published, store, endpoint.kind, wheels=wheels))
         place = _give(endpoint, published.root, blocks, display.step)
-    with services.open_results() as results:
-        results.published(published.root)
     said = {
         "cid": cid_text(published.root),
         "to": f"{endpoint.kind}:{place}",
@@ -78,7 +78,7 @@ def _blocks(published: Published, store: SqliteBlockStore, kind: str, *, wheels:
 def _refuse_taken(endpoint: Endpoint) -> None:
     path = Path(endpoint.place).absolute()
     if endpoint.kind == "car":
-        from storage.car_file import check_free
+        from storage.new_file import check_free
 
         check_free(path)
     elif endpoint.kind == "dir":

@@ -10,5 +10,6 @@ command = LazyGroup(
         "wasm": ("bacalhau.cli.run_wasm", "Run a WebAssembly module deterministically."),
         "docker": ("bacalhau.cli.run_docker", "Run a container; its result is never verified."),
         "flow": ("bacalhau.cli.run_flow", "Run a flow: steps whose inputs are other steps' outputs."),
+        "notebook": ("bacalhau.cli.run_notebook", "Run a Jupyter notebook deterministically."),
     },
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +21,6 @@ from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION, make_rule
 from verifier.model import ModelError, Rule
 
 if TYPE_CHECKING:
-    from bacalhau.run_job import Order
-    from runtime.planner.wishes import Wishes
     from runtime.shard_plan import Sharding
 
 
@@ -86,49 +83,56 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     FUNCTION is a directory with function.py (and requirements.txt), or one file. Its `main(data)` gets the input as a
     file-like object; what it returns is the result.
     """
-    return run_request(ctx, flags, read_request, read_shard_flags(flags), "python")
+    refuse_unbuilt(flags)
+    return carry_out(ctx, flags, read_request(flags))
 
 
-def run_request(
-    ctx: click.Context,
-    flags: dict[str, Any],
-    read: Callable[[dict[str, Any]], Request],
-    sharding: Sharding | None,
-    kind: str,
-) -> int:
-    """Run what the flags ask for, and return the exit code: all that `run python` and `run wasm` have in common.
-
-    read: returns the request of the flags; kind: as `runtime.planner.stack.Kind` has it.
-    """
+def carry_out(ctx: click.Context, flags: dict[str, Any], request: Request) -> int:
+    """Run a request, of a function or of a module, as the flags say, and return the exit code."""
     from bacalhau.planning import load_policy, plan_run
+    from bacalhau.run_job import Order
     from runtime.planner.stack import Kind
 
-    refuse_unbuilt(flags)
-    order = _read_order(ctx, flags, read)
+    trust = read_trust(ctx, flags)
+    if trust is None:
+        rule = read_rule(flags["concurrency"], flags["confidence"], diverse=flags["diverse"])
+    else:
+        rule = least_rule(diverse=flags["diverse"])
+    order = Order(
+        request=request,
+        rule=rule,
+        trust=trust,
+        labels=flags["labels"],
+        strict=flags["isolation"] == "strict",
+        min_bids=flags["min_bids"],
+        selector=read_selector(flags["selectors"]),
+        no_cache=flags["no_cache"],
+        require_verified=flags["require_verified"],
+    )
+    kind, sharding = Kind.WASM, None
+    if request.module is None:
+        kind, sharding = Kind.PYTHON, read_shard_flags(flags)
     target = read_target(flags)
     services = services_of(ctx)
     if flags["dry_run"]:
         load_policy(services.home, flags["policy"])  # one that cannot be read is told of now
         return show_plan(among_own(order), sharding, services, as_json=flags["as_json"])
-
-    def wishes_of(order: Order) -> Wishes:
-        return replace(read_wishes(ctx, flags, has_node=node is not None, order=order), kind=Kind(kind))
-
     with ExitStack() as stack:
         node = None if flags["local"] else node_of(services)
         if node is None:
             refuse_without_node(flags)
         else:
             stack.enter_context(node)
-        wishes = wishes_of(among_own(order))
+        wishes = replace(read_wishes(ctx, flags, has_node=node is not None, order=among_own(order)), kind=kind)
         if flags["explain"]:
-            return explain(wishes, services, flags, order.trust)
+            return explain(wishes, services, flags, trust)
         policy = load_policy(services.home, flags["policy"])
         chosen = plan_run(wishes, policy, services)
         show_departures(wishes, chosen)
-        if order.trust is not None and not chosen.stack.parts:
-            # The node finds out how many it takes, and no fewer than these.
-            chosen = plan_run(wishes_of(order), policy, services)
+        if trust is not None and not chosen.stack.parts:
+            # How many nodes it takes is found out by the node; here, how many there are to be at least.
+            wishes = replace(read_wishes(ctx, flags, has_node=node is not None, order=order), kind=kind)
+            chosen = plan_run(wishes, policy, services)
         planned = with_stack(order, chosen)
         if node is None or chosen.stack.parts:
             return run_here(planned, sharding, services, flags, target)
@@ -139,27 +143,6 @@ def run_request(
         from bacalhau.cli.run_with_node import run_with_node
 
         return run_with_node(planned, services, flags, target, node)
-
-
-def _read_order(ctx: click.Context, flags: dict[str, Any], read: Callable[[dict[str, Any]], Request]) -> Order:
-    from bacalhau.run_job import Order
-
-    trust = read_trust(ctx, flags)
-    if trust is None:
-        rule = read_rule(flags["concurrency"], flags["confidence"], diverse=flags["diverse"])
-    else:
-        rule = least_rule(diverse=flags["diverse"])
-    return Order(
-        request=read(flags),
-        rule=rule,
-        trust=trust,
-        labels=flags["labels"],
-        strict=flags["isolation"] == "strict",
-        min_bids=flags["min_bids"],
-        selector=read_selector(flags["selectors"]),
-        no_cache=flags["no_cache"],
-        require_verified=flags["require_verified"],
-    )
 
 
 def refuse_unbuilt(flags: dict[str, Any]) -> None:
@@ -298,7 +281,7 @@ def run_here(
         report = run_job(order, services, display)
     show_report(report, flags)
     if flags["download"] or target is not None:
-        _download(report, services, target)
+        _download(report, services, flags, target)
     return of_run(report["verdict"], report["exit_code"])
 
 
@@ -312,11 +295,27 @@ def show_report(report: dict[str, Any], flags: dict[str, Any], *, is_here: bool 
         print_text(report["job"])
     else:
         print_run(report, is_here=is_here)
+        if is_here and report["output"] is not None:
+            _print_notes(report, flags.get("notes", ()))
 
 
-def _download(report: dict[str, Any], services: Services, target: Path | None) -> None:
-    from bacalhau.layout import default_target, lay_out
+def _print_notes(report: dict[str, Any], notes: tuple[str, ...]) -> None:
     from bacalhau.render import stderr_console
+
+    for note in notes:
+        stderr_console().print(note.format(output=report["output"]))
+
+
+def say_place(place: Path, flags: dict[str, Any]) -> None:
+    """Say where an output was laid out, unless it stays there only until something was taken from it."""
+    from bacalhau.render import stderr_console
+
+    if not flags.get("in_passing"):
+        stderr_console().print(f"output is in {place}")
+
+
+def _download(report: dict[str, Any], services: Services, flags: dict[str, Any], target: Path | None) -> None:
+    from bacalhau.layout import default_target, lay_out
     from storage.cid import parse_cid
 
     if report["output"] is None:
@@ -324,4 +323,4 @@ def _download(report: dict[str, Any], services: Services, target: Path | None) -
     place = target or default_target(report["job"])
     with services.open_store() as store:
         lay_out(store, parse_cid(report["output"]), parse_cid(report["record"]), place)
-    stderr_console().print(f"output is in {place}")
+    say_place(place, flags)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bacalhau.cli.options import from_option, json_option, named_path, named_text
-from bacalhau.cli.run_python import run_request
+from bacalhau.cli.run_python import carry_out, refuse_unbuilt
 from bacalhau.cli.run_stack import stack_options
 from bacalhau.cli.trust_options import trust_options
 from runtime.request import DEFAULT_EPOCH, DEFAULT_MEMORY, DEFAULT_TIMEOUT_S, DEFAULT_URL_LIMIT, Request
@@ -58,8 +58,8 @@ from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION
 @click.option("--download", is_flag=True, help="Lay out the output as files afterwards, like `bacalhau get`.")
 @click.option("--output-dir", type=named_path, help="Where to; implies --download.")
 @click.option("--local", is_flag=True, help="Run on nodes of this process although a node runs here.")
-@click.option("--no-cache", is_flag=True, help="Run what is known already too, and compare.")
 @click.option("--require-verified", is_flag=True, help="Refuse inputs that come from something unverified.")
+@click.option("--no-cache", is_flag=True, help="Run what is known already too, and compare.")
 @stack_options
 @json_option
 @click.pass_context
@@ -69,7 +69,8 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     MODULE.wasm is a command for WASI preview 1, as a file, CID or URL; what stands behind `--` are its arguments.
     It reads the input on stdin, and what it prints is its output; files that it leaves in /outputs are outputs too.
     """
-    return run_request(ctx, flags, read_module_request, None, "wasm")
+    refuse_unbuilt(flags)
+    return carry_out(ctx, flags, read_module_request(flags))
 
 
 def read_module_request(flags: dict[str, Any]) -> Request:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any, Final
+import threading
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -13,6 +14,9 @@ from bacalhau.cli.options import json_option, services_of
 from bacalhau.cli.run_stack import policy_option, was_said
 from bacalhau.cli.serve_options import selection_options
 from bacalhau.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from bacalhau.services import Services
 
 ROLES: Final = ("compute", "requester")
 DEFAULT_SPOT_CHECKS: Final = 0.05
@@ -49,6 +53,9 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     One line on stdout says that it is ready. While it runs, `bacalhau run` and the other commands use it.
     """
     require_network("serve")
+    services = services_of(ctx)
+    _set_up_logs(verbose=flags["verbose"])
+    _sweep_containers(services)
     from dataclasses import replace
     from functools import partial
 
@@ -60,9 +67,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     from network.node.spot_checks import check_rate
     from network.transport_lists import ConnectionLists, parse_networks
 
-    _set_up_logs(verbose=flags["verbose"])
     check_rate(flags["spot_checks"])
-    services = services_of(ctx)
     roles = flags["roles"] or ROLES
     cluster = read_cluster(flags)
     policy, room, labels = read_selection(flags, services.home.store_path)
@@ -108,6 +113,14 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
 
     run_node(services, options, ready)
     return ExitCode.DONE
+
+
+def _sweep_containers(services: Services) -> None:
+    """Begin to remove what a kill left behind, before anything that takes long; the node does not wait for it."""
+    if services.home.containers_dir.exists():
+        from bacalhau.container_room import sweep_left_behind
+
+        threading.Thread(target=sweep_left_behind, args=(services.home,), name="sweep", daemon=True).start()
 
 
 def _persona(name: str | None) -> Any:

@@ -39,6 +39,7 @@ from network.node.shard_settlement import MakeShardsJob, ShardSettlement
 from network.node.spot_checks import SpotChecks
 from network.node.task_header import Headers
 from network.node.trust_book import TrustBook, with_most_words
+from network.parcel import is_parcel
 from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import Misbehaved
 from network.transport import CapacityHeard, PeerChange, PeerHandler, PeerRefusedError, Transport
@@ -136,8 +137,8 @@ class NodeParts:
     engine: Engine
     make_selection: Callable[[], JobSelection]
     """Called in the node's loop."""
-    fitness: Callable[[Plan], str]
-    """Why a task whose blocks are all here is not run; blocks."""
+    fitness: Callable[[Plan, BlockStore], str]
+    """Why a task whose blocks are all in a store is not run; blocks."""
     make_job: MakeJob
     make_shards_job: MakeShardsJob
     free_disk: Callable[[], int]
@@ -178,26 +179,24 @@ class Node:
         """Take a message, or several at once: each as if it had come alone."""
         await self._ready.wait()
         try:
-            messages = split(payload, peer)
+            parts = split(payload, peer)
+            for parcel in filter(is_parcel, parts):
+                if self.compute is not None:
+                    self.compute.take_parcel(peer, parcel)
         except RemoteProtocolError as error:
             self._count_offence(Misbehaved(peer=peer, problem=error.problem))
             return
-        if len(messages) == 1:
-            await self._receive_one(peer, payload)
-            return
-        async with trio.open_nursery() as nursery:  # an offer that is looked at keeps no other message waiting
-            for message in messages:
-                nursery.start_soon(self._receive_one, peer, message)
-
-    async def _receive_one(self, peer: PeerId, payload: bytes) -> None:
+        messages = [part for part in parts if not is_parcel(part)]
         persona = self._parts.persona
-        if persona is not None and not persona.hear(peer, payload, self._say):
-            return
-        if version_of(payload) in FOR_NODES:
-            if self.compute is not None:
-                await self.compute.receive(peer, payload)
-        elif self.requester is not None:
-            await self.requester.receive(peer, payload)
+        if persona is not None:
+            messages = [message for message in messages if persona.hear(peer, message, self._say)]
+        for_compute = [message for message in messages if version_of(message) in FOR_NODES]
+        if self.compute is not None and for_compute:
+            await self.compute.receive(peer, for_compute)
+        if self.requester is not None:
+            await self.requester.receive(
+                peer, [message for message in messages if version_of(message) not in FOR_NODES]
+            )
 
     # For the operator
 
@@ -374,7 +373,7 @@ class Node:
         parts, persona = self._parts, self._parts.persona
         headers = Headers()
         executor = Executor(
-            headers=headers.of,
+            headers=headers,
             engine=parts.engine,
             store=parts.store,
             sources=lambda first: self._sources([first], settings.total.disk, parts.max_wall_clock_s),
@@ -384,7 +383,7 @@ class Node:
             threads=threads_of(settings.total),
             disk=DiskPromises(parts.free_disk),
             wall_clock_s=parts.max_wall_clock_s,
-            alter=_unaltered if persona is None else lambda execution: persona.alter(execution, parts.store),
+            alter=_unaltered if persona is None else persona.alter,
         )
         self.compute = ComputeSide(
             identity=parts.identity,
@@ -474,5 +473,5 @@ async def open_node(parts: NodeParts) -> AsyncGenerator[Node]:
                 nursery.cancel_scope.cancel()
 
 
-def _unaltered(execution: Execution) -> Execution:
+def _unaltered(execution: Execution, _store: BlockStore) -> Execution:
     return execution

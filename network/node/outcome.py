@@ -6,6 +6,7 @@ have to come here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
@@ -177,8 +178,16 @@ def session_result(outcome: Outcome, submission: Submission, store: BlockStore) 
     )
 
 
-def keep_record(outcome: Outcome, task: CID, submission: Submission, store: BlockStore) -> CID | None:
+def keep_record(
+    outcome: Outcome,
+    task: CID,
+    submission: Submission,
+    store: BlockStore,
+    receipts: Sequence[Receipt] | None = None,
+) -> CID | None:
     """Put the record of what was agreed into the store; None without agreement.
+
+    receipts: those of the outcome, where they are at hand; None reads them.
 
     Raises:
         UnavailableError: a receipt or the task is not here, or the record cannot be kept.
@@ -186,10 +195,10 @@ def keep_record(outcome: Outcome, task: CID, submission: Submission, store: Bloc
     """
     if outcome.commitments is None:
         return outcome.known
-    receipts = [load_node(store, cid, Receipt) for cid in outcome.receipts]
+    known = [load_node(store, cid, Receipt) for cid in outcome.receipts] if receipts is None else receipts
     rule = rule_in_force(submission.rule, None if outcome.trust is None else outcome.trust.terms)
     record = build_record(
-        compare(receipts, rule),
+        compare(known, rule),
         task=task,
         parts=load_node(store, task, Task),
         rule=rule,

@@ -65,6 +65,8 @@ class RequesterLedger:
 
     has_told: bool = False
     """Events of jobs were kept since this was last set to False."""
+    has_counted: bool = False
+    """Shards were counted since then: that can wait a little."""
 
     def add(self, job: OpenJob) -> None:
         """Note a job that is open."""
@@ -141,7 +143,8 @@ class RequesterLedger:
             last = [change for change in more if isinstance(change, Move)]
             rest = [change for change in more if not isinstance(change, Submit | Move)]
             self.datastore.commit([*first, *changes, *rest, *counted, *last])
-            self.has_told |= bool(counted) or any(isinstance(change, AddEvent) for change in rest)
+            self.has_told |= any(isinstance(change, AddEvent) for change in rest)
+            self.has_counted |= bool(counted)
 
     def accept(self, submission: Submission) -> None:
         """Keep a job over shards, before anything is known of them."""
@@ -205,7 +208,8 @@ class RequesterLedger:
         if number in job.tally.ended:
             return []
         try:
-            record = keep_record(outcome, task, job.submission, blocks)
+            receipts = (*news.decision.agreeing, *news.decision.dissenting)
+            record = keep_record(outcome, task, job.submission, blocks, receipts)
         except (VerificationError, BlockMissingError, ValueError) as error:  # the disk has lost it: not again and again
             log.warning("shard %d of job %s cannot be checked: %s", number, news.job, error)
             outcome, record = without_agreement(outcome), None

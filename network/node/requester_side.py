@@ -18,7 +18,7 @@ import trio
 from network.embedded import SessionResult
 from network.message_codec import encode
 from network.node.announcement import Announcement
-from network.node.datastore import Datastore, JobState, KeptJob, Machine, Submission
+from network.node.datastore import Change, Datastore, JobState, KeptJob, Machine, Submission
 from network.node.machine_host import MachineHost, StateMachine, World
 from network.node.open_job import OpenJob
 from network.node.peer_book import PeerBook
@@ -26,6 +26,7 @@ from network.node.requester_ledger import RequesterLedger
 from network.node.settlement import Settlement
 from network.node.spot_checks import SpotChecks
 from network.node.trust_book import TrustBook
+from network.parcel import pack
 from network.protocol_events import (
     Accuse,
     Action,
@@ -58,6 +59,8 @@ KNOWN_AT_ONCE: Final = 64
 REVEAL_MS: Final = 30_000
 OFFER_MS: Final = 2_000
 DISK_PAUSE_S: Final = 10.0
+COUNT_S: Final = 0.5
+"""Between two times that followers of a job over shards are told how many have ended."""
 FindKnown = Callable[[CID, Rule], SessionResult | None]
 """Returns what an earlier session gave of a task, if it meets the rule and its output is here. Blocks."""
 log = logging.getLogger(__name__)
@@ -110,9 +113,12 @@ class RequesterSide:
         self._beginning: set[str] = set()
         """Jobs over shards that are being looked up."""
         self._settling: list[str] = []
+        self._is_counting = False
+        self._parcels: dict[CID, bytes] = {}
+        """Blocks of the tasks that the batch at hand tells nodes of."""
         world = World(
             load=self._load,
-            keep=self._ledger.keep,
+            keep=self._keep,
             kept=self._tell_followers,
             act=self._act,
             restarted=_nothing,
@@ -306,9 +312,10 @@ class RequesterSide:
             known.is_cancelled = True
         await self.host.ask(CancelRequested(job=job))
 
-    async def receive(self, peer: PeerId, message: bytes) -> None:
-        """Take a message of a node."""
-        await self.host.bring(Received(peer=peer, message=message))
+    async def receive(self, peer: PeerId, messages: Sequence[bytes]) -> None:
+        """Take messages of a node."""
+        for message in messages:
+            await self.host.bring(Received(peer=peer, message=message))
 
     async def hear(self, said: Announcement) -> None:
         """Take a node's announcement."""
@@ -353,10 +360,26 @@ class RequesterSide:
                 actions += machine.handle(CancelRequested(job=name))
         return machine, actions
 
+    def _keep(self, actions: tuple[Action, ...], changes: list[Change]) -> None:
+        self._ledger.keep(actions, changes)
+        tasks = {action.task for action in actions if isinstance(action, Send) and action.task is not None}
+        self._parcels = {task: pack(task, self._store) for task in tasks}
+
     def _tell_followers(self) -> None:
         if self._ledger.has_told:
-            self._ledger.has_told = False
+            self._ledger.has_told = self._ledger.has_counted = False
             self._kept()
+        elif self._ledger.has_counted:
+            self._ledger.has_counted = False
+            if not self._is_counting:
+                self._is_counting = True
+                self._nursery.start_soon(self._tell_counts)
+
+    async def _tell_counts(self) -> None:
+        """Tell followers how many shards have ended, now and then: each time they look into the datastore."""
+        await trio.sleep(COUNT_S)
+        self._is_counting = False
+        self._kept()
 
     def _unfit(self, job: str, peers: Sequence[PeerId]) -> frozenset[PeerId]:
         found = self.open.get(job)
@@ -366,6 +389,8 @@ class RequesterSide:
 
     def _act(self, action: Action) -> None:
         if isinstance(action, Send):
+            if action.task is not None and (parcel := self._parcels.get(action.task)):
+                self._say(action.peer, parcel)
             self._say(action.peer, action.message)
         elif isinstance(action, Report):
             self._report(action.news)

@@ -101,7 +101,7 @@ class SpotChecks:
                 demand = demand_of(task_room(plan_of_task(task, self.store, EXECUTE_S), self.store))
             except (BacalhauError, ValueError):  # gone, or damaged: another one will do
                 continue
-            if known is None or any(check.task == task for check in self._open.values()):
+            if known is None or any(check.task == task for check in list(self._open.values())):
                 continue
             job = uuid.uuid4().hex
             self._open[job] = _Check(task=task, known=known)

@@ -33,7 +33,7 @@ from verifier.model import PeerId
 MAX_PASSES_OF_NODE: Final = 1_000
 """With so many a node is wrong once in 24,000 times at most, of ten of which one is bad: few ask for more."""
 MAX_PASSES: Final = 100_000
-"""Of all nodes: about 200 bytes each on the disk and in memory, and two seconds to read."""
+"""Of all nodes: about 250 bytes each on the disk, and a second to read when a node starts."""
 MAX_DISSENTING: Final = 20_000
 """Nodes, as many as the capacity book has; whoever dissented longest ago is forgotten, and a newcomer again."""
 PLAN_AGAIN: Final = 16

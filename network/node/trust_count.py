@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from network.node.datastore import Change, Datastore, Machine
+from network.node.datastore import Change, Datastore, Machine, Put
 from network.node.trust_book import TrustBook
+from network.node.trust_entries import COUNTED
 from network.result_store import ResultStore
 from storage.blocks import BlockStore
 from storage.cid import CID
@@ -35,13 +36,14 @@ class Counted:
 
 
 def count_once(datastore: Datastore, results: ResultStore, store: BlockStore) -> None:
-    """Count the records that were kept here before anything was known of nodes; nothing if something is.
+    """Count the records that were kept here before nodes were known by them, the first time that this is called.
 
     Raises:
         UnavailableError: the datastore cannot be used.
     """
-    if not datastore.entries(Machine.TRUST):
+    if COUNTED not in datastore.entries(Machine.TRUST):
         count_records(results.of_strangers(FIRST), datastore, store)
+        datastore.commit([Put(machine=Machine.TRUST, key=COUNTED, value=b"\xf6")])
 
 
 def count_records(records: Iterable[CID], datastore: Datastore, store: BlockStore) -> Counted:

@@ -2,6 +2,7 @@
 
     pass/NODE/TASK      a task of which the node gave the agreed output
     dissent/NODE        that it gave another, how often, and what shows the last time
+    counted             that the records of before there were such entries are counted
 
 TASK is the multihash of its CID in hex. The rows are an index over records that were checked before: they are bounded,
 so that neither a start of the node nor a job reads all records.
@@ -23,6 +24,7 @@ from verifier.schema import Schema
 
 PASSED: Final = "pass"
 DISSENT: Final = "dissent"
+COUNTED: Final = "counted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,8 @@ def read_trust(entries: Mapping[str, bytes]) -> KeptTrust:
     passes: list[tuple[PeerId, PassEntry]] = []
     dissents: dict[PeerId, DissentEntry] = {}
     for key, value in entries.items():
+        if key == COUNTED:
+            continue
         kind, _, rest = key.partition("/")
         peer = PeerId(rest.partition("/")[0])
         public_key_of(peer)

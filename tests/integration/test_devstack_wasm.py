@@ -32,7 +32,7 @@ def test_three_nodes_verify_a_module(stack_home, tmp_path):
         assert {receipt["node"] for receipt in report["receipts"]} == stack.peers()
         assert {receipt["engine"] for receipt in report["receipts"]} == {"wasmtime"}
         assert audit(stack.home, report["record"]) == "valid"
-        local = bacalhau(stack.home, "run", "wasm", tmp_path / "probe.wasm", *arguments, "--local")
+        local = bacalhau(stack.home, "run", "wasm", tmp_path / "probe.wasm", *arguments, "--local", "--no-cache")
         alone = json.loads(local.stdout)
         assert (alone["output"], alone["state_digest"]) == (report["output"], report["state_digest"])
         bids = bacalhau(stack.home, "events", report["job"]).stdout

@@ -145,7 +145,7 @@ const contents = (x) => [x.get("data"), ...x.get("volumes").map((volume) => volu
 
 const CHECKS = [
   (blocks, cid) => {
-    if (tried(() => blocks.load(cid, "Ancestor").get("tier"), null) === "unverified") throw new Missing("nothing is claimed");
+    if (tried(() => decodeCbor(blocks.get(cid)).get("v"), null) === "unverified-record/1") throw new Missing("nothing is claimed");
     blocks.load(cid, "Record");
   },
 
@@ -331,7 +331,7 @@ export function auditAncestors(blocks, records) {
       const ancestor = findings.look(() => blocks.load(cid, "Ancestor"));
       if (!ancestor) continue;
       next.push(...ancestor.get("parents"));
-      if (ancestor.get("tier") !== "verified") findings.isOpen = true;
+      if (ancestor.get("v") !== "record/1") findings.isOpen = true;
       else for (const [, state] of auditRecord(blocks, cid)) findings.look(() => judge(state));
     }
     level = next;

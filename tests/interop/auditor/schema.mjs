@@ -178,9 +178,9 @@ export const TYPES = {
     commitments: link, receipts: links, dissent: links, parents: links,
   }),
   Ancestor: (value) => {
-    if (!(value instanceof Map) || value.get("v") !== "unverified-record/1") return TYPES.Record(value);
-    constant("unverified")(value.get("tier"));
-    link(value.get("output"));
-    return links(value.get("parents"));
+    must(value instanceof Map && isText(value.get("v")) && value.get("v").includes("record/"), "must be a record");
+    if (value.get("v") === "record/1") return TYPES.Record(value);
+    for (const name of ["task", "function", "input", "output"]) link(value.get(name));
+    return list(link, { most: 4096 })(value.get("parents"));
   },
 };

@@ -1,17 +1,19 @@
 """The result graph from the command line: lineage, publication, merging and logs, on real blocks and a fake engine."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from bacalhau.home import Home
+from network.result_store import Nodes
 from runtime.contents import Noted
 from storage.cid import cid_text, parse_cid
 from storage.unixfs_read import UnixfsReader
 from storage.url_origin import Origin
 from tests.unit.bacalhau.fakes import Gave
-from verifier.model import Record, load_node, store_node
+from verifier.model import Record, Task, load_node, store_node
 
 RUN = ("run", "python", "f.py", "--json")
 
@@ -131,6 +133,20 @@ def test_a_graph_goes_from_one_home_to_another(desk, other, chain, place):
     assert [check["n"] for check in audit.json["checks"]] == list(range(21, 30))
     again = other("graph", "merge", place.partition(":")[2], "--json").json
     assert again["merged"][0]["new"] == 0
+    assert other("audit", made["cid"], "--rerun").code == 2
+
+
+def test_a_published_car_is_audited_by_itself(desk, other, chain, tmp_path):
+    _, second = chain
+    made = publish(desk, second["record"], "car:x.car")
+    for more in ((), (made["cid"],)):
+        said = other("audit", "--car", "x.car", "--json", *more)
+        assert (said.code, said.json["verdict"], said.json["graph"]) == (0, "valid", made["cid"]), said.json
+        assert [check["n"] for check in said.json["checks"]] == [0, *range(21, 30)]
+    whole = (tmp_path / "x.car").read_bytes()
+    for position in range(200, len(whole), 97):
+        (tmp_path / "x.car").write_bytes(whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1 :])
+        assert other("audit", "--car", "x.car").code == 1, position
 
 
 def test_what_is_published_twice_is_in_the_log_once(desk, chain):
@@ -244,10 +260,10 @@ def test_taint_flows_down(desk, chain, other):
         old = load_node(store, parse_cid(first["record"]), Record)
         node = {**old.to_node(), "v": "unverified-record/1", "tier": "unverified"}
         tainted = put(store, node)
+        made_here(desk, tainted, old.task)
         child = load_node(store, parse_cid(second["record"]), Record).to_node()
         record = Record.from_node({**child, "parents": [tainted]})
-        below = cid_text(store_node(store, record))
-    desk("graph", "show", cid_text(tainted))
+        below = made_here(desk, store_node(store, record), record.task)
     found = desk("graph", "show", below, "--json").json
     assert found["standing"][below]["standing"] == "tainted"
     assert found["standing"][below]["tainted_by"] == [cid_text(tainted)]
@@ -256,6 +272,13 @@ def test_taint_flows_down(desk, chain, other):
     assert audit.code in (1, 4)  # not valid, whatever check 13 makes of such a parent
     states = {check["name"]: check["ok"] for check in audit.json["checks"]}
     assert (states["taint"], states["chain"]) == (None, True)
+
+
+def made_here(desk, record, task):
+    """Note a record as one that was made here."""
+    with desk.services().open_results() as results:
+        results.add(task, record, nodes=Nodes.EMBEDDED, at=1.0)
+    return cid_text(record)
 
 
 def put(store, node):
@@ -273,11 +296,30 @@ def test_an_ancestor_that_is_not_here_is_unknown(desk, chain):
     with desk.store() as store:
         child = load_node(store, parse_cid(second["record"]), Record).to_node()
         nowhere = parse_cid(first["task"])[:-1] + b"\x00"
-        below = cid_text(store_node(store, Record.from_node({**child, "parents": [nowhere]})))
+        record = Record.from_node({**child, "parents": [nowhere]})
+        below = made_here(desk, store_node(store, record), record.task)
     found = desk("graph", "show", below, "--json").json
     assert found["standing"][below]["standing"] == "unknown"
     assert found["standing"][below]["counts"]["missing"] == 1
     assert desk("publish", below, "--to", "car:x.car").code == 4
+
+
+def test_a_record_of_strangers_is_checked_before_it_is_shown(desk, chain, other):
+    first, _ = chain
+    with desk.store() as store:
+        old = load_node(store, parse_cid(first["record"]), Record)
+        lie = load_node(store, parse_cid(first["task"]), Task).input
+        forged = cid_text(store_node(store, replace(old, output=lie)))
+    said = desk("graph", "show", forged)
+    assert (said.code, said.out, "check 10 rule" in said.err) == (1, b"", True)
+    assert desk("publish", forged, "--to", "car:y.car").code == 1
+    assert desk("graph", "log").code == 2  # nothing was signed
+    # It disputes nothing either.
+    assert desk("audit", first["record"]).code == 0
+    desk("publish", first["record"], "--to", "car:x.car", "--plain")
+    assert other("fetch", first["record"], "--from", "car:x.car").code == 0
+    found = other("graph", "show", first["record"], "--json").json
+    assert (found["nodes"][0]["tier"], found["nodes"][0]["merged"]) == ("verified", True)
 
 
 def test_what_is_published_outlives_a_collection(desk, other, chain, tmp_path):
@@ -325,7 +367,8 @@ def test_every_shard_is_in_the_graph(desk, shards, other):
     assert desk("graph", "dependents", file, "--json").json["direct"] == [records[2]]
     made = publish(desk, shards["job"], "car:x.car")
     assert (made["records"], made["log_size"]) == (3, 3)
-    assert other("audit", "--car", "x.car", "--json").json["verdict"] == "valid"
+    said = other("audit", "--car", "x.car", "--json").json
+    assert (said["verdict"], said["checks"][0]["name"]) == ("valid", "file")
     assert other("graph", "merge", "x.car", "--json").json["merged"][0]["new"] == 3
 
 

@@ -278,6 +278,7 @@ def test_a_crate_is_the_same_each_time_and_never_replaces_anything(desk, crate, 
             assert path.read_bytes() == (tmp_path / "other" / path.relative_to(crate)).read_bytes(), path
 
 
+@pytest.mark.filterwarnings("default")  # the validator's libraries warn of each other
 def test_the_profile_holds_in_the_eyes_of_its_validator(crate):
     try:
         from rocrate_validator import models, services
@@ -325,3 +326,45 @@ def test_what_names_no_record_is_a_wrong_call(desk, report):
     assert desk("graph", "export", "beef").code == 2
     assert desk("graph", "export", report["task"], "--format", "json").code == 0
     assert desk("graph", "export", report["input"]).code == 1  # it is there, and is no record
+
+
+def test_a_crate_whose_parents_are_gone_in_part_has_its_own_evidence(desk, report, child, tmp_path):
+    with desk.store() as store, store.writing() as connection:
+        digest = parse_cid(report["receipts"][0]["output"])[4:]
+        wanted = parse_cid(report["input"])[4:]
+        assert digest != wanted
+        assert connection.execute("DELETE FROM blocks WHERE digest = ?", (wanted,)).rowcount == 1
+    flags = ["--format", "ro-crate", "-o", tmp_path / "crate"]
+    assert desk("graph", "export", child["record"], *flags).code == 0
+    metadata = json.loads((tmp_path / "crate" / "ro-crate-metadata.json").read_text())
+    root = next(thing for thing in metadata["@graph"] if thing["@id"] == "./")
+    assert "the evidence of 1 of 2 records" in root["description"]
+    assert desk("audit", "--car", tmp_path / "crate" / "record.car").code == 0
+
+
+def test_a_crate_of_an_unverified_record_says_that_there_is_no_evidence(desk, tainted, tmp_path):
+    flags = ["--format", "ro-crate", "-o", tmp_path / "crate"]
+    assert desk("graph", "export", tainted["parent"], *flags).code == 0
+    text = (tmp_path / "crate" / "ro-crate-metadata.json").read_text()
+    assert "There is no evidence to check." in text
+    assert "nobody vouches for it" in text
+    assert not (tmp_path / "crate" / "record.car").exists()
+
+
+def test_what_others_wrote_cannot_break_a_form(desk, report):
+    """An unsound input with links where JSON belongs, and a path with everything in it."""
+    nasty = 'a"b\\N<script>\u202e\x1b[31m&\n'
+    with desk.store() as store:
+        record = dag_cbor.decode(store.get(parse_cid(report["record"])))
+        x = dag_cbor.decode(store.get(record["input"]))
+        x |= {"args": {nasty: record["task"]}, "volumes": [{"path": nasty, "cid": record["task"]}], "epoch": 1 << 62}
+        forged = put(store, record | {"input": parse_cid(put(store, x))})
+    assert nasty in json.loads(export(desk, forged, "json"))["records"][0]["input"]["args"]
+    json.loads(export(desk, forged, "json-ld"))
+    ET.fromstring(export(desk, forged, "svg"))  # noqa: S314  ours
+    for form in ("dot", "svg"):
+        text = export(desk, forged, form)
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+    assert "<script>" not in export(desk, forged, "svg")
+    assert "\\\\N" in export(desk, forged, "dot")

@@ -142,6 +142,17 @@ def test_download_lays_the_output_out(desk, node, tmp_path):
     assert not list(tmp_path.glob(".bacalhau*"))
 
 
+def test_an_executed_notebook_comes_from_the_node(desk, node, tmp_path):
+    node.control.engine = FakeEngine(lambda number, plan, store: Gave(outputs={"notebook.ipynb": b"executed"}))
+    cell = {"cell_type": "code", "id": "a", "metadata": {}, "source": "1", "outputs": [], "execution_count": None}
+    notebook = desk.file(json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}).encode())
+    said = desk("run", "notebook", notebook, "out.ipynb")
+    assert said.code == 0, said.err
+    assert len(node.control.kept) == 1
+    assert (tmp_path / "out.ipynb").read_bytes() == b"executed"
+    assert "output is in" not in said.err
+
+
 def test_jobs_under_way_and_ended_are_listed_described_and_got(desk, node):
     ended = desk.run("-l", "done")
     node.control.runs_at_once = False

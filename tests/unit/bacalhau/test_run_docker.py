@@ -331,3 +331,16 @@ def test_the_word_has_a_colour_of_its_own(docker, desk, monkeypatch):
     line = next(one for one in said if "unverified" in str(one))
     assert [str(span.style) for span in line.spans] == [render.UNVERIFIED]
     assert render.UNVERIFIED not in ("bold green", "bold red", "bold yellow")
+
+
+def test_the_graph_knows_what_is_unverified_and_what_rests_on_it(docker, desk):
+    first = docker("busybox")
+    second = desk.run("-i", first["output"])
+    why = desk("graph", "why", second["record"], "--json")
+    assert why.code == 0
+    standing = why.json["standing"][second["record"]]
+    assert (standing["standing"], standing["tainted_by"]) == ("tainted", [first["record"]])
+    assert {node["record"]: node["tier"] for node in why.json["nodes"]} == {
+        first["record"]: "unverified",
+        second["record"]: "verified",
+    }

@@ -147,6 +147,7 @@ def test_a_submission_with_trust():
         ({"trust": True}, "trust"),
         ({"trust": "0.9"}, "trust"),
         ({"trust": None}, "trust"),
+        ({"trust": 10**400}, "trust"),
         ({"trust": 0.999, "bad_nodes": 0.49}, "trust"),
         ({"trust": 0.9, "bad_nodes": 0.7}, "bad_nodes"),
         ({"trust": 0.9, "bad_nodes": []}, "bad_nodes"),

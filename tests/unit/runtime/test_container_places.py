@@ -10,6 +10,7 @@ from runtime.container_address import find_address, socket_paths
 from runtime.container_engine import ImageFacts
 from runtime.container_lease_store import ContainerLeases
 from runtime.container_mounts import input_mounts
+from runtime.docker_api_client import DockerApi
 from runtime.image_reference import check_reference, facts_of
 from storage.blocks import MemoryBlockStore
 from storage.errors import UnavailableError, UserError
@@ -39,6 +40,19 @@ OF_USER = {"XDG_RUNTIME_DIR": "/run/user/7"}
 )
 def test_what_the_environment_says_comes_first_then_docker_then_podman(environment, there, address):
     assert find_address(environment, there.__contains__) == address
+
+
+def test_without_the_package_one_is_told_to_install_it(monkeypatch):
+    monkeypatch.setattr("runtime.docker_api_client.find_spec", lambda _name: None)
+    with pytest.raises(UnavailableError, match=r"need the package docker; install it: .*bacalhau\[docker\]"):
+        DockerApi.connect({"DOCKER_HOST": "unix:///nowhere"})
+
+
+def test_without_an_engine_every_place_is_told(monkeypatch):
+    monkeypatch.setattr("runtime.docker_api_client.find_spec", lambda _name: object())
+    monkeypatch.setattr("runtime.docker_api_client._is_socket", lambda _path: False)
+    with pytest.raises(UnavailableError, match=r"no Docker or Podman .*docker.sock.*podman.sock.*DOCKER_HOST"):
+        DockerApi.connect({})
 
 
 def test_every_place_that_is_looked_at_is_named():

@@ -6,10 +6,11 @@ from storage.errors import UnavailableError
 from tests.vectors.audit.cases import Line
 from tests.vectors.records.world import put_unverified
 from verifier import ancestry
-from verifier.ancestry import Ancestor, walk_ancestors
+from verifier.ancestry import walk_ancestors
 from verifier.audit import audit_record
 from verifier.audit_deep import audit_ancestors
 from verifier.audit_sample import Sample, parse_part
+from verifier.graph_reading import RecordFacts
 
 
 def stored(blocks):
@@ -71,7 +72,7 @@ def test_a_walk_is_bounded_in_number_and_depth(monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(ancestry, name, bound)
             steps = list(walk_ancestors(store, chain[-1:]))
-            assert [isinstance(step.found, Ancestor) for step in steps] == [True] * 5 + [False]
+            assert [isinstance(step.found, RecordFacts) for step in steps] == [True] * 5 + [False]
             assert isinstance(steps[-1].found, UnavailableError)
             report = audit_ancestors(store, chain[-1:], chain[-1], audit_with(store))
             assert report.checks[0].ok is None

@@ -187,6 +187,21 @@ def test_of_plans_with_as_few_nodes_the_widest_is_taken():
 def test_too_few_nodes_are_no_plan():
     assert plan_trust(GOAL, {}, PEERS[:4]) is None
     assert plan_trust(GOAL, {}, PEERS[:5]) is not None
+    assert plan_trust(GOAL, {}, PEERS[:4], has_choice=False).nodes == 4
+    assert plan_trust(GOAL, {}, PEERS[:3], has_choice=False) is None
+
+
+def test_a_few_nodes_are_not_all_that_is_asked():
+    """One node of seven with a long record is no plan, two are."""
+    known = {peer: History(passes=500) for peer in PEERS}
+    one = {A: known[A]}
+    assert plan_trust(GOAL, one, PEERS).nodes == 4
+    assert plan_trust(GOAL, one, PEERS, has_choice=False).nodes == 4
+    assert plan_trust(GOAL, one, [A], has_choice=False) is None
+    assert plan_trust(GOAL, known | {C: NEWCOMER}, [A, B]).nodes == 1
+    assert plan_trust(GOAL, {A: known[A], B: known[B]}, PEERS).eligible == {A, B}
+    many = [*PEERS, *(identity(number).peer for number in range(20, 23))]
+    assert plan_trust(GOAL, {A: known[A], B: known[B]}, many).nodes == 4
 
 
 passes_of_all = st.lists(st.integers(0, 80), min_size=1, max_size=7)

@@ -64,8 +64,8 @@ def test_every_bit_of_the_header_counts(sound):
 
 def test_every_bit_counts_of_what_stands_before_a_block(sound):
     data, starts = sound
-    # Length, and version, codec, hash function and digest length of the CID, in every thirteenth section.
-    places = [at for start in starts[::13] for at in range(start, decode_varint(data, start)[1] + 4)]
+    # Length, and version, codec, hash function and digest length of the CID, in eight of the sections.
+    places = [at for start in starts[::25] for at in range(start, decode_varint(data, start)[1] + 4)]
     missed = [(at, bit) for at in places for bit in BITS if not is_found(data, at, bit)]
     assert missed == []
 
@@ -75,7 +75,7 @@ def test_a_bit_of_every_block_counts(sound):
     chosen = random.Random(59)
     missed = []
     for start, end in zip(starts, [*starts[1:], len(data)], strict=True):
-        for at in (*chosen.sample(range(start, end), 3), end - 1):
+        for at in (chosen.randrange(start, end), end - 1):
             bit = chosen.choice(BITS)
             if not is_found(data, at, bit):
                 missed.append((at, bit))
@@ -90,10 +90,10 @@ def test_what_is_missing_or_too_much_is_found_and_order_means_nothing(sound):
     def verdict(some):
         return audit_car(CarBlockStore(io.BytesIO(head + b"".join(some)))).verdict
 
-    for number in range(0, len(sections), 7):
+    for number in range(0, len(sections), 11):
         assert verdict(sections[:number] + sections[number + 1 :]) != "valid", number
         assert verdict([*sections, sections[number]]) == "invalid", number
-    for seed in range(3):
+    for seed in range(2):
         shuffled = random.Random(seed).sample(sections, len(sections))
         assert verdict(shuffled) == "valid", seed
     for more in (b"\0", b"\1", b"\x80", dag_cbor.encode({}), data):

@@ -114,7 +114,7 @@ class Place:
                 requests=self.requests,
                 engine=self.engine,
                 make_selection=lambda: JobSelection(self.policy, store, knows_runtime=lambda _: True),
-                fitness=lambda plan: "",
+                fitness=lambda plan, store: "",
                 make_job=make_job,
                 make_shards_job=make_shards_job,
                 find_known=lambda task, rule: find_known(task, rule, results.records(task, nodes=Nodes.NETWORK), store),

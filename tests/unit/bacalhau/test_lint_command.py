@@ -1,0 +1,50 @@
+"""`bacalhau lint`: exit codes and forms; the rules have tests of their own."""
+
+import json
+
+import pytest
+
+
+def write(folder, source, **others):
+    folder.mkdir()
+    (folder / "function.py").write_text(source)
+    for name, text in others.items():
+        (folder / name.replace("_", ".")).write_text(text)
+    return str(folder)
+
+
+CLEAN = "def main(data):\n    return len(data)\n"
+WARNED = "import time\n\n\ndef main(data):\n    return time.time()\n"
+WRONG = "import curses\n\n\ndef main(data):\n    return {1, 2}\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "verdict"), [(CLEAN, 0, "clean"), (WARNED, 0, "findings"), (WRONG, 1, "errors")]
+)
+def test_exit_codes(desk, tmp_path, source, code, verdict):
+    said = desk("lint", write(tmp_path / "f", source), "--json")
+    assert (said.code, said.json["verdict"]) == (code, verdict)
+
+
+def test_text_names_the_place_the_rule_and_what_to_do(desk, tmp_path):
+    said = desk("lint", write(tmp_path / "f", WARNED))
+    assert "function.py:5:12: warning BAC201 clock [pinned] time.time: is the task's epoch" in said.text
+    assert "take the date as an argument" in said.text
+
+
+def test_a_single_file_is_named_by_its_own_name(desk, tmp_path):
+    (tmp_path / "sums.py").write_text(WARNED)
+    assert "sums.py:5:12: warning" in desk("lint", str(tmp_path / "sums.py")).text
+
+
+def test_sarif_is_one_json_object(desk, tmp_path):
+    said = desk("lint", write(tmp_path / "f", WRONG), "--sarif")
+    log = json.loads(said.text)
+    assert said.code == 1
+    assert [one["ruleId"] for one in log["runs"][0]["results"]] == ["BAC108", "BAC304"]
+
+
+def test_what_is_no_function_is_a_wrong_call(desk, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert desk("lint", str(tmp_path / "empty")).code == 2
+    assert desk("lint", "").code == 2
