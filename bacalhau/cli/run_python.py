@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,9 +88,10 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
 
 
 def carry_out(ctx: click.Context, flags: dict[str, Any], request: Request) -> int:
-    """Run a request as the flags say, and return the exit code."""
+    """Run a request, of a function or of a module, as the flags say, and return the exit code."""
     from bacalhau.planning import load_policy, plan_run
     from bacalhau.run_job import Order
+    from runtime.planner.stack import Kind
 
     trust = read_trust(ctx, flags)
     if trust is None:
@@ -107,7 +109,9 @@ def carry_out(ctx: click.Context, flags: dict[str, Any], request: Request) -> in
         no_cache=flags["no_cache"],
         require_verified=flags["require_verified"],
     )
-    sharding = read_shard_flags(flags)
+    kind, sharding = Kind.WASM, None
+    if request.module is None:
+        kind, sharding = Kind.PYTHON, read_shard_flags(flags)
     target = read_target(flags)
     services = services_of(ctx)
     if flags["dry_run"]:
@@ -119,7 +123,7 @@ def carry_out(ctx: click.Context, flags: dict[str, Any], request: Request) -> in
             refuse_without_node(flags)
         else:
             stack.enter_context(node)
-        wishes = read_wishes(ctx, flags, has_node=node is not None, order=among_own(order))
+        wishes = replace(read_wishes(ctx, flags, has_node=node is not None, order=among_own(order)), kind=kind)
         if flags["explain"]:
             return explain(wishes, services, flags, trust)
         policy = load_policy(services.home, flags["policy"])
@@ -127,7 +131,7 @@ def carry_out(ctx: click.Context, flags: dict[str, Any], request: Request) -> in
         show_departures(wishes, chosen)
         if trust is not None and not chosen.stack.parts:
             # How many nodes it takes is found out by the node; here, how many there are to be at least.
-            wishes = read_wishes(ctx, flags, has_node=node is not None, order=order)
+            wishes = replace(read_wishes(ctx, flags, has_node=node is not None, order=order), kind=kind)
             chosen = plan_run(wishes, policy, services)
         planned = with_stack(order, chosen)
         if node is None or chosen.stack.parts:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any
 
 import click
 
-from bacalhau.cli.options import from_option, json_option, named_path, named_text, node_of, services_of
-from bacalhau.cli.run_python import (
-    read_rule,
-    read_selector,
-    read_target,
-    refuse_unbuilt,
-    refuse_without_node,
-    run_here,
-    show_plan,
-)
-from bacalhau.cli.run_stack import explain, read_wishes, show_departures, stack_options, with_stack
+from bacalhau.cli.options import from_option, json_option, named_path, named_text
+from bacalhau.cli.run_python import carry_out, refuse_unbuilt
+from bacalhau.cli.run_stack import stack_options
+from bacalhau.cli.trust_options import trust_options
 from runtime.request import DEFAULT_EPOCH, DEFAULT_MEMORY, DEFAULT_TIMEOUT_S, DEFAULT_URL_LIMIT, Request
 from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION
 
@@ -45,6 +36,7 @@ from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION
 @click.option("--memory", default=DEFAULT_MEMORY, show_default=True, help="Memory of the module.")
 @click.option("--concurrency", type=int, default=DEFAULT_REPLICATION, show_default=True, help="Nodes that run it.")
 @click.option("--confidence", type=int, default=DEFAULT_CONFIDENCE, show_default=True, help="Nodes that must agree.")
+@trust_options
 @click.option("--min-bids", type=click.IntRange(0, 1000), default=0, show_default=True,
               help="Bids that must be there before any is accepted.")  # fmt: skip
 @click.option("-s", "--selector", "selectors", metavar="K=V", multiple=True, help="Ask only nodes with this label.")
@@ -77,43 +69,8 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     MODULE.wasm is a command for WASI preview 1, as a file, CID or URL; what stands behind `--` are its arguments.
     It reads the input on stdin, and what it prints is its output; files that it leaves in /outputs are outputs too.
     """
-    from bacalhau.planning import load_policy, plan_run
-    from bacalhau.run_job import Order
-    from runtime.planner.stack import Kind
-
     refuse_unbuilt(flags)
-    order = Order(
-        request=read_module_request(flags),
-        rule=read_rule(flags["concurrency"], flags["confidence"], diverse=flags["diverse"]),
-        labels=flags["labels"],
-        strict=flags["isolation"] == "strict",
-        min_bids=flags["min_bids"],
-        selector=read_selector(flags["selectors"]),
-        require_verified=flags["require_verified"],
-        no_cache=flags["no_cache"],
-    )
-    target = read_target(flags)
-    services = services_of(ctx)
-    if flags["dry_run"]:
-        load_policy(services.home, flags["policy"])  # one that cannot be read is told of now
-        return show_plan(order, None, services, as_json=flags["as_json"])
-    with ExitStack() as stack:
-        node = None if flags["local"] else node_of(services)
-        if node is None:
-            refuse_without_node(flags)
-        else:
-            stack.enter_context(node)
-        wishes = replace(read_wishes(ctx, flags, has_node=node is not None), kind=Kind.WASM)
-        if flags["explain"]:
-            return explain(wishes, services, flags)
-        chosen = plan_run(wishes, load_policy(services.home, flags["policy"]), services)
-        show_departures(wishes, chosen)
-        planned = with_stack(order, chosen)
-        if node is None or chosen.stack.parts:
-            return run_here(planned, None, services, flags, target)
-        from bacalhau.cli.run_with_node import run_with_node
-
-        return run_with_node(planned, services, flags, target, node)
+    return carry_out(ctx, flags, read_module_request(flags))
 
 
 def read_module_request(flags: dict[str, Any]) -> Request:

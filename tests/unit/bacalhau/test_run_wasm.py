@@ -115,3 +115,13 @@ def test_the_graph_knows_what_rests_on_a_module(desk, asked):
     assert desk("publish", report["record"], "--to", "car:less.car", "--no-wheels").code == 0
     for cid in (function.module, function.runtime):
         assert report["record"] in desk("graph", "dependents", cid_text(cid)).text
+
+
+def test_what_is_known_is_not_run_again_unless_that_is_asked_for(desk, asked):
+    first = desk("run", "wasm", "main.wasm", "--json").json
+    assert desk.engine.calls == 3
+    assert desk("run", "wasm", "main.wasm", "--json").json["verdict"] == "cached"
+    assert desk.engine.calls == 3
+    again = desk("run", "wasm", "main.wasm", "--no-cache", "--json").json
+    assert (again["verdict"], again["output"]) == ("agreed", first["output"])
+    assert desk.engine.calls == 6
