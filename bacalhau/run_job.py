@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from bacalhau.known_report import Before
@@ -29,7 +30,7 @@ from runtime.contents import Noted, typed_cid
 from runtime.engine import Engine, Plan
 from runtime.planner.stack import Part
 from runtime.request import Request
-from runtime.url_list import Inside
+from runtime.url_list import Inside, read_url_list
 from storage.blocks import BlockStore
 from storage.cid import CID
 from storage.ipld_path import path_names
@@ -206,10 +207,16 @@ def _newest_record(output: CID, jobs: JobStore) -> CID | None:
 
 
 def _typed(request: Request, *, of_data: bool) -> Iterator[Inside]:
-    """Yield the CIDs that were typed: with a path behind it, or inside another volume, the input is something else."""
+    """Yield the CIDs that were typed: with a path behind it, or inside another volume, the input is something else.
+
+    Also those of a list of URLs, which is a directory with something of each in it.
+    """
     data = [request.data] if request.data and of_data else []
-    texts = [*data, *(split_volume(text)[0] for text in request.volumes)]
-    yield from (found for found in map(typed_cid, texts) if found is not None)
+    for text in (*data, *(split_volume(text)[0] for text in request.volumes)):
+        if text.startswith("@"):
+            yield from (line.url for line in read_url_list(Path(text[1:]), "-i") if isinstance(line.url, Inside))
+        elif (found := typed_cid(text)) is not None:
+            yield found
 
 
 def _planned(plan: Plan | ContainerPlan, *, of_data: bool) -> Iterator[CID]:

@@ -14,9 +14,11 @@ from runtime.plan import make_plan
 from runtime.planner.facts import EngineFacts, MachineFacts
 from runtime.planner.stack import EngineName, Isolation, Machine
 from runtime.source_import import import_source, read_source
+from runtime.url_list import read_url_list
 from storage.cid import cid_text, is_cid_text, parse_cid
 from storage.errors import UnavailableError
 from storage.ipld_path import content_at
+from storage.unixfs_graft import finished_entry
 from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
 from storage.unixfs_tree import TreeBuilder
@@ -126,6 +128,11 @@ def _input(request, store):
 
 
 def _content(text, store):
+    if text.startswith("@"):
+        tree = TreeBuilder(Importer(store))
+        for line in read_url_list(Path(text[1:]), "-i"):
+            tree.add_entry(line.path, finished_entry(store, content_at(store, line.url.root, line.url.path)))
+        return tree.finish().cid
     head, _, path = text.partition("/")
     if is_cid_text(head):
         return content_at(store, parse_cid(head), path)

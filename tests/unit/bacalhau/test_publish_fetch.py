@@ -14,6 +14,7 @@ from storage.cid import DAG_CBOR, DAG_PB, RAW, cid_text, make_cid, parse_cid
 from storage.gateway_answer import answer
 from storage.ipld_path import content_at
 from storage.unixfs_import import Importer
+from verifier.model import Record, load_node
 
 
 @pytest.fixture
@@ -185,6 +186,23 @@ def test_a_path_may_begin_in_a_record(desk, other, tmp_path):
     assert desk("cat", f"{record}/receipts/0/output/result").out == b"HELLO"
     (entry,) = (json.loads(line) for line in desk("ls", f"{record}/output/outputs", "--json").text.splitlines())
     assert (entry["name"], entry["kind"]) == ("outputs", "directory")
+
+
+def test_a_list_of_what_records_gave_makes_them_parents(desk, tmp_path):
+    first = desk.run("-i", desk.file(b"one", "one.txt"))
+    second = desk.run("-i", desk.file(b"two", "two.txt"))
+    lines = [
+        f"ipfs://{first['record']}/output/result a.txt",
+        f"ipfs://{second['output']}/outputs/outputs/made.txt",
+        f"ipfs://{desk('add', desk.file(b'raw', 'raw.txt')).text.strip()} raw.txt",
+    ]
+    (tmp_path / "list").write_text("\n".join(lines))
+    # The fake engine reads a file as the input: that is what a volume does not need to be.
+    report = desk.run("-v", "@list:/inputs/list")
+    with desk.store() as store:
+        parents = load_node(store, parse_cid(report["record"]), Record).parents
+    assert sorted(map(cid_text, parents)) == sorted([first["record"], second["record"]])
+    assert desk("audit", report["record"], "--json").json["verdict"] == "valid"
 
 
 @pytest.mark.parametrize(
