@@ -16,7 +16,7 @@ export BACALHAU_DIR ?= $(CURDIR)/.bacalhau
 JOBS ?= 2
 
 .PHONY: help setup engines kubo conformance interop demo test test-python test-node simulate simulate-scale fuzz expected check format \
-        bench wheel lock clean
+        bench wheel lock man docs release clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -114,6 +114,17 @@ fuzz: setup  ## fuzz every decoder with atheris, 60 s each (FUZZ_SECONDS); stops
 		grep -E "number_of_executed_units|peak_rss_mb" tests/fuzz/$$target.log; \
 	done
 
+DOCS := docs/site/.venv
+
+docs: $(UV)  ## build the documentation as a site into dist/site; fails if a link leads nowhere
+	@test -x $(DOCS)/bin/python || $(UV) venv --quiet --python $(BIN)/python $(DOCS)
+	@$(UV) pip sync --quiet --python $(DOCS)/bin/python --require-hashes docs/site/requirements.lock
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --quiet --strict
+	@echo "dist/site/index.html"
+
+man: setup  ## write the manual page anew, of the commands as they are
+	@$(BIN)/python -m bacalhau.cli.man_page > docs/man/bacalhau.1
+
 expected: setup  ## run the eight functions and write down their output CIDs anew
 	@BACALHAU_UPDATE_EXPECTED=1 $(BIN)/pytest -q tests/integration/test_functions.py
 
@@ -131,11 +142,18 @@ format: setup  ## format the Python code
 bench: setup  ## measure, as ratios in one run, into bench/RESULTS.md; fails if a goal of bench/goals.py is missed
 	@$(BIN)/python -m bench.run
 
-wheel: setup  ## build dist/*.whl
+wheel: setup  ## build dist/*.whl: bacalhau, and bacalhau-audit for who only checks
 	@$(UV) build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
+	@$(UV) build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist verifier
+
+release: setup  ## build wheel, sdist and bill of materials into dist; the same bytes wherever they are built
+	@$(BIN)/python -c "import hatchling.build as b; print(b.build_wheel('dist')); print(b.build_sdist('dist'))"
+	@$(BIN)/python -m tests.release_materials . > dist/bacalhau.cdx.json
+	@cd dist && sha256sum *.whl *.tar.gz bacalhau.cdx.json | tee SHA256SUMS
 
 lock:  ## resolve the Python dependencies anew
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --override requirements-overrides.txt --no-annotate --no-header --upgrade pyproject.toml --output-file requirements-dev.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header --upgrade docs/site/requirements.in --output-file docs/site/requirements.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header --upgrade tests/fuzz/requirements.in --output-file tests/fuzz/requirements.lock
 
 clean:  ## remove everything that was installed or made

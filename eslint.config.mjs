@@ -29,5 +29,11 @@ export default [
     languageOptions: { ecmaVersion: 2024, globals: globals.node },
     rules: { "no-restricted-imports": "off" },
   },
+  {
+    files: ["bacalhau/web/static/*.js"],
+    languageOptions: { ecmaVersion: 2024, globals: globals.browser },
+  },
+  // Parts of it run in the browser.
+  { files: ["tests/interop/pages.test.mjs"], languageOptions: { globals: { ...globals.node, ...globals.browser } } },
   { files: ["*.mjs"], languageOptions: { globals: globals.node } },
 ];

@@ -6,22 +6,25 @@ what a rerun says. It never turns "not here" into "invalid", nor into "valid".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bacalhau.proof import OpenedProof, describe_roots, open_proof
+from bacalhau.audit_demand import Demand, Replay, sample_json
+from bacalhau.proof import open_car
 from bacalhau.replay import Rerun, rerun
 from bacalhau.services import Services
+from bacalhau.taint_report import taint_entry
 from bacalhau.targets import Target, find_target
-from runtime.engine import Engine, Progress
-from runtime.fitness import KnowsRuntime
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text, parse_cid
 from storage.errors import UnavailableError, UserError, VerificationError
 from verifier.audit import audit_record
+from verifier.audit_car import check_file, roots_for
+from verifier.audit_deep import DeepReport, audit_ancestors
 from verifier.audit_report import AuditReport, AuditVerdict, Check
+from verifier.taint import Taint, find_taint
 
 if TYPE_CHECKING:
     from bacalhau.shard_auditing import ShardsAudit
@@ -43,12 +46,23 @@ class Audit:
     reruns: tuple[Rerun, ...] = ()
     reason: str = ""
     """Why nothing could be checked, or why it was not run again; empty otherwise."""
+    ancestors: DeepReport | None = None
+    """Of the records that it comes from; None: they were not looked at."""
+    ancestor_reruns: tuple[tuple[CID, Rerun], ...] = ()
+    sample: dict[str, Any] | None = None
+    taint: Taint | None = None
+    """Of the record and of all that it comes from; None: there is no record."""
+
+    @property
+    def report(self) -> AuditReport:
+        """The checks, with each rerun as one more; none if there is no check."""
+        reruns = tuple(Check(n=n, name="rerun", ok=one.ok, detail=one.detail) for n, one in enumerate(self.reruns))
+        return AuditReport(checks=self.checks + reruns if self.checks else ())
 
     @property
     def verdict(self) -> AuditVerdict:
         """`invalid` if any check or rerun is false, else `unchecked` if any is unknown or there is none."""
-        reruns = tuple(Check(n=n, name="rerun", ok=one.ok, detail=one.detail) for n, one in enumerate(self.reruns))
-        return AuditReport(checks=self.checks + reruns if self.checks else ()).verdict
+        return self.report.verdict
 
     def to_json(self) -> dict[str, Any]:
         """Return the object of docs/cli.md."""
@@ -57,28 +71,34 @@ class Audit:
             "record": cid_text(self.record) if self.record else None,
             "reason": self.reason or None,
             "checks": [{"n": one.n, "name": one.name, "ok": one.ok, "detail": one.detail} for one in self.checks],
-            "reruns": [one.to_json() for one in self.reruns],
+            "reruns": [
+                *(one.to_json() for one in self.reruns),
+                *({"record": cid_text(record), **one.to_json()} for record, one in self.ancestor_reruns),
+            ],
+            **({} if self.ancestors is None else {"ancestors": ancestors_json(self.ancestors)}),
+            **({} if self.sample is None else {"sample": self.sample}),
+            **({} if self.taint is None else taint_entry(self.taint)),
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
-    """How to run a task again; None in its place means not to."""
-
-    engine: Engine
-    knows_runtime: KnowsRuntime
-    wall_clock_s: float
-    progress: Progress
-    max_memory: int | None = None
-    """Bytes that the task may ask for; None: as many as runs get."""
+def ancestors_json(deep: DeepReport) -> dict[str, Any]:
+    """Return the object `ancestors` of docs/cli.md."""
+    listed = [
+        {"record": cid_text(one.record), "generation": one.generation, "verdict": one.verdict, "reason": one.reason}
+        for one in deep.listed
+    ]
+    return {"counts": dict(deep.counts), "generations": deep.generations, "listed": listed}
 
 
-def audit_here(text: str, services: Services, replay: Replay | None, count: Count = uncounted) -> Audit | ShardsAudit:
+def audit_here(
+    text: str, services: Services, demand: Demand | None = None, count: Count = uncounted
+) -> Audit | ShardsAudit:
     """Audit what a CID or job id names with the blocks of the local store; count: told of each of many shards.
 
     Raises:
         UserError: it names nothing here.
     """
+    asked = demand or Demand()
     with services.open_store() as store, services.open_jobs() as jobs:
         target = find_target(text, jobs)
         if target.record is None and target.job is not None and target.job.task is None:
@@ -86,38 +106,42 @@ def audit_here(text: str, services: Services, replay: Replay | None, count: Coun
             from bacalhau.shard_auditing import audit_flow, audit_job
 
             audit_all = audit_flow if is_of_flow(target.job.report) else audit_job
-            return audit_all(target.job, jobs, store, replay, count)
+            return audit_all(target.job, jobs, store, asked, count)
         if target.record is None:
             return Audit(record=None, reason=_why_none(target))
-        return _mistaken(target, store) or audit_one(store, target.record, replay)
+        return _mistaken(target, store) or audit_whole(store, target.record, asked)
 
 
 def audit_file(
-    path: Path, text: str | None, services: Services, replay: Replay | None, count: Count = uncounted
+    path: Path, text: str | None, services: Services, demand: Demand | None = None, count: Count = uncounted
 ) -> Audit | ShardsAudit:
     """Audit a record, or the record of an output, with the blocks of one CAR file and no others.
 
     text: a CID (of a record, an output or a task) or job id; None means all roots of the file.
 
     Raises:
-        UserError: the file is no CAR, or is about something else.
-        VerificationError: it is damaged so that not even its record can be found.
+        UserError: the file cannot be read, or is about something else.
     """
+    asked = demand or Demand()
     wanted = None if text is None else _wanted(text, services)
-    with open_proof(path) as proof:
-        if wanted is None and len(proof.roots) > 1:
-            from bacalhau.shard_auditing import audit_records
+    with open_car(path) as car:
+        file, roots = check_file(car, wanted), roots_for(car, wanted)
+        if file.ok is False and not car.roots:
+            file = replace(file, detail=f"{file.detail}; give a CAR made by `bacalhau get`")
+        if wanted is not None and not roots and file.ok is not False:
+            fix = f"its roots are: {', '.join(map(cid_text, car.roots[:3])) or 'none'}"
+            raise UserError("does not prove this", where=str(path), fix=fix)
+        refused = ""
+        if file.ok is False and asked.replay is not None:
+            asked, refused = replace(asked, replay=None), "not run again: the file is not sound"
+        if len(roots) == 1:
+            found = audit_whole(car, roots[0], asked)
+            return replace(found, checks=(file, *found.checks), reason=refused or found.reason)
+        if not roots:
+            return Audit(record=None, checks=(file,))
+        from bacalhau.shard_auditing import audit_records
 
-            if proof.damage:
-                raise VerificationError(proof.damage, fix="get the proof again")
-            return audit_records(proof.roots, proof.store, replay, count)
-        record = proof.record_for(wanted)
-        if record is None and proof.damage:
-            raise VerificationError(proof.damage, fix="get the proof again")
-        if record is None:
-            fix = f"its roots are: {describe_roots(proof)}"
-            raise UserError("does not prove this" if wanted else "has no root", where=str(path), fix=fix)
-        return _with_damage(audit_one(proof.store, record, replay), proof)
+        return audit_records(roots, car, asked, count, file)
 
 
 def _wanted(text: str, services: Services) -> CID:
@@ -132,8 +156,49 @@ def _wanted(text: str, services: Services) -> CID:
     return job.record
 
 
+def audit_whole(store: BlockStore, record: CID, demand: Demand) -> Audit:
+    """Audit one record as far as was demanded.
+
+    Raises:
+        UserError: a sample of one record was asked for.
+    """
+    if demand.sample is not None and not demand.deep:
+        raise UserError(
+            "one record is no sample", where="--sample", fix="add --deep, or name a job over shards or a flow"
+        )
+    found = replace(audit_one(store, record, demand.replay), taint=find_taint(store, [record]))
+    if not demand.deep:
+        return found
+    deep, reruns = audit_lineage(store, [record], record, demand, all_evidence=not demand.is_evidence_sampled)
+    return replace(
+        found,
+        checks=(*found.checks, *deep.checks),
+        ancestors=deep,
+        ancestor_reruns=tuple(reruns),
+        sample=sample_json(demand, deep.chosen, deep.of),
+    )
+
+
+def audit_lineage(
+    store: BlockStore, records: Sequence[CID], subject: CID, demand: Demand, *, all_evidence: bool
+) -> tuple[DeepReport, list[tuple[CID, Rerun]]]:
+    """Audit the records that some records come from, and run their tasks again if demanded.
+
+    all_evidence: a sample is of what is run again alone.
+    """
+    reruns: list[tuple[CID, Rerun]] = []
+
+    def audit(cid: CID, is_chosen: bool) -> AuditReport:
+        found = audit_one(store, cid, demand.replay if is_chosen else None)
+        reruns.extend((cid, one) for one in found.reruns)
+        return found.report
+
+    deep = audit_ancestors(store, records, subject, audit, demand.sample, all_evidence=all_evidence)
+    return deep, reruns
+
+
 def audit_one(store: BlockStore, record: CID, replay: Replay | None) -> Audit:
-    """Audit one record with the blocks of a store, and run its task again if asked."""
+    """Audit one record by itself with the blocks of a store, and run its task again if asked."""
     found = Audit(record=record, checks=audit_record(store, record).checks)
     if replay is None:
         return found
@@ -167,14 +232,6 @@ def _mistaken(target: Target, store: BlockStore) -> Audit | None:
     except UnavailableError as error:
         return Audit(record=target.record, reason=str(error))
     return None
-
-
-def _with_damage(found: Audit, proof: OpenedProof) -> Audit:
-    """Say in check 2 what is wrong with the file: a block that is not what its CID says is false, not missing."""
-    if not proof.damage:
-        return found
-    checks = tuple(replace(one, ok=False, detail=proof.damage) if one.name == "blocks" else one for one in found.checks)
-    return replace(found, checks=checks)
 
 
 def _why_none(target: Target) -> str:

@@ -6,6 +6,7 @@ Changes nothing and fetches nothing. Each check is a function that returns findi
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import sqlite3
 import subprocess
@@ -19,13 +20,15 @@ import js_host
 from bacalhau.home import Home
 from bacalhau.planning import load_policy
 from network import key_store
+from runtime.docker_api_client import DockerApi, engine_problem
 from runtime.engine_host import HOSTS, EngineHost, find_host
-from runtime.jail import require_strict
+from runtime.jail import JailReport, require_strict
 from runtime.jail_probe_client import probe
 from runtime.machine_room import MachineRoom
 from runtime.node_client import find_node
 from runtime.npm_client import pyodide_package
 from runtime.prepared_runtime import make_runtime
+from runtime.python_host import PYTHON, python_binary
 from runtime.quantity import bytes_text
 from runtime.release import PYODIDE_VERSION, PYTHON_VERSION
 from runtime.resolver_client import Question, UvResolver
@@ -73,6 +76,7 @@ def check_up(home: Home, *, online: bool, look_at_room: Callable[[], MachineRoom
         ("keys", lambda: _keys(home)),
         ("policy", lambda: _policy(home)),
         ("sandbox", _sandbox),
+        ("docker", _containers),
         ("capacity", lambda: _capacity(look_at_room())),
         ("online", _online if online else _offline),
     ]
@@ -179,7 +183,21 @@ def _sandbox() -> Iterator[Finding]:
     for name, what in LAYERS:
         yield Finding(name="sandbox", ok=True, detail=f"{name}: {what}")
     for host in _installed_hosts():
-        yield from _jail(host)
+        yield from _jail(host.name, probe(host.binary, host.name))
+    yield from _jail("WebAssembly modules", probe(python_binary(), PYTHON))
+
+
+def _containers() -> Iterator[Finding]:
+    """Containers are of another tier, and nothing else needs them."""
+    problem, fix = engine_problem(os.environ)
+    if problem:
+        yield Finding(name="docker", ok=None, detail=problem, fix=fix)
+        return
+    try:
+        with DockerApi.connect(os.environ) as api:
+            yield Finding(name="docker", ok=True, detail=f"{api.name} {api.version} for {api.arch} answers")
+    except UnavailableError as error:
+        yield Finding(name="docker", ok=None, detail=f"{error.where}: {error.problem}", fix=error.fix)
 
 
 def _installed_hosts() -> Iterator[EngineHost]:
@@ -192,21 +210,20 @@ def _installed_hosts() -> Iterator[EngineHost]:
             continue
 
 
-def _jail(host: EngineHost) -> Iterator[Finding]:
+def _jail(name: str, report: JailReport) -> Iterator[Finding]:
     """What the operating system keeps: tried here, now, around this engine."""
-    report = probe(host.binary, host.name)
     is_strict, fix = True, ""
     try:
         require_strict(report)
     except UnavailableError as error:
         is_strict, fix = False, error.fix
-    what = f"jail of {host.name}: {report.level.value}{'' if is_strict else ', not strict'}"
+    what = f"jail of {name}: {report.level.value}{'' if is_strict else ', not strict'}"
     yield Finding(name="sandbox", ok=True if is_strict else None, detail=what, fix=fix)
     for layer in report.layers:
         state = "in force" if layer.in_force else layer.detail or "available, not part of this level"
-        yield Finding(name="sandbox", ok=True if layer.in_force else None, detail=f"{host.name}: {layer.name}: {state}")
+        yield Finding(name="sandbox", ok=True if layer.in_force else None, detail=f"{name}: {layer.name}: {state}")
     for problem in report.refused:
-        yield Finding(name="sandbox", ok=None, detail=f"{host.name}: refused {problem}")
+        yield Finding(name="sandbox", ok=None, detail=f"{name}: refused {problem}")
 
 
 def _capacity(room: MachineRoom) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from storage.blocks import BlockStore, OverlayBlockStore
 from storage.cid import CID, cid_text
 from storage.errors import UnavailableError
 from storage.unixfs_read import UnixfsReader
+from verifier.wasm_types import AnyFunction, WasmFunction
 
 if TYPE_CHECKING:
     from bacalhau.services import Services
@@ -93,12 +94,18 @@ def _tasks(one: Named, two: Named, store: BlockStore) -> list[dict[str, Any]]:
 def _fields(plan: Plan) -> dict[str, Any]:
     function, given = plan.function, plan.input
     return {
-        "source": cid_text(function.source), "entry": function.entry, "lock": cid_text(function.lock),
-        "runtime": cid_text(function.runtime), "data": cid_text(given.data) if given.data else None,
+        **_function_fields(function), "runtime": cid_text(function.runtime),
+        "data": cid_text(given.data) if given.data else None,
         "volumes": [[volume.path, cid_text(volume.cid)] for volume in given.volumes], "args": dict(given.args),
         "env": dict(given.env), "seed": given.seed, "epoch": given.epoch, "fuel": given.limits.fuel,
         "memory": given.limits.memory, "output": given.limits.output,
     }  # fmt: skip
+
+
+def _function_fields(function: AnyFunction) -> dict[str, Any]:
+    if isinstance(function, WasmFunction):
+        return {"source": cid_text(function.module), "entry": None, "lock": None}
+    return {"source": cid_text(function.source), "entry": function.entry, "lock": cid_text(function.lock)}
 
 
 def rerun_both(one: Named, two: Named, reruns: Reruns, store: BlockStore, progress: Progress) -> dict[str, Any]:

@@ -50,6 +50,15 @@ def of_run(verdict: str, exit_code: int | None) -> ExitCode:
     return ExitCode.DONE if exit_code == 0 else ExitCode.FUNCTION_FAILED
 
 
+def of_container(verdict: str, exit_code: int | None) -> ExitCode:
+    """Return the exit code of a run that nobody verifies: done is not verified, and differing runs are not done."""
+    if verdict == "differs":
+        return ExitCode.NOT_VERIFIED
+    if verdict not in ("ran", "reproduced") or exit_code is None:
+        return ExitCode.UNCHECKED
+    return ExitCode.DONE if exit_code == 0 else ExitCode.FUNCTION_FAILED
+
+
 def of_audit(verdict: str) -> ExitCode:
     """Return the exit code of an audit; what is not known to be valid or invalid is unchecked."""
     return {"valid": ExitCode.DONE, "invalid": ExitCode.NOT_VERIFIED}.get(verdict, ExitCode.UNCHECKED)

@@ -18,7 +18,7 @@ from typing import Any, Unpack
 
 from bacalhau.flow_call import FlowStep, Source, StepOptions, free_name, request_of
 from bacalhau.flow_stack import with_flow_stack
-from bacalhau.flow_steps import Fetching
+from bacalhau.prepared_parts import Fetching
 from bacalhau.progress import Display
 from bacalhau.run_flow import FlowOrder, plan_flow, run_flow_job
 from bacalhau.services import Services, default_services

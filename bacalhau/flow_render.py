@@ -9,6 +9,7 @@ from rich.text import Text
 
 from bacalhau.render import print_fields, print_text, stderr_console
 from bacalhau.terminal_text import clean, one_line, visible
+from bacalhau.trust_report import trust_lines
 
 _STYLES: Final = {"done": "bold green", "failed": "bold red", "not-run": "bold yellow", "unknown": "dim"}
 _MANY: Final = 40
@@ -34,6 +35,8 @@ def print_flow(report: Mapping[str, Any]) -> None:
     else:
         word = "failed" if report["tier"] == "verified" else f"not verified ({report['verdict']})"
         console.print(Text.assemble((word, "bold red"), f": {one_line(report['reason'])}; {counts}"))
+    for line in trust_lines(report.get("trust")):
+        console.print(one_line(line))
     print_fields(report, ("function", "input", "output", "record", "task"), console)
     if report["record"] is not None:
         console.print(f"next: bacalhau audit {report['record']}")

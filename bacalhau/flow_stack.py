@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bacalhau.planning import ONE_PART, load_policy, plan_run
 from bacalhau.run_flow import FlowOrder
 from bacalhau.services import Services
+from bacalhau.trust_report import trust_flag
 from runtime.flow_graph import Graph
 from runtime.planner.wishes import Wish, Wishes
 from runtime.quantity import parse_bytes
@@ -53,6 +54,7 @@ def _wishes(order: FlowOrder, said: Collection[str]) -> Wishes:
         timeout=Wish(value=timeout_s, said=timeout_s != DEFAULT_TIMEOUT_S),
         memory=Wish(value=memory, said=True),
         diverse=order.rule.diverse,
+        trust=trust_flag(order.trust),
         strict=order.strict,
         local=True,
     )

@@ -9,42 +9,23 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from bacalhau.progress import Display
-from bacalhau.run_job import parent_records
-from bacalhau.services import Services
-from network.job_store import JobStore
-from runtime.contents import Noted
-from runtime.engine import Engine, Plan
+from bacalhau.prepared_parts import PreparedParts
 from runtime.flow_graph import Graph
-from runtime.flow_inputs import Given, GivenLiteral, GivenValue
+from runtime.flow_inputs import Given, GivenValue
 from runtime.flow_thunk import StepFunction, Thunk
 from runtime.flow_types import Content, Literal, Reference, Step, Tree
 from runtime.flow_values import Value, ValueReader
 from runtime.input_draft import draft_input
-from runtime.request import Request
 from storage.cid import CID, cid_text
 from storage.errors import UserError
-from storage.sqlite_block_store import SqliteBlockStore
 from storage.unixfs_import import Importer
 from verifier.model import store_node
 
-_NO_CODE: Final = "pass"
-"""A script that is never run: its plan brings a content."""
 _FLAG: Final = re.compile(r"^(-i|-v|FUNCTION) ")
 """What stands before a text in the errors of `prepare`, and in no flow."""
-_Key: TypeAlias = tuple[object, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetching:
-    """Whom to ask for content that is not here; as the flags of `run python` have it."""
-
-    sources: tuple[str, ...] = ()
-    url_limit: str = Request().url_limit
-    allow_private_urls: bool = False
 
 
 @dataclass(kw_only=True)
@@ -52,17 +33,8 @@ class FlowSteps:
     """The steps of a graph, ready to begin."""
 
     graph: Graph
-    services: Services
-    store: SqliteBlockStore
-    jobs: JobStore
-    engine: Engine
-    display: Display
-    fetching: Fetching
-    noted: list[Noted] = field(default_factory=list)
-    """What was fetched."""
+    parts: PreparedParts
     _steps: dict[str, Step] = field(default_factory=dict)
-    _functions: dict[_Key, Plan] = field(default_factory=dict)
-    _literals: dict[tuple[str, bool], GivenLiteral] = field(default_factory=dict)
     _made: dict[str, StepFunction] = field(default_factory=dict)
     _readers: dict[str, ValueReader] = field(default_factory=dict)
 
@@ -76,9 +48,9 @@ class FlowSteps:
         self._steps = {step.name: step for step in self.graph.steps}
         for step in self.graph.steps:
             with _told(step, step.at):
-                plan = self._function(step.request)
+                plan = self.parts.function(step.request)
                 self._made[step.name] = StepFunction(
-                    function=plan.function,
+                    function=plan.python,
                     lock=plan.lock,
                     draft=draft_input(step.request),
                     wall_clock_s=step.request.timeout_s,
@@ -88,7 +60,7 @@ class FlowSteps:
             for content, is_data in [(one, True) for one in data] + [(one, False) for _, one in step.volumes]:
                 if isinstance(content, Literal):
                     with _told(step, content.at):
-                        self._literal(content.text, is_data=is_data)
+                        self.parts.content(content.text, is_data=is_data)
 
     def thunk(self, name: str, values: Mapping[str, Value]) -> Thunk:
         """Return the thunk of a step whose needs are met; values: what the steps before gave.
@@ -101,13 +73,13 @@ class FlowSteps:
 
         def find(content: Literal | Reference) -> Given:
             if isinstance(content, Literal):
-                return self._literal(content.text, is_data=content in data)
+                return self.parts.content(content.text, is_data=content in data)
             if content.step not in self._readers:
-                self._readers[content.step] = ValueReader(values[content.step], self.store)
+                self._readers[content.step] = ValueReader(values[content.step], self.parts.store)
             reader = self._readers[content.step]
             return GivenValue(cid=reader.find(content), path=content.path, reader=reader)
 
-        return Thunk(step, self._made[name], find, self.store)
+        return Thunk(step, self._made[name], find, self.parts.store)
 
     def definition(self) -> tuple[CID, CID]:
         """Return what is done and what is asked of it: two files of JSON in the store, the same on every machine.
@@ -115,7 +87,7 @@ class FlowSteps:
         In the first every function and every content that is no step's is named by its CID.
         """
         steps = {step.name: self._defined(step) for step in self.graph.steps}
-        importer = Importer(self.store)
+        importer = Importer(self.parts.store)
         texts = ({"flow": 1, "steps": steps}, {"targets": list(self.graph.targets)})
         flow, asked = (json.dumps(one, sort_keys=True, separators=(",", ":")).encode() for one in texts)
         return importer.bytes(flow).cid, importer.bytes(asked).cid
@@ -126,7 +98,7 @@ class FlowSteps:
         split = None if step.split is None else {"glob": step.split.pattern.text, "batch": step.split.batch}
         return {
             "kind": step.kind.value,
-            "function": cid_text(store_node(self.store, made.function)),
+            "function": cid_text(store_node(self.parts.store, made.function)),
             "data": self._named(step.data, is_data=True),
             "split": split,
             "volumes": {path: self._named(content, is_data=False) for path, content in step.volumes},
@@ -142,44 +114,8 @@ class FlowSteps:
         if isinstance(content, Tree):
             return {path: self._named(one, is_data=is_data) for path, one in content.entries}
         if isinstance(content, Literal):
-            return cid_text(self._literal(content.text, is_data=is_data).cid)
+            return cid_text(self.parts.content(content.text, is_data=is_data).cid)
         return None if content is None else str(content)
-
-    def _function(self, request: Request) -> Plan:
-        """Return a plan with the function of a request; of its arguments the names alone matter here."""
-        names = tuple(sorted(text.partition("=")[0] for text in request.args))
-        key = (request.function, request.code, request.requirements, request.entry, names)
-        if key not in self._functions:
-            self._functions[key] = self._plan(request)
-        return self._functions[key]
-
-    def _literal(self, text: str, *, is_data: bool) -> GivenLiteral:
-        if (text, is_data) not in self._literals:
-            more: dict[str, Any] = {"data": text} if is_data else {"volumes": (f"{text}:/inputs/it",)}
-            request = Request(code=_NO_CODE, **more)
-            plan = self._plan(request)
-            cid = plan.input.data if is_data else plan.input.volumes[0].cid
-            assert cid is not None  # noqa: S101  it was asked for
-            parents = parent_records(request, plan, self.store, self.jobs)
-            self._literals[text, is_data] = GivenLiteral(cid=cid, parents=frozenset(parents))
-        return self._literals[text, is_data]
-
-    def _plan(self, request: Request) -> Plan:
-        fetching = self.fetching
-        asked = replace(
-            request,
-            sources=fetching.sources,
-            url_limit=fetching.url_limit,
-            allow_private_urls=fetching.allow_private_urls,
-        )
-        return self.services.prepare(
-            asked,
-            store=self.store,
-            engine=self.engine,
-            progress=self.display.step,
-            report=self.display.transfer,
-            note=self.noted.append,
-        )
 
 
 def _parts(content: Content | None) -> tuple[Literal | Reference, ...]:

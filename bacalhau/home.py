@@ -47,6 +47,11 @@ class Home:
         return self.root / "policy.toml"
 
     @property
+    def config_path(self) -> Path:
+        """Flags that this user always wants; no file, none."""
+        return self.root / "config.toml"
+
+    @property
     def node_path(self) -> Path:
         """Where a running node says how to reach it: JSON, gone when it has stopped in order."""
         return self.root / "node.json"
@@ -65,6 +70,16 @@ class Home:
     def images_dir(self) -> Path:
         """Interpreters written down, for workers to start from; may be deleted at any time."""
         return self.root / "images"
+
+    @property
+    def modules_dir(self) -> Path:
+        """Compiled WebAssembly modules: code that workers run. May be deleted at any time."""
+        return self.root / "modules"
+
+    @property
+    def containers_dir(self) -> Path:
+        """Whose containers there are: leases of processes that run some."""
+        return self.root / "containers"
 
     @property
     def cache_dir(self) -> Path:

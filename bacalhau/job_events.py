@@ -81,6 +81,14 @@ def _verdict(detail: Mapping[str, Any]) -> str:
     return f"verdict {detail['verdict']}: {detail['receipts']} receipts{others}"
 
 
+def _why(detail: Mapping[str, Any]) -> str:
+    """Tell why so many, where a trust was asked for."""
+    if "words" not in detail:
+        return ""
+    passes = ", ".join(map(str, detail["passes"]))
+    return f", with {passes} passes: {detail['words']} equal words for a trust of {detail['trust']}"
+
+
 def _kinds(detail: Mapping[str, Any]) -> str:
     kinds = ((detail["cached"], "known from before"), (detail["failed"], "failed"))
     return "".join(f", {count} {what}" for count, what in kinds if count)
@@ -91,7 +99,7 @@ _PHRASES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "shard": lambda detail: f"shard {detail['shard']} failed: {detail['verdict']}, exit code {detail['exit_code']}",
     "given-up": lambda detail: f"given up: {detail['failed']} shards failed",
     "submitted": lambda detail: f"submitted task {detail['task']}",
-    "assigned": lambda detail: f"assigned to {len(detail['nodes'])} nodes",
+    "assigned": lambda detail: f"assigned to {len(detail['nodes'])} nodes{_why(detail)}",
     "committed": lambda _: "committed",
     "revealed": lambda detail: f"revealed output {detail['output']}",
     "undetermined": lambda detail: f"its host failed: {detail['reason']}",

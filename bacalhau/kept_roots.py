@@ -5,7 +5,7 @@ And what was verified here lately: a job that was killed takes it up where it wa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from network.job_store import Job, JobStore
@@ -13,6 +13,7 @@ from network.node.datastore import KeptJob, Machine
 from network.node.outcome import Outcome, read_outcome
 from network.node.shard_entry import ShardEntry, read_shard
 from network.node.sqlite_datastore import SqliteDatastore
+from network.node.trust_entries import DISSENT, read_trust
 from network.node_state import NodeEntry, Stage
 from network.requester_entries import read
 from network.result_store import ResultStore
@@ -26,8 +27,21 @@ _LONGEST_CID_TEXT: Final = 256
 class JobRoots:
     """The CIDs that jobs keep; asked for again and again while a collection runs, and then as cheap as a number."""
 
-    def __init__(self, jobs: JobStore, datastore: SqliteDatastore, results: ResultStore, *, since: float) -> None:
-        """Make it of what is open on one file; since: results kept then or later stay, in seconds since 1970, UTC."""
+    def __init__(
+        self,
+        jobs: JobStore,
+        datastore: SqliteDatastore,
+        results: ResultStore,
+        *,
+        since: float,
+        published: Callable[[], Iterable[CID]] = tuple,
+    ) -> None:
+        """Make it of what is open on one file.
+
+        since: results kept then or later stay, in seconds since 1970, UTC; published: the graphs that were made here
+        or merged.
+        """
+        self._published = published
         self._jobs = jobs
         self._datastore = datastore
         self._results = results
@@ -51,10 +65,13 @@ class JobRoots:
             yield from roots_of(job)
         yield from self._jobs.roots_of_shards()
         yield from self._results.since(self._since)
+        yield from self._published()
         for kept in self._datastore.unfinished():
             yield from roots_under_way(kept)
         for value in self._datastore.entries(Machine.SETTLEMENT).values():
             yield from _roots_of_shard(read_shard(value))
+        for dissent in read_trust(self._datastore.entries_below(Machine.TRUST, f"{DISSENT}/")).dissents.values():
+            yield from (cid for cid in (dissent.record, dissent.receipt) if cid is not None)
         for key, value in self._datastore.entries(Machine.COMPUTE).items():
             if key.startswith("node/"):
                 yield from roots_of_execution(read(NodeEntry, value))

@@ -41,6 +41,8 @@ class NodeClient:
             UserError: no http or https address.
         """
         self._http = HttpClient(url)
+        self.token = token
+        """What opens it; empty if there is none."""
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.name = self._http.name
         """The address."""

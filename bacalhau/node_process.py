@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import platform
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -20,8 +21,11 @@ from bacalhau.api.app import make_app
 from bacalhau.api.http_server import serve_api
 from bacalhau.api_token import load_or_create_token
 from bacalhau.cluster import ClusterOptions, open_cluster
+from bacalhau.engines import engine_for_all
+from bacalhau.known_report import Before
 from bacalhau.node_report import finished_job, finished_shards
 from bacalhau.services import Services
+from bacalhau.web.page_files import read_page_files
 from network import key_store
 from network.demand import demand_of
 from network.known_results import find_known
@@ -35,14 +39,18 @@ from network.node.node_lock import hold_directory
 from network.node.selection import JobSelection
 from network.node.selection_policy import SelectionPolicy, objection_to_run
 from network.node.sqlite_datastore import SqliteDatastore
-from network.result_store import KEPT_S, Nodes, ResultStore
+from network.node.trust_count import count_once
+from network.result_store import KEPT_S, Nodes
 from network.transport_core import single_errors
 from runtime.engine_host import find_host
 from runtime.fitness import misplacement
 from runtime.jail import Level
 from runtime.machine_client import read_disk_bytes
 from runtime.machine_room import MachineRoom
+from runtime.npm_client import found_modules
 from runtime.pyodide_engine import ENGINE_NAME
+from runtime.wasm_profile import ENGINE as WASMTIME
+from runtime.wasm_release import wasm_runtime_cid
 from runtime.wheel_store import write_whole
 from storage.cid import CID
 from storage.errors import BacalhauError, UnavailableError
@@ -50,6 +58,7 @@ from verifier.identity import Identity
 
 if TYPE_CHECKING:
     from runtime.engine import Engine, Plan
+    from storage.blocks import BlockStore
     from storage.sqlite_block_store import SqliteBlockStore
 
 NODE_FILE: Final = "node.json"
@@ -87,6 +96,8 @@ class NodeOptions:
     """Why a job is not accepted from whoever may submit; empty if it is."""
     until_eof: bool = False
     """End when stdin ends too: with whoever started it, however that ends."""
+    spot_checks: float = 0.0
+    """For each task of a job that goes by trust, on average: tasks whose answer is known, offered like any other."""
     make_persona: Callable[[Identity], Persona] | None = None
     """A bad actor's, for tests of a network."""
 
@@ -120,16 +131,19 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
         jobs = stack.enter_context(services.open_jobs())
         results = stack.enter_context(services.open_results())
         results.forget(before=time.time() - KEPT_S)
-        parts = _parts(services, options, store, datastore, results)
+        before = Before(results=results, lineage=stack.enter_context(services.open_lineage()), nodes=Nodes.NETWORK)
+        count_once(datastore, results, store)
+        parts = _parts(services, options, store, datastore, before)
         if options.cluster is not None:  # an end before there is a node
             stack.callback(parts.engine.stop)
         token = load_or_create_token(home.api_token_path)
+        pages = read_page_files(lambda: found_modules(home.cache_dir))
         node_file = home.root / NODE_FILE
 
         async def main() -> None:
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, single_errors():
                 async with open_node(parts) as node, trio.open_nursery() as nursery:
-                    app = make_app(node, store, jobs, token=token, hosts=options.api_names)
+                    app = make_app(node, store, jobs, token=token, hosts=options.api_names, pages=pages)
                     url = await nursery.start(partial(serve_api, app, options.api_host, options.api_port))
                     running = _describe(node, url, home.root)
                     write_whole(node_file, json.dumps(asdict(running)).encode())
@@ -160,13 +174,17 @@ def _parts(
     options: NodeOptions,
     store: SqliteBlockStore,
     datastore: SqliteDatastore,
-    results: ResultStore,
+    before: Before,
 ) -> NodeParts:
     identity = key_store.load_or_create(services.home.keys_dir / KEY_FILE)
     engine, compute = _compute(services, options, store)
 
-    def fitness(plan: Plan) -> str:
-        return objection_to_run(options.policy, plan) or misplacement(plan, store)
+    def fitness(plan: Plan, blocks: BlockStore) -> str:
+        return objection_to_run(options.policy, plan) or misplacement(plan, blocks)
+
+    def knows_runtime(runtime: CID) -> bool:
+        # Workers of a cluster run Python functions alone.
+        return services.knows_runtime(runtime) and (options.cluster is None or runtime != wasm_runtime_cid())
 
     return NodeParts(
         identity=identity,
@@ -178,14 +196,19 @@ def _parts(
         engine=engine,
         objection_to_job=options.objection_to_job,
         max_wall_clock_s=min(options.max_wall_clock_s or MAX_WALL_CLOCK_S, MAX_WALL_CLOCK_S),
-        make_selection=lambda: JobSelection(options.policy, store, knows_runtime=_forgiving(services.knows_runtime)),
+        make_selection=lambda: JobSelection(options.policy, store, knows_runtime=_forgiving(knows_runtime)),
         fitness=fitness,
-        make_job=lambda submission, session, *, problem: finished_job(submission, session, store, problem=problem),
+        make_job=lambda submission, session, *, problem: finished_job(
+            submission, session, store, problem=problem, before=before
+        ),
         make_shards_job=lambda submission, shards, settled, merged, *, problem: finished_shards(
             submission, shards, settled, merged, store, problem=problem
         ),
-        find_known=lambda task, rule: find_known(task, rule, results.records(task, nodes=Nodes.NETWORK), store),
+        find_known=lambda task, rule: find_known(task, rule, before.records(task), store),
         free_disk=partial(_free_disk, services.home.root),
+        spot_checks=options.spot_checks,
+        sample_known=before.results.sample,
+        records_of=partial(before.results.records, nodes=Nodes.NETWORK),
         persona=None if options.make_persona is None else options.make_persona(identity),
     )
 
@@ -206,18 +229,21 @@ def _compute(
             level=options.level,
         )
         return elsewhere, _compute_settings(options, changing)
-    engine = services.make_engine(options.engine, strict=options.strict, level=options.level, room=options.room.total)
+    engine = engine_for_all(
+        services, options.engine, strict=options.strict, level=options.level, room=options.room.total
+    )
     return engine, _compute_settings(options) if options.computes else None
 
 
 def _compute_settings(options: NodeOptions, changing: ChangingRoom | None = None) -> ComputeSettings:
     room, host = options.room, find_host(options.engine)
+    modules = () if options.cluster is not None else (EngineKind(engine=WASMTIME, arch=platform.machine()),)
     return ComputeSettings(
         total=demand_of(room.total) if changing is None else changing.total(),
         job_most=demand_of(room.job_most) if changing is None else changing.job_most(),
         gpus=tuple(gpu.uuid for gpu in room.gpus),
         gpu_note=room.gpu_note,
-        engines=(EngineKind(engine=f"{ENGINE_NAME}-{host.name}", arch=host.arch),),
+        engines=(EngineKind(engine=f"{ENGINE_NAME}-{host.name}", arch=host.arch), *modules),
         labels=options.labels,
         changing=changing,
     )

@@ -6,14 +6,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bacalhau.known_report import Before
 from bacalhau.output_texts import read_texts
 from bacalhau.report import job_of, run_report
 from bacalhau.shard_report import job_of_shards, shard_of, shards_report
+from bacalhau.taint_report import taint_of
+from bacalhau.trust_report import shards_trust_entry
 from network.embedded import SessionResult
 from network.job_store import Job
 from network.node.datastore import Submission
 from network.node.shard_settlement import SettledShard
 from network.shard_list import ShardList, load_shards
+from network.trust_terms import rule_in_force
 from runtime.engine import Plan
 from runtime.plan import plan_of_task
 from runtime.shard_merge import Merged
@@ -24,13 +28,15 @@ from storage.blocks import BlockStore
 from storage.cid import cid_text, parse_cid
 from storage.errors import VerificationError
 from storage.unixfs_read import UnixfsReader
-from verifier.model import Input, Task, load_node, node_cid
+from verifier.model import Input, Rule, Task, load_node, node_cid
 
 
-def finished_job(submission: Submission, session: SessionResult, store: BlockStore, *, problem: str) -> Job:
+def finished_job(
+    submission: Submission, session: SessionResult, store: BlockStore, *, problem: str, before: Before | None = None
+) -> Job:
     """Return the row of a job that ended now.
 
-    problem: why the agreed output is not here; empty if it is, or nothing was agreed.
+    problem: why the agreed output is not here; empty if it is, or nothing was agreed. before: what was known of tasks.
 
     Raises:
         UnavailableError: a block of the task is not here.
@@ -44,12 +50,15 @@ def finished_job(submission: Submission, session: SessionResult, store: BlockSto
         created_at=submission.created_at,
         labels=submission.labels,
         plan=plan,
-        rule=submission.rule,
+        rule=_rule_of(submission, session),
         session=session,
         texts=texts,
         origins=[dict(origin) for origin in submission.origins],
         timings_s={"total": max(0.0, time.time() - submission.created_at)},
     )
+    if before is not None:
+        report |= before.told(plan.task, session, store)
+    report |= taint_of(submission.parents, store)
     if problem:
         report["reason"] = f"the agreed output is not here: {problem}"
     return job_of(report, submission.created_at, plan, session)
@@ -73,7 +82,7 @@ def finished_shards(
         VerificationError: a block is not what its CID says.
     """
     whole = whole_plan(submission, shards, store)
-    rows = [shard_of(_task_of(one, whole, store), one.session, submission.rule) for one in settled]
+    rows = [shard_of(_task_of(one, whole, store), one.session, _rule_of(submission, one.session)) for one in settled]
     is_complete = len(rows) == shards.count
     report = shards_report(
         job=submission.job,
@@ -90,12 +99,19 @@ def finished_shards(
         origins=[dict(origin) for origin in submission.origins],
         timings_s={"total": max(0.0, time.time() - submission.created_at)},
     )
+    report |= taint_of(submission.parents, store)
     failed = sum(row.exit_code != 0 for row in rows)
     if not is_complete and (submission.max_failures is None or failed <= submission.max_failures):
         report["reason"] = f"it was cancelled: {shards.count - len(rows)} of {shards.count} shards have no verdict"
+    report["trust"] = shards_trust_entry(submission.trust, [one.session for one in settled])
     if problem:
         report["reason"] = f"agreed outputs are not all here: {problem}"
     return job_of_shards(report, submission.created_at, whole, merged, rows)
+
+
+def _rule_of(submission: Submission, session: SessionResult) -> Rule:
+    """Return the counts that a session went by."""
+    return rule_in_force(submission.rule, None if session.trust is None else session.trust.terms)
 
 
 def _task_of(one: SettledShard, whole: Plan, store: BlockStore) -> ShardTask:

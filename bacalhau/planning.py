@@ -17,7 +17,7 @@ from runtime.jail import Level
 from runtime.planner.answer import Chosen, Clash, named
 from runtime.planner.question import Question
 from runtime.planner.rules import Rule, holds, upper_bounds
-from runtime.planner.stack import EngineName, Isolation, Kind, Machine, Part, Place, Stack
+from runtime.planner.stack import ENGINES_OF, EngineName, Isolation, Kind, Machine, Part, Place, Stack
 from runtime.planner.wishes import Serving, Wishes, plain_stack, run_question, serve_question
 from storage.errors import BacalhauError, UnavailableError, UserError
 
@@ -25,11 +25,15 @@ if TYPE_CHECKING:
     from network.node.datastore import Submission
 
 ONE_PART: Final = (Part(engine=EngineName.PYODIDE_NODE, isolation=None),)
-_HOSTS: Final = {EngineName.PYODIDE_NODE: "node", EngineName.PYODIDE_BUN: "bun"}
+_HOSTS: Final = {
+    EngineName.PYODIDE_NODE: "node",
+    EngineName.PYODIDE_BUN: "bun",
+    EngineName.WASMTIME: "wasmtime",
+}
 _MOST_BYTES: Final = 1 << 20
 """Read of a file; `read_policy` takes less."""
-ENGINES: Final = {host: engine for engine, host in _HOSTS.items()}
-"""Names as flags write them."""
+ENGINES: Final = {_HOSTS[engine]: engine for engine in ENGINES_OF[Kind.PYTHON]}
+"""Names as flags write them, where there is a choice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +197,7 @@ def clash_error(clash: Clash, where: str) -> BacalhauError:
 
 
 def host_name(part: Part) -> str:
-    """Return the JavaScript engine of a part, as `runtime.engine_host` names it."""
+    """Return the engine of a part, as `Services.make_engine` names it."""
     return _HOSTS[part.engine]
 
 

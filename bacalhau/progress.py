@@ -50,7 +50,7 @@ def shown_progress() -> Iterator[Display]:
 
 def _transfer_columns() -> tuple[ProgressColumn, ...]:
     """Return the columns of a download, or of what is counted, which stay empty on the lines of other steps."""
-    from rich.progress import BarColumn, DownloadColumn, Task
+    from rich.progress import BarColumn, DownloadColumn, Task, TimeRemainingColumn, TransferSpeedColumn
     from rich.text import Text
 
     class Bar(BarColumn):
@@ -61,7 +61,15 @@ def _transfer_columns() -> tuple[ProgressColumn, ...]:
         def render(self, task: Task) -> Text:
             return super().render(task) if task.fields["is_transfer"] else Text()
 
-    return Bar(), Amount()
+    class Speed(TransferSpeedColumn):
+        def render(self, task: Task) -> Text:
+            return super().render(task) if task.fields["is_transfer"] else Text()
+
+    class Left(TimeRemainingColumn):
+        def render(self, task: Task) -> Text:
+            return super().render(task) if task.fields["has_bar"] and task.total is not None else Text()
+
+    return Bar(), Amount(), Speed(), Left(compact=True)
 
 
 class _Live:

@@ -12,12 +12,14 @@ from typing import BinaryIO, Final
 
 from storage.blocks import BlockStore
 from storage.car import read_car, write_car
-from storage.cid import CID, cid_text
-from storage.errors import UnavailableError, UserError, VerificationError
+from storage.car_block_store import CarBlockStore
+from storage.cid import CID
+from storage.dag_walk import VisitKey, visit_key
+from storage.errors import UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
 from verifier.closure import visit_trees
 from verifier.evidence import Evidence
-from verifier.model import Record, load_node
+from verifier.graph_reading import read_facts
 
 _BLOCKS_PER_PUT: Final = 64
 """16 MiB of leaves in one transaction."""
@@ -44,21 +46,29 @@ def proof_blocks(store: BlockStore, *records: CID) -> Iterator[tuple[CID, bytes]
     Raises:
         UnavailableError, VerificationError: as `write_proofs`.
     """
-    nodes: dict[CID, None] = {}
+    written: set[VisitKey] = set()
     trees: dict[CID, None] = {}
     for record in records:
         evidence = Evidence(store=store, cid=record)
-        fresh = [cid for cid, _ in evidence.nodes() if cid not in nodes]
-        for cid in dict.fromkeys(fresh):
-            yield cid, store.get(cid)
-        nodes.update(dict.fromkeys(fresh))
+        for cid in dict.fromkeys(cid for cid, _ in evidence.nodes()):
+            if _is_new(cid, written):
+                yield cid, store.get(cid)
         trees.update(dict.fromkeys(evidence.trees()))
         # The audit looks for this task's inputs among what the parents gave.
-        trees.update((evidence.load(cid, Record).output, None) for cid in evidence.record.parents)
+        trees.update((read_facts(store, cid).output, None) for cid in evidence.record.parents)
     for visit in visit_trees(store, trees):
         if visit.error is not None:
             raise visit.error
-        yield visit.cid, store.get(visit.cid)
+        if _is_new(visit.cid, written):
+            yield visit.cid, store.get(visit.cid)
+
+
+def _is_new(cid: CID, written: set[VisitKey]) -> bool:
+    """Note a block; one that is linked by CIDs of two versions is one block, and an audit refuses it twice."""
+    key = visit_key(cid)
+    is_new = key not in written
+    written.add(key)
+    return is_new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,40 +80,43 @@ class OpenedProof:
     damage: str
     """What is wrong with the file, from where on nothing of it was read; empty if nothing is."""
 
-    def record_for(self, wanted: CID | None) -> CID | None:
-        """Return the root that is, or whose output or task is, `wanted`; the only root if that is None; else None."""
-        if wanted is None:
-            return self.roots[0] if len(self.roots) == 1 else None
-        return next((root for root in self.roots if wanted in (root, *self._subjects_of(root))), None)
 
-    def _subjects_of(self, root: CID) -> tuple[CID, ...]:
-        try:
-            record = load_node(self.store, root, Record)
-        except (UnavailableError, VerificationError):
-            return ()  # another root may be the one
-        return record.output, record.task
+@contextmanager
+def open_car(path: Path) -> Iterator[CarBlockStore]:
+    """Read a CAR where it is, for an audit; what is wrong with it, the store says.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    with _opened(path) as stream:
+        if not stream.seekable():
+            raise UserError("is no file that can be read twice", where=str(path), fix="save it first")
+        yield CarBlockStore(stream)
 
 
 @contextmanager
 def open_proof(path: Path) -> Iterator[OpenedProof]:
-    """Read a CAR into a store of its own, which is gone afterwards.
+    """Read a CAR into a store of its own, to which more can be put, and which is gone afterwards.
 
     Raises:
         UserError: the file cannot be read, or is no CAR.
     """
+    with (
+        _opened(path) as stream,
+        TemporaryDirectory(prefix="bacalhau-car-") as folder,
+        SqliteBlockStore(Path(folder) / "blocks.sqlite") as store,
+    ):
+        yield _read(stream, path, store)
+
+
+def _opened(path: Path) -> BinaryIO:
     try:
-        stream = path.open("rb")
+        return path.open("rb")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UserError(
             f"cannot be read: {reason}", where=str(path), fix="give a CAR made by `bacalhau get`"
         ) from error
-    with (
-        stream,
-        TemporaryDirectory(prefix="bacalhau-car-") as folder,
-        SqliteBlockStore(Path(folder) / "blocks.sqlite") as store,
-    ):
-        yield _read(stream, path, store)
 
 
 def _read(stream: BinaryIO, path: Path, store: SqliteBlockStore) -> OpenedProof:
@@ -118,8 +131,3 @@ def _read(stream: BinaryIO, path: Path, store: SqliteBlockStore) -> OpenedProof:
     except VerificationError as error:
         damage = f"{path.name}: {error}"
     return OpenedProof(store=store, roots=car.roots, damage=damage)
-
-
-def describe_roots(proof: OpenedProof) -> str:
-    """Return the roots for a message."""
-    return ", ".join(map(cid_text, proof.roots[:3])) or "none"

@@ -16,10 +16,13 @@ from rich.console import Console
 from rich.text import Text
 
 from bacalhau.terminal_text import clean, one_line, visible
+from bacalhau.trust_report import trust_lines
 
 _GOOD: Final = "bold green"
 _BAD: Final = "bold red"
 _UNSURE: Final = "bold yellow"
+UNVERIFIED: Final = "bold magenta"
+"""Neither the green of what is verified nor the red of what is false."""
 _LIMITS: Final = {
     137: " (out of memory: --memory raises it)",
     152: " (out of fuel: --fuel raises it)",
@@ -80,8 +83,12 @@ def print_run(report: Mapping[str, Any], *, is_here: bool = True) -> None:
         console.print(Text(clean(report["stderr"]).rstrip("\n")))
     _print_notes(console, report)
     _print_verdict(console, report)
+    for line in trust_lines(report.get("trust")):
+        console.print(one_line(line))
     _print_others(console, report)
     print_fields(report, ("function", "input", "output", "record", "task"), console)
+    if report.get("taint_reason"):
+        print_taint(console, report)
     _print_next(console, report, is_here=is_here)
 
 
@@ -103,8 +110,16 @@ def _print_verdict(console: Console, report: Mapping[str, Any]) -> None:
     limit = _LIMITS.get(report["exit_code"], "")
     said = f"the function failed with exit code {report['exit_code']}{limit}, " if failed else ""
     word = ("verified", _UNSURE if failed else _GOOD)
-    before = ", before now: nothing ran" if report["verdict"] == "cached" else ""
-    console.print(Text.assemble(word, f": {said}{agreeing} of {len(receipts)} nodes agree{before}"))
+    console.print(Text.assemble(word, f": {said}{agreeing} of {len(receipts)} nodes agree{_before(report)}"))
+
+
+def _before(report: Mapping[str, Any]) -> str:
+    """Return what of the evidence is not of now."""
+    known = report.get("known")  # jobs of earlier releases have none
+    since = f"known since {one_line(str(known['since']))}" if known and known["since"] else "known from before"
+    if report["verdict"] == "cached":
+        return f" ({since}: nothing ran)"
+    return f" ({known['receipts']} of them {since})" if known and known["receipts"] else ""
 
 
 def _print_others(console: Console, report: Mapping[str, Any]) -> None:
@@ -113,8 +128,17 @@ def _print_others(console: Console, report: Mapping[str, Any]) -> None:
         if report["verdict"] in ("agreed", "cached") and not receipt["agrees"]:
             said = f"dissent: node {receipt['node']} gave {receipt['output']}, exit code {receipt['exit_code']}"
             console.print(Text(said, _BAD))
+    for dispute in report.get("disputes", ()):
+        said = f"DISPUTED: record {dispute['record']} of the same task has another output, {dispute['output']}"
+        console.print(Text(said, _BAD))
     for fault in report["faults"]:
         console.print(Text(one_line(f"fault: node {fault['node']} ({fault['kind']}): {fault['detail']}"), _BAD))
+
+
+def print_taint(console: Console, said: Mapping[str, Any]) -> None:
+    """Say that inputs come from something unverified, or that it cannot be told whether they do."""
+    word = "tainted" if said["tainted"] else "perhaps tainted"
+    console.print(Text.assemble((word, UNVERIFIED), f": {one_line(said['taint_reason'])}"))
 
 
 def _print_next(console: Console, report: Mapping[str, Any], *, is_here: bool) -> None:
@@ -146,8 +170,12 @@ def print_audit(found: Mapping[str, Any]) -> None:
     console.print(Text.assemble((found["verdict"], words[found["verdict"]]), reason))
     for check in found["checks"]:
         _print_check(console, check["ok"], f"{check['n']:>2} {check['name']:<11}", check["detail"])
+    if found.get("taint_reason") and found["record"] not in found["taint"]:
+        print_taint(console, found)
     for shard in found.get("shards", ())[:_SHOWN_SHARDS]:
         console.print(Text(f"  shard {shard['index']}: {shard['verdict']}: {one_line(shard['reason'])}"))
+    for one in found.get("ancestors", {"listed": ()})["listed"][:_SHOWN_SHARDS]:
+        console.print(Text(f"  ancestor {one['record']}: {one['verdict']}: {one_line(one['reason'])}"))
     for again in found["reruns"]:
         engine = " ".join(again[key] or "" for key in ("engine", "engine_version", "arch")).strip()
         _print_check(
@@ -162,7 +190,7 @@ def _print_check(console: Console, ok: bool | None, name: str, detail: str, *, o
 
 def print_plan(plan: Mapping[str, Any]) -> None:
     """Print what would run."""
-    names = ("task", "function", "source", "entry", "runtime", "input", "data", "seed", "epoch")
+    names = ("task", "function", "source", "entry", "module", "runtime", "input", "data", "seed", "epoch")
     print_fields(plan, names)
     for volume in plan["volumes"]:
         print_text(f"  volume  {volume['cid']}  {visible(volume['path'])}")

@@ -11,6 +11,7 @@ from rich.text import Text
 from bacalhau.render import print_fields, print_text, stderr_console, stdout_console
 from bacalhau.shard_report import ShardTotals, shards_phrase
 from bacalhau.terminal_text import one_line, visible
+from bacalhau.trust_report import trust_lines
 from network.job_shards import JobShard
 
 _GOOD: Final = "bold green"
@@ -32,6 +33,8 @@ def print_shards_run(report: Mapping[str, Any], rows: Iterable[JobShard]) -> Non
         print_text(report["output"])
     console = stderr_console()
     console.print(_verdict(report))
+    for line in trust_lines(report.get("trust")):
+        console.print(one_line(line))
     _print_failed(console, report, rows)
     _print_conflicts(console, report)
     print_fields(report, ("function", "input", "output"), console)
@@ -52,6 +55,8 @@ def print_shards_description(report: Mapping[str, Any], rows: Iterable[JobShard]
     sharding = report["sharding"]
     print_fields(sharding, ("glob_pattern", "base_path", "batch_size", "max_failures"))
     print_fields(sharding, ("shards", "verified", "cached", "failed", "split", "too_few"))
+    for line in trust_lines(report.get("trust")):
+        print_text(one_line(line))
     _print_failed(console, report, rows)
     _print_conflicts(console, report)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from bacalhau.render import print_text
 from bacalhau.terminal_text import one_line
+from bacalhau.trust_report import explained_trust
 
 _PLACES = {
     "nodes": "nodes that the node here finds",
@@ -22,16 +23,18 @@ def print_explanation(said: Mapping[str, Any]) -> None:
             fix = f"; {rule['fix']}" if rule["fix"] else ""
             print_text(f"  {one_line(rule['words'])} ({one_line(rule['where'])}){one_line(fix)}")
         return
-    for name, text in (*_stack(said["stack"]), *_reasons(said)):
+    for name, text in (*_stack(said["stack"], said.get("trust")), *_reasons(said)):
         print_text(f"{name:<11} {one_line(text)}")
 
 
-def _stack(stack: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _stack(stack: Mapping[str, Any], trust: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
     yield "runs", f"{stack['kind']}, tier {stack['tier']}"
     yield "place", _PLACES[stack["place"]]
     for part in stack["engines"]:
         yield "engine", f"{part['engine']}, isolation {part['isolation']}"
     yield "nodes", f"{stack['concurrency']}, of which {stack['confidence']} have to agree"
+    if trust is not None:
+        yield "trust", explained_trust(trust, stack["place"] == "nodes")
     limits = stack["limits"]
     yield "limits", f"{limits['memory']} bytes of memory, {limits['timeout_s']:g} s for an execution"
     given = [word for word in ("diverse", "gpu", "networking") if stack[word]]

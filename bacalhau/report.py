@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from bacalhau.output_texts import OutputTexts
+from bacalhau.trust_report import shortfall, trust_entry
 from network.embedded import SessionResult
 from network.job_store import Job
 from runtime.contents import Noted
@@ -18,6 +19,7 @@ from runtime.engine import Plan
 from storage.cid import CID, cid_text
 from verifier.compare import group_claims
 from verifier.model import Lock, Receipt, Rule, Verdict
+from verifier.wasm_types import AnyFunction, WasmFunction
 
 CACHED: Final = "cached"
 """The verdict of a session that was agreed before, and answered by its record."""
@@ -55,11 +57,14 @@ def run_report(
         "reason": None if agreed else reason_of(session, rule),
         **session_report(session, texts),
         "rule": rule.to_node(),
+        "trust": trust_entry(session),
         "seed": plan.input.seed,
         "epoch": plan.input.epoch,
         "lock": lock_list(plan.lock),
         "origins": [dict(origin) for origin in origins],
         "shards": [],
+        "known": None,
+        "disputes": [],
         "timings": {
             **{f"{name}_s": round(seconds, 4) for name, seconds in timings_s.items()},
             "executions": [dict(execution.timings_s) for execution in session.executions],
@@ -82,7 +87,7 @@ def session_report(session: SessionResult | None, texts: OutputTexts | None) -> 
     return {
         **claimed([] if session is None else agreeing(session)),
         "same_state": session is not None and session.same_state,
-        **_texts(texts),
+        **texts_entry(texts),
         "receipts": [_receipt(receipt, session) for receipt in receipts if session is not None],
         "undetermined": [{"node": peer, "reason": why} for peer, why in undetermined],
         "faults": [{"node": f.peer, "kind": f.kind.value, "detail": f.detail} for f in faults],
@@ -114,8 +119,7 @@ def plan_report(plan: Plan, rule: Rule, noted: Sequence[Noted]) -> dict[str, Any
         "task": cid_text(plan.task),
         "function": cid_text(plan.function_cid),
         "input": cid_text(plan.input_cid),
-        "source": cid_text(plan.function.source),
-        "entry": plan.function.entry,
+        **_function_fields(plan.function),
         "runtime": cid_text(plan.function.runtime),
         "lock": lock_list(plan.lock),
         "data": _text(x.data),
@@ -130,6 +134,12 @@ def plan_report(plan: Plan, rule: Rule, noted: Sequence[Noted]) -> dict[str, Any
         "timeout_s": plan.wall_clock_s,
         "rule": rule.to_node(),
     }
+
+
+def _function_fields(function: AnyFunction) -> dict[str, Any]:
+    if isinstance(function, WasmFunction):
+        return {"module": cid_text(function.module)}
+    return {"source": cid_text(function.source), "entry": function.entry}
 
 
 def origin_list(noted: Sequence[Noted]) -> list[dict[str, Any]]:
@@ -170,7 +180,8 @@ def _only(values: set[Any]) -> Any:
     return next(iter(values)) if len(values) == 1 else None
 
 
-def _texts(texts: OutputTexts | None) -> dict[str, Any]:
+def texts_entry(texts: OutputTexts | None) -> dict[str, Any]:
+    """Return what a report shows of an output; None gives the same keys, and says nothing."""
     if texts is None:
         return {"result": None, "result_bytes": None, "stdout": None, "stderr": None, "cut": []}
     return {
@@ -205,5 +216,7 @@ def reason_of(session: SessionResult, rule: Rule) -> str:
         said += f"; {rule.confidence} equal ones and a strict majority are needed"
     else:
         said = f"{sum(counts)} nodes gave an output, {rule.confidence} equal ones are needed"
+    if lack := shortfall(session.trust):
+        said += f"; {lack}"
     failures = dict.fromkeys(why for _, why in session.undetermined)
     return "; ".join([said, *(f"undetermined: {why}" for why in failures)])

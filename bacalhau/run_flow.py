@@ -7,36 +7,33 @@ one that was changed runs what the change reaches.
 from __future__ import annotations
 
 import os
-import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from bacalhau.flow_report import FlowRun, flow_report, job_of_flow, plan_report_of_flow, task_rows
-from bacalhau.flow_steps import Fetching, FlowSteps
-from bacalhau.known_session import KnownSession
+from bacalhau.flow_steps import FlowSteps
 from bacalhau.planning import ONE_PART
+from bacalhau.prepared_parts import Fetching, PreparedParts
 from bacalhau.progress import Display
 from bacalhau.report import origin_list
 from bacalhau.run_job import Order, make_engines
 from bacalhau.services import Services
 from bacalhau.shard_report import complete_report
-from network.embedded import SessionResult, run_embedded
+from bacalhau.task_verifier import TaskVerifier
+from bacalhau.trust_report import own_trust_entry, planned_trust_entry
+from network.embedded import SessionResult
 from network.embedded_flow import StepEnded, TaskEnded, run_flow
-from network.known_results import find_known
-from network.result_store import Nodes, ResultStore
-from runtime.engine import Engine, Plan
+from runtime.engine import Engine
 from runtime.flow_graph import Graph
 from runtime.flow_thunk import StepTask
 from runtime.planner.stack import Part
 from runtime.request import Request
-from storage.cid import CID
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
+from verifier.credibility import TrustGoal
 from verifier.model import Rule
 
 
@@ -56,6 +53,8 @@ class FlowOrder:
     is_cached: bool = True
     """Take what was verified here before."""
     fetching: Fetching = field(default_factory=Fetching)
+    trust: TrustGoal | None = None
+    """As `run_job.Order` has it of embedded nodes."""
 
 
 def plan_flow(order: FlowOrder, services: Services, display: Display) -> dict[str, Any]:
@@ -69,12 +68,17 @@ def plan_flow(order: FlowOrder, services: Services, display: Display) -> dict[st
         engine = services.make_engine()
         stack.callback(engine.stop)
         steps = _steps(order, services, store, engine, display, stack)
-        verifier = _Verifier(order, services, store, stack.enter_context(services.open_results()), (), display)
+        verifier = _verifier(order, services, store, (), display, stack)
         found = FlowRun(order.graph)
-        for event in run_flow(order.graph.needs, steps.thunk, verifier.known, at_once=1, stop=engine.stop):
+        for event in run_flow(
+            order.graph.needs, steps.thunk, lambda task: verifier.known(task.plan), at_once=1, stop=engine.stop
+        ):
             found.add(event)
         flow, asked = steps.definition()
-        return plan_report_of_flow(found, flow=flow, asked=asked, rule=order.rule, origins=origin_list(steps.noted))
+        report = plan_report_of_flow(
+            found, flow=flow, asked=asked, rule=order.rule, origins=origin_list(steps.parts.noted)
+        )
+        return {**report, "trust": planned_trust_entry(order.trust, order.rule)}
 
 
 def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict[str, Any]:
@@ -97,10 +101,14 @@ def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict
         for cid in (flow, asked):
             hold(store, cid)
         prepared = time.perf_counter()
-        verifier = _Verifier(order, services, store, stack.enter_context(services.open_results()), engines, display)
+        verifier = _verifier(order, services, store, engines, display, stack)
         run = FlowRun(order.graph)
         at_once = order.at_once or os.cpu_count() or 1
-        for event in run_flow(order.graph.needs, steps.thunk, verifier.verify, at_once=at_once, stop=verifier.stop):
+
+        def verify(task: StepTask) -> SessionResult:
+            return verifier.verify(task.plan, task.parents)
+
+        for event in run_flow(order.graph.needs, steps.thunk, verify, at_once=at_once, stop=verifier.stop):
             run.add(event)
             _tell(event, run, display)
         finished = time.perf_counter()
@@ -114,18 +122,18 @@ def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict
             flow=flow,
             asked=asked,
             rule=order.rule,
-            origins=origin_list(steps.noted),
+            origins=origin_list(steps.parts.noted),
             timings_s={"prepare": prepared - started, "run": finished - prepared, "total": finished - started},
         )
-        steps.jobs.add(job_of_flow(report, created_at, run, rows, flow=flow, asked=asked))
+        report["trust"] = own_trust_entry(order.trust, order.rule)
+        steps.parts.jobs.add(job_of_flow(report, created_at, run, rows, flow=flow, asked=asked))
     return complete_report(report, rows)
 
 
 def _steps(
     order: FlowOrder, services: Services, store: SqliteBlockStore, engine: Engine, display: Display, stack: ExitStack
 ) -> FlowSteps:
-    return FlowSteps(
-        graph=order.graph,
+    parts = PreparedParts(
         services=services,
         store=store,
         jobs=stack.enter_context(services.open_jobs()),
@@ -133,74 +141,27 @@ def _steps(
         display=display,
         fetching=order.fetching,
     )
+    return FlowSteps(graph=order.graph, parts=parts)
 
 
-class _Verifier:
-    """Verifies tasks, and keeps each at once. Called by several threads."""
-
-    def __init__(
-        self,
-        order: FlowOrder,
-        services: Services,
-        store: SqliteBlockStore,
-        results: ResultStore,
-        engines: tuple[Engine, ...],
-        display: Display,
-    ) -> None:
-        self._order, self._store, self._results = order, store, results
-        self._engines, self._progress = engines, _only_images(display)
-        self._keys_dir = services.home.keys_dir
-        self._turns: dict[CID, threading.Lock] = {}
-        self._held: set[CID] = set()
-
-    def stop(self) -> None:
-        """End what is under way."""
-        for engine in self._engines:
-            engine.stop()
-
-    def known(self, task: StepTask) -> SessionResult | None:
-        """Return what a task gave before, None if that is not known."""
-        cid = task.plan.task
-        if not self._order.is_cached:
-            return None
-        self._hold(task.plan)
-        return find_known(cid, self._order.rule, self._results.records(cid, nodes=Nodes.EMBEDDED), self._store)
-
-    def verify(self, task: StepTask) -> SessionResult:
-        """Return what a task gives: known, or run now."""
-        self._hold(task.plan)
-        rule = self._order.rule
-        run = partial(
-            run_embedded,
-            engine=self._engines[0],
-            other_engines=self._engines[1:],
-            store=self._store,
-            keys_dir=self._keys_dir,
-            rule=rule,
-            parallel=min(rule.replication, os.cpu_count() or 1),
-            progress=self._progress,
-            parents=task.parents,
-        )
-        session = KnownSession(
-            store=self._store, results=self._results, rule=rule, run=run, asks_first=self._order.is_cached
-        )
-        with self._turn(task.plan.task):
-            return session(task.plan)
-
-    def _hold(self, plan: Plan) -> None:
-        """Have garbage collections leave a task alone from now on; what one has taken before is noticed now."""
-        # What tasks have in common is held by itself first, and then not walked again with each of them.
-        for shared in (plan.function_cid, *(volume.cid for volume in plan.input.volumes)):
-            if shared not in self._held:
-                hold(self._store, shared)
-                self._held.add(shared)
-        hold(self._store, plan.task)
-
-    @contextmanager
-    def _turn(self, task: CID) -> Iterator[None]:
-        """Let two steps that are the same task not run it at the same time: the second finds what the first gave."""
-        with self._turns.setdefault(task, threading.Lock()):
-            yield
+def _verifier(
+    order: FlowOrder,
+    services: Services,
+    store: SqliteBlockStore,
+    engines: tuple[Engine, ...],
+    display: Display,
+    stack: ExitStack,
+) -> TaskVerifier:
+    return TaskVerifier(
+        store=store,
+        results=stack.enter_context(services.open_results()),
+        engines=engines,
+        keys_dir=services.home.keys_dir,
+        rule=order.rule,
+        trust=order.trust,
+        is_cached=order.is_cached,
+        progress=_only_images(display),
+    )
 
 
 def _only_images(display: Display) -> Any:

@@ -8,16 +8,23 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from bacalhau.known_report import Before
+from bacalhau.known_session import KnownSession
 from bacalhau.output_texts import read_texts
 from bacalhau.planning import ONE_PART, host_name, jail_level
 from bacalhau.progress import Display
 from bacalhau.report import job_of, origin_list, plan_report, run_report
 from bacalhau.services import Services
+from bacalhau.taint_report import require_verified, taint_of
+from bacalhau.trust_report import own_trust_entry, planned_trust_entry, terms_among_own, trusted_session
 from network.embedded import run_embedded
 from network.job_store import JobStore
+from network.result_store import Nodes
 from runtime.arguments import split_volume
+from runtime.container_plan import ContainerPlan
 from runtime.contents import Noted, typed_cid
 from runtime.engine import Engine, Plan
 from runtime.planner.stack import Part
@@ -29,6 +36,7 @@ from storage.ipld_path import path_names
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
 from storage.unixfs_read import UnixfsReader
+from verifier.credibility import TrustGoal
 from verifier.model import Rule
 
 
@@ -47,6 +55,13 @@ class Order:
     """Bids of nodes that must be there before any is accepted; only a node looks for bids."""
     selector: tuple[tuple[str, str], ...] = ()
     """Labels (name, value) that nodes must have."""
+    no_cache: bool = False
+    """Run what is known too, and compare."""
+    trust: TrustGoal | None = None
+    """How far answers are to be trusted. The rule says the least counts then; for embedded nodes, which are all of this
+    machine, those that as many strangers would need of whom nothing is known."""
+    require_verified: bool = False
+    """Refuse inputs that come from something unverified."""
 
 
 def plan_only(order: Order, services: Services, display: Display) -> dict[str, Any]:
@@ -58,7 +73,7 @@ def plan_only(order: Order, services: Services, display: Display) -> dict[str, A
     noted: list[Noted] = []
     with services.open_store() as store:
         plan = make_task(order, services, store, services.make_engine(), display, noted)
-    return plan_report(plan, order.rule, noted)
+    return {**plan_report(plan, order.rule, noted), "trust": planned_trust_entry(order.trust, order.rule)}
 
 
 def run_job(order: Order, services: Services, display: Display) -> dict[str, Any]:
@@ -78,8 +93,10 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
         hold(store, plan.task)
         prepared = time.perf_counter()
         parents = parent_records(order.request, plan, store, jobs)
-        session = run_embedded(
-            plan,
+        if order.require_verified:
+            require_verified(parents, store)
+        run = partial(
+            run_embedded,
             engine=engine,
             store=store,
             keys_dir=services.home.keys_dir,
@@ -88,7 +105,21 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
             progress=display.step,
             parents=tuple(parents),
             other_engines=tuple(others),
+            **trusted_session(order.trust),
         )
+        with services.open_results() as results, services.open_lineage() as lineage:
+            memo = KnownSession(
+                store=store,
+                results=results,
+                rule=order.rule,
+                run=run,
+                terms=terms_among_own(order.trust),
+                sessions=1,
+                parents=tuple(parents),
+                asks_first=not order.no_cache,
+            )
+            session = memo(plan)
+            told = Before(results=results, lineage=lineage, nodes=Nodes.EMBEDDED).told(plan.task, session, store)
         finished = time.perf_counter()
         texts = None if session.output is None else read_texts(UnixfsReader(store), session.output)
         report = run_report(
@@ -102,6 +133,9 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
             origins=origin_list(noted),
             timings_s={"prepare": prepared - started, "run": finished - prepared, "total": finished - started},
         )
+        report |= told
+        report["trust"] = own_trust_entry(order.trust, order.rule)
+        report |= taint_of(parents, store)
         jobs.add(job_of(report, created_at, plan, session))
     return report
 
@@ -142,7 +176,7 @@ def make_task(
 
 
 def parent_records(
-    request: Request, plan: Plan, store: BlockStore, jobs: JobStore, *, of_data: bool = True
+    request: Request, plan: Plan | ContainerPlan, store: BlockStore, jobs: JobStore, *, of_data: bool = True
 ) -> list[CID]:
     """Return the record here of each output that this task's inputs are, or were taken from.
 
@@ -178,7 +212,7 @@ def _typed(request: Request, *, of_data: bool) -> Iterator[Inside]:
     yield from (found for found in map(typed_cid, texts) if found is not None)
 
 
-def _planned(plan: Plan, *, of_data: bool) -> Iterator[CID]:
+def _planned(plan: Plan | ContainerPlan, *, of_data: bool) -> Iterator[CID]:
     if plan.input.data is not None and of_data:
         yield plan.input.data
     yield from (volume.cid for volume in plan.input.volumes)

@@ -15,12 +15,14 @@ from bacalhau.job_events import event_phrase
 from bacalhau.proof import proof_blocks
 from bacalhau.report import origin_list
 from bacalhau.run_job import make_task, parent_records
+from bacalhau.taint_report import require_verified
 from storage.car import car_pieces
 from storage.cid import CID, cid_text
 from storage.dag_walk import VisitKey, visit_key, walk
 from storage.errors import UnavailableError, UserError
 from storage.gateway_answer import gathered
 from storage.sqlite_pins import hold
+from verifier.unverified_types import UnverifiedRecord, load_any_record
 
 if TYPE_CHECKING:
     from bacalhau.node_client import NodeClient
@@ -64,12 +66,16 @@ def submit_to_node(
         plan = make_task(order, services, store, services.make_engine(), display, noted)
         hold(store, plan.task)
         parents = parent_records(order.request, plan, store, jobs)
+        if order.require_verified:
+            require_verified(parents, store)
         if node.is_elsewhere:
             display.step("sending the task to the node")
             _upload(node, store, plan.task, parents)
         job = uuid.uuid4().hex
         announce(job)
-        node.submit({"task": cid_text(plan.task), "no_cache": True, **common_body(order, job, parents, noted)})
+        node.submit(
+            {"task": cid_text(plan.task), "no_cache": order.no_cache, **common_body(order, job, parents, noted)}
+        )
     return SubmittedJob(job=job, task=plan.task, function=plan.function_cid, input=plan.input_cid)
 
 
@@ -95,6 +101,7 @@ def common_body(order: Order, job: str, parents: Sequence[CID], noted: Sequence[
         "timeout_s": order.request.timeout_s,
         "parents": [cid_text(parent) for parent in parents],
         "origins": origin_list(noted),
+        **({} if order.trust is None else {"trust": order.trust.asked, "bad_nodes": order.trust.bad}),
     }
 
 
@@ -177,6 +184,16 @@ def find_present(job: str, find_again: Callable[[], NodeClient | None]) -> NodeC
     return node
 
 
+def parent_blocks(store: BlockStore, parent: CID) -> Iterator[tuple[CID, bytes]]:
+    """Yield what a node needs of a record that an input comes from: its proof, or of an unverified one what it gave."""
+    record = load_any_record(store, parent)
+    if isinstance(record, UnverifiedRecord):
+        yield parent, store.get(parent)
+        yield from walk(store, record.output)
+        return
+    yield from proof_blocks(store, parent)
+
+
 def _upload(node: NodeClient, store: BlockStore, task: CID, parents: Iterable[CID]) -> None:
     node.put_blocks(gathered(car_pieces([task], _blocks(store, task, parents))))
 
@@ -184,7 +201,7 @@ def _upload(node: NodeClient, store: BlockStore, task: CID, parents: Iterable[CI
 def _blocks(store: BlockStore, task: CID, parents: Iterable[CID]) -> Iterator[tuple[CID, bytes]]:
     """Yield all that a node needs: the task with everything below it, and the proofs of its inputs."""
     seen: set[VisitKey] = set()
-    for source in (walk(store, task), *(proof_blocks(store, parent) for parent in parents)):
+    for source in (walk(store, task), *(parent_blocks(store, parent) for parent in parents)):
         for cid, data in source:
             if visit_key(cid) not in seen:
                 seen.add(visit_key(cid))

@@ -15,17 +15,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from bacalhau.known_session import KnownSession
+from bacalhau.known_session import KnownSession, RunSession
 from bacalhau.progress import Display
 from bacalhau.report import origin_list, plan_report
 from bacalhau.run_job import Order, make_engines, make_task, parent_records
 from bacalhau.services import Services
 from bacalhau.shard_report import ShardTotals, job_of_shards, shard_of, sharding_node, shards_report
-from network.embedded import SessionResult, run_embedded
+from bacalhau.taint_report import require_verified, taint_of
+from bacalhau.trust_report import own_trust_entry, planned_trust_entry, terms_among_own, trusted_session
+from network.embedded import run_embedded
 from network.embedded_shards import run_shards
 from network.job_shards import JobShard
 from runtime.contents import Noted
-from runtime.engine import Engine, Plan, Progress
+from runtime.engine import Engine, Progress
 from runtime.shard_merge import Merged, merge_shards
 from runtime.shard_plan import Sharding, ShardTask, shard_tasks
 from runtime.shards import BATCH_FLAG
@@ -71,7 +73,9 @@ def plan_shards(sharded: ShardedOrder, services: Services, display: Display) -> 
             count += 1
             if len(listed) < MAX_PLANNED:
                 listed.append(_planned(task))
-    head = {**plan_report(whole, sharded.order.rule, noted), "task": None}
+    order = sharded.order
+    trust = planned_trust_entry(order.trust, order.rule)
+    head = {**plan_report(whole, order.rule, noted), "trust": trust, "task": None}
     return {**head, "sharding": {**sharding_node(sharded.sharding), "shards": count}, "shards": listed}
 
 
@@ -97,9 +101,18 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
             # One by one: what is known to be held and whole is not walked again with each shard.
             hold(store, shared)
         parents = parent_records(order.request, whole, store, jobs)
+        if order.require_verified:
+            require_verified(parents, store)
         of_volumes = parent_records(order.request, whole, store, jobs, of_data=False)
         run = _session(order, services, store, engines, _each_once(display.step), of_volumes)
-        verify = KnownSession(store=store, results=results, rule=order.rule, run=run, asks_first=sharded.asks_first)
+        verify = KnownSession(
+            store=store,
+            results=results,
+            rule=order.rule,
+            terms=terms_among_own(order.trust),
+            run=run,
+            asks_first=sharded.asks_first,
+        )
         prepared = time.perf_counter()
         tasks = _Tasks(shard_tasks(whole, sharded.sharding, store))
         rows = _verified(sharded, tasks, verify, engines, count)
@@ -124,6 +137,8 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
             origins=origin_list(noted),
             timings_s={**spent, "total": finished - started},
         )
+        report["trust"] = own_trust_entry(order.trust, order.rule)
+        report |= taint_of(parents, store)
         jobs.add(job_of_shards(report, created_at, whole, merged, rows))
     return report
 
@@ -143,7 +158,7 @@ def _session(
     engines: tuple[Engine, ...],
     progress: Progress,
     parents: Sequence[CID],
-) -> Callable[[Plan], SessionResult]:
+) -> RunSession:
     """Return what verifies one task on the embedded nodes."""
     return partial(
         run_embedded,
@@ -155,6 +170,7 @@ def _session(
         progress=progress,
         parents=tuple(parents),
         other_engines=engines[1:],
+        **trusted_session(order.trust),
     )
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bacalhau.job_events import event_phrase
-from bacalhau.proof import proof_blocks
 from bacalhau.run_job import make_task, parent_records
-from bacalhau.run_on_node import common_body, find_present, follow_job, refuse_strict
+from bacalhau.run_on_node import common_body, find_present, follow_job, parent_blocks, refuse_strict
 from bacalhau.shard_report import ShardTotals
+from bacalhau.taint_report import require_verified
 from network.shard_list import MAX_SHARDS, ListedShard, listed, store_shards
 from runtime.shard_plan import shard_tasks
 from runtime.shards import BATCH_FLAG
@@ -79,6 +79,8 @@ def submit_shards_to_node(
         )
         hold(store, cid)
         parents = parent_records(order.request, whole, store, jobs, of_data=False)
+        if order.require_verified:
+            require_verified(parent_records(order.request, whole, store, jobs), store)
         job = uuid.uuid4().hex
         body = {"shards": cid_text(cid), "no_cache": not sharded.asks_first} | common_body(order, job, parents, noted)
         if sharded.max_failures is not None:
@@ -109,7 +111,7 @@ def _submit(
         node.submit(body)
         return
     display.step("sending the shards to the node")
-    parts = {visit_key(whole.function.lock), visit_key(whole.function.runtime), visit_key(whole.function.source)}
+    parts = {visit_key(whole.python.lock), visit_key(whole.python.runtime), visit_key(whole.python.source)}
     is_there = node.has_block(whole.function_cid)
     _upload(node, _blocks(store, shards, parents, without=parts if is_there else set()), shards)
     try:
@@ -131,7 +133,7 @@ def _blocks(
 ) -> Iterator[tuple[CID, bytes]]:
     """Yield what is below a root, and the proofs of inputs, each block once; nothing below `without`."""
     seen = set(without)
-    for source in (walk(store, root, skip=without), *(proof_blocks(store, parent) for parent in parents)):
+    for source in (walk(store, root, skip=without), *(parent_blocks(store, parent) for parent in parents)):
         for cid, data in source:
             if visit_key(cid) not in seen:
                 seen.add(visit_key(cid))

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Protocol
 from bacalhau.home import Home, find_home
 
 if TYPE_CHECKING:
+    from network.graph_store import GraphStore
     from network.job_store import JobStore
+    from network.lineage_store import LineageStore
     from network.node.sqlite_datastore import SqliteDatastore
     from network.result_store import ResultStore
     from runtime.capacity import Room
+    from runtime.container_engine import ContainerEngine
     from runtime.contents import Note
     from runtime.downloads import Report
     from runtime.engine import Engine, Plan, Progress
@@ -51,7 +54,7 @@ class Prepare(Protocol):
 
 
 class MakeEngine(Protocol):
-    """Makes an engine that executes tasks here."""
+    """Makes an engine that executes tasks here: Python functions, or modules if it is called `wasmtime`."""
 
     def __call__(
         self,
@@ -81,6 +84,12 @@ def _find_facts() -> MachineFacts:
     return find_facts()
 
 
+def _make_containers(home: Home) -> ContainerEngine:
+    from bacalhau.container_room import make_containers
+
+    return make_containers(home)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """What a command works with."""
@@ -96,6 +105,9 @@ class Services:
 
     find_facts: Callable[[], MachineFacts] = _find_facts
     """Finds out what this machine has to run things with."""
+
+    make_containers: Callable[[Home], ContainerEngine] = _make_containers
+    """Makes the engine of the unverified tier; asks nobody yet."""
 
     def open_store(self) -> SqliteBlockStore:
         """Open the block store of this home, made on first use; the caller closes it."""
@@ -125,6 +137,20 @@ class Services:
         self.home.create()
         return ResultStore(self.home.datastore_path)
 
+    def open_lineage(self) -> LineageStore:
+        """Open what records of this home come of, in the same file as the jobs; the caller closes it."""
+        from network.lineage_store import LineageStore
+
+        self.home.create()
+        return LineageStore(self.home.datastore_path)
+
+    def open_published(self) -> GraphStore:
+        """Open the logs of what was published or merged here, in the same file as the jobs; the caller closes them."""
+        from network.graph_store import GraphStore
+
+        self.home.create()
+        return GraphStore(self.home.datastore_path)
+
 
 def default_services() -> Services:
     """Return the services of this environment: Pyodide in Node, and the home that BACALHAU_DIR names."""
@@ -138,6 +164,10 @@ def default_services() -> Services:
         room: Room | None = None,
         beside: Engine | None = None,
     ) -> Engine:
+        if host == "wasmtime":
+            from runtime.wasm_engine import WasmEngine
+
+            return WasmEngine(compiled_dir=home.modules_dir, strict=strict, level=level)
         from runtime.engine_host import find_host
         from runtime.pyodide_engine import PyodideEngine, make_pool
 
@@ -154,8 +184,21 @@ def default_services() -> Services:
     def plan(
         request: Request, *, store: SqliteBlockStore, engine: Engine, progress: Progress, report: Report, note: Note
     ) -> Plan:
-        from runtime.prepare import prepare
         from storage.sqlite_pins import hold
+
+        if request.module is not None:
+            from runtime.wasm_prepare import prepare_wasm
+
+            return prepare_wasm(
+                request,
+                store=store,
+                cache_dir=home.cache_dir,
+                progress=progress,
+                report=report,
+                note=note,
+                hold=partial(hold, store),
+            )
+        from runtime.prepare import prepare
 
         return prepare(
             request,
@@ -182,8 +225,11 @@ def default_services() -> Services:
         return make_runtime(ForgetfulBlockStore())
 
     def knows_runtime(cid: CID) -> bool:
+        from runtime.wasm_release import wasm_runtime_cid
         from storage.cid import cid_text
 
+        if cid == wasm_runtime_cid():
+            return True
         return (home.runtimes_dir / cid_text(cid)).is_dir() or cid == own_runtime()
 
     return Services(

@@ -7,20 +7,23 @@ unknown if it is for one. Three more are about the job, which no node signs and 
 15. shards  there is a record of each shard, and it is of the shard's task
 16. merge   the outputs in these records, merged, are the job's output
 
-Of a flow the last two: its tasks have records of their own, and its output is made of what they gave.
+Of a flow the last two: its tasks have records of their own, and its output is made of what they gave. Of a file, check
+0 of `verifier.audit_car` is beside them; with `--deep` and `--sample` checks 17 and 18 of `verifier.audit_deep`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any, Final
 
-from bacalhau.auditing import Audit, Count, Replay, audit_one
+from bacalhau.audit_demand import Demand, Selection
+from bacalhau.auditing import Audit, Count, ancestors_json, audit_lineage, audit_one
 from bacalhau.shard_report import shards_phrase
 from network.job_shards import JobShard
 from network.job_store import Job, JobStore
+from runtime.engine import NO_PACKAGES
 from runtime.flow_types import StepKind
 from runtime.plan import make_plan
 from runtime.shard_merge import merge_shards
@@ -30,8 +33,11 @@ from storage.cid import CID, cid_text
 from storage.errors import UnavailableError, VerificationError
 from storage.unixfs_graft import finished_entry
 from storage.unixfs_import import Importer
+from verifier.audit_deep import DeepReport
 from verifier.audit_report import SHOWN_PROBLEMS, AuditReport, AuditVerdict, Check, Finding, examine, make_check
+from verifier.audit_sample import list_subject
 from verifier.model import Function, Input, Lock, Record, load_node
+from verifier.wasm_types import load_function
 
 MAX_LISTED: Final = 1000
 """Shards that are not valid, and reruns, in one report."""
@@ -66,7 +72,11 @@ class ShardsAudit:
     listed: list[dict[str, Any]] = field(default_factory=list)
     """Shards that are not valid, MAX_LISTED at most."""
     reruns: list[dict[str, Any]] = field(default_factory=list)
+    of_file: list[Check] = field(default_factory=list)
+    of_sample: list[Check] = field(default_factory=list)
     of_job: list[Check] = field(default_factory=list)
+    lineage: DeepReport | None = None
+    sample: dict[str, Any] | None = None
     _joined: dict[int, _Joined] = field(default_factory=dict)
 
     def add(self, index: int, found: Audit) -> None:
@@ -83,7 +93,12 @@ class ShardsAudit:
     @property
     def checks(self) -> tuple[Check, ...]:
         """All checks, by number."""
-        return (*(one.joined(n) for n, one in sorted(self._joined.items())), *self.of_job)
+        return (
+            *self.of_file,
+            *(one.joined(n) for n, one in sorted(self._joined.items())),
+            *self.of_job,
+            *self.of_sample,
+        )
 
     @property
     def verdict(self) -> AuditVerdict:
@@ -104,51 +119,69 @@ class ShardsAudit:
             "reruns": self.reruns,
             "counts": dict(self.counts),
             "shards": self.listed,
+            **({} if self.lineage is None else {"ancestors": ancestors_json(self.lineage)}),
+            **({} if self.sample is None else {"sample": self.sample}),
         }
 
+    def follow(self, store: BlockStore, records: Iterable[CID], subject: CID, demand: Demand) -> None:
+        """Audit what the records come from too, if that was demanded."""
+        if not demand.deep:
+            return
+        self.lineage, reruns = audit_lineage(store, tuple(dict.fromkeys(records)), subject, demand, all_evidence=True)
+        room = max(0, MAX_LISTED - len(self.reruns))
+        self.reruns.extend({"record": cid_text(record), **one.to_json()} for record, one in reruns[:room])
+        self.of_job += self.lineage.checks
 
-def audit_job(job: Job, jobs: JobStore, store: BlockStore, replay: Replay | None, count: Count) -> ShardsAudit:
+
+def audit_job(job: Job, jobs: JobStore, store: BlockStore, demand: Demand, count: Count) -> ShardsAudit:
     """Audit a job over shards with the blocks of the local store; count: told of every shard."""
     total = job.report["sharding"]["shards"]
-    found, strays = _audit_rows(job, jobs, store, replay, count, total)
+    found, strays = _audit_rows(job, jobs, store, demand, count, total)
     if not job.report["sharding"]["is_complete"]:
         strays.append(Finding(wrong=False, text="the job was stopped before all shards were begun"))
-    found.of_job = [
+    found.of_job += [
         make_check(14, "split", examine(_check_split, job, jobs, store), shards_phrase(total)),
         make_check(15, "shards", strays, shards_phrase(total)),
         make_check(16, "merge", examine(_check_merge, job, jobs, store), _text(job.output)),
     ]
+    found.follow(store, _records(job, jobs), job.input, demand)
     return found
 
 
-def audit_flow(job: Job, jobs: JobStore, store: BlockStore, replay: Replay | None, count: Count) -> ShardsAudit:
+def audit_flow(job: Job, jobs: JobStore, store: BlockStore, demand: Demand, count: Count) -> ShardsAudit:
     """Audit the tasks of a flow, and that what it gave is made of theirs, with the blocks of the local store."""
-    found, strays = _audit_rows(job, jobs, store, replay, count, None)
-    found.of_job = [
+    found, strays = _audit_rows(job, jobs, store, demand, count, None)
+    found.of_job += [
         make_check(15, "tasks", strays, f"{sum(found.counts.values())} tasks"),
         make_check(16, "output", examine(_check_flow_output, job, jobs, store), _text(job.output)),
     ]
+    found.follow(store, _records(job, jobs), job.input, demand)
     return found
 
 
 def _audit_rows(
-    job: Job, jobs: JobStore, store: BlockStore, replay: Replay | None, count: Count, total: int | None
+    job: Job, jobs: JobStore, store: BlockStore, demand: Demand, count: Count, total: int | None
 ) -> tuple[ShardsAudit, list[Finding]]:
     """Audit the record of every task, and return that with the records that are not of their rows' tasks.
 
     total: None of a flow, whose tasks are called by their steps.
     """
     found, strays = ShardsAudit(), []
+    selection = Selection(demand, _records(job, jobs), job.input)
     for row in jobs.each_shard(job.id):
         if row.record is None:
             which = f"{row.first} " if total is None else ""
-            audit = Audit(record=None, reason=f"{which}was not verified ({row.verdict}): {row.reason}")
-        else:
-            audit = audit_one(store, row.record, replay)
+            found.add(row.number, Audit(record=None, reason=f"{which}was not verified ({row.verdict}): {row.reason}"))
+        elif selection.is_looked_at(row.record):
+            found.add(row.number, audit_one(store, row.record, selection.replay_for(row.record)))
         strays += examine(_check_shard, row, store)
-        found.add(row.number, audit)
         _tell(count, found, total)
+    found.of_sample, found.sample = selection.checks(), selection.to_json()
     return found, strays
+
+
+def _records(job: Job, jobs: JobStore) -> Iterator[CID]:
+    return (row.record for row in jobs.each_shard(job.id) if row.record is not None)
 
 
 def _check_flow_output(job: Job, jobs: JobStore, store: BlockStore) -> None:
@@ -174,12 +207,16 @@ def _check_flow_output(job: Job, jobs: JobStore, store: BlockStore) -> None:
         raise VerificationError("what the tasks gave makes another one", where=cid_text(job.output))
 
 
-def audit_records(records: Iterable[CID], store: BlockStore, replay: Replay | None, count: Count) -> ShardsAudit:
-    """Audit several records, numbered in their order, that say nothing of a job."""
-    found = ShardsAudit()
+def audit_records(records: Sequence[CID], store: BlockStore, demand: Demand, count: Count, file: Check) -> ShardsAudit:
+    """Audit several records of a file, numbered in their order, that say nothing of a job; file: its check 0."""
+    subject = list_subject(records)
+    found, selection = ShardsAudit(of_file=[file]), Selection(demand, records, subject)
     for number, record in enumerate(records):
-        found.add(number, audit_one(store, record, replay))
+        if selection.is_looked_at(record):
+            found.add(number, audit_one(store, record, selection.replay_for(record)))
         _tell(count, found, None)
+    found.of_sample, found.sample = selection.checks(), selection.to_json()
+    found.follow(store, records, subject, demand)
     return found
 
 
@@ -204,8 +241,8 @@ def _tasks_of(job: Job, store: BlockStore) -> Iterator[ShardTask]:
     """Yield the shards of a job's input, split again as its report says."""
     asked = job.report["sharding"]
     sharding = read_sharding(asked["glob_pattern"], base_path=asked["base_path"], batch_size=asked["batch_size"])
-    function = load_node(store, job.function, Function)
-    input_, lock = load_node(store, job.input, Input), load_node(store, function.lock, Lock)
+    function, input_ = load_function(store, job.function), load_node(store, job.input, Input)
+    lock = load_node(store, function.lock, Lock) if isinstance(function, Function) else NO_PACKAGES
     whole = make_plan(function, input_, lock, store=store, wall_clock_s=1)
     yield from shard_tasks(whole, sharding, store)
 

@@ -12,7 +12,7 @@ from storage.blocks import BlockStore
 from storage.cid import CID, DAG_CBOR, codec_of, is_cid_text, parse_cid
 from storage.errors import UnavailableError, UserError
 from storage.url_text import parse_ipfs_url, scheme_of
-from verifier.model import Record, load_node
+from verifier.unverified_types import load_any_record
 
 _MOST: Final = 64
 """Shards of the same task or output that are looked at."""
@@ -39,7 +39,7 @@ class Target:
         """
         if self.output is not None or self.record is None:
             return self.output
-        return load_node(store, self.record, Record).output
+        return load_any_record(store, self.record).output
 
     def check_record(self, store: BlockStore) -> None:
         """Check that the record is of what was named: jobs only remember which record belongs to what.
@@ -50,7 +50,7 @@ class Target:
         """
         if self.record is None:
             return
-        found = load_node(store, self.record, Record)
+        found = load_any_record(store, self.record)
         of_output = self.output is None or found.output == self.output
         if not of_output or self.task not in (None, found.task):
             fix = "name the record itself by its CID; the jobs here are damaged"

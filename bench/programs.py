@@ -102,6 +102,12 @@ SHARD = Program(
     args=lambda number: {"n": number},
 )
 
+TINY_SHARD = Program(
+    name="tiny shard",
+    source="def main(data):\n    return data.read().decode().upper()\n",
+    data=lambda number: f"line {number}\n".encode(),
+)
+
 READ_STREAM = Program(
     name="stream",
     source="""\

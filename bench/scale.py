@@ -18,6 +18,8 @@ class Scale:
     """Of the file that is imported and exported."""
     small_files: int
     shards: tuple[int, ...]
+    tiny_shards: int
+    """Of one job on a devstack."""
     stream_bytes: tuple[int, ...]
     is_reduced: bool
 
@@ -30,6 +32,7 @@ def full(rounds: int) -> Scale:
         file_bytes=1 << 30,
         small_files=10_000,
         shards=(1, 10, 100, 1_000, 10_000),
+        tiny_shards=2_000,
         stream_bytes=(1 * MB, 10 * MB, 100 * MB, 1_000 * MB, 4_000 * MB),
         is_reduced=False,
     )
@@ -43,6 +46,7 @@ def quick() -> Scale:
         file_bytes=64 << 20,
         small_files=500,
         shards=(1, 10, 100),
+        tiny_shards=300,
         stream_bytes=(1 * MB, 64 * MB),
         is_reduced=True,
     )

@@ -163,6 +163,10 @@ class CapacityBook:
             found = self._possible((*self._peers[start:], *self._peers[:start]), demand, exclude)
         return tuple(sorted(found, key=lambda peer: self._load(peer, demand))[:count])
 
+    def able(self, demand: Demand, *, exclude: frozenset[PeerId]) -> list[PeerId]:
+        """Return all nodes that could take `demand`; the cost grows with their number."""
+        return self._possible(self._peers, demand, exclude)
+
     def _possible(self, peers: Iterable[PeerId], demand: Demand, exclude: frozenset[PeerId]) -> list[PeerId]:
         distinct = dict.fromkeys(peers)
         return [peer for peer in distinct if peer not in exclude and fits(demand, self._records[peer].total)]

@@ -5,19 +5,24 @@ Every session follows `node_task`; this keeps them by name, has their room count
 is assigned after a bid always fits, or is ahead: as much again is promised to jobs of which something is under way
 here, so that the next of their tasks begins when one ends, instead of two messages later. No task waits so for more
 than one of its own job, and a requester gives a node twice the time of one execution for that.
+
+Of a job whose tasks are tiny it takes many without a bid for each: as many as it executes in some four seconds, by what
+the last ones took (`Accepted.in_hand`), and none while another job waits for room.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 from network import node_task
-from network.capacity_book import GOSSIP_MS
+from network.capacity_book import GOSSIP_MS, times
 from network.demand import demand_of, room_of
 from network.message_codec import decode, encode, session_id, sign_capacity
 from network.messages import (
+    MAX_IN_HAND,
     Ack,
     Assign,
     Cancel,
@@ -53,6 +58,7 @@ from network.protocol_events import (
 from network.requester_entries import read
 from runtime.capacity import together
 from runtime.capacity_ledger import CapacityLedger, Claim, ClaimState
+from storage.cid import CID
 from verifier.identity import Identity
 from verifier.model import PeerId
 
@@ -70,6 +76,11 @@ PATIENCE: Final = 8
 """Bids to others that an offer which waits for more room is made to wait for; then the node empties for it."""
 SEQUENCES: Final = 1_000
 """Numbers of capacity records that are reserved on disk at a time."""
+IN_HAND_MS: Final = 4_000
+"""Work of one job that is taken without bids, by what its last tasks took. More than it takes to say and hear again
+that some of it is done; and much less than a requester waits for a commitment."""
+MAX_PACES: Final = 1_000
+"""Jobs of which it is remembered how long their tasks take."""
 FromRequester: TypeAlias = Offer | Assign | Decline | Ack | Cancel | Close | Settled
 
 
@@ -83,6 +94,7 @@ class ComputeNode:
 
     total: what jobs get together; job_most: what one gets at most, None for all of it.
     accepts: the operator's policy: why an offer is refused (1 to 255 bytes), empty if it is not. Pure.
+    kind_of: which of the engines would execute a task, None where that is not known: then it is the first. Pure.
     """
 
     def __init__(
@@ -93,12 +105,14 @@ class ComputeNode:
         engines: tuple[EngineKind, ...],
         job_most: Demand | None = None,
         accepts: Callable[[Offer, PeerId], str] = accept_all,
+        kind_of: Callable[[CID], EngineKind | None] = lambda _task: None,
         gossip_ms: int = GOSSIP_MS,
     ) -> None:
         self.identity = identity
         self.total = total
         self.engines = engines
         self.accepts = accepts
+        self.kind_of = kind_of
         self.gossip_ms = gossip_ms
         self.tasks: dict[str, NodeTask] = {}
         """Live sessions, the oldest first."""
@@ -115,6 +129,8 @@ class ComputeNode:
         """By session."""
         self._under_way: Counter[tuple[PeerId, str]] = Counter()
         """Sessions that have room, or will, by job."""
+        self._paces_ms: OrderedDict[tuple[PeerId, str], int] = OrderedDict()
+        """How long a task of a job takes, the job that was heard of last at the end."""
         self._sequence = 0
         self._reserved = 0
 
@@ -150,6 +166,7 @@ class ComputeNode:
         if isinstance(event, Timer):
             return self._gossip() if not event.session else self._step(event.session, event.about)
         if isinstance(event, Executed | ExecutionFailed):
+            self._note_pace(event)
             return self._step(event.session, event)
         if isinstance(event, RoomChanged):
             return (*self._resize(event.total, event.job_most), *self._fill(), *self._announcement())
@@ -202,7 +219,8 @@ class ComputeNode:
         offer = Offer(session=assign.session, job=assign.job, task=assign.task, demand=assign.demand)
         if reason := self._refusal(offer, peer):
             return (Send(peer=peer, message=encode(Failed(session=assign.session, reason=reason))),)
-        task, actions = node_task.assigned(self._new(offer, peer, Stage.QUEUED))
+        task = self._new(offer, peer, Stage.QUEUED)
+        task, actions = node_task.assigned(replace(task, in_hand=self._in_hand(task)))
         return (*self._keep(task, actions), *self._fill())
 
     def _new(self, offer: Offer, peer: PeerId, stage: Stage) -> NodeTask:
@@ -222,6 +240,8 @@ class ComputeNode:
         task = self.tasks.get(name)
         if task is None:
             return ()
+        if isinstance(event, Assign):
+            task = replace(task, in_hand=self._in_hand(task))
         after, actions = node_task.step(task, event, peer)
         if task.stage is Stage.BID and after.stage is Stage.QUEUED and (too_large := self._too_large(after.demand)):
             # It was promised what others would leave, of more than there is now.
@@ -274,6 +294,32 @@ class ComputeNode:
             if not self._under_way[task.requester, task.job]:
                 del self._under_way[task.requester, task.job]
 
+    def _note_pace(self, event: Executed | ExecutionFailed) -> None:
+        """Remember how long tasks of a job take: at once when it is longer than before, slowly when it is shorter."""
+        task = self.tasks.get(event.session)
+        if task is None or not task.job:
+            return
+        key, took_ms = (task.requester, task.job), event.took_ms if isinstance(event, Executed) else None
+        known_ms = self._paces_ms.pop(key, None)
+        if took_ms is None:  # nobody measured, or its host failed: no more than one at a time
+            return
+        self._paces_ms[key] = took_ms if known_ms is None else max(took_ms, (3 * known_ms + took_ms) // 4)
+        if len(self._paces_ms) > MAX_PACES:
+            self._paces_ms.popitem(last=False)
+
+    def _in_hand(self, task: NodeTask) -> int:
+        """Return how many of a job are taken without bids: none if they are not tiny, or others wait for room."""
+        pace_ms = self._paces_ms.get((task.requester, task.job))
+        if pace_ms is None or self._others_wait(task):
+            return 0
+        slots = times(task.demand, self.total)
+        count = min(slots * IN_HAND_MS // max(pace_ms, 1), MAX_IN_HAND)
+        return count if count > 2 * slots else 0  # so many are under way with bids
+
+    def _others_wait(self, task: NodeTask) -> bool:
+        waiting = (self.tasks[self._names[claim]] for claim in self.books.waiting)
+        return any((one.requester, one.job) != (task.requester, task.job) for one in waiting)
+
     def _uncount(self, claim: Claim | None) -> None:
         if claim is not None:
             self.books.leave(claim)
@@ -311,7 +357,7 @@ class ComputeNode:
         return bool(task.job) and (task.requester, task.job) in self._under_way
 
     def _room(self, task: NodeTask, *, is_ahead: bool = False) -> RoomFound:
-        return RoomFound(kind=task.kind or self.engines[0], is_ahead=is_ahead)
+        return RoomFound(kind=task.kind or self.kind_of(task.task) or self.engines[0], is_ahead=is_ahead)
 
     def _gossip(self) -> tuple[Action, ...]:
         return (*self._announcement(), SetTimer(session="", about="gossip", delay_ms=self.gossip_ms))

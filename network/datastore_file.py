@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from network.lineage_tables import LINEAGE, LINEAGE_OF_BEFORE
 from storage.errors import UnavailableError, VerificationError
 from storage.sqlite_file import Layout
 
 APPLICATION_ID: Final = 0x42414C4A
 """Marks the file as ours ("BALJ")."""
-SCHEMA_VERSION: Final = 4
-"""1 had the finished jobs alone, 2 no shards and no results, 3 said less of shards."""
+SCHEMA_VERSION: Final = 5
+"""1 had the finished jobs alone, 2 no shards and no results, 3 said less of shards, 4 had no lineage."""
 
 _JOBS: Final = (
     # task: empty if the job was many, which are in `shards`.
@@ -68,11 +69,12 @@ _SHARDS_SAY_MORE: Final = (
 LAYOUT: Final = Layout(
     application_id=APPLICATION_ID,
     version=SCHEMA_VERSION,
-    tables=(*_JOBS, *_NODE, *_RESULTS, *_SHARDS_SAY_MORE),
+    tables=(*_JOBS, *_NODE, *_RESULTS, *_SHARDS_SAY_MORE, *LINEAGE),
     upgrades={
-        1: (*_NODE, *_RESULTS, *_SHARDS_SAY_MORE),
-        2: (*_RESULTS, *_SHARDS_SAY_MORE),
-        3: _SHARDS_SAY_MORE,
+        1: (*_NODE, *_RESULTS, *_SHARDS_SAY_MORE, *LINEAGE, *LINEAGE_OF_BEFORE),
+        2: (*_RESULTS, *_SHARDS_SAY_MORE, *LINEAGE, *LINEAGE_OF_BEFORE),
+        3: (*_SHARDS_SAY_MORE, *LINEAGE, *LINEAGE_OF_BEFORE),
+        4: (*LINEAGE, *LINEAGE_OF_BEFORE),
     },
 )
 

@@ -29,7 +29,9 @@ from network.session_events import (
     Revealed,
     Undetermined,
 )
-from network.session_state import Session
+from network.session_state import Prior, Session
+from network.session_trust import trust_note
+from network.trust_terms import TrustNote, TrustTerms
 from runtime.engine import Engine, Execution, Plan, Progress, UndeterminedError, silent
 from storage.blocks import BatchingBlockStore, BlockStore
 from storage.cid import CID
@@ -64,6 +66,10 @@ class SessionResult:
     faults: tuple[Fault, ...]
     cached: bool = False
     """It is what an earlier session gave; nothing ran."""
+    from_before: int = 0
+    """Receipts that are of an earlier session, which this one went on from; all of them if it is cached."""
+    trust: TrustNote | None = None
+    """How far the answer is trusted; None if counts were all that was asked for."""
 
     @property
     def exit_code(self) -> int | None:
@@ -87,6 +93,10 @@ class _Driver:
     identities: dict[PeerId, Identity] = field(default_factory=dict)
     participants: dict[PeerId, Participant] = field(default_factory=dict)
     decision: Decision | None = None
+    taken: frozenset[PeerId] = frozenset()
+    """Nodes of an earlier session: each has one vote."""
+    drawn: int = 0
+    """Keys that were looked at."""
 
     def perform(self, action: Action) -> Iterator[Event]:
         if isinstance(action, AskNodes):
@@ -99,9 +109,12 @@ class _Driver:
             self.decision = action.decision
 
     def _new_node(self) -> PeerId:
-        identity = key_store.load_or_create(self.keys_dir / f"embedded-{len(self.identities) + 1}.key")
-        self.identities[identity.peer] = identity
-        return identity.peer
+        while True:
+            self.drawn += 1
+            identity = key_store.load_or_create(self.keys_dir / f"embedded-{self.drawn}.key")
+            if identity.peer not in self.taken:
+                self.identities[identity.peer] = identity
+                return identity.peer
 
     def _execute(self, nodes: tuple[PeerId, ...]) -> Iterator[Event]:
         pool = ThreadPoolExecutor(max_workers=min(self.parallel, len(nodes)), thread_name_prefix="node")
@@ -118,7 +131,8 @@ class _Driver:
 
     def _run(self, peer: PeerId) -> Execution:
         index = list(self.identities).index(peer)
-        engine, label = self.engines[index % len(self.engines)], f"node {index + 1}"
+        # The earlier ones took the engines in turn as well.
+        engine, label = self.engines[(index + len(self.taken)) % len(self.engines)], f"node {index + 1}"
         return engine.execute(self.plan, self.store, lambda phrase: self.progress(f"{label}: {phrase}"))
 
     def _commit(self, peer: PeerId, done: Future[Execution]) -> Event:
@@ -150,13 +164,17 @@ def run_embedded(
     progress: Progress = silent,
     parents: tuple[CID, ...] = (),
     max_nodes: int | None = None,
+    terms: TrustTerms | None = None,
     other_engines: tuple[Engine, ...] = (),
+    prior: Prior | None = None,
 ) -> SessionResult:
     """Execute a plan on local nodes until they agree or the bound on nodes is reached; keep the evidence in `store`.
 
     parallel: executions at the same time; parents: records whose outputs are inputs of this task;
     max_nodes: None gives `network.session.default_max_nodes(rule)`;
-    other_engines: nodes take `engine` and these in turn, for a rule that asks for diverse ones.
+    terms: what the answer has to reach besides, as if it were of strangers of whom nothing is known;
+    other_engines: nodes take `engine` and these in turn, for a rule that asks for diverse ones;
+    prior: an earlier session over this task that did not meet the rule: only what is missing is executed.
 
     Raises:
         UserError: a key file cannot be used. Whatever the engine raises besides `UndeterminedError` ends the session.
@@ -169,8 +187,9 @@ def run_embedded(
         parallel=max(1, parallel),
         progress=progress,
         evidence=BatchingBlockStore(store),
+        taken=frozenset() if prior is None else frozenset(one.node for one in prior.commitments.commitments),
     )
-    session, actions = start(plan.task, rule, max_nodes=max_nodes)
+    session, actions = start(plan.task, rule, max_nodes=max_nodes, prior=prior, terms=terms)
     queue = deque(actions)
     while queue:
         for event in driver.perform(queue.popleft()):
@@ -197,6 +216,8 @@ def _conclude(driver: _Driver, session: Session, decision: Decision, parents: tu
         executions=tuple(driver.participants[peer].execution for peer in sorted(driver.participants)),
         undetermined=session.undetermined,
         faults=session.faults,
+        from_before=sum(receipt.node in driver.taken for receipt in receipts),
+        trust=trust_note(session),
     )
 
 

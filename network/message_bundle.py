@@ -13,17 +13,19 @@ from typing import Final
 from network.protocol_errors import RemoteProtocolError
 from verifier.peer_id import PeerId
 
-MAX_MESSAGES: Final = 64
+MAX_MESSAGES: Final = 256
 """In one bundle."""
-MAX_BYTES: Final = 15 << 10
-"""Of a bundle: what every peer is sure of a place for, however full a node is (`transport_budget.OWN_BYTES`)."""
+SURE_BYTES: Final = 15 << 10
+"""Of a bundle that every peer is sure of a place for, however full a node is (`transport_budget.OWN_BYTES`)."""
+MAX_BYTES: Final = 60 << 10
+"""Of any other."""
 _HEAD: Final = b"\0"
 _LENGTH: Final = struct.Struct(">I")
 
 
-def fits(size: int, count: int, more: int) -> bool:
+def fits(size: int, count: int, more: int, limit: int = MAX_BYTES) -> bool:
     """Tell whether a message of `more` bytes may join `count` of `size` bytes together."""
-    return count < MAX_MESSAGES and size + more <= MAX_BYTES
+    return count < MAX_MESSAGES and size + more <= limit
 
 
 def join(messages: Sequence[bytes]) -> bytes:

@@ -30,7 +30,7 @@ def encode(message: Message) -> bytes:
     Raises:
         ValueError: it is longer than its kind may be: the caller let it grow.
     """
-    data = dag_cbor.encode(message.to_node())
+    data = dag_cbor.encode_checked(message.to_node())  # a message was checked when it was made
     if len(data) > message.MAX_BYTES:
         raise ValueError(f"{message.VERSION} has {len(data)} bytes, its bound is {message.MAX_BYTES}")
     return data
@@ -48,7 +48,9 @@ def decode(data: bytes, sender: PeerId) -> Message:
     if len(data) > kind.MAX_BYTES:
         raise RemoteProtocolError(f"sent a {kind.VERSION} of {len(data)} bytes", peer=sender)
     try:
-        return kind.from_node(dag_cbor.decode(data))
+        return kind.from_node(
+            dag_cbor.decode_unchecked(data)
+        )  # it has no field of any type, so each value is looked at
     except VerificationError as error:
         raise RemoteProtocolError(f"sent a malformed message ({error})", peer=sender) from error
 

@@ -18,8 +18,11 @@ from verifier.schema import Schema
 
 _JOB: Final = re.compile(r"[0-9a-f]{32}")
 _SMALL: Final = 4 << 10
+MAX_IN_HAND: Final = 128
+"""Tasks of one job that a node takes without bids."""
 
 JobId = Annotated[str, lambda value: "" if _JOB.fullmatch(value) else "must be 32 lower-case hex digits"]
+InHand = Annotated[int, lambda value: "" if 0 <= value <= MAX_IN_HAND else f"must be 0 to {MAX_IN_HAND}"]
 Milliseconds = Annotated[int, lambda value: "" if 1 <= value <= 7 * 86_400_000 else "must be 1 ms to a week"]
 
 
@@ -101,11 +104,15 @@ class Assign(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted(Message):
-    """Node to requester: the assignment is on my disk."""
+    """Node to requester: the assignment is on my disk, and so many of its job I take without a bid for each."""
 
-    VERSION: ClassVar[str] = "accepted/1"
+    VERSION: ClassVar[str] = "accepted/2"
+    """1 did not say how many."""
 
     session: Hex32
+    in_hand: InHand = 0
+    """Tasks of this job that the requester may have here at a time, assigned and not committed to; 0: it offers them
+    as ever. What a node said last counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

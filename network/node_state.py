@@ -65,6 +65,8 @@ class NodeTask:
     attempt: int = 0
     """Counts what was said, so that a timer tells which repetition it is for."""
     is_persisted: bool = False
+    in_hand: int = 0
+    """What `Accepted` says of its job."""
     close: Close | None = None
     """What made it reveal, to show beside another one of the same round; not kept on disk."""
 

@@ -130,6 +130,10 @@ def _to_requester(state: NodeTask, message: Message) -> Send:
     return Send(peer=state.requester, message=encode(message))
 
 
+def _accepted(state: NodeTask) -> Send:
+    return _to_requester(state, Accepted(session=state.session_id, in_hand=state.in_hand))
+
+
 def _expiry(state: NodeTask, delay_ms: int) -> SetTimer:
     about = Expired(stage=state.stage, attempt=state.attempt)
     return SetTimer(session=state.session_id, about=about, delay_ms=delay_ms)
@@ -167,7 +171,7 @@ def _refuse(state: NodeTask, event: RoomLost, peer: PeerId) -> Step:
 
 def _queue(state: NodeTask, event: Assign | None, _: PeerId) -> Step:  # noqa: ARG001
     after = replace(state, stage=Stage.QUEUED, is_persisted=True)
-    return after, (_kept(after), _to_requester(after, Accepted(session=after.session_id)))
+    return after, (_kept(after), _accepted(after))
 
 
 def _run_reserved(state: NodeTask, event: Assign, peer: PeerId) -> Step:
@@ -188,7 +192,7 @@ def _undo(state: NodeTask, event: RoomLost, _: PeerId) -> Step:
 
 
 def _accept_again(state: NodeTask, event: Assign, _: PeerId) -> Step:  # noqa: ARG001
-    return state, (_to_requester(state, Accepted(session=state.session_id)),)
+    return state, (_accepted(state),)
 
 
 def _commit(state: NodeTask, event: Executed, _: PeerId) -> Step:

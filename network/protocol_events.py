@@ -53,6 +53,8 @@ class Executed:
     execution: Execution
     nonce: str
     """32 random bytes as hex, drawn fresh for this execution."""
+    took_ms: int | None = None
+    """From its `Run`, waiting for others not counted; None where nobody measured. Decides how many are taken ahead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,8 @@ class Send:
 
     peer: PeerId
     message: bytes
+    task: CID | None = None
+    """Whose blocks the peer is going to need: small ones may travel with the message (`parcel`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from network import requester_steps, requester_task
+from network.bid_choice import Kind, is_diverse_enough
 from network.capacity_book import GOSSIP_MS, CapacityBook
 from network.message_codec import check_signed, decode, encode, session_id
 from network.messages import Accepted, Bid, Cancel, Capacity, Commit, Failed, Message, Refuse, Reveal, Settled
@@ -39,7 +41,9 @@ from network.protocol_events import (
 from network.requester_entries import MAX_TASKS, JobEntry, write
 from network.requester_memory import JOB, OUTCOME, KeptRequester, read_kept
 from network.requester_state import Found, RequesterTask, Seek
-from network.session_events import Phase, Withdrawn
+from network.session_events import DeadlinePassed, Phase, Withdrawn
+from network.standing_nodes import StandingNodes
+from network.trust_terms import TrustSource, TrustTerms, Untrusting
 from storage.cid import CID
 from storage.errors import UserError
 from verifier.identity import Identity
@@ -48,6 +52,10 @@ from verifier.model import PeerId
 MAX_ENDED: Final = 10_000
 """Sessions remembered after their end, so that a node that speaks of one hears that it is settled. To one that is older
 it is all the same: it forgets a session that is settled and one that is cancelled alike."""
+MAX_UNDER_WAY: Final = 512
+"""Tasks above which none is begun without bids: what a node holds of one requester is bounded as well."""
+LEAST_EXECUTE_MS: Final = 20_000
+"""Of a job whose tasks are given to nodes without bids: beside it the four seconds that they wait there are short."""
 UNKNOWN_WINDOW: Final = 16
 """Tasks that look for nodes while none are known."""
 PERIOD: Final = "period"
@@ -71,6 +79,7 @@ class Requester:
         *,
         gossip_ms: int = GOSSIP_MS,
         grace_ms: int | None = None,
+        trust: TrustSource | None = None,
     ) -> None:
         """Make a machine that knows nobody.
 
@@ -78,9 +87,12 @@ class Requester:
         on disk, so a restart does not depend on it.
         gossip_ms: between two records of a node; grace_ms: how long newcomers are waited for when nobody else is left
         who could bid, by default twice that.
+        trust: of a job, how far its answers are to be trusted, and what is known of nodes; what comes of that is kept
+        on disk with each session as well.
         """
         self.identity = identity
         self.unfit = unfit
+        self.trust = trust or Untrusting()
         self.gossip_ms = gossip_ms
         self.grace_ms = 2 * gossip_ms if grace_ms is None else grace_ms
         self.book = CapacityBook()
@@ -96,6 +108,7 @@ class Requester:
         self._seeking: set[str] = set()
         """Sessions that look for nodes."""
         self._open: dict[str, set[str]] = {}
+        self._standing = StandingNodes()
 
     def window(self, job: JobEntry) -> int:
         """Return how many tasks may look for nodes, so that they cannot keep each other from beginning.
@@ -105,7 +118,9 @@ class Requester:
         itself, and meanwhile the next ones have their bids. (Neither are other requesters, nor tasks that look for
         further nodes: there a bid that runs out is what helps.)
         """
-        slots, held = self._slots(job), max(job.rule.replication, job.min_bids) - 1
+        terms = self._terms(job)
+        words = 0 if terms is None else terms.words
+        slots, held = self._slots(job), max(job.rule.replication, words, job.min_bids) - 1
         if not slots:
             return UNKNOWN_WINDOW
         return max(1, (slots - 1) // held if held else 2 * slots)
@@ -129,7 +144,11 @@ class Requester:
                 self.book.period_passed()
                 return (self._period(),)
             task = self.tasks.get(event.session)
-            return () if task is None else self._step(task, event.about)
+            if task is None:
+                return ()
+            if isinstance(event.about, DeadlinePassed) and self._has_its_turn_to_come(task, event.about):
+                return (SetTimer(session=event.session, about=event.about, delay_ms=2 * task.job.execute_ms),)
+            return self._step(task, event.about)
         if isinstance(event, Submitted):
             return self._submit(event)
         if isinstance(event, CancelRequested):
@@ -170,6 +189,8 @@ class Requester:
         for name in sorted(still & steps.keys()):
             task, actions = requester_task.resume(self.identity, job, names[name], name, self.grace_ms, steps[name])
             yield from self._keep(task, actions)
+        for name in still & steps.keys() & self.tasks.keys():
+            self._standing.line_up(name, job.job, _at_work(self.tasks[name]))
         if job.cancelled:
             yield from self._withdraw(job)
 
@@ -185,6 +206,7 @@ class Requester:
     def _message(self, message: FromNode, peer: PeerId) -> tuple[Action, ...]:
         task = self.tasks.get(message.session)
         if task is not None:
+            self._note_standing(task, message, peer)
             return self._step(task, message, peer)
         if isinstance(message, Refuse):
             return ()
@@ -192,6 +214,18 @@ class Requester:
         is_over = self.ended.get(message.session, WITHDRAWN) != WITHDRAWN
         answer = (Settled if is_over else Cancel)(session=message.session)
         return (Send(peer=peer, message=encode(answer)),)
+
+    def _note_standing(self, task: RequesterTask, message: FromNode, peer: PeerId) -> None:
+        if isinstance(message, Accepted) and peer in task.session.asked and task.job.execute_ms >= LEAST_EXECUTE_MS:
+            self._standing.note(task.job.job, peer, task.kinds.get(peer), message.in_hand)
+        elif isinstance(message, Failed | Refuse):
+            self._standing.drop(peer, task.job.job)
+
+    def _has_its_turn_to_come(self, task: RequesterTask, deadline: DeadlinePassed) -> bool:
+        """Tell whether nodes that are to commit had others of the job to do first, as this requester wanted it."""
+        is_current = deadline.phase is task.phase and deadline.round_number == task.session.round_number
+        waits = is_current and task.phase is Phase.COMMITTING
+        return waits and self._standing.is_served(task.session_id, task.job.job, task.session.pending)
 
     def _heard(self, event: Heard) -> tuple[Action, ...]:
         try:
@@ -236,6 +270,7 @@ class Requester:
 
     def _lose(self, event: Lost) -> tuple[Action, ...]:
         """Wait no longer for a node in any task: others are asked in its place, or those that answered are enough."""
+        self._standing.drop(event.peer)
         waiting = [
             task
             for task in self.tasks.values()
@@ -264,7 +299,10 @@ class Requester:
         while todo:
             action = todo.popleft()
             if isinstance(action, Seek):
-                task, offers = requester_task.step(task, self._found(task.job, action))
+                task, offers = self._as_known_now(task)
+                if task.phase is Phase.ASSIGNING:
+                    task, more = requester_task.step(task, self._found(task, action))
+                    offers = (*offers, *more)
                 todo.extendleft(reversed(offers))
                 continue
             if isinstance(action, Accuse) and action.blame.node not in self.shunned:
@@ -278,12 +316,28 @@ class Requester:
         (self._seeking.add if task.phase is Phase.ASSIGNING else self._seeking.discard)(task.session_id)
         return tuple(done)
 
-    def _found(self, job: JobEntry, seek: Seek) -> Found:
+    def _as_known_now(self, task: RequesterTask) -> requester_steps.Step:
+        """Plan a task anew that was given to nobody yet: when it began, few nodes may have been known."""
+        terms = None if task.terms is None or task.steps else self._terms(task.job)
+        if terms is None or terms == task.terms:
+            return task, ()
+        return requester_task.plan_anew(task, self.jobs[task.job.job], terms)
+
+    def _found(self, task: RequesterTask, seek: Seek) -> Found:
+        job, terms = task.job, task.terms
         exclude = seek.exclude | self.shunned | self.unfit(job.job)
-        peers = self.book.pick(seek.count, job.demand, seed=seek.seed, exclude=exclude)
+        if terms is not None:
+            exclude |= self.trust.barred()
+        # Where a plan is for nodes that are known well, others are asked when none of those is left.
+        least = 0 if terms is None else terms.least_passes
+        unproven = frozenset(peer for peer in self.book.peers if least and self.trust.passes(peer) < least)
+        peers = self.book.pick(seek.count, job.demand, seed=seek.seed, exclude=exclude | unproven)
+        if not peers and unproven and seek.is_all:
+            peers = self.book.pick(seek.count, job.demand, seed=seek.seed, exclude=exclude)
+        passes = {} if terms is None else {peer: self.trust.passes(peer) for peer in peers}
         # Who knows nobody at all is not told who there is: that is no reason to end a search early.
         nobody_left = seek.is_all and not peers and len(self.book) > 0
-        return Found(peers=peers, nobody_left=nobody_left, is_last=seek.is_last)
+        return Found(peers=peers, nobody_left=nobody_left, is_last=seek.is_last, passes=passes)
 
     def _engage(self, before: RequesterTask | None, after: RequesterTask) -> None:
         """Count what this requester itself keeps each node busy with: gossip is older than that."""
@@ -292,9 +346,11 @@ class Requester:
             self.book.engage(peer, -1)
         for peer in after.engaged - was:
             self.book.engage(peer, +1)
+        self._standing.engage(after.job.job, _at_work(before), _at_work(after))
 
     def _task_ended(self, task: RequesterTask) -> tuple[Action, ...]:
         self.tasks.pop(task.session_id, None)
+        self._standing.leave(task.session_id)
         self._seeking.discard(task.session_id)
         self._note_end(task.session_id, requester_steps.outcome(task))
         self._open[task.job.job].discard(task.session_id)
@@ -309,28 +365,83 @@ class Requester:
         """Tell, then forget: the job first, for without it nothing else of it means anything."""
         job = self.jobs.pop(name)
         del self._open[name]
+        self._standing.forget(name)
         sessions = (session_id(self.identity.peer, name, task) for task in job.tasks)
         keys = (f"{JOB}/{name}", *(f"{OUTCOME}/{session}" for session in sessions))
         return Report(news=JobEnded(job=name)), *(Forget(key=key) for key in keys)
 
     def _fill(self) -> tuple[Action, ...]:
         actions: list[Action] = []
-        while self._waiting and self._has_room(self.jobs[next(iter(self._waiting))]):
-            name = next(iter(self._waiting))
+        while (chosen := self._next_job()) is not None:
+            name, standing = chosen
             waiting = self._waiting.pop(name)
             task, session = waiting.popleft()
             if waiting:  # behind the others: a job of thousands keeps no other waiting
                 self._waiting[name] = waiting
-            actions += self._keep(*self._begin(self.jobs[name], task, session))
+            begun = self._begin(self.jobs[name], task, session, standing)
+            actions += self._keep(*begun)
+            if standing:
+                self._standing.line_up(session, name, _at_work(self.tasks.get(session)))
         return tuple(actions)
+
+    def _next_job(self) -> tuple[str, Mapping[PeerId, Kind]] | None:
+        """Return the job of which a task is to begin, and the nodes that take it without a bid, if they are enough.
+
+        The first one waits for room and nobody passes it, but for tasks that need no bids: they take none of it away.
+        """
+        for place, (name, waiting) in enumerate(self._waiting.items()):
+            job = self.jobs[name]
+            if standing := self._enough_standing(job, waiting[0][1]):
+                return name, standing
+            if not place and self._has_room(job):
+                return name, {}
+        return None
+
+    def _enough_standing(self, job: JobEntry, session: str) -> Mapping[PeerId, Kind]:
+        """Return nodes that take a task of the job without a bid, if those are as many as there have to be.
+
+        Nodes are drawn as for an offer, and only those count: nobody gets more tasks by saying that it takes many.
+        """
+        needed = max(job.rule.replication, job.min_bids)
+        standing = self._standing.of(job.job)
+        if len(standing) < needed or len(self.tasks) >= MAX_UNDER_WAY:
+            return {}
+        drawn = self.book.pick(
+            needed + requester_steps.SPARE_OFFERS,
+            job.demand,
+            seed=f"{job.seed}/{session}/standing",
+            exclude=self.shunned | self.unfit(job.job),
+        )
+        found = {peer: standing[peer] for peer in drawn if peer in standing}
+        diverse = job.rule.diverse and not is_diverse_enough(found.values(), (), job.rule.confidence)
+        if len(found) < needed or diverse:
+            return {}
+        # Whom a task that is to be trusted asks depends on what is known of them, task by task.
+        return found if self._terms(job) is None else {}
 
     def _has_room(self, job: JobEntry) -> bool:
         """Tell whether one more task may begin. Those that nobody answers are bounded as well."""
         window = self.window(job)
         return len(self._seeking) < window and len(self.tasks) < window + max(self._slots(job), UNKNOWN_WINDOW)
 
-    def _begin(self, job: JobEntry, task: CID, name: str) -> requester_steps.Step:
-        return requester_task.begin(self.identity, job, task, name, self.grace_ms)
+    def _begin(
+        self, job: JobEntry, task: CID, name: str, standing: Mapping[PeerId, Kind] = MappingProxyType({})
+    ) -> requester_steps.Step:
+        if standing:
+            return requester_task.begin_with(self.identity, job, task, name, self.grace_ms, standing)
+        return requester_task.begin(self.identity, job, task, name, self.grace_ms, self._terms(job))
+
+    def _terms(self, job: JobEntry) -> TrustTerms | None:
+        return self.trust.terms(
+            job.job,
+            len(self.book),
+            lambda: self.book.able(job.demand, exclude=self.shunned | self.unfit(job.job) | self.trust.barred()),
+        )
+
+
+def _at_work(task: RequesterTask | None) -> frozenset[PeerId]:
+    """Return the nodes that are to commit in a task."""
+    return task.session.pending if task is not None and task.phase is Phase.COMMITTING else frozenset()
 
 
 def _entry(event: Submitted) -> JobEntry:

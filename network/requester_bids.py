@@ -12,6 +12,7 @@ from network.requester_state import Found, GraceOver, OfferAgain, QueueOver, Req
 from network.requester_steps import Step, advance, bids_needed, search, search_last, timer, to
 from network.session_events import Assigned
 from network.session_state import with_entry, without_entry
+from network.trust_terms import Standing
 from verifier.model import PeerId
 
 
@@ -22,7 +23,9 @@ def offer_found(state: RequesterTask, found: Found, _: PeerId | None) -> Step:
     if found.peers or found.is_last:
         state = replace(state, is_alone=False)
     offer = Offer(session=state.session_id, job=state.job.job, task=state.task, demand=state.job.demand)
-    return replace(state, offered=state.offered | frozenset(found.peers)), to(found.peers, offer)
+    passes = MappingProxyType({**state.passes, **found.passes})
+    after = replace(state, offered=state.offered | frozenset(found.peers), passes=passes)
+    return after, to(found.peers, offer, task=state.task)
 
 
 def _wait_for_newcomers(state: RequesterTask) -> Step:
@@ -43,14 +46,18 @@ def take_bid(state: RequesterTask, bid: Bid, peer: PeerId) -> Step:
     if peer not in state.offered or peer in state.session.asked:
         return state, ()
     bids = with_entry(state.bids, peer, (bid.engine, bid.arch))
-    after = replace(state, bids=bids, refused=state.refused - {peer})
+    return choose_if_enough(replace(state, bids=bids, refused=state.refused - {peer}))
+
+
+def choose_if_enough(state: RequesterTask) -> Step:
+    """Choose among the bids, if there are enough."""
     diverse = state.job.rule.diverse and not is_diverse_enough(
-        after.bids.values(), after.kinds.values(), state.job.rule.confidence
+        state.bids.values(), state.kinds.values(), state.job.rule.confidence
     )
-    return (after, ()) if len(after.bids) < bids_needed(after) or diverse else _choose(after)
+    return (state, ()) if len(state.bids) < bids_needed(state) or diverse else choose(state)
 
 
-def _choose(state: RequesterTask) -> Step:
+def choose(state: RequesterTask) -> Step:
     """Assign those chosen, and let the other bidders have their room back."""
     chosen = choose_bids(
         state.bids,
@@ -62,8 +69,15 @@ def _choose(state: RequesterTask) -> Step:
     others = sorted(state.offered - frozenset(chosen) - state.refused)
     kinds = {**state.kinds, **{peer: state.bids[peer] for peer in chosen}}
     blank = replace(state, kinds=MappingProxyType(kinds), bids=MappingProxyType({}), offered=frozenset())
-    after, actions = advance(blank, Assigned(nodes=chosen))
+    after, actions = advance(blank, Assigned(nodes=chosen, standing=_standing(state, chosen)))
     return after, (*actions, *to(others, Decline(session=state.session_id)))
+
+
+def _standing(state: RequesterTask, nodes: tuple[PeerId, ...]) -> Standing | None:
+    """Return what the session is to know of nodes, and to keep; None if it goes by counts."""
+    if state.terms is None:
+        return None
+    return Standing(terms=state.terms, passes=tuple(state.passes.get(node, 0) for node in nodes))
 
 
 def take_refusal(state: RequesterTask, message: Refuse, peer: PeerId) -> Step:  # noqa: ARG001
@@ -93,4 +107,4 @@ def queue_over(state: RequesterTask, event: QueueOver, _: PeerId | None) -> Step
 def _take_what_there_is(state: RequesterTask) -> Step:
     """Begin with the nodes that have bid, but with nobody below `min_bids`."""
     enough = len(state.bids) >= (0 if state.session.asked else state.job.min_bids)
-    return _choose(state if enough else replace(state, bids=MappingProxyType({})))
+    return choose(state if enough else replace(state, bids=MappingProxyType({})))

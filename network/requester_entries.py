@@ -20,6 +20,7 @@ from network.session_events import (
     Undetermined,
     Withdrawn,
 )
+from network.trust_terms import Standing
 from storage import dag_cbor
 from storage.errors import VerificationError
 from verifier.bounds import Count, Hex32, Link, Peer, Votes, Word, at_most
@@ -56,7 +57,8 @@ class JobEntry(Schema):
 class StepEntry(Schema):
     """One event of a session; fields that its kind does not have are null or empty."""
 
-    VERSION: ClassVar[str] = "step-entry/1"
+    VERSION: ClassVar[str] = "step-entry/2"
+    """1 did not have `standing`."""
 
     kind: Word
     nodes: Annotated[tuple[Peer, ...], at_most(1000)] = ()
@@ -66,6 +68,7 @@ class StepEntry(Schema):
     reason: Word | None = None
     round: Count | None = None
     phase: Word | None = None
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,7 @@ class OutcomeEntry(Schema):
 
 def write(entry: Schema) -> bytes:
     """Return the bytes to keep."""
-    return dag_cbor.encode(entry.to_node())
+    return dag_cbor.encode_checked(entry.to_node())  # checked when it was made
 
 
 def read(kind: type[T], data: bytes) -> T:
@@ -92,11 +95,23 @@ def read(kind: type[T], data: bytes) -> T:
     return kind.from_node(dag_cbor.decode(data))
 
 
+def read_step(data: bytes) -> StepEntry:
+    """Return a step that was kept, by this version or the one before.
+
+    Raises:
+        VerificationError: the datastore holds something else.
+    """
+    node = dag_cbor.decode(data)
+    if isinstance(node, dict) and node.get("v") == "step-entry/1":
+        node = {"standing": None, **node, "v": StepEntry.VERSION}
+    return StepEntry.from_node(node)
+
+
 def step_entry(event: Event, commit: Commit | None = None) -> StepEntry:
     """Return the entry of an event; a `Committed` is kept with the signed message that brought it."""
     kind = type(event).__name__
     if isinstance(event, Assigned):
-        return StepEntry(kind=kind, nodes=event.nodes)
+        return StepEntry(kind=kind, nodes=event.nodes, standing=event.standing)
     if isinstance(event, Committed):
         return StepEntry(kind=kind, peer=event.peer, commit=commit)
     if isinstance(event, Revealed):
@@ -122,7 +137,7 @@ def step_event(entry: StepEntry) -> Event:
 
 def _event(entry: StepEntry) -> Event | None:
     if entry.kind == "Assigned":
-        return Assigned(nodes=entry.nodes)
+        return Assigned(nodes=entry.nodes, standing=entry.standing)
     if entry.kind == "Withdrawn":
         return Withdrawn()
     if entry.kind == "DeadlinePassed" and entry.round is not None and entry.phase in tuple(Phase):

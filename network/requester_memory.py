@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from network.blame import Blame
 from network.message_codec import session_id
-from network.requester_entries import JobEntry, OutcomeEntry, StepEntry, read
+from network.requester_entries import JobEntry, OutcomeEntry, StepEntry, read, read_step
 from storage.cid import CID
 from verifier.model import PeerId
 
@@ -53,7 +53,7 @@ def read_kept(entries: Mapping[str, bytes], requester: PeerId) -> KeptRequester:
     unended = sessions - outcomes.keys()
     for key in names[STEP]:
         if (name := _name(key)) in unended:
-            steps.setdefault(name, []).append(read(StepEntry, entries[key]))
+            steps.setdefault(name, []).append(read_step(entries[key]))
             needed.add(key)
     return KeptRequester(
         jobs=tuple(jobs),

@@ -10,6 +10,7 @@ from network.messages import Commit
 from network.requester_entries import JobEntry
 from network.session_events import Phase
 from network.session_state import Session
+from network.trust_terms import TrustTerms
 from storage.cid import CID
 from verifier.identity import Identity
 from verifier.model import PeerId
@@ -47,6 +48,11 @@ class RequesterTask:
     is_alone: bool = False
     """Such a grace runs."""
 
+    terms: TrustTerms | None = None
+    """How far the answer is to be trusted; None if it goes by counts."""
+    passes: Mapping[PeerId, int] = field(default_factory=dict)
+    """Of the nodes that were offered it, with terms alone."""
+
     @property
     def phase(self) -> Phase:
         """Return where the session stands."""
@@ -82,6 +88,8 @@ class Found:
     """Nodes are known, and all of them that could take the task were asked or have bid."""
     is_last: bool = False
     """As it was asked."""
+    passes: Mapping[PeerId, int] = field(default_factory=dict)
+    """Of each of them, if the task has terms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

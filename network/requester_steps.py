@@ -19,7 +19,9 @@ from network.requester_entries import OutcomeEntry, step_entry, write
 from network.requester_state import OfferAgain, QueueOver, Repeat, RequesterTask, Seek
 from network.session_events import Action as CoreAction
 from network.session_events import AskNodes, DeadlinePassed, Event, Execute, Fault, PublishRound
-from verifier.compare import Decision, compare
+from network.session_trust import decide
+from storage.cid import CID
+from verifier.compare import Decision
 from verifier.model import CommitmentList, PeerId
 
 Step: TypeAlias = tuple[RequesterTask, tuple[Action | Seek, ...]]
@@ -107,7 +109,9 @@ def bids_needed(state: RequesterTask) -> int:
 
 def _assign(state: RequesterTask, nodes: tuple[PeerId, ...]) -> tuple[Action, ...]:
     # A node may have another task of this job to end first (`compute_node`).
-    return (*to(nodes, assignment(state)), *_phase_timers(state, 2 * state.job.execute_ms))
+    # Without an offer before it, the assignment is the first word about the task.
+    said = to(nodes, assignment(state), task=None if state.searches else state.task)
+    return (*said, *_phase_timers(state, 2 * state.job.execute_ms))
 
 
 def assignment(state: RequesterTask) -> Assign:
@@ -165,10 +169,10 @@ def outcome(state: RequesterTask) -> str:
     """Return the verdict of a task that is done, or `WITHDRAWN`."""
     if state.session.withdrawn:
         return WITHDRAWN
-    return compare(state.session.receipts.values(), state.job.rule).verdict.value
+    return decide(state.session).verdict.value
 
 
-def to(peers: Iterable[PeerId], message: Message) -> tuple[Action, ...]:
-    """Send one message to each of these."""
+def to(peers: Iterable[PeerId], message: Message, *, task: CID | None = None) -> tuple[Action, ...]:
+    """Send one message to each of these. task: whose blocks they are going to need, if any."""
     data = encode(message)
-    return tuple(Send(peer=peer, message=data) for peer in peers)
+    return tuple(Send(peer=peer, message=data, task=task) for peer in peers)

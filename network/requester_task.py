@@ -7,16 +7,19 @@ Rule 3: a deadline is counted from when nodes could answer: after a restart it b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
 from network import session as core
+from network.bid_choice import Kind
 from network.message_codec import check_signed
 from network.messages import Accepted, Ack, Bid, Commit, Decline, Failed, Message, Refuse, Reveal
 from network.protocol_events import Action, KeepList, Lost, Persist
 from network.requester_bids import (
+    choose,
+    choose_if_enough,
     grace_over,
     lose_bid,
     offer_again,
@@ -52,16 +55,40 @@ from network.session_events import (
 )
 from network.session_state import with_entry
 from network.transition_table import Table, Transition, held_to
+from network.trust_terms import TrustTerms, rule_in_force
 from storage.cid import CID
 from verifier.identity import Identity
 from verifier.model import PeerId
 
+MOST_VOTES: Final = 1000
+"""What an entry can say."""
 LOST: Final = "the connection to it was lost"
 
 
-def begin(identity: Identity, job: JobEntry, task: CID, session_id: str, grace_ms: int) -> Step:
-    """Begin a task: nodes are sought. grace_ms: how long newcomers are waited for when nobody else is left."""
-    session, actions = core.start(task, job.rule, max_nodes=job.max_nodes)
+def begin(
+    identity: Identity, job: JobEntry, task: CID, session_id: str, grace_ms: int, terms: TrustTerms | None = None
+) -> Step:
+    """Begin a task: nodes are sought.
+
+    grace_ms: how long newcomers are waited for when nobody else is left; terms: how far the answer is to be trusted,
+    which makes the counts of this task.
+    """
+    blank, actions = _blank(identity, _as_in_force(job, terms), task, session_id, grace_ms, terms)
+    return translate(blank, actions)
+
+
+def begin_with(
+    identity: Identity, job: JobEntry, task: CID, session_id: str, grace_ms: int, bids: Mapping[PeerId, Kind]
+) -> Step:
+    """Begin a task with some of the nodes that take this job's tasks without a bid for each, which are enough."""
+    blank, _ = _blank(identity, job, task, session_id, grace_ms, None)
+    return choose(replace(blank, bids=bids))
+
+
+def _blank(
+    identity: Identity, job: JobEntry, task: CID, session_id: str, grace_ms: int, terms: TrustTerms | None
+) -> tuple[RequesterTask, tuple[CoreAction, ...]]:
+    session, actions = core.start(task, job.rule, max_nodes=job.max_nodes, terms=terms)
     blank = RequesterTask(
         identity=identity,
         job=job,
@@ -70,8 +97,28 @@ def begin(identity: Identity, job: JobEntry, task: CID, session_id: str, grace_m
         session=session,
         wanted=job.rule.replication,
         grace_ms=grace_ms,
+        terms=terms,
     )
-    return translate(blank, actions)
+    return blank, actions
+
+
+def plan_anew(state: RequesterTask, job: JobEntry, terms: TrustTerms) -> Step:
+    """Return a task of which nothing is kept with other terms, begun if enough nodes have bid. job: as accepted."""
+    job = _as_in_force(job, terms)
+    session, _ = core.start(state.task, job.rule, max_nodes=job.max_nodes, terms=terms)
+    bids = {peer: bid for peer, bid in state.bids.items() if state.passes.get(peer, 0) >= terms.least_passes}
+    after = replace(
+        state, job=job, session=session, wanted=job.rule.replication, terms=terms, bids=MappingProxyType(bids)
+    )
+    return choose_if_enough(after)
+
+
+def _as_in_force(job: JobEntry, terms: TrustTerms | None) -> JobEntry:
+    if terms is None:
+        return job
+    rule = rule_in_force(job.rule, terms)
+    most = max(terms.most_nodes, core.default_max_nodes(rule))
+    return replace(job, rule=rule, max_nodes=min(most, MOST_VOTES))
 
 
 def resume(
@@ -82,10 +129,12 @@ def resume(
     Raises:
         VerificationError: the steps are not whole.
     """
-    state, _ = begin(identity, job, task, session_id, grace_ms)
-    session, last = core.start(task, job.rule, max_nodes=job.max_nodes)
+    steps = tuple(kept)
+    terms = next((entry.standing.terms for entry in steps if entry.standing is not None), None)
+    state, _ = begin(identity, job, task, session_id, grace_ms, terms)
+    session, last = core.start(task, state.job.rule, max_nodes=state.job.max_nodes, terms=terms)
     lists: tuple[KeepList, ...] = ()
-    for entry in kept:
+    for entry in steps:
         session, actions = core.step(session, step_event(entry))
         last = actions or last
         # Nothing names a closed list before there is a record: while nobody was here a collection may have taken it.

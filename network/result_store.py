@@ -23,7 +23,11 @@ KEPT_S: Final = 30 * 86_400.0
 INSERT: Final = "INSERT INTO results(task, record, nodes, at) VALUES(?, ?, ?, ?) ON CONFLICT(task, record) DO NOTHING"
 """Adds a result, unless it is there."""
 _FORGET: Final = "DELETE FROM results WHERE at < ?"
-_FIND: Final = "SELECT record FROM results WHERE task = ? AND nodes IN (?, ?) ORDER BY at DESC LIMIT ?"
+_FIND: Final = "SELECT record FROM results WHERE task = ? AND nodes IN (?, ?, ?) ORDER BY at DESC LIMIT ?"
+_AT: Final = "SELECT at FROM results WHERE task = ? AND record = ?"
+_SAMPLE: Final = "SELECT task, record FROM results WHERE nodes = ? ORDER BY random() LIMIT ?"
+_NEWEST: Final = "SELECT record FROM results WHERE nodes IN (?, ?) ORDER BY at DESC LIMIT ?"
+_PUBLISH: Final = "UPDATE results SET nodes = ? WHERE record = ? AND nodes = ?"
 _SINCE: Final = "SELECT record FROM results WHERE at >= ?"
 _TRIES: Final = 8
 """Records of one task that are looked at."""
@@ -37,6 +41,8 @@ class Nodes(StrEnum):
     """All of this home: they show that the function is deterministic here."""
     NETWORK = "network"
     """Of nodes that a requester found, which need not trust one another."""
+    OPEN = "open"
+    """Of such nodes, which no label chose, and not given away since: any node may be asked, and few know the answer."""
 
 
 class ResultStore:
@@ -60,7 +66,29 @@ class ResultStore:
     def records(self, task: CID, *, nodes: Nodes) -> list[CID]:
         """Return records of a task, the newest first; of strangers alone if those are asked for."""
         other = Nodes.NETWORK if nodes is Nodes.NETWORK else Nodes.EMBEDDED
-        return self._read(_FIND, task, Nodes.NETWORK.value, other.value, _TRIES)
+        return self._read(_FIND, task, Nodes.NETWORK.value, Nodes.OPEN.value, other.value, _TRIES)
+
+    def of_strangers(self, limit: int) -> list[CID]:
+        """Return the newest records of strangers, the oldest of them first."""
+        return self._read(_NEWEST, Nodes.NETWORK.value, Nodes.OPEN.value, limit)[::-1]
+
+    def sample(self, count: int) -> list[tuple[CID, CID]]:
+        """Return tasks and their records, drawn at random of those that are open."""
+        with self._explained(), self._lock:
+            rows = self._connection.execute(_SAMPLE, (Nodes.OPEN.value, count)).fetchall()
+        with intact(self._path, _FIX):
+            return [(check_cid(bytes(task)), check_cid(bytes(record))) for task, record in rows]
+
+    def published(self, record: CID) -> None:
+        """Note that a record was given away."""
+        with self._explained(), self._lock:
+            self._connection.execute(_PUBLISH, (Nodes.NETWORK.value, record, Nodes.OPEN.value))
+
+    def kept_at(self, task: CID, record: CID) -> float | None:
+        """Return when a record was kept, in seconds since 1970, UTC; None if it was not."""
+        with self._explained(), self._lock:
+            row = self._connection.execute(_AT, (task, record)).fetchone()
+        return None if row is None else float(row[0])
 
     def since(self, at: float) -> list[CID]:
         """Return the records that were kept then or later, in no order."""

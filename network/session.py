@@ -4,7 +4,8 @@ A session asks nodes to execute one task, collects their commitments, closes the
 the receipts that reveal, and compares them. While they do not agree and more nodes may be asked, another round follows
 whose list holds the earlier commitments too; receipts once revealed keep their vote.
 
-Rule 1: everything that decides is here, in `session_faults` and in `verifier`; drivers move messages and keep time.
+Rule 1: everything that decides is here, in `session_faults`, `session_trust` and `verifier`; drivers move messages and
+keep time.
 Rule 2: what a peer does wrong is recorded as a `Fault` and never raises; `LocalProtocolError` is a bug of the driver.
 """
 
@@ -34,21 +35,22 @@ from network.session_events import (
 )
 from network.session_faults import commitment_fault, reveal_fault
 from network.session_state import (
+    Prior,
     Session,
     blame,
     exclude,
     fresh,
-    more_nodes_needed,
     mute,
     published_by_node,
     room,
     with_entry,
     without_entry,
 )
+from network.session_trust import decide, more_nodes
 from network.transition_table import Table, Transition, held_to
+from network.trust_terms import TrustTerms
 from storage.cid import CID
 from verifier.commitment import close_round, list_cid
-from verifier.compare import compare
 from verifier.model import Rule, Verdict
 
 __all__ = ["TRANSITIONS", "LocalProtocolError", "Step", "default_max_nodes", "start", "step"]
@@ -56,13 +58,36 @@ __all__ = ["TRANSITIONS", "LocalProtocolError", "Step", "default_max_nodes", "st
 Step: TypeAlias = tuple[Session, tuple[Action, ...]]
 
 
-def start(task: CID, rule: Rule, *, max_nodes: int | None = None) -> Step:
+def start(
+    task: CID,
+    rule: Rule,
+    *,
+    max_nodes: int | None = None,
+    prior: Prior | None = None,
+    terms: TrustTerms | None = None,
+) -> Step:
     """Begin a session; the first action asks for `rule.replication` nodes.
 
-    max_nodes: None gives `default_max_nodes(rule)`.
+    max_nodes: None gives `default_max_nodes(rule)`. terms: how far the answer is to be trusted besides. prior: an
+    earlier session's receipts count as if their round had been this session's first; then only as many nodes are asked
+    as could be enough, and none of those again.
     """
     bound = default_max_nodes(rule) if max_nodes is None else max(max_nodes, rule.replication)
-    return Session(task=task, rule=rule, max_nodes=bound), (AskNodes(count=rule.replication),)
+    if prior is None:
+        return Session(task=task, rule=rule, max_nodes=bound, terms=terms), (AskNodes(count=rule.replication),)
+    receipts = {receipt.node: receipt for receipt in prior.receipts}
+    listed = {commitment.node: commitment for commitment in prior.commitments.commitments}
+    session = Session(
+        task=task,
+        rule=rule,
+        max_nodes=bound + len(listed),
+        asked=frozenset(listed),
+        commitments=MappingProxyType({node: listed[node] for node in receipts}),
+        published=prior.commitments,
+        receipts=MappingProxyType(receipts),
+        terms=terms,
+    )
+    return session, (AskNodes(count=min(more_nodes(session), room(session))),)
 
 
 def default_max_nodes(rule: Rule) -> int:
@@ -95,7 +120,9 @@ def _assign(session: Session, event: Assigned) -> Step:
         raise LocalProtocolError("nodes must be new, distinct, and within the bound")
     if not nodes:
         return _publish(session) if fresh(session) else _finish(session)
-    after = replace(session, phase=Phase.COMMITTING, asked=session.asked | nodes, pending=nodes)
+    known = () if event.standing is None else zip(event.nodes, event.standing.passes, strict=True)
+    passes = MappingProxyType({**session.passes, **dict(known)})
+    after = replace(session, phase=Phase.COMMITTING, asked=session.asked | nodes, pending=nodes, passes=passes)
     return after, (Execute(nodes=event.nodes, round_number=session.round_number),)
 
 
@@ -210,10 +237,9 @@ def _publish(session: Session) -> Step:
 
 def _decide(session: Session) -> Step:
     """Agree, ask more nodes, or give up."""
-    decision = compare(session.receipts.values(), session.rule)
-    if decision.verdict is Verdict.AGREED or room(session) <= 0:
+    if decide(session).verdict is Verdict.AGREED or room(session) <= 0:
         return _finish(session)
-    return _ask(session, more_nodes_needed(session))
+    return _ask(session, more_nodes(session))
 
 
 def _ask(session: Session, wanted: int) -> Step:
@@ -222,8 +248,7 @@ def _ask(session: Session, wanted: int) -> Step:
 
 
 def _finish(session: Session) -> Step:
-    decision = compare(session.receipts.values(), session.rule)
-    return replace(session, phase=Phase.DONE, pending=frozenset()), (Finish(decision=decision),)
+    return replace(session, phase=Phase.DONE, pending=frozenset()), (Finish(decision=decide(session)),)
 
 
 def _withdraw(session: Session, event: Withdrawn) -> Step:  # noqa: ARG001

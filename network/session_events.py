@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from network.trust_terms import Standing
 from storage.cid import CID
 from verifier.compare import Decision
 from verifier.model import Commitment, CommitmentList, PeerId, Receipt
@@ -28,6 +29,8 @@ class Assigned:
     """The driver found these nodes (never asked before); fewer than wanted means that there are no more."""
 
     nodes: tuple[PeerId, ...]
+    standing: Standing | None = None
+    """What is known of them, in a session whose answer is to be trusted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,23 @@ from typing import TypeVar
 
 from network.session_events import Fault, Phase
 from network.session_faults import mute_fault
+from network.trust_terms import TrustTerms
 from storage.cid import CID
 from verifier.compare import group_claims, most_frequent
 from verifier.model import Commitment, CommitmentList, PeerId, Receipt, Rule
 
 V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prior:
+    """What an earlier session over the same task left, checked: a new one goes on from it and asks only for more."""
+
+    record: CID
+    commitments: CommitmentList
+    """The list of its last round."""
+    receipts: tuple[Receipt, ...]
+    """All of them, those that dissent included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +51,10 @@ class Session:
     """Nodes that did not reveal in time, with the list that they were to reveal for: a late receipt still counts."""
     faults: tuple[Fault, ...] = ()
     undetermined: tuple[tuple[PeerId, str], ...] = ()
+    terms: TrustTerms | None = None
+    """How far the answer is to be trusted; None if counts are all that was asked for."""
+    passes: Mapping[PeerId, int] = field(default_factory=dict)
+    """Of the nodes that were asked, as known then; with terms alone."""
     withdrawn: bool = False
     """Cancelled by the submitter: whatever the receipts say, nothing was agreed."""
 

@@ -145,9 +145,11 @@ class CapacityLedger:
         return tuple(served)
 
     def _serve_behind(self, head: Claim) -> Iterator[Claim]:
+        free = self.free
         for waiter in self._queue[1:]:
-            if waiter.room.fits(self.free) and self._may_pass(head, waiter):
+            if waiter.room.fits(free) and self._may_pass(head, waiter):
                 yield self._give(waiter)
+                free = self.free
 
     def _may_pass(self, head: Claim, waiter: Claim) -> bool:
         """Let a waiter past the head, by rule 4 or by rule 5, and remember it."""

@@ -94,7 +94,7 @@ class WorkerCaches:
         return given
 
     def _things(self, plan: Plan, store: BlockStore) -> Iterator[Shared]:
-        runtime = find_runtime(plan.function.runtime, store, self.runtimes_dir).path
+        runtime = find_runtime(plan.python.runtime, store, self.runtimes_dir).path
         packs = InstrumentedCache(self.wheels_dir / "instrumented", Rewriter(host_dir=runtime, node=find_node()))
         with (runtime / "pyodide.asm.wasm").open("rb") as module:
             yield _pack(packs.path_of("main", hashlib.file_digest(module, "sha256").hexdigest()))

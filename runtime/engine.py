@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from storage.blocks import BlockStore
 from storage.cid import CID
 from storage.errors import UnavailableError
 from verifier.model import EngineInfo, Function, Input, Lock
+from verifier.wasm_types import AnyFunction, WasmFunction
 
 if TYPE_CHECKING:
     from runtime.stop_signal import StopSignal
@@ -26,6 +27,10 @@ def silent(_phrase: str) -> None:
     """Report nothing."""
 
 
+NO_PACKAGES: Final = Lock(python="none", platform="wasm32-wasip1", wheels=())
+"""In the place of a lock, where there is none; part of no task."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything an engine needs for one execution of one task; made by `runtime.plan`, same on every node."""
@@ -33,13 +38,36 @@ class Plan:
     task: CID
     function_cid: CID
     input_cid: CID
-    function: Function
+    function: AnyFunction
     input: Input
     lock: Lock
+    """The packages; `NO_PACKAGES` of a module."""
     wall_clock_s: float
     """Host guard only: an execution that takes longer is undetermined, never an output."""
     submitter: str = ""
     """Who asked, as this node knows them; not part of the task. A worker serves one submitter."""
+
+    @property
+    def python(self) -> Function:
+        """The function, for whoever executes Python.
+
+        Raises:
+            UndeterminedError: it is a module.
+        """
+        if isinstance(self.function, WasmFunction):
+            raise UndeterminedError("this engine runs Python functions, and the task is a WebAssembly module")
+        return self.function
+
+    @property
+    def module(self) -> WasmFunction:
+        """The module, for whoever executes them.
+
+        Raises:
+            UndeterminedError: it is a Python function.
+        """
+        if not isinstance(self.function, WasmFunction):
+            raise UndeterminedError("this engine runs WebAssembly modules, and the task is a Python function")
+        return self.function
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,7 +42,9 @@ def write_frame(stream: BinaryIO, frame: Frame) -> None:
     stream.flush()
 
 
-def read_frame(stream: BinaryIO, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> Frame:
+def read_frame(
+    stream: BinaryIO, max_payload_bytes: int = MAX_PAYLOAD_BYTES, max_header_bytes: int = MAX_HEADER_BYTES
+) -> Frame:
     """Read one frame.
 
     Raises:
@@ -50,7 +52,7 @@ def read_frame(stream: BinaryIO, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> 
         VerificationError: it sent something that is not a frame.
     """
     header_bytes, payload_bytes = _LENGTHS.unpack(_read_exactly(stream, _LENGTHS.size))
-    if header_bytes > MAX_HEADER_BYTES or payload_bytes > max_payload_bytes:
+    if header_bytes > max_header_bytes or payload_bytes > max_payload_bytes:
         raise VerificationError("frame from the worker is too large")
     try:
         header = json.loads(_read_exactly(stream, header_bytes))

@@ -62,15 +62,15 @@ class ImageChoice:
 def choose_images(plan: Plan, store: BlockStore) -> ImageChoice:
     """Return the images for a task: cheap, and the same on every node."""
     reader = UnixfsReader(store)
-    runtime = plan.function.runtime
+    runtime = plan.python.runtime
     boot = ImageKey(runtime=runtime, lock=None)
     standard = ImageKey(runtime=runtime, lock=None, preload=STANDARD)
     keys = [standard, boot]
     if plan.lock.wheels and not plan.input.env:
-        statements = statements_of(reader, plan.function.source)
+        statements = statements_of(reader, plan.python.source)
         if statements:
-            keys.insert(0, ImageKey(runtime=runtime, lock=plan.function.lock, preload=statements))
-    return ImageChoice(keys=tuple(keys), local=local_names(reader, plan.function.source))
+            keys.insert(0, ImageKey(runtime=runtime, lock=plan.python.lock, preload=statements))
+    return ImageChoice(keys=tuple(keys), local=local_names(reader, plan.python.source))
 
 
 @dataclass(slots=True, kw_only=True)

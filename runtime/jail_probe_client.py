@@ -18,6 +18,7 @@ from runtime import cgroup_client
 from runtime.engine_settings import engine_environment, reserved_bytes
 from runtime.jail import JailLimits, JailReport, Layer, Level, at_level, layers_of, levels
 from runtime.jail_transport import bubblewrap_program, filter_file, launcher_command, open_cell
+from runtime.python_host import PYTHON, package_dir, worker_arguments, worker_binds, worker_environment
 from storage.errors import UnavailableError
 
 _TIMEOUT_S: Final = 60.0
@@ -31,7 +32,7 @@ _ANSWER: Final = "65536"
 def probe(binary: Path, engine: str = "node") -> JailReport:
     """Return what protects workers of this process on this machine. Takes about a tenth of a second, once.
 
-    engine: what the binary is, one of `engine_host.HOSTS`.
+    engine: what the binary is, one of `engine_host.HOSTS` or `python_host.PYTHON`.
 
     Raises nothing: a machine that offers nothing gets a report that says so.
     """
@@ -100,6 +101,7 @@ def _cgroup_layer() -> Layer:
 def _start(level: Level, names: tuple[str, ...], binary: Path, engine: str) -> str:
     """Run an engine in a jail of this level; return what went wrong, or nothing."""
     reading, writing = os.pipe()
+    is_python = engine == PYTHON
     try:
         with tempfile.TemporaryDirectory() as empty, contextlib.ExitStack() as stack:
             cell = open_cell(
@@ -107,20 +109,21 @@ def _start(level: Level, names: tuple[str, ...], binary: Path, engine: str) -> s
                 names,
                 binary=binary,
                 engine=engine,
-                runtime_dir=Path(empty),
+                runtime_dir=package_dir("runtime") if is_python else Path(empty),
                 limits=replace(_LIMITS, reserved_bytes=reserved_bytes(engine)),
                 watch=reading,
-                environment=engine_environment(engine, _LIMITS.stack_bytes),
+                environment=worker_environment() if is_python else engine_environment(engine, _LIMITS.stack_bytes),
+                also=worker_binds() if is_python else (),
             )
             stack.callback(cell.close)
             done = subprocess.run(
-                cell.command(["-e", _SCRIPT]),
+                cell.command(worker_arguments(cell.runtime, "trial") if is_python else ["-e", _SCRIPT]),
                 pass_fds=[reading, *cell.descriptors],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 check=False,
-                env={},
+                env=dict(worker_environment()) if is_python else {},
                 cwd="/",
                 timeout=_TIMEOUT_S,
                 start_new_session=True,

@@ -79,12 +79,14 @@ def open_cell(
     handed: Sequence[int] = (),
     environment: Mapping[str, str] | None = None,
     emulator: Sequence[str] = (),
+    also: Sequence[Bind] = (),
 ) -> Cell:
     """Prepare a jail for an engine.
 
     layers: names, as `jail.layers_of` gives them.
-    engine: one of `engine_host.HOSTS`: which rules its binary needs.
+    engine: one of `engine_host.HOSTS`, or `python_host.PYTHON`: which rules its binary needs.
     runtime_dir: the one directory that the worker may read.
+    also: what else its program is made of; where there is no private file system, it stays where it is.
     watch: reading end of a pipe that this process writes to, inherited under its number; when no writer is left, the
         worker is killed. handed: the numbers of all other inherited descriptors.
     environment: of the worker; nothing if it is not given, except at the level NONE, where it is that of the command.
@@ -99,6 +101,8 @@ def open_cell(
     is_private = level not in (Level.LANDLOCK, Level.SECCOMP)
     inside = (f"/{engine}", _RUNTIME_INSIDE) if is_private else (os.fspath(binary), os.fspath(directory))
     binds = [(os.fspath(binary), inside[0]), (os.fspath(directory), inside[1]), *_library_binds(binary, is_private)]
+    placed = {target for _, target in binds}  # what is there is read-only already
+    binds += [(source, target if is_private else source) for source, target in also if target not in placed]
     binds += [(_OWN_MAPS, _OWN_MAPS)] if engine in _NEEDS_OWN_MAPS else []
     open_files = _open_files(limits, (watch, *handed))
     with ExitStack() as undo:

@@ -5,17 +5,20 @@ Takes two or three tenths of a second, and less when an engine of this process h
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from runtime.docker_api_client import engine_problem
 from runtime.engine_host import find_host
-from runtime.jail import JailReport, Level, levels
-from runtime.jail_probe_client import probe
+from runtime.jail import JailReport, Level, at_level, levels
+from runtime.jail_probe_client import probe, probe_layers
 from runtime.planner.facts import EngineFacts, MachineFacts
 from runtime.planner.stack import EngineName, Isolation, Machine
+from runtime.wasm_release import engine_version
 from storage.errors import UnavailableError
 
 _HOSTS: Final = ((EngineName.PYODIDE_NODE, "node"), (EngineName.PYODIDE_BUN, "bun"))
@@ -53,8 +56,27 @@ def _engines() -> Iterator[EngineFacts]:
             yield EngineFacts(engine=engine, absent=error.problem, fix=error.fix)
         else:
             yield _jailed(engine, probe(host.binary, host.name))
-    yield EngineFacts(engine=EngineName.WASMTIME, absent=_UNBUILT.format("WebAssembly modules"))
-    yield EngineFacts(engine=EngineName.DOCKER, absent=_UNBUILT.format("containers"))
+    yield _wasmtime()
+    yield _docker(os.environ)
+
+
+def _docker(environment: Mapping[str, str]) -> EngineFacts:
+    """Return whether containers can be run, without asking their engine: starting one would tell, and takes a while."""
+    problem, fix = engine_problem(environment)
+    if problem:
+        return EngineFacts(engine=EngineName.DOCKER, absent=problem, fix=fix)
+    lacking = "nothing here starts a virtual machine for a container"
+    return EngineFacts(engine=EngineName.DOCKER, isolations=(Isolation.CONTAINER,), lacking=lacking)
+
+
+def _wasmtime() -> EngineFacts:
+    """Modules are run by this very Python in a process of its own, which is not tried here: the layers were."""
+    try:
+        engine_version()
+        layers = probe_layers()
+        return _jailed(EngineName.WASMTIME, at_level(layers, levels(layers)[0]))
+    except UnavailableError as error:
+        return EngineFacts(engine=EngineName.WASMTIME, absent=f"{error.where} {error.problem}", fix=error.fix)
 
 
 def _jailed(engine: EngineName, report: JailReport) -> EngineFacts:

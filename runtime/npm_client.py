@@ -30,18 +30,30 @@ def pyodide_package(cache_dir: Path, progress: Progress = silent) -> Path:
         VerificationError: a file is not the pinned one.
     """
     manifest = js_host.npm_manifest_dir()
-    lock = hashlib.sha256((manifest / "package-lock.json").read_bytes()).hexdigest()[:16]
-    for modules in (manifest / "node_modules", cache_dir / "npm" / lock / "node_modules"):
+    places = _places(manifest, cache_dir)
+    for modules in places:
         if (modules / "pyodide" / "package.json").is_file():
             return _checked(modules / "pyodide")
     progress(f"fetching Pyodide {PYODIDE_VERSION} by npm (15 MB, once)")
     try:
-        modules = _install(find_node(), manifest, cache_dir / "npm" / lock)
+        modules = _install(find_node(), manifest, places[1].parent)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         fix = "make room there, or name another folder in BACALHAU_DIR"
         raise UnavailableError(f"cannot be written: {reason}", where=str(cache_dir), fix=fix) from error
     return _checked(modules / "pyodide")
+
+
+def found_modules(cache_dir: Path) -> Path | None:
+    """Return npm's node_modules with the packages that this release pins, None if they have not been fetched."""
+    manifest = js_host.npm_manifest_dir()
+    return next((modules for modules in _places(manifest, cache_dir) if (modules / "pyodide").is_dir()), None)
+
+
+def _places(manifest: Path, cache_dir: Path) -> tuple[Path, Path]:
+    """Return where packages may be: beside the manifest, or in the cache under the lock's digest."""
+    lock = hashlib.sha256((manifest / "package-lock.json").read_bytes()).hexdigest()[:16]
+    return manifest / "node_modules", cache_dir / "npm" / lock / "node_modules"
 
 
 def _install(node: Node, manifest: Path, target: Path) -> Path:

@@ -52,7 +52,7 @@ def statements_of(reader: UnixfsReader, source: CID) -> tuple[Statement, ...]:
     seen = {"function"}
 
     def follow(text: str | None) -> None:
-        for module, names in _statements(text or ""):
+        for module, names in read_statements(text or ""):
             top = module.partition(".")[0]
             if top in seen:
                 continue
@@ -72,7 +72,8 @@ def local_names(reader: UnixfsReader, source: CID) -> frozenset[str]:
     return frozenset(name.removesuffix(".py") for name, _ in reader.entries(source)) - {"function"}
 
 
-def _statements(text: str) -> Iterator[Statement]:
+def read_statements(text: str) -> Iterator[Statement]:
+    """Yield the import statements of a text that begin in the first column."""
     lines = text.split("\n")
     for number, line in enumerate(lines):
         if match := _IMPORT.match(line):

@@ -136,21 +136,21 @@ class PyodideEngine:
             return self._start_once(plan, store, jail, choice, progress, checks=False)
         except VerificationError:
             progress("repairing files that were harmed on the disk")
-            runtime = open_runtime(plan.function.runtime, store, self.runtimes_dir)
+            runtime = open_runtime(plan.python.runtime, store, self.runtimes_dir)
             repair_files(runtime, plan.lock, store, self.wheels_dir)
             return self._start_once(plan, store, jail, choice, progress, checks=True)
 
     def _start_once(
         self, plan: Plan, store: BlockStore, jail: JailReport, choice: ImageChoice, progress: Progress, *, checks: bool
     ) -> WarmWorker:
-        runtime = find_runtime(plan.function.runtime, store, self.runtimes_dir)
+        runtime = find_runtime(plan.python.runtime, store, self.runtimes_dir)
         memory = plan.input.limits.memory
         builder = partial(self._start_builder, plan, store, jail, runtime)
         with ExitStack() as stack:
             image = self._source().open(choice, memory, builder, progress, checks=checks)
             stack.callback(image.close)
             opened = open_files(stack, runtime, plan.lock, store, self.wheels_dir)
-            source = small_source(UnixfsReader(store), plan.function.source)
+            source = small_source(UnixfsReader(store), plan.python.source)
             cpu_s = int(plan.wall_clock_s * CPU_PER_WALL) + CPU_SPARE_S
             worker = self._process(stack, opened, image, jail, memory_bytes=memory, cpu_s=cpu_s, source=source)
             return WarmWorker(

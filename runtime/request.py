@@ -15,12 +15,16 @@ DEFAULT_URL_LIMIT: Final = "16Gb"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One call of `run python`; every text is as the user wrote it."""
+    """One call of `run python` or `run wasm`; every text is as the user wrote it."""
 
     function: Path | None = None
     """Directory with function.py, or one Python file."""
     code: str | None = None
     """A script instead of a function."""
+    module: str | None = None
+    """A WebAssembly module instead of either: CID, CID/path, local path or URL."""
+    arguments: tuple[str, ...] = ()
+    """Of a module: what stands behind `--`."""
     requirements: Path | None = None
     """Instead of the directory's requirements.txt."""
     entry: str = "main"

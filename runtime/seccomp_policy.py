@@ -280,7 +280,7 @@ def engine_rules(engine: str, process: int) -> dict[str, tuple[Numbers, Rule]]:
 
     Node may not read the stack's limit: libuv and the C library would give every thread that much address space, a
     gibibyte here, and fall back to 2 MiB when they cannot know it. JavaScriptCore has to know where its stack ends, and
-    sets the size of its threads' stacks itself.
+    sets the size of its threads' stacks itself. So does wasmtime, in Python.
 
     Raises:
         KeyError: unknown engine.
@@ -288,6 +288,7 @@ def engine_rules(engine: str, process: int) -> dict[str, tuple[Numbers, Rule]]:
     return {
         "node": _reading_limits(_RLIMITS_BUT_STACK),
         "bun": {**_reading_limits(_RLIMITS), "tgkill": _suspending_threads(process)},
+        "python": _reading_limits(_RLIMITS),
     }[engine]
 
 

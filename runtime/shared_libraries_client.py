@@ -29,12 +29,25 @@ def shared_libraries(program: Path) -> tuple[str, ...]:
     """
     with program.open("rb") as file:
         linker = interpreter(file)
-    if linker is None:
-        return ()
-    done = subprocess.run([linker, "--list", program], capture_output=True, text=True, check=False, env={})
+    return () if linker is None else tuple(dict.fromkeys([linker, *_listed_by(linker, program)]))
+
+
+def listed_libraries(program: Path, library: Path) -> tuple[str, ...]:
+    """Return the paths at which a library's own libraries are looked for by the linker of a program that loads it.
+
+    Raises:
+        UnavailableError: as `shared_libraries`.
+    """
+    with program.open("rb") as file:
+        linker = interpreter(file)
+    return () if linker is None else tuple(_listed_by(linker, library))
+
+
+def _listed_by(linker: str, file: Path) -> list[str]:
+    done = subprocess.run([linker, "--list", file], capture_output=True, text=True, check=False, env={})
     if done.returncode != 0 or "not found" in done.stdout:
-        raise UnavailableError("its shared libraries are not all here", where=os.fspath(program))
-    return tuple(dict.fromkeys([linker, *listed(done.stdout)]))
+        raise UnavailableError("its shared libraries are not all here", where=os.fspath(file))
+    return listed(done.stdout)
 
 
 def interpreter(file: BinaryIO) -> str | None:

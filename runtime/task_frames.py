@@ -54,7 +54,7 @@ def _guest_task(plan: Plan) -> str:
     planned the task.
     """
     task = {
-        "entry": plan.function.entry,
+        "entry": plan.python.entry,
         "args": dict(plan.input.args),
         "env": dict(plan.input.env),
         "source": f"{SOURCE_MOUNT}/function.py",
@@ -70,7 +70,7 @@ def _mounts(plan: Plan, server: InputServer, *, has_source: bool) -> list[dict[s
         mounts.append({"path": path, "handle": handle, "kind": stat.kind, "size": stat.size})
 
     if not has_source:
-        mount(SOURCE_MOUNT, plan.function.source)
+        mount(SOURCE_MOUNT, plan.python.source)
     if plan.input.data is not None:
         handle, stat = server.hand_over(plan.input.data)
         is_directory = stat.kind == "directory"

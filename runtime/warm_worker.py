@@ -98,7 +98,7 @@ class WarmWorker:
         frames = _frames(self.worker)
         for frame in frames:
             if frame.type in ("lookup", "list", "read"):
-                self.worker.send(_answer(server, frame))
+                self.worker.send(answer(server, frame))
             elif frame.type in FRAME_TYPES:
                 _take(assembly, frame, frames)
             elif frame.type == "phase":
@@ -116,7 +116,13 @@ def failure(frame: Frame) -> UndeterminedError:
     return UndeterminedError(text.splitlines()[0] if text else "the worker failed without a message")
 
 
-def _answer(server: InputServer, question: Frame) -> Frame:
+def answer(server: InputServer, question: Frame) -> Frame:
+    """Answer a worker's question about its inputs.
+
+    Raises:
+        UndeterminedError: there is no answer, which ends the execution.
+        VerificationError: a block is not what its CID says.
+    """
     try:
         return server.answer(question)
     except UndeterminedError:

@@ -1,4 +1,4 @@
-"""A worker process: a JavaScript engine with two pipes, and a wall-clock guard for whatever it is asked to do.
+"""A worker process: an engine with two pipes, and a wall-clock guard for whatever it is asked to do.
 
 Knows how to start, talk to and end the process; what the frames mean is `pyodide_engine`'s business. The process gets
 no environment, no standard input, a working directory of `/` and only the descriptors named here.
@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from runtime.engine_host import EngineHost
 from runtime.engine_settings import engine_environment, reserved_bytes
 from runtime.frames import Frame, read_frame, write_frame
 from runtime.jail import JailLimits, JailReport, layers_of
-from runtime.jail_transport import Cell, open_cell
+from runtime.jail_transport import Bind, Cell, open_cell
 from storage.errors import UnavailableError, VerificationError
 
 HOST_STACK_BYTES = 1 << 30
@@ -134,6 +134,23 @@ class Worker:
         self.cell.close()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What a worker process is: a program, what it is made of, and how it is started."""
+
+    name: str
+    """As `jail_transport.open_cell` knows it."""
+    binary: Path
+    directory: Path
+    """The one directory that it may read."""
+    arguments: Callable[[str], Sequence[str]]
+    """Behind the binary, by where the directory is inside; the descriptors to hear and to tell come last."""
+    environment: Mapping[str, str]
+    also: tuple[Bind, ...] = ()
+    """What else it is made of."""
+    emulator: tuple[str, ...] = ()
+
+
 def start_worker(
     host: EngineHost,
     runtime_dir: Path,
@@ -151,6 +168,24 @@ def start_worker(
     Raises:
         UndeterminedError: it could not be started.
     """
+    program = Program(
+        name=host.name,
+        binary=host.binary,
+        directory=runtime_dir,
+        arguments=lambda inside: host.command(Path(inside), HOST_STACK_BYTES)[len(host.launcher) + 1 :],
+        environment=engine_environment(host.name, HOST_STACK_BYTES),
+        emulator=host.launcher,
+    )
+    limits = _limits(host.name, memory_bytes, cpu_s)
+    return start_program(program, jail=jail, limits=limits, descriptors=descriptors)
+
+
+def start_program(program: Program, *, jail: JailReport, limits: JailLimits, descriptors: Sequence[int] = ()) -> Worker:
+    """Start a program in a jail, the given descriptors open under their own numbers.
+
+    Raises:
+        UndeterminedError: it could not be started.
+    """
     child_in, parent_out = os.pipe()
     parent_in, child_out = os.pipe()
     try:
@@ -159,29 +194,28 @@ def start_worker(
         for descriptor in (child_in, parent_out, parent_in, child_out):
             os.close(descriptor)
         raise UndeterminedError(f"no temporary file can be made: {error}") from error
-    environment = engine_environment(host.name, HOST_STACK_BYTES)
     cell: Cell | None = None
     try:
         cell = open_cell(
             jail.level,
             layers_of(jail.level, jail.layers),
-            binary=host.binary,
-            engine=host.name,
-            runtime_dir=runtime_dir,
-            limits=_limits(host.name, memory_bytes, cpu_s),
+            binary=program.binary,
+            engine=program.name,
+            runtime_dir=program.directory,
+            limits=limits,
             watch=child_in,
             handed=[child_out, *descriptors],
-            environment=environment,
-            emulator=host.launcher,
+            environment=program.environment,
+            emulator=program.emulator,
+            also=program.also,
         )
-        arguments = host.command(Path(cell.runtime), HOST_STACK_BYTES)[len(host.launcher) + 1 :]
         process = subprocess.Popen(
-            cell.command([*arguments, str(child_in), str(child_out)]),
+            cell.command([*program.arguments(cell.runtime), str(child_in), str(child_out)]),
             pass_fds=[child_in, child_out, *descriptors, *cell.descriptors],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            env=environment,
+            env=dict(program.environment),
             cwd="/",
             start_new_session=True,
         )
@@ -191,7 +225,7 @@ def start_worker(
         errors.close()
         if cell is not None:
             cell.close()
-        raise UndeterminedError(f"{host.name} could not be started: {error}") from error
+        raise UndeterminedError(f"{program.name} could not be started: {error}") from error
     finally:
         os.close(child_in)
         os.close(child_out)

@@ -34,6 +34,8 @@ class Car:
     roots: tuple[CID, ...]
     blocks: Iterator[tuple[CID, bytes]]
     """Checked blocks, in the order of the stream; to be consumed once, while the stream is open."""
+    version: int
+    """1, or 2: of what is around version 1 there (offsets, padding, an index) nothing was checked."""
 
 
 def write_car(stream: BinaryIO, roots: Sequence[CID], blocks: Iterable[tuple[CID, bytes]]) -> None:
@@ -73,7 +75,8 @@ def read_car(stream: BinaryIO) -> Car:
     if header == _V2_PRAGMA:
         end = _enter_v2(source)
         header = _header(source)
-    return Car(roots=_roots(header, source.offset - len(header)), blocks=_blocks(source, end))
+    roots = _roots(header, source.offset - len(header))
+    return Car(roots=roots, blocks=_blocks(source, end), version=1 if end is None else 2)
 
 
 def _header(source: ByteCounter) -> bytes:

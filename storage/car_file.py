@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,7 +10,9 @@ from storage.block_source import BlockAbsentError, BlockStream, checked_from
 from storage.car import read_car, write_car
 from storage.cid import CID, cid_text, inline_data
 from storage.dag_walk import links_of, visit_key
-from storage.errors import PeerError, UnavailableError, UserError, VerificationError
+from storage.errors import PeerError, UserError, VerificationError
+from storage.new_file import check_free as check_free
+from storage.new_file import new_file
 
 
 def write_car_file(path: Path, root: CID, blocks: Iterable[tuple[CID, bytes]]) -> None:
@@ -22,21 +23,8 @@ def write_car_file(path: Path, root: CID, blocks: Iterable[tuple[CID, bytes]]) -
         UnavailableError: a block is not here, or the disk refuses.
         VerificationError: a block is not what its CID says.
     """
-    if not path.parent.is_dir():
-        raise UserError("its folder does not exist", where=str(path), fix=f"make {path.parent} first")
-    if os.path.lexists(path):
-        raise _taken(path)
-    try:
-        with tempfile.TemporaryDirectory(prefix=".bacalhau-car-", dir=path.parent) as folder:
-            new = Path(folder) / "content.car"
-            with new.open("xb") as stream:
-                write_car(stream, [root], blocks)
-            os.link(new, path)  # unlike a rename, it replaces nothing
-    except FileExistsError as error:
-        raise _taken(path) from error
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UnavailableError(f"cannot be written: {reason}", where=str(path), fix="check free space") from error
+    with new_file(path) as stream:
+        write_car(stream, [root], blocks)
 
 
 class CarFile:
@@ -108,7 +96,3 @@ class CarFile:
         except VerificationError as error:
             raise PeerError(f"CAR is wrong ({error})", peer=self.name, fix="get it again") from error
         return car.roots
-
-
-def _taken(path: Path) -> UserError:
-    return UserError("is there already", where=str(path), fix="remove it, or name another file")

@@ -34,6 +34,15 @@ def encode(node: Any) -> bytes:
         ValueError: bytes that are not a CID, a type that DAG-CBOR does not have, or more than 128 levels.
     """
     _check(node)
+    return encode_checked(node)
+
+
+def encode_checked(node: Any) -> bytes:
+    """Encode a node canonically of which it is known that its bytes are CIDs, and how deep it is.
+
+    Raises:
+        ValueError: a type that DAG-CBOR does not have.
+    """
     try:
         return bytes(libipld.encode_dag_cbor(node))
     except Exception as error:
@@ -46,6 +55,20 @@ def decode(data: bytes) -> Any:
     Raises:
         VerificationError: malformed, not canonical, has a byte string, more than 128 levels or 2 MiB.
     """
+    node = decode_unchecked(data)
+    try:
+        _check(node)
+    except ValueError as error:
+        raise VerificationError(str(error)) from error
+    return node
+
+
+def decode_unchecked(data: bytes) -> Any:
+    """Decode one canonical node for somebody who looks at each of its values: they may be byte strings, nested deeply.
+
+    Raises:
+        VerificationError: malformed, not canonical, or more than 2 MiB.
+    """
     if len(data) > MAX_NODE_BYTES:
         raise VerificationError("DAG-CBOR block is larger than 2 MiB")
     try:
@@ -55,10 +78,6 @@ def decode(data: bytes) -> Any:
         raise VerificationError(f"not DAG-CBOR: {error}") from error
     if again != data:
         raise VerificationError("DAG-CBOR is not canonical")
-    try:
-        _check(node)
-    except ValueError as error:
-        raise VerificationError(str(error)) from error
     return node
 
 

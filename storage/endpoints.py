@@ -1,4 +1,4 @@
-"""Where content goes to and comes from, as it is typed: `car:FILE`, `kubo:URL`, `gateway:URL`."""
+"""Where content goes to and comes from, as it is typed: `car:FILE`, `kubo:URL`, `gateway:URL`, `dir:PATH`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from storage.block_source import BlockSource
     from storage.kubo_client import KuboClient
 
-KINDS: Final = ("car", "kubo", "gateway")
+KINDS: Final = ("car", "kubo", "gateway", "dir")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ def read_endpoint(text: str, kinds: Sequence[str], flag: str) -> Endpoint:
     """
     kind, _, place = text.partition(":")
     if kind not in kinds:
-        forms = {"car": "car:FILE", "kubo": "kubo:URL", "gateway": "gateway:URL"}
+        forms = {"car": "car:FILE", "kubo": "kubo:URL", "gateway": "gateway:URL", "dir": "dir:PATH"}
         fix = f"write {' or '.join(forms[one] for one in kinds)}"
         raise UserError(f"not a place: {text[:200]!r}", where=flag, fix=fix)
     if not place and kind != "kubo":

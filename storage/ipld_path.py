@@ -88,6 +88,16 @@ def content_at(store: BlockStore, root: CID, path: str) -> CID:
     return found.end
 
 
+def links_of(store: BlockStore, cid: CID) -> Iterator[tuple[str, CID]]:
+    """Yield the path and the target of each link in a DAG-CBOR block, in the order in which it is written.
+
+    Raises:
+        UnavailableError: the block is not here.
+        VerificationError: it is malformed.
+    """
+    yield from _links(_node(store, cid))
+
+
 def check_unixfs(store: BlockStore, cid: CID, where: str) -> None:
     """Refuse what cannot be a file, directory or symlink, by its CID alone.
 
@@ -209,17 +219,17 @@ def _fix_of_names(value: Any) -> str:
 
 
 def _fix_of_links(value: Any) -> str:
-    names = _listed(_link_paths(value))
+    names = _listed(path for path, _ in _links(value))
     return f"name one of its links: {names}" if names else "name something with a link"
 
 
-def _link_paths(value: Any) -> Iterator[str]:
-    """Yield paths of links in a value, in the order in which it is written."""
+def _links(value: Any) -> Iterator[tuple[str, CID]]:
+    """Yield paths and targets of links in a value, in the order in which it is written."""
     todo = [("", value)]
     while todo:
         path, item = todo.pop()
         if isinstance(item, bytes):
-            yield path
+            yield path, CID(item)
         pairs = item.items() if isinstance(item, dict) else enumerate(item) if isinstance(item, list) else ()
         todo += reversed([(f"{path}/{name}" if path else str(name), child) for name, child in pairs])
 

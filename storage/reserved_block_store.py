@@ -31,13 +31,20 @@ class ReservedBlockStore:
             UserError: they are more than is left of what was reserved.
         """
         rows = list(blocks)
-        size = sum(len(data) for _, data in rows)
+        self.take(sum(len(data) for _, data in rows))
+        self._below.put_many(rows)
+
+    def take(self, size: int) -> None:
+        """Count bytes that are written another way.
+
+        Raises:
+            UserError: they are more than is left of what was reserved.
+        """
         with self._lock:
             if size > self.left_bytes:
                 fix = "submit the job with content whose links tell the truth"
                 raise UserError(f"there is more than the {self._reserved} bytes that were reserved", fix=fix)
             self.left_bytes -= size
-        self._below.put_many(rows)
 
     def get(self, cid: CID) -> bytes:
         """Return the block, checked."""

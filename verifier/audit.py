@@ -1,15 +1,16 @@
 """Audit a record from its CID: is there sound evidence that y = f(x) was agreed on?
 
-The checks, in the numbers of docs/audit.md (rules version 2):
+The checks, in the numbers of docs/audit.md (rules version 3):
 
  1. record       its block is here, matches its CID, and is a strict `record/1` of tier "verified"
  2. blocks       every block of the closure is here and matches its CID: all nodes, source, wheels, runtime, input data,
                  volumes, output
  3. task         task, function, input, lock and runtime are strict nodes, the task is {function, input} of the record,
                  and the input's data and volumes are UnixFS
- 4. source       the function's source is a directory; unless it is a script, `function.py` is a file in it
- 5. wheels       the sha2-256 of every wheel file is the one in the lock
- 6. runtime      every file of the runtime has the size in its manifest
+ 4. source       the function's source is a directory; unless it is a script, `function.py` is a file in it. A
+                 WebAssembly module is a file that begins as one
+ 5. wheels       the sha2-256 of every wheel file is the one in the lock; a module has none
+ 6. runtime      every file of the runtime has the size in its manifest; that of modules names no files
  7. commitments  the list is strict, of this task, of distinct nodes, each commitment signed by its node
  8. receipts     each is strict, of this task, signed by its node; no node has two
  9. rounds       each receipt names the record's list or an earlier one (all of it is in the record's), and its digest
@@ -17,8 +18,8 @@ The checks, in the numbers of docs/audit.md (rules version 2):
 10. rule         `verifier.compare` on all receipts agrees, on the record's output, with the record's receipts
 11. dissent      each receipt listed as dissent claims another output or exit code than the record's receipts
 12. output       a directory whose file `exit_code` says what the record's receipts say, every file readable to its end
-13. parents      each is a record whose output, or something in it, is the data or a volume of this task's input, or is
-                 in one of them
+13. parents      each is a record, of any tier, whose output, or something in it, is the data or a volume of this task's
+                 input, or is in one of them
 
 A block that is not here makes a check unknown, and the verdict `unchecked`; a wrong one makes it false, and the verdict
 `invalid`. The audit goes on after both. Only reads; trusts nothing in the store. The checks themselves are in

@@ -10,7 +10,7 @@ from storage.cid import CID, cid_text
 from storage.errors import BacalhauError, UnavailableError, VerificationError
 from verifier.audit_report import Finding, Outcome, examine, examine_each
 from verifier.commitment import check_commitment, check_opening
-from verifier.compare import claim_of, compare
+from verifier.compare import Claim, claim_of, compare
 from verifier.evidence import Evidence
 from verifier.model import Commitment, CommitmentList, PeerId, Receipt, Verdict
 from verifier.receipt import check_receipt
@@ -36,7 +36,8 @@ def check_receipts(evidence: Evidence) -> Outcome:
 
 
 def _check_distinct(evidence: Evidence) -> None:
-    counts = Counter(receipt.node for receipt in evidence.receipts())
+    cids = (*evidence.record.receipts, *evidence.record.dissent)
+    counts = Counter(receipt.node for cid in cids for receipt in evidence.tried(cid, Receipt))
     for node in sorted(node for node, count in counts.items() if count > 1):
         raise VerificationError("has more than one receipt", where=node)
 
@@ -98,10 +99,11 @@ def _check_decision(evidence: Evidence) -> None:
 def check_dissent(evidence: Evidence) -> Outcome:
     """Check 11: what is listed as dissent dissents."""
     record = evidence.record
-    claims = {claim_of(evidence.need(cid, Receipt)) for cid in record.receipts}
+    claims: set[Claim] = set()
+    findings = examine_each(lambda cid: claims.add(claim_of(evidence.need(cid, Receipt))), record.receipts)
 
     def look(cid: CID) -> None:
         if claim_of(evidence.need(cid, Receipt)) in claims:
             raise VerificationError("is listed as dissent and claims the same", where=cid_text(cid))
 
-    return examine_each(look, record.dissent), f"{len(record.dissent)} dissenting receipts"
+    return findings + examine_each(look, record.dissent), f"{len(record.dissent)} dissenting receipts"

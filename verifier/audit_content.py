@@ -5,22 +5,35 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from functools import cache
+from typing import Final
 
 from storage.cid import CID, cid_text
-from storage.errors import VerificationError
-from storage.unixfs_members import members
+from storage.errors import UnavailableError, VerificationError
+from storage.unixfs_members import Member, members
 from storage.unixfs_read import UnixfsReader
-from verifier.audit_reading import FileReading, TreeSearch, entries_below
-from verifier.audit_report import Finding, Outcome, examine, examine_each
+from verifier.audit_edges import EdgeSearch
+from verifier.audit_reading import FileReading
+from verifier.audit_report import Finding, Outcome, examine, examine_each, examine_several
 from verifier.closure import Visit, visit_trees
 from verifier.evidence import Evidence
-from verifier.model import Function, Input, Lock, Receipt, Record, Runtime, RuntimeFile, Task, Wheel
+from verifier.graph_reading import read_facts, version_of
+from verifier.model import Input, Lock, Receipt, Record, Runtime, RuntimeFile, Task, Wheel
+from verifier.unverified_types import UnverifiedRecord
+from verifier.wasm_types import MAGIC, WasmFunction, WasmRuntime, arguments_of, check_module_start, runtime_kind
+
+MAX_FINDINGS: Final = 1000
+"""Files of an output that are told to be wrong or missing; what is behind them is not read."""
 
 
 def check_record(evidence: Evidence) -> Outcome:
     """Check 1: the one node that nothing vouches for but its own CID."""
-    return examine(evidence.load, evidence.cid, Record), cid_text(evidence.cid)
+    return examine(_check_tier, evidence) or examine(evidence.load, evidence.cid, Record), cid_text(evidence.cid)
+
+
+def _check_tier(evidence: Evidence) -> None:
+    """What claims nothing is not wrong: there is nothing to check."""
+    if version_of(evidence.store, evidence.cid) == UnverifiedRecord.VERSION:
+        raise UnavailableError("is of the tier unverified: there are no receipts", where=cid_text(evidence.cid))
 
 
 def check_blocks(evidence: Evidence) -> Outcome:
@@ -47,13 +60,21 @@ def _raise(error: Exception) -> None:
 def check_task(evidence: Evidence) -> Outcome:
     """Check 3: the nodes of the task, that they are the record's, and that the input is content."""
     record = evidence.record
-    parts = [(record.task, Task), (record.function, Function), (record.input, Input)]
+    parts = [(record.task, Task), (record.function, evidence.function_kind), (record.input, Input)]
     findings = [finding for cid, kind in parts for finding in examine(evidence.load, cid, kind)]
     findings += examine(_check_triple, evidence)
-    findings += examine(lambda: evidence.load(evidence.function.lock, Lock))
-    findings += examine(lambda: evidence.load(evidence.function.runtime, Runtime))
-    findings += examine(lambda: _check_contents(evidence))
+    findings += examine(lambda: _check_function(evidence))
+    findings += examine(lambda: evidence.load(evidence.function.runtime, runtime_kind(evidence.function)))
+    findings += examine_several(_check_contents, evidence)
     return findings, cid_text(record.task)
+
+
+def _check_function(evidence: Evidence) -> None:
+    """A Python function has packages; a module has none, and arguments of its own form."""
+    if isinstance(evidence.function, WasmFunction):
+        arguments_of(evidence.input)
+    else:
+        evidence.load(evidence.function.lock, Lock)
 
 
 def _check_triple(evidence: Evidence) -> None:
@@ -65,19 +86,26 @@ def _check_triple(evidence: Evidence) -> None:
         raise VerificationError("the record's input is not the task's", where=cid_text(record.input))
 
 
-def _check_contents(evidence: Evidence) -> None:
+def _check_contents(evidence: Evidence) -> list[Finding]:
     """Refuse what no engine could have been given; only the roots are looked at."""
-    reader, x = UnixfsReader(evidence.store), evidence.input
-    for cid in ([] if x.data is None else [x.data]) + [volume.cid for volume in x.volumes]:
-        reader.stat(cid)
+    x = evidence.input
+    contents = ([] if x.data is None else [x.data]) + [volume.cid for volume in x.volumes]
+    return examine_each(UnixfsReader(evidence.store).stat, contents)
 
 
 def check_source(evidence: Evidence) -> Outcome:
     """Check 4: there is something to run."""
     function, reader = evidence.function, UnixfsReader(evidence.store)
+    if isinstance(function, WasmFunction):
+        return examine(_check_module_file, reader, function.module), "a WebAssembly module"
     if function.entry is None:
         return examine(lambda: list(reader.entries(function.source))), "a script"
     return examine(_check_function_file, reader, function.source), f"function.py, entry point {function.entry}"
+
+
+def _check_module_file(reader: UnixfsReader, module: CID) -> None:
+    with reader.open(module) as stream:
+        check_module_start(stream.read(len(MAGIC)))
 
 
 def _check_function_file(reader: UnixfsReader, source: CID) -> None:
@@ -87,6 +115,8 @@ def _check_function_file(reader: UnixfsReader, source: CID) -> None:
 
 def check_wheels(evidence: Evidence) -> Outcome:
     """Check 5: tie what package indexes know to the bytes that ran."""
+    if isinstance(evidence.function, WasmFunction):
+        return [], "a module has no packages"
     lock = evidence.need(evidence.function.lock, Lock)
     files = FileReading(UnixfsReader(evidence.store))
 
@@ -102,6 +132,9 @@ def check_wheels(evidence: Evidence) -> Outcome:
 
 def check_runtime(evidence: Evidence) -> Outcome:
     """Check 6: the files are those of the manifest."""
+    if isinstance(evidence.function, WasmFunction):
+        made = evidence.need(evidence.function.runtime, WasmRuntime)
+        return [], f"{made.profile}, {made.engine} {made.version}"
     runtime = evidence.need(evidence.function.runtime, Runtime)
     files = FileReading(UnixfsReader(evidence.store))
 
@@ -116,48 +149,55 @@ def check_runtime(evidence: Evidence) -> Outcome:
 def check_output(evidence: Evidence) -> Outcome:
     """Check 12: y is whole, and ended as the receipts say."""
     record, reader = evidence.record, UnixfsReader(evidence.store)
-    findings = examine(_check_exit_code, evidence, reader)
-    findings += examine(_drain, reader, record.output)
+    findings = examine_several(_check_exit_code, evidence, reader) + _read_files(reader, record.output)
     return findings, cid_text(record.output)
 
 
-def _check_exit_code(evidence: Evidence, reader: UnixfsReader) -> None:
+def _check_exit_code(evidence: Evidence, reader: UnixfsReader) -> list[Finding]:
     record = evidence.record
     written = reader.read_bytes(reader.resolve(record.output, "exit_code"), 8)
     if not re.fullmatch(rb"(0|[1-9][0-9]{0,2})\n?", written):
         raise VerificationError("exit_code is not a decimal number", where=cid_text(record.output))
-    for receipt in (evidence.need(cid, Receipt) for cid in record.receipts):
+
+    def look(cid: CID) -> None:
+        receipt = evidence.need(cid, Receipt)
         if receipt.exit_code != int(written):
             raise VerificationError(f"exit code is {int(written)}, not {receipt.exit_code}", where=receipt.node)
 
+    return examine_each(look, record.receipts)
 
-def _drain(reader: UnixfsReader, output: CID) -> None:
-    files = FileReading(reader)
-    for member in members(reader, output):
-        if member.kind == "file":
-            size = files.count(member.cid)
-            if size != member.size:
-                raise VerificationError(f"has {size} bytes, its link claims {member.size}", where=member.path)
+
+def _read_files(reader: UnixfsReader, output: CID) -> list[Finding]:
+    files, findings = FileReading(reader), list[Finding]()
+
+    def look(member: Member) -> None:
+        size = files.count(member.cid)
+        if size != member.size:
+            raise VerificationError(f"has {size} bytes, its link claims {member.size}", where=member.path)
+
+    def look_at_all() -> None:
+        for member in members(reader, output):
+            if member.kind == "file" and len(findings) < MAX_FINDINGS:
+                findings.extend(examine(look, member))
+
+    return examine(look_at_all) + findings
 
 
 def check_parents(evidence: Evidence) -> Outcome:
     """Check 13: the edges of the graph are real."""
     x, reader = evidence.input, UnixfsReader(evidence.store)
-    roots = {volume.cid for volume in x.volumes} | ({x.data} if x.data is not None else set())
-    whole = TreeSearch(reader, roots)
-
-    @cache
-    def parts() -> tuple[set[CID], TreeSearch]:
-        """What is in the inputs: asked for only where an input is not itself of a parent, but put together of some."""
-        below = entries_below(reader, roots)
-        return below, TreeSearch(reader, below)
+    edges = EdgeSearch(reader, {volume.cid for volume in x.volumes} | ({x.data} if x.data is not None else set()))
+    unverified: list[CID] = []
 
     def look(cid: CID) -> None:
-        output = evidence.load(cid, Record).output
-        if output in roots or whole.finds_in(output):
-            return
-        below, search = parts()
-        if output not in below and not search.finds_in(output):
+        parent = read_facts(evidence.store, cid)
+        if not parent.is_verified:
+            unverified.append(cid)
+        if not edges.leads_from(parent.output):
             raise VerificationError("nothing of its output is an input of this task", where=cid_text(cid))
 
-    return examine_each(look, evidence.record.parents), f"{len(evidence.record.parents)} parents"
+    findings = examine_each(look, evidence.record.parents)
+    notes = [f"{len(evidence.record.parents)} parents"]
+    notes += [f"{edges.weak} by nothing but an empty file or directory"] if edges.weak else []
+    notes += [f"{len(unverified)} of the tier unverified"] if unverified else []
+    return findings, ", ".join(notes)

@@ -55,8 +55,8 @@ class TreeSearch:
         """Tell whether something below `root` is wanted.
 
         Raises:
-            UnavailableError: a block is not here, and nothing was found before it.
-            VerificationError: malformed, or more than 128 directories deep.
+            UnavailableError: nothing was found, and a block is not here.
+            VerificationError: nothing was found, and a block is malformed, or more than 128 directories deep.
         """
         return self._below(root, 0)
 
@@ -75,9 +75,20 @@ class TreeSearch:
             if depth >= MAX_DEPTH:
                 raise VerificationError(f"tree is more than {MAX_DEPTH} directories deep", where=cid_text(cid))
             below = [link.cid for _, link in self._reader.entries(cid)]
-            return not self._wanted.isdisjoint(below) or any(self._below(child, depth + 1) for child in below)
         except BacalhauError as error:
             return error
+        return not self._wanted.isdisjoint(below) or self._search_each(below, depth + 1)
+
+    def _search_each(self, cids: Iterable[CID], depth: int) -> bool | BacalhauError:
+        """Look below each: what is missing of one does not hide what is in the next."""
+        problem: BacalhauError | None = None
+        for cid in cids:
+            try:
+                if self._below(cid, depth):
+                    return True
+            except BacalhauError as error:
+                problem = problem or error
+        return problem or False
 
 
 def entries_below(reader: UnixfsReader, roots: Iterable[CID]) -> set[CID]:

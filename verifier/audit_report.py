@@ -42,6 +42,12 @@ class AuditReport:
             return "invalid"
         return "valid" if states and None not in states else "unchecked"
 
+    @property
+    def reason(self) -> str:
+        """The first check that is false, else the first that is unknown, with its detail; empty if all are true."""
+        open_ones = sorted((one for one in self.checks if one.ok is not True), key=lambda one: one.ok is None)
+        return f"{open_ones[0].name}: {open_ones[0].detail}" if open_ones else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -64,6 +70,12 @@ def examine(look: Callable[..., Any], *args: Any) -> list[Finding]:
     except (VerificationError, UserError) as error:
         return [Finding(wrong=True, text=str(error))]
     return []
+
+
+def examine_several(look: Callable[..., list[Finding]], *args: Any) -> list[Finding]:
+    """Return the findings of a look that makes several itself, or the one for what kept it from looking."""
+    found: list[Finding] = []
+    return examine(lambda: found.extend(look(*args))) + found
 
 
 def examine_each(look: Callable[[T], Any], items: Iterable[T]) -> list[Finding]:

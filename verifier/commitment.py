@@ -22,6 +22,10 @@ _REMEMBERED: Final = 4096
 """Commitments, as many as a list can have; a kilobyte each."""
 _LISTS: Final = 16
 """Lists, of up to 4,096 commitments."""
+_SHORT: Final = 16
+"""Commitments of a list that is short."""
+_SHORT_LISTS: Final = 1024
+"""Short ones that are remembered: a node may have as many sessions under way."""
 
 
 def commitment_digest(*, task: CID, node: PeerId, nonce: str, output: CID, state_digest: str) -> str:
@@ -91,9 +95,18 @@ def commitment_of(commitments: CommitmentList, node: PeerId) -> Commitment | Non
     return next((one for one in commitments.commitments if one.node == node), None)
 
 
-@lru_cache(maxsize=_LISTS)
 def list_cid(commitments: CommitmentList) -> CID:
     """Return the CID that receipts name as their round. Remembered: every receipt of the round is compared with it."""
+    return (_short_cid if len(commitments.commitments) <= _SHORT else _long_cid)(commitments)
+
+
+@lru_cache(maxsize=_SHORT_LISTS)
+def _short_cid(commitments: CommitmentList) -> CID:
+    return node_cid(commitments)
+
+
+@lru_cache(maxsize=_LISTS)
+def _long_cid(commitments: CommitmentList) -> CID:
     return node_cid(commitments)
 
 

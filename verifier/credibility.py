@@ -15,6 +15,7 @@ Values in, values out: an auditor who has the records can count the same.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -29,15 +30,18 @@ MAX_BAD_SHARE: Final = 0.49
 MAX_NODES: Final = 100
 """Equal words that are asked for at most."""
 
+LEAST_SHARE: Final = 4
+"""One in so many candidates may be asked, whatever the plan."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What the records say of a node since it last said something else than was agreed."""
+    """What the records say of a node."""
 
     passes: int = 0
-    """Different tasks of which it gave the agreed output, with others or as a check."""
+    """Different tasks of which it gave the agreed output, with others or as a check; none once it has dissented."""
     dissents: int = 0
-    """Tasks of which it ever gave another."""
+    """Times that it gave another."""
 
 
 NEWCOMER: Final = History()
@@ -50,6 +54,28 @@ class Witness:
     task: CID
     agreeing: frozenset[PeerId]
     dissenting: frozenset[PeerId]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustGoal:
+    """How far an answer is to be trusted, and what is assumed of the nodes.
+
+    Making one raises UserError if it cannot be had, whoever the nodes are.
+    """
+
+    asked: float
+    """Probability that an answer is right, from the chance of a coin to less than 1."""
+    bad: float = BAD_SHARE
+    """Share of the nodes that is bad, at most."""
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.asked < 1:
+            fix = "try 0.999"
+            raise UserError("must be a probability from 0.5 to less than 1", where=f"--trust {self.asked}", fix=fix)
+        _check_share(self.bad)
+        if newcomers_needed(self) > MAX_NODES:
+            problem = f"is more than {MAX_NODES} nodes can be trusted with if {self.bad:g} of all nodes are bad"
+            raise UserError(problem, where=f"--trust {self.asked}", fix="ask for less")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,20 +95,19 @@ class TrustPlan:
 def histories(witnesses: Iterable[Witness]) -> dict[PeerId, History]:
     """Return what records say of each node. witnesses: the oldest first; a task counts once for a node.
 
-    Whoever alone gave the agreed output of a task has shown nothing: a record of one receipt is no pass.
+    Whoever alone gave the agreed output of a task has shown nothing: a record of one receipt is no pass. Whoever
+    dissented earns none any more: a liar that could try again and again would come through some day (docs/trust.md).
     """
     seen: dict[PeerId, set[CID]] = {}
     found: dict[PeerId, History] = {}
     for one in witnesses:
         for peer in sorted(one.dissenting):
-            seen[peer] = set()
             found[peer] = History(dissents=found.get(peer, NEWCOMER).dissents + 1)
         for peer in sorted(one.agreeing) if len(one.agreeing) > 1 else ():
-            tasks = seen.setdefault(peer, set())
-            if one.task not in tasks:
+            tasks, before = seen.setdefault(peer, set()), found.get(peer, NEWCOMER)
+            if one.task not in tasks and not before.dissents:
                 tasks.add(one.task)
-                before = found.get(peer, NEWCOMER)
-                found[peer] = History(passes=before.passes + 1, dissents=before.dissents)
+                found[peer] = History(passes=before.passes + 1)
     return found
 
 
@@ -94,9 +119,11 @@ def credibility_of_node(history: History, *, bad: float = BAD_SHARE) -> float:
 
         bad / (1-bad) · k^k / (k+1)^(k+1),  about bad / ((1-bad)·e·k),  and never more than bad.
 
-    A node that dissented once is what it was when nothing was known of it.
+    What a node says that dissented once is worth nothing, as if a coin had said it.
     """
     _check_share(bad)
+    if history.dissents:
+        return 0.5
     k = history.passes
     if k == 0:
         return 1 - bad
@@ -121,35 +148,56 @@ def credibility_of_answer(leading: Sequence[float], others: Sequence[Sequence[fl
     return cases[0] / total if total > 0 else 0.0
 
 
-def plan_trust(
-    trust: float, known: Mapping[PeerId, History], candidates: Collection[PeerId], *, bad: float = BAD_SHARE
-) -> TrustPlan:
-    """Return the fewest nodes whose equal word is trusted, and among whom they are to be drawn.
+def credibility_of_words(leading: Sequence[int], others: Sequence[Sequence[int]] = (), *, bad: float) -> float:
+    """Return the same of nodes that are known by their passes."""
 
-    trust: probability that an answer is right, from the chance of a coin to less than 1. known: histories, of nodes
-    that there is one of; candidates: nodes that could be asked. There is always at least one candidate more than are
-    needed, so that nobody is asked because there is no choice; of plans with as few nodes the one with most candidates.
+    def group(passes: Sequence[int]) -> list[float]:
+        return [credibility_of_node(History(passes=count), bad=bad) for count in passes]
 
-    Raises:
-        UserError: trust is no such probability, or all candidates together are not trusted that far.
+    return credibility_of_answer(group(leading), [group(passes) for passes in others])
+
+
+def newcomers_needed(goal: TrustGoal) -> int:
+    """Return how many equal words of nodes of which nothing is known are trusted; MAX_NODES + 1 stands for more."""
+    return _fewest(goal.asked, 1 - goal.bad)[0]
+
+
+def words_missing(goal: TrustGoal, leading: Sequence[int], others: Sequence[Sequence[int]], passes: int) -> int:
+    """Return how many further nodes must give the leading answer until it is trusted; MAX_NODES if that is not enough.
+
+    leading, others: passes of the nodes behind the answer, and behind each other one; passes: of those to come.
     """
-    if not 0.5 <= trust < 1:
-        raise UserError("must be a probability from 0.5 to less than 1", where=f"--trust {trust}", fix="try 0.999")
+    for more in range(MAX_NODES):
+        if credibility_of_words([*leading, *[passes] * more], others, bad=goal.bad) >= goal.asked:
+            return more
+    return MAX_NODES
+
+
+def plan_trust(
+    goal: TrustGoal, known: Mapping[PeerId, History], candidates: Collection[PeerId], *, has_choice: bool = True
+) -> TrustPlan | None:
+    """Return the fewest nodes whose equal word is trusted, and among whom they are to be drawn; None if there are not
+    enough candidates.
+
+    known: histories, of nodes that there is one of; candidates: nodes that could be asked. Nodes are drawn from a
+    quarter of all at least, so that no few of them do everything and are all that the trust hangs on, and from one more
+    than are needed, so that nobody is asked because there is no choice. Of plans with as few nodes the one with most to
+    draw from. has_choice: False lets all that there are be needed, if they are several.
+    """
     passes = {peer: known.get(peer, NEWCOMER).passes for peer in candidates}
-    best: TrustPlan | None = None
-    for least in sorted(set(passes.values())):
-        eligible = frozenset(peer for peer, count in passes.items() if count >= least)
-        one = credibility_of_node(History(passes=least), bad=bad)
-        nodes, reached = _fewest(trust, one)
-        if nodes < len(eligible) and (best is None or nodes < best.nodes):
-            best = TrustPlan(nodes=nodes, least_passes=least, eligible=eligible, credibility=reached)
+    ascending = sorted(passes.values())
+    best: tuple[int, int, float] | None = None
+    for least in sorted(set(ascending)):
+        eligible = len(ascending) - bisect_left(ascending, least)
+        nodes, reached = _fewest(goal.asked, credibility_of_node(History(passes=least), bad=goal.bad))
+        is_wide = nodes < eligible and LEAST_SHARE * eligible >= len(ascending)
+        if (is_wide if has_choice else 1 < nodes <= eligible) and (best is None or nodes < best[0]):
+            best = nodes, least, reached
     if best is None:
-        needed, _ = _fewest(trust, 1 - bad)
-        problem = (
-            f"is more than the {len(passes)} nodes that are known here can be trusted with: {needed + 1} are needed"
-        )
-        raise UserError(problem, where=f"--trust {trust}", fix="wait for more nodes, or ask for less")
-    return best
+        return None
+    nodes, least, reached = best
+    chosen = frozenset(peer for peer, count in passes.items() if count >= least)
+    return TrustPlan(nodes=nodes, least_passes=least, eligible=chosen, credibility=reached)
 
 
 def _fewest(trust: float, one: float) -> tuple[int, float]:

@@ -11,6 +11,7 @@ from storage.cid import CID, cid_text
 from storage.errors import BacalhauError, UnavailableError, VerificationError
 from verifier.model import CommitmentList, Function, Input, Lock, Receipt, Record, Runtime, Task, load_node
 from verifier.schema import Schema
+from verifier.wasm_types import AnyFunction, WasmFunction, kind_of_function, runtime_kind
 
 T = TypeVar("T", bound=Schema)
 
@@ -22,7 +23,8 @@ class Evidence:
     store: BlockStore
     cid: CID
     """Of the record."""
-    loaded: dict[CID, Any] = field(default_factory=dict)
+    loaded: dict[tuple[CID, type[Schema]], Any] = field(default_factory=dict)
+    """A node, or why it cannot be had, by its CID and what it was to be: one CID may be named as two things."""
 
     def load(self, cid: CID, kind: type[T]) -> T:
         """Return the node; the same error again if it failed before.
@@ -30,13 +32,11 @@ class Evidence:
         Raises:
             UnavailableError, VerificationError: as `load_node`.
         """
-        if cid not in self.loaded:
-            self.loaded[cid] = self._load(cid, kind)
-        found = self.loaded[cid]
+        if (cid, kind) not in self.loaded:
+            self.loaded[cid, kind] = self._load(cid, kind)
+        found: T | BacalhauError = self.loaded[cid, kind]
         if isinstance(found, BacalhauError):
             raise found
-        if not isinstance(found, kind):
-            raise VerificationError(f"is not a {kind.VERSION}", where=cid_text(cid))
         return found
 
     def _load(self, cid: CID, kind: type[T]) -> T | BacalhauError:
@@ -62,9 +62,17 @@ class Evidence:
         return self.need(self.cid, Record)
 
     @property
-    def function(self) -> Function:
+    def function_kind(self) -> type[Function | WasmFunction]:
+        """What the record's f is, as it says itself; a Python function's where it is not here."""
+        try:
+            return kind_of_function(self.store, self.record.function)
+        except UnavailableError:
+            return Function
+
+    @property
+    def function(self) -> AnyFunction:
         """The record's f."""
-        return self.need(self.record.function, Function)
+        return self.need(self.record.function, self.function_kind)
 
     @property
     def input(self) -> Input:
@@ -84,29 +92,34 @@ class Evidence:
         """Yield every node of the closure, as far as they can be reached."""
         yield self.cid, Record
         record = self.record
-        yield from ((record.task, Task), (record.function, Function), (record.input, Input))
+        yield from ((record.task, Task), (record.function, self.function_kind), (record.input, Input))
         yield record.commitments, CommitmentList
         for cid in (*record.receipts, *record.dissent):
             yield cid, Receipt
-            for receipt in self._tried(cid, Receipt):
+            for receipt in self.tried(cid, Receipt):
                 yield receipt.round, CommitmentList
-        for function in self._tried(record.function, Function):
-            yield from ((function.lock, Lock), (function.runtime, Runtime))
+        for function in self.tried(record.function, self.function_kind):
+            if isinstance(function, Function):
+                yield function.lock, Lock
+            yield function.runtime, runtime_kind(function)
         yield from ((cid, Record) for cid in record.parents)
 
     def trees(self) -> Iterator[CID]:
         """Yield the root of every UnixFS DAG of the closure, as far as they can be reached."""
         record = self.record
         yield record.output
-        for function in self._tried(record.function, Function):
+        for module in self.tried(record.function, WasmFunction) if self.function_kind is WasmFunction else ():
+            yield module.module
+        for function in self.tried(record.function, Function) if self.function_kind is Function else ():
             yield function.source
-            yield from (wheel.wheel for lock in self._tried(function.lock, Lock) for wheel in lock.wheels)
-            yield from (file.cid for runtime in self._tried(function.runtime, Runtime) for file in runtime.files)
-        for x in self._tried(record.input, Input):
+            yield from (wheel.wheel for lock in self.tried(function.lock, Lock) for wheel in lock.wheels)
+            yield from (file.cid for runtime in self.tried(function.runtime, Runtime) for file in runtime.files)
+        for x in self.tried(record.input, Input):
             yield from () if x.data is None else (x.data,)
             yield from (volume.cid for volume in x.volumes)
 
-    def _tried(self, cid: CID, kind: type[T]) -> list[T]:
+    def tried(self, cid: CID, kind: type[T]) -> list[T]:
+        """Return the node alone, or nothing if it cannot be had."""
         try:
             return [self.load(cid, kind)]
         except (UnavailableError, VerificationError):

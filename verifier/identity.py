@@ -66,7 +66,12 @@ def check_signature(node: Mapping[str, Any], peer: PeerId) -> None:
 def _is_by(public_key: bytes, signature: bytes, preimage: bytes) -> bool:
     """Tell whether a signature verifies. Remembered, since a commitment is looked at in each step of its session."""
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, preimage)
+        _key_of(public_key).verify(signature, preimage)
     except InvalidSignature:
         return False
     return True
+
+
+@lru_cache(maxsize=4096)
+def _key_of(public_key: bytes) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(public_key)

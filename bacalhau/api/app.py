@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -18,10 +18,12 @@ from bacalhau.api.block_handlers import BlockRoom
 from bacalhau.api.document import make_document
 from bacalhau.api.endpoint import Bounded, Endpoint, Places, absent
 from bacalhau.api.event_stream import EventHandlers
-from bacalhau.api.guard import GATEWAY, PREFIX, Guard
+from bacalhau.api.guard import GATEWAY, PAGES, PAGES_DATA, PREFIX, Guard
 from bacalhau.api.job_finder import JobFinder
 from bacalhau.api.job_handlers import JobHandlers
 from bacalhau.api.shard_handlers import ShardHandlers
+from bacalhau.web.page_data import PageData
+from bacalhau.web.page_files import PageFile, PageHandlers
 from network.job_store import JobStore
 from network.node.control import NodeControl, status_json
 from storage.blocks import BlockStore
@@ -40,12 +42,13 @@ def make_app(
     token: str,
     hosts: Iterable[str] = (),
     clock: Callable[[], float] = time.time,
+    pages: Mapping[str, PageFile] | None = None,
 ) -> Guard:
     """Return the application for one node.
 
     store: safe for threads, stays open while it serves; jobs: of the node's datastore, where ended jobs are found;
     token: 64 hex digits; hosts: `name` (with the node's port) or `name:port` of the Host header to answer besides
-    loopback ones; clock: seconds since 1970.
+    loopback ones; clock: seconds since 1970; pages: the files of the web pages, None for none.
     """
     room, finder = BlockRoom(store), JobFinder(control, jobs)
     shard, event = ShardHandlers(room, finder, jobs), EventHandlers(control, finder)
@@ -79,11 +82,26 @@ def make_app(
         "/openapi.json": Endpoint(GET=description),
     }
     routes = [Route(f"{PREFIX}{path}", endpoint) for path, endpoint in endpoints.items()]
+    if pages is not None:
+        routes += _page_routes(PageHandlers(pages), PageData(room, jobs))
     router = Router(
         [*routes, Mount(GATEWAY, Bounded(GatewayApp(store), streams))], redirect_slashes=False, default=absent
     )
     answering = ExceptionMiddleware(router, handlers={RefusedError: _refusal, BacalhauError: _refusal})
     return Guard(answering, token=token, hosts=hosts)
+
+
+def _page_routes(page: PageHandlers, data: PageData) -> list[Route]:
+    """Return the routes of the pages, and of what they ask beside the API."""
+    return [
+        Route("/", Endpoint(GET=page.index)),
+        Route(f"{PAGES}/{{name}}", Endpoint(GET=page.file)),
+        Route(f"{PAGES_DATA}/records/{{cid}}", Endpoint(GET=data.record)),
+        Route(f"{PAGES_DATA}/records/{{cid}}/audit", Endpoint(POST=data.audit)),
+        Route(f"{PAGES_DATA}/content/{{cid}}", Endpoint(GET=data.content)),
+        Route(f"{PAGES_DATA}/files/{{cid}}", Endpoint(GET=data.file)),
+        Route(f"{PAGES_DATA}/graph", Endpoint(GET=data.graph)),
+    ]
 
 
 def _refusal(_request: Request, error: Any) -> Response:

@@ -17,6 +17,7 @@ from bacalhau.api.submission import (
 )
 from network.shard_list import MAX_SHARDS
 from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION
+from verifier.credibility import BAD_SHARE, MAX_BAD_SHARE
 
 _ID: Final = "^[0-9a-f]{32}$"
 _MOST_VOTES: Final = 1000
@@ -90,7 +91,7 @@ _RULE: Final = _all(replication=_number(1, _MOST_VOTES), confidence=_number(1, _
 _ASKED: Final = _all(
     rule=_RULE, demand=_DEMAND, min_bids=_COUNT, selector=_WORDS_BY_NAME, timeout_s={"type": "number"}, parents=_TEXTS,
     origins=_list(_ANY_OBJECT), shards=_maybe("string"), shard_count=_COUNT, max_failures=_maybe("integer"),
-    no_cache=_FLAG,
+    no_cache=_FLAG, trust=_maybe("number"), bad_nodes=_maybe("number"),
 )  # fmt: skip
 _ASKED_RULE: Final = {
     **_object(
@@ -98,12 +99,12 @@ _ASKED_RULE: Final = {
         confidence=_number(1, _MOST_VOTES, DEFAULT_CONFIDENCE),
         diverse={**_FLAG, "default": False},
     ),
-    "description": "The confidence is at most the replication.",
+    "description": "The confidence is at most the replication. With trust: the least counts, by default 1 and 1.",
 }
 
 _TASK_OR_SHARDS: Final[dict[str, Any]] = {
     "oneOf": [{"required": ["task"]}, {"required": ["shards"]}],
-    "dependentRequired": {"max_failures": ["shards"]},
+    "dependentRequired": {"max_failures": ["shards"], "bad_nodes": ["trust"]},
 }
 
 SCHEMAS: Final[dict[str, Any]] = {
@@ -132,6 +133,19 @@ SCHEMAS: Final[dict[str, Any]] = {
         },
         parents={**_list(_DAG_CBOR_CID, MAX_PARENTS), "uniqueItems": True, "description": "Records of the inputs."},
         origins={**_list(_ANY_OBJECT, MAX_ORIGINS), "description": "Where fetched content came from."},
+        trust={
+            "type": "number",
+            "minimum": 0.5,
+            "exclusiveMaximum": 1,
+            "description": "Probability that an answer is right, in place of counts. At most what 100 nodes give.",
+        },
+        bad_nodes={
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "maximum": MAX_BAD_SHARE,
+            "default": BAD_SHARE,
+            "description": "Share of the nodes that is assumed to be bad.",
+        },
     ), **_TASK_OR_SHARDS},
     "Accepted": _all(job=_JOB),
     "Jobs": _all(jobs=_list(_all(**_SUMMARY))),

@@ -2,8 +2,8 @@
 
 1. HTTP/1.1 only, no WebSocket. 2. The Host header must name this machine's loopback and the port that was connected to,
 or be one that the operator named: a page whose name was made to lead here (DNS rebinding) is told apart by it. 3. The
-bearer token, but for health, the API's description and `/ipfs/`. There are no CORS headers: pages of others read
-nothing. What goes wrong without being expected is answered as 500 without details, and logged.
+bearer token, but for health, the API's description, `/ipfs/` and the files of the pages. There are no CORS headers:
+pages of others read nothing. What goes wrong without being expected is answered as 500 without details, and logged.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from storage.gateway_asgi import BrokenOffError
 
 PREFIX: Final = "/api/v1"
 GATEWAY: Final = "/ipfs"
-OPEN_PATHS: Final = frozenset({f"{PREFIX}/health", f"{PREFIX}/openapi.json"})
-"""Asked without a token."""
+PAGES: Final = "/pages"
+PAGES_DATA: Final = f"{PAGES}/data"
+OPEN_PATHS: Final = frozenset({"/", f"{PREFIX}/health", f"{PREFIX}/openapi.json"})
+"""Asked without a token; so are the files of the pages, which are the same on every node."""
 
 LINGER_S: Final = 1.0
 LINGER_BYTES: Final = 2 << 20
@@ -76,6 +78,8 @@ class Guard:
             raise RefusedError(421, "this host is not served here", where=hosts[0][:256] if hosts else "", fix=fix)
         path: str = scope["path"]
         if path in OPEN_PATHS or path == GATEWAY or path.startswith(f"{GATEWAY}/"):
+            return
+        if path.startswith(f"{PAGES}/") and not path.startswith(f"{PAGES_DATA}/"):
             return
         given = [value for name, value in headers if name == b"authorization"]
         if len(given) != 1 or not self._opens(given[0]):

@@ -11,6 +11,7 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 from bacalhau.api.answers import RefusedError
+from bacalhau.container_jobs import is_of_container
 from bacalhau.job_view import summary_of_job, summary_of_kept, view
 from bacalhau.targets import find_job
 from network.job_id import MIN_PREFIX
@@ -67,6 +68,9 @@ class FoundJob:
         job = self.finished()
         if job.output is None or job.record is None:
             raise RefusedError(422, f"was not verified ({job.verdict}), so it has no output", where=job.id)
+        if is_of_container(job):
+            fix = "take its output by its CID, if its word is enough"
+            raise RefusedError(422, "was not verified, it ran in a container", where=job.id, fix=fix)
         return job.output, job.record
 
 

@@ -21,6 +21,7 @@ from bacalhau.api.job_finder import MAX_LISTED, JobFinder
 from bacalhau.api.request_body import read_json_body
 from bacalhau.api.shard_handlers import ShardHandlers
 from bacalhau.api.submission import Asked, Needs, is_same, make_submission, read_asked
+from bacalhau.container_jobs import container_logs, is_of_container
 from bacalhau.job_view import ENDED
 from bacalhau.output_texts import read_texts
 from bacalhau.proof import proof_blocks
@@ -36,7 +37,8 @@ from storage.cid import CID, cid_text
 from storage.dag_size import MAX_BYTES, claimed_bytes
 from storage.errors import UnavailableError, VerificationError
 from storage.unixfs_read import UnixfsReader
-from verifier.model import Input, Record, Task, load_node
+from verifier.model import Input, Task, load_node
+from verifier.unverified_types import load_any_record
 
 _BODIES: Final = 8
 """Submissions that are read at the same time: 1 MiB each."""
@@ -120,6 +122,8 @@ class JobHandlers:
         if found.finished().task is None:
             fix = f"see `bacalhau get {found.id[:8]}`"
             raise RefusedError(400, "is over shards, each of which wrote on its own", where=found.id, fix=fix)
+        if is_of_container(found.finished()):
+            return json_answer(container_logs(found.finished()))
         output, _ = found.agreed()
         texts = await run_sync(read_texts, UnixfsReader(self._room.store), output, limiter=self._room.limiter)
         cut = [name for name, one in (("stdout", texts.stdout), ("stderr", texts.stderr)) if one.is_cut]
@@ -164,7 +168,7 @@ def _needs_of(asked: Asked, store: BlockStore) -> Needs:
         VerificationError: it is no task, a parent is no record, or shards are not of one function and its arguments.
     """
     for parent in asked.parents:
-        output = load_node(store, parent, Record).output
+        output = load_any_record(store, parent).output
         if not store.has(output):
             raise block_missing(output)
     if asked.shards is not None:

@@ -7,15 +7,18 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from network.messages import Demand
 from network.node.datastore import Submission
 from network.shard_list import MAX_SHARDS
+from network.trust_terms import LEAST_RULE
 from storage.cid import CID, DAG_CBOR, SHA2_256, cid_text, codec_of, parse_cid, split_cid
 from storage.errors import UserError
 from verifier.bounds import MAX_JSON_DEPTH
-from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION, make_rule
+from verifier.compare import make_rule
+from verifier.credibility import BAD_SHARE, TrustGoal
 from verifier.model import ModelError, Rule
 
 MAX_TIMEOUT_S: Final = 7 * 86_400.0
@@ -33,7 +36,7 @@ DEFAULT_TIMEOUT_S: Final = 600.0
 _JOB: Final = re.compile(r"[0-9a-f]{32}")
 _KEYS: Final = (
     "job", "task", "shards", "max_failures", "no_cache", "rule", "min_bids", "labels", "selector", "timeout_s",
-    "parents", "origins",
+    "parents", "origins", "trust", "bad_nodes",
 )  # fmt: skip
 _RULE_KEYS: Final = ("replication", "confidence", "diverse")
 T = TypeVar("T")
@@ -58,6 +61,8 @@ class Asked:
     parents: tuple[CID, ...]
     """Sorted."""
     origins: tuple[Mapping[str, Any], ...]
+    trust: TrustGoal | None
+    """The rule says no more than the least counts then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,19 +87,23 @@ def read_asked(body: bytes) -> Asked:
         raise _wrong("task", "and shards are both there" if "task" in fields else "is missing, and shards as well")
     if "max_failures" in fields and "shards" not in fields:
         raise _wrong("max_failures", "is for a job over shards")
+    if "bad_nodes" in fields and "trust" not in fields:
+        raise _wrong("bad_nodes", "means nothing without trust")
+    trust = _trust(fields) if "trust" in fields else None
     return Asked(
         job=_maybe(fields, "job", _job_id, None),
         task=_maybe(fields, "task", _cid, None),
         shards=_maybe(fields, "shards", _cid, None),
         max_failures=_maybe(fields, "max_failures", _failures, None),
         no_cache=_maybe(fields, "no_cache", _flag, False),
-        rule=_maybe(fields, "rule", _rule, make_rule()),
+        rule=_maybe(fields, "rule", partial(_rule, least=trust is not None), _default_rule(trust)),
         min_bids=_maybe(fields, "min_bids", _bids, 0),
         labels=_maybe(fields, "labels", _labels, ()),
         selector=_maybe(fields, "selector", _selector, ()),
         timeout_s=_maybe(fields, "timeout_s", _timeout, DEFAULT_TIMEOUT_S),
         parents=_maybe(fields, "parents", _parents, ()),
         origins=_maybe(fields, "origins", _origins, ()),
+        trust=trust,
     )
 
 
@@ -116,6 +125,7 @@ def make_submission(asked: Asked, *, job: str, created_at: float, needs: Needs) 
         timeout_s=asked.timeout_s,
         parents=asked.parents,
         origins=asked.origins,
+        trust=asked.trust,
     )
 
 
@@ -196,12 +206,32 @@ def _cid(value: Any, key: str) -> CID:
     return cid
 
 
-def _rule(value: Any, key: str) -> Rule:
+def _trust(fields: Mapping[str, Any]) -> TrustGoal:
+    asked = _number(fields["trust"], "trust")
+    bad = _maybe(fields, "bad_nodes", _number, BAD_SHARE)
+    try:
+        return TrustGoal(asked=asked, bad=bad)
+    except UserError as error:
+        raise _wrong("bad_nodes" if error.where.startswith("--bad-nodes") else "trust", error.problem) from error
+
+
+def _number(value: Any, key: str) -> float:
+    if type(value) not in (int, float) or not 0 <= value <= 1:
+        raise _wrong(key, "must be a number from 0 to 1")
+    return float(value)
+
+
+def _default_rule(trust: TrustGoal | None) -> Rule:
+    return make_rule() if trust is None else LEAST_RULE
+
+
+def _rule(value: Any, key: str, *, least: bool) -> Rule:
     if not isinstance(value, dict):
         raise _wrong(key, "must be an object")
     _check_keys(value, _RULE_KEYS, f"{key}.")
-    replication = _maybe(value, "replication", _votes, DEFAULT_REPLICATION)
-    confidence = _maybe(value, "confidence", _votes, DEFAULT_CONFIDENCE)
+    usual = LEAST_RULE if least else make_rule()
+    replication = _maybe(value, "replication", _votes, usual.replication)
+    confidence = _maybe(value, "confidence", _votes, usual.confidence)
     diverse = _flag(value.get("diverse", False), f"{key}.diverse")
     if confidence > replication:
         raise _wrong(f"{key}.confidence", f"is more than the replication, {replication}")

@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
+from bacalhau.cli.completion import job_ids
 from bacalhau.cli.options import json_option, node_of, services_of
 from bacalhau.exit_codes import ExitCode
 from bacalhau.services import Services
 
 
 @click.command("cancel", short_help="Give up a job that is under way.")
-@click.argument("target", metavar="JOB|CID")
+@click.argument("target", metavar="JOB|CID", shell_complete=job_ids)
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, target: str, as_json: bool) -> int:

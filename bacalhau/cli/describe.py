@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bacalhau.cli.completion import job_ids
 from bacalhau.cli.options import json_option, node_of, services_of
 from bacalhau.exit_codes import ExitCode
 from bacalhau.services import Services
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from network.job_shards import JobShard
 
 _FIELDS = (
-    "job", "created_at", "verdict", "reason", "tier", "exit_code", "task", "function", "input", "output", "record",
+    "job", "created_at", "verdict", "reproduced", "reason", "tier", "taint_reason", "exit_code",
+    "task", "function", "input", "output", "record",
     "state_digest", "seed", "epoch",
 )  # fmt: skip
 _SPLIT = ("shard_count", "max_failures")
@@ -23,7 +25,7 @@ _UNDER_WAY = ("job", "created_at", "state", "cancelled", "task")
 
 
 @click.command("describe", short_help="Show all that is known of a job.")
-@click.argument("target", metavar="JOB|CID")
+@click.argument("target", metavar="JOB|CID", shell_complete=job_ids)
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
@@ -35,6 +37,7 @@ def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
     from bacalhau.render import print_fields, print_json, print_text
     from bacalhau.shard_report import is_over_shards
     from bacalhau.terminal_text import one_line
+    from bacalhau.trust_report import node_lines, trust_lines
 
     report, under_way = _known(target, services_of(ctx))
     if is_over_shards(report):
@@ -46,14 +49,19 @@ def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
         return ExitCode.DONE
     if under_way:
         print_fields(report, _UNDER_WAY)
-        print_fields(_asked(report["submission"] or {}), ("rule", "min_bids", "selector", "timeout_s", *_SPLIT))
+        shown = ("rule", "trust", "bad_nodes", "min_bids", "selector", "timeout_s", *_SPLIT)
+        print_fields(_asked(report["submission"] or {}), shown)
         return ExitCode.DONE
     print_fields(report, _FIELDS)
     for origin in report.get("origins", ()):  # jobs of older versions have none
         _print_origin(origin)
+    for run in report.get("runs", ()):
+        print_text(one_line(f"RAN {run['engine']} {run['engine_version']} {run['arch']} {run['output']}"))
     for receipt in report["receipts"]:
         word = "agrees " if receipt["agrees"] else "DISSENT"
         print_text(one_line(f"{word} {receipt['node']} {receipt['engine']} {receipt['arch']} {receipt['output']}"))
+    for line in (*trust_lines(report.get("trust")), *node_lines(report.get("trust"))):
+        print_text(one_line(line))
     for fault in report["faults"]:
         print_text(one_line(f"FAULT {fault['kind']} {fault['node']} {fault['detail']}"))
     return ExitCode.DONE
@@ -115,6 +123,8 @@ def _known(target: str, services: Services) -> tuple[dict[str, Any], bool]:
 def _asked(submission: dict[str, Any]) -> dict[str, Any]:
     """Return what was asked of the node, for people."""
     shown = {name: value for name, value in submission.items() if name not in _SPLIT or submission.get("shards")}
+    if shown.get("trust") is None:
+        shown.pop("bad_nodes", None)
     if "rule" in shown:
         rule = shown["rule"]
         shown["rule"] = f"{rule['confidence']} of {rule['replication']}{', diverse' if rule['diverse'] else ''}"

@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from bacalhau.cli.completion import job_ids
 from bacalhau.cli.options import json_option, node_of, services_of
 from bacalhau.exit_codes import ExitCode
 from bacalhau.services import Services
 
 
 @click.command("events", short_help="Show what happened to a job; -f follows it.")
-@click.argument("target", metavar="JOB|CID")
+@click.argument("target", metavar="JOB|CID", shell_complete=job_ids)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
 @json_option
 @click.pass_context

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bacalhau.cli.completion import job_ids
 from bacalhau.cli.options import json_option, named_path, node_of, services_of
 from bacalhau.exit_codes import ExitCode
 from storage.cid import cid_text, is_cid_text, parse_cid
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("get", short_help="Lay out an output as files, with its proof.")
-@click.argument("target", metavar="JOB|RECORD|OUTPUT")
+@click.argument("target", metavar="JOB|RECORD|OUTPUT", shell_complete=job_ids)
 @click.option("--output-dir", type=named_path, help="Where to.  [default: ./job-<8 characters>]")
 @json_option
 @click.pass_context
@@ -29,6 +30,7 @@ def command(ctx: click.Context, /, target: str, output_dir: Path | None, as_json
     record.car holds everything that the audit needs: `bacalhau audit --car record.car` works anywhere, offline. Of a
     job over shards: shards/<i>/ for each, outputs/ of all together, shards.jsonl, and the proofs.
     """
+    from bacalhau.container_jobs import is_of_container
     from bacalhau.layout import PROOF_NAME, default_target, lay_out
     from bacalhau.render import print_json, print_text, stderr_console
     from bacalhau.shard_report import is_over_shards
@@ -51,8 +53,11 @@ def command(ctx: click.Context, /, target: str, output_dir: Path | None, as_json
         if found.job is not None and found.record is None and is_over_shards(found.job.report):
             return _get_shards(found.job, store, jobs, output_dir, as_json=as_json)
         place = output_dir.absolute() if output_dir else default_target(found.job.id if found.job else target[-8:])
-        lay_out(store, output, found.record, place)
-    if found.record is None:
+        is_unverified = found.job is not None and is_of_container(found.job)
+        lay_out(store, output, None if is_unverified else found.record, place)
+    if is_unverified:
+        stderr_console().print(f"unverified: nobody can check this output, so there is no {PROOF_NAME}")
+    elif found.record is None:
         stderr_console().print(f"no record here names this output, so there is no {PROOF_NAME}")
     if as_json:
         record = cid_text(found.record) if found.record else None

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from bacalhau.cli.completion import job_ids
 from bacalhau.cli.options import json_option, node_of, services_of
 from bacalhau.exit_codes import ExitCode
 from bacalhau.services import Services
@@ -13,7 +14,7 @@ from storage.errors import UnavailableError, VerificationError
 
 
 @click.command("logs", short_help="Show what a job's function wrote; -f waits for it.")
-@click.argument("target", metavar="JOB|CID")
+@click.argument("target", metavar="JOB|CID", shell_complete=job_ids)
 @click.option("-f", "--follow", is_flag=True, help="Wait until the job has ended.")
 @json_option
 @click.pass_context
@@ -99,11 +100,14 @@ def _of_report(target: str, services: Services) -> dict[str, Any]:
         VerificationError: it was not verified.
         UnavailableError: it was, but its output is not here.
     """
+    from bacalhau.container_jobs import container_logs, is_of_container
     from bacalhau.job_view import ENDED
     from bacalhau.targets import find_job
 
     with services.open_jobs() as jobs:
         job = find_job(target, jobs)
+    if is_of_container(job):
+        return container_logs(job)
     if job.output is None:
         raise VerificationError(f"was not verified ({job.verdict}), so it has no output", where=job.id)
     if job.report["stdout"] is None:

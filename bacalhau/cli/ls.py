@@ -9,7 +9,7 @@ import click
 
 from bacalhau.cli.options import json_option, services_of
 from bacalhau.exit_codes import ExitCode
-from storage.cid import CID, cid_text
+from storage.cid import CID, DAG_CBOR, cid_text, codec_of
 from storage.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -21,18 +21,27 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, content: str, as_json: bool) -> int:
-    """List the entries of a directory: kind, size, CID and name. A file is listed as itself."""
+    """List the entries of a directory: kind, size, CID and name. A file is listed as itself.
+
+    Of a record, task or other data it lists the links, each under the path that leads to it: `CID/output`.
+    """
     from bacalhau.render import print_json, print_text
     from bacalhau.targets import split_content
     from bacalhau.terminal_text import visible
-    from storage.ipld_path import check_unixfs, content_at
+    from storage.ipld_path import check_unixfs, content_at, links_of
     from storage.unixfs_read import UnixfsReader
 
     root, path = split_content(content)
     with services_of(ctx).open_store() as store:
+        reader = UnixfsReader(store)
         cid = content_at(store, root, path)
-        check_unixfs(store, cid, content)
-        for row in list_rows(UnixfsReader(store), cid, path.rstrip("/").rpartition("/")[2]):
+        rows: Iterator[dict[str, Any]]
+        if codec_of(cid) == DAG_CBOR:
+            rows = (_row(reader, *link) for link in links_of(store, cid))
+        else:
+            check_unixfs(store, cid, content)
+            rows = list_rows(reader, cid, path.rstrip("/").rpartition("/")[2])
+        for row in rows:
             if as_json:
                 print_json(row)
             else:
@@ -52,6 +61,8 @@ def list_rows(reader: UnixfsReader, cid: CID, name: str) -> Iterator[dict[str, A
 
 def _row(reader: UnixfsReader, name: str, cid: CID) -> dict[str, Any]:
     """Return one row; of an entry whose block is not here only the name and the CID are known."""
+    if codec_of(cid) == DAG_CBOR:
+        return {"name": name, "kind": "data", "size": None, "cid": cid_text(cid)}
     try:
         stat = reader.stat(cid)
     except UnavailableError:

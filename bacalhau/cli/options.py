@@ -11,6 +11,8 @@ import click
 from bacalhau.services import Services, default_services
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from bacalhau.node_client import NodeClient
 
 from_option = click.option(
@@ -48,6 +50,12 @@ class _NamedPath(click.Path):
 
 class _NamedText(click.types.StringParamType):
     """The same for a text that may be a path."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """Have the shell complete paths."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":

@@ -1,47 +1,105 @@
-"""`bacalhau publish`: a DAG out of the store, into a file or a Kubo daemon."""
+"""`bacalhau publish`: results with their proof, or any DAG, out of the store into a file, a folder or a Kubo daemon."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from bacalhau.cli.options import json_option, services_of
+from bacalhau.cli.options import json_option, named_text, services_of
 from bacalhau.exit_codes import ExitCode
-from storage.cid import CID, cid_text, parse_cid
+from storage.cid import CID, cid_text
+from storage.errors import UserError
+
+if TYPE_CHECKING:
+    from bacalhau.publishing import Published
+    from storage.endpoints import Endpoint
+    from storage.sqlite_block_store import SqliteBlockStore
 
 
-@click.command("publish", short_help="Give a CID and all below it to the IPFS world.")
-@click.argument("content", metavar="CID")
-@click.option("--to", metavar="car:FILE|kubo:URL", default="kubo:", help="Where to.  [default: the Kubo daemon here]")
+@click.command("publish", short_help="Give results with their proof, or any content, to the world.")
+@click.argument("content", metavar="CID|JOB", type=named_text)
+@click.option("--to", metavar="car:FILE|kubo:URL|dir:PATH", default="kubo:",
+              help="Where to.  [default: the Kubo daemon here]")  # fmt: skip
+@click.option("--wheels/--no-wheels", default=True, show_default=True,
+              help="Publish the wheels of records too, or their hashes alone.")  # fmt: skip
+@click.option("--plain", is_flag=True, help="Publish the content alone, also of an output that a record names.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, /, content: str, to: str, as_json: bool) -> int:
-    """Write all blocks below a CID to a CAR, or give them to a Kubo daemon, which pins them.
+def command(ctx: click.Context, /, content: str, to: str, wheels: bool, plain: bool, as_json: bool) -> int:
+    """Write a CID and all blocks below it to a CAR or a folder, or give them to a Kubo daemon, which pins them.
+
+    A job, a record, or an output that a record here names becomes a graph root: the records with all that they rest on
+    and everything that an auditor needs, entered in a signed log. The CID of that root is printed.
 
     A daemon that is online tells its network: publish what anybody may read.
     """
     from bacalhau.progress import shown_progress
+    from bacalhau.publishing import prepare
     from bacalhau.render import print_json, print_text
     from storage.endpoints import read_endpoint
 
-    cid = parse_cid(content)
-    endpoint = read_endpoint(to, ("car", "kubo"), "--to")
-    with services_of(ctx).open_store() as store, shown_progress() as display:
-        from storage.dag_walk import walk
-
-        blocks = Counted(walk(store, cid))
-        if endpoint.kind == "car":
-            from storage.car_file import write_car_file
-
-            write_car_file(Path(endpoint.place).absolute(), cid, blocks)
-            place = endpoint.place
-        else:
-            place = _push(endpoint.place, cid, blocks, display.step)
-    said = {"cid": cid_text(cid), "to": f"{endpoint.kind}:{place}", "blocks": blocks.number, "bytes": blocks.size}
-    print_json(said) if as_json else print_text(cid_text(cid))
+    endpoint = read_endpoint(to, ("car", "kubo", "dir"), "--to")
+    if endpoint.kind == "kubo" and not wheels:
+        raise UserError("keeps whole DAGs alone", where="--to kubo:", fix="leave --no-wheels out, or publish to a CAR")
+    services = services_of(ctx)
+    with services.open_store() as store, shown_progress() as display:
+        # Looked at before anything is signed: what cannot be written anyway needs no entry in the log.
+        _refuse_taken(endpoint)
+        published = prepare(content, services, store, plain=plain)
+        with services.open_results() as results:
+            results.published(published.root)  # before it is: whoever has a record knows the answer
+        blocks = Counted(_blocks(published, store, endpoint.kind, wheels=wheels))
+        place = _give(endpoint, published.root, blocks, display.step)
+    said = {
+        "cid": cid_text(published.root),
+        "to": f"{endpoint.kind}:{place}",
+        "blocks": blocks.number,
+        "bytes": blocks.size,
+        **(published.to_json() if published.is_graph else {}),
+    }
+    print_json(said) if as_json else print_text(cid_text(published.root))
     return ExitCode.DONE
+
+
+def _blocks(published: Published, store: SqliteBlockStore, kind: str, *, wheels: bool) -> Iterator[tuple[CID, bytes]]:
+    from bacalhau.graph_blocks import published_blocks, whole_dag
+    from storage.dag_walk import walk
+
+    if not published.is_graph:
+        return walk(store, published.root)
+    if kind == "kubo":
+        return whole_dag(store, published.root)
+    return published_blocks(store, published.root, wheels=wheels)
+
+
+def _refuse_taken(endpoint: Endpoint) -> None:
+    path = Path(endpoint.place).absolute()
+    if endpoint.kind == "car":
+        from storage.new_file import check_free
+
+        check_free(path)
+    elif endpoint.kind == "dir":
+        from storage.block_folder import check_folder
+
+        check_folder(path)
+
+
+def _give(endpoint: Endpoint, root: CID, blocks: Counted, step: Callable[[str], None]) -> str:
+    if endpoint.kind == "kubo":
+        return _push(endpoint.place, root, blocks, step)
+    path = Path(endpoint.place).absolute()
+    if endpoint.kind == "car":
+        from storage.car_file import write_car_file
+
+        write_car_file(path, root, blocks)
+    else:
+        from storage.block_folder import write_block_folder
+
+        write_block_folder(path, root, blocks)
+    return endpoint.place
 
 
 class Counted:

@@ -10,6 +10,7 @@ import click
 from bacalhau.cli.options import from_option, json_option, named_path, services_of
 from bacalhau.cli.run_python import read_rule
 from bacalhau.cli.run_stack import policy_option, show_departures, was_said
+from bacalhau.cli.trust_options import least_rule, read_trust, trust_options
 from bacalhau.exit_codes import ExitCode, of_run
 from runtime.request import DEFAULT_URL_LIMIT
 from storage.errors import UserError
@@ -18,6 +19,7 @@ from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION
 if TYPE_CHECKING:
     from bacalhau.run_flow import FlowOrder
     from bacalhau.services import Services
+    from verifier.credibility import TrustGoal
 
 MOST_AT_ONCE = 256
 
@@ -38,6 +40,7 @@ MOST_AT_ONCE = 256
               help="Fetch from private addresses too, and through proxies.")  # fmt: skip
 @click.option("--concurrency", type=int, default=DEFAULT_REPLICATION, show_default=True, help="Nodes that run a task.")
 @click.option("--confidence", type=int, default=DEFAULT_CONFIDENCE, show_default=True, help="Nodes that must agree.")
+@trust_options
 @click.option("--diverse", is_flag=True, help="Require different engines: Node and Bun in turn.")
 @click.option("--isolation", type=click.Choice(["best", "strict"]), default="best", show_default=True,
               help="strict: run nothing where a layer of the jail is missing.")  # fmt: skip
@@ -52,7 +55,7 @@ def command(ctx: click.Context, /, file: Path, **flags: Any) -> int:
     What was verified here before is not run again: a flow that was ended goes on where it was. The format is in
     docs/flows.md. Runs on nodes of this process, also where a node runs.
     """
-    order, services = read_order(file, flags), services_of(ctx)
+    order, services = read_order(file, flags, read_trust(ctx, flags)), services_of(ctx)
     if flags["dry_run"]:
         from bacalhau.planning import load_policy
 
@@ -66,19 +69,23 @@ def command(ctx: click.Context, /, file: Path, **flags: Any) -> int:
     return _run(order, services, flags)
 
 
-def read_order(file: Path, flags: dict[str, Any]) -> FlowOrder:
-    """Return what a file and flags ask for.
+def read_order(file: Path, flags: dict[str, Any], trust: TrustGoal | None = None) -> FlowOrder:
+    """Return what a file and flags ask for. trust: how far answers are to be trusted, in place of the flags' counts.
 
     Raises:
         UserError: the file cannot be read, something in it is wrong, or a flag is.
     """
-    from bacalhau.flow_steps import Fetching
+    from bacalhau.prepared_parts import Fetching
     from bacalhau.run_flow import FlowOrder
+    from bacalhau.trust_report import words_among_newcomers
     from runtime.arguments import parse_args
     from runtime.flow_file import read_flow
     from runtime.flow_graph import make_graph
 
-    rule = read_rule(flags["concurrency"], flags["confidence"], diverse=flags["diverse"])
+    if trust is None:
+        rule = read_rule(flags["concurrency"], flags["confidence"], diverse=flags["diverse"])
+    else:
+        rule = words_among_newcomers(trust, least_rule(diverse=flags["diverse"]))
     flow = read_flow(_content(file), str(file), file.parent.absolute(), parse_args(flags["args"]))
     fetching = Fetching(
         sources=flags["places"], url_limit=flags["url_limit"], allow_private_urls=flags["allow_private_urls"]
@@ -86,6 +93,7 @@ def read_order(file: Path, flags: dict[str, Any]) -> FlowOrder:
     return FlowOrder(
         graph=make_graph(flow, flags["targets"]),
         rule=rule,
+        trust=trust,
         labels=flags["labels"],
         strict=flags["isolation"] == "strict",
         at_once=flags["at_once"],

@@ -11,6 +11,7 @@ import click
 from bacalhau.cli.options import from_option, json_option, named_path, named_text, node_of, services_of
 from bacalhau.cli.run_stack import explain, read_wishes, show_departures, stack_options, with_stack
 from bacalhau.cli.shard_options import read_shard_flags, shard_options
+from bacalhau.cli.trust_options import among_own, least_rule, read_trust, trust_options
 from bacalhau.exit_codes import ExitCode, of_run
 from bacalhau.services import Services
 from runtime.request import DEFAULT_EPOCH, DEFAULT_MEMORY, DEFAULT_TIMEOUT_S, DEFAULT_URL_LIMIT, Request
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 @click.option("--memory", default=DEFAULT_MEMORY, show_default=True, help="Memory of the function.")
 @click.option("--concurrency", type=int, default=DEFAULT_REPLICATION, show_default=True, help="Nodes that run it.")
 @click.option("--confidence", type=int, default=DEFAULT_CONFIDENCE, show_default=True, help="Nodes that must agree.")
+@trust_options
 @click.option("--min-bids", type=click.IntRange(0, 1000), default=0, show_default=True,
               help="Bids that must be there before any is accepted.")  # fmt: skip
 @click.option("-s", "--selector", "selectors", metavar="K=V", multiple=True, help="Ask only nodes with this label.")
@@ -69,7 +71,8 @@ if TYPE_CHECKING:
 @click.option("--download", is_flag=True, help="Lay out the output as files afterwards, like `bacalhau get`.")
 @click.option("--output-dir", type=named_path, help="Where to; implies --download.")
 @click.option("--local", is_flag=True, help="Run on nodes of this process although a node runs here.")
-@click.option("--no-cache", is_flag=True, help="Run shards whose results are known too.")
+@click.option("--no-cache", is_flag=True, help="Run what is known already too, and compare.")
+@click.option("--require-verified", is_flag=True, help="Refuse inputs that come from something unverified.")
 @stack_options
 @json_option
 @click.pass_context
@@ -79,39 +82,56 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     FUNCTION is a directory with function.py (and requirements.txt), or one file. Its `main(data)` gets the input as a
     file-like object; what it returns is the result.
     """
+    refuse_unbuilt(flags)
+    return carry_out(ctx, flags, read_request(flags))
+
+
+def carry_out(ctx: click.Context, flags: dict[str, Any], request: Request) -> int:
+    """Run a request as the flags say, and return the exit code."""
     from bacalhau.planning import load_policy, plan_run
     from bacalhau.run_job import Order
 
-    refuse_unbuilt(flags)
-    rule = read_rule(flags["concurrency"], flags["confidence"], diverse=flags["diverse"])
+    trust = read_trust(ctx, flags)
+    if trust is None:
+        rule = read_rule(flags["concurrency"], flags["confidence"], diverse=flags["diverse"])
+    else:
+        rule = least_rule(diverse=flags["diverse"])
     order = Order(
-        request=read_request(flags),
+        request=request,
         rule=rule,
+        trust=trust,
         labels=flags["labels"],
         strict=flags["isolation"] == "strict",
         min_bids=flags["min_bids"],
         selector=read_selector(flags["selectors"]),
+        no_cache=flags["no_cache"],
+        require_verified=flags["require_verified"],
     )
     sharding = read_shard_flags(flags)
     target = read_target(flags)
     services = services_of(ctx)
     if flags["dry_run"]:
         load_policy(services.home, flags["policy"])  # one that cannot be read is told of now
-        return _show_plan(order, sharding, services, as_json=flags["as_json"])
+        return show_plan(among_own(order), sharding, services, as_json=flags["as_json"])
     with ExitStack() as stack:
         node = None if flags["local"] else node_of(services)
         if node is None:
             refuse_without_node(flags)
         else:
             stack.enter_context(node)
-        wishes = read_wishes(ctx, flags, has_node=node is not None)
+        wishes = read_wishes(ctx, flags, has_node=node is not None, order=among_own(order))
         if flags["explain"]:
-            return explain(wishes, services, flags)
-        chosen = plan_run(wishes, load_policy(services.home, flags["policy"]), services)
+            return explain(wishes, services, flags, trust)
+        policy = load_policy(services.home, flags["policy"])
+        chosen = plan_run(wishes, policy, services)
         show_departures(wishes, chosen)
+        if trust is not None and not chosen.stack.parts:
+            # How many nodes it takes is found out by the node; here, how many there are to be at least.
+            wishes = read_wishes(ctx, flags, has_node=node is not None, order=order)
+            chosen = plan_run(wishes, policy, services)
         planned = with_stack(order, chosen)
         if node is None or chosen.stack.parts:
-            return _run(planned, sharding, services, flags, target)
+            return run_here(planned, sharding, services, flags, target)
         if sharding is not None:
             from bacalhau.cli.run_shards import run_shards_with_node
 
@@ -226,7 +246,8 @@ def read_target(flags: dict[str, Any]) -> Path | None:
     return target
 
 
-def _show_plan(order: Any, sharding: Sharding | None, services: Services, *, as_json: bool) -> int:
+def show_plan(order: Any, sharding: Sharding | None, services: Services, *, as_json: bool) -> int:
+    """Print what a run would do, and return the exit code."""
     if sharding is not None:
         from bacalhau.cli.run_shards import show_shards_plan
 
@@ -241,7 +262,10 @@ def _show_plan(order: Any, sharding: Sharding | None, services: Services, *, as_
     return ExitCode.DONE
 
 
-def _run(order: Any, sharding: Sharding | None, services: Services, flags: dict[str, Any], target: Path | None) -> int:
+def run_here(
+    order: Any, sharding: Sharding | None, services: Services, flags: dict[str, Any], target: Path | None
+) -> int:
+    """Run an order on nodes of this process, print what came of it, and return the exit code."""
     if sharding is not None:
         from bacalhau.cli.run_shards import run_over_shards
 
@@ -253,7 +277,7 @@ def _run(order: Any, sharding: Sharding | None, services: Services, flags: dict[
         report = run_job(order, services, display)
     show_report(report, flags)
     if flags["download"] or target is not None:
-        _download(report, services, target)
+        _download(report, services, flags, target)
     return of_run(report["verdict"], report["exit_code"])
 
 
@@ -267,11 +291,27 @@ def show_report(report: dict[str, Any], flags: dict[str, Any], *, is_here: bool 
         print_text(report["job"])
     else:
         print_run(report, is_here=is_here)
+        if is_here and report["output"] is not None:
+            _print_notes(report, flags.get("notes", ()))
 
 
-def _download(report: dict[str, Any], services: Services, target: Path | None) -> None:
-    from bacalhau.layout import default_target, lay_out
+def _print_notes(report: dict[str, Any], notes: tuple[str, ...]) -> None:
     from bacalhau.render import stderr_console
+
+    for note in notes:
+        stderr_console().print(note.format(output=report["output"]))
+
+
+def say_place(place: Path, flags: dict[str, Any]) -> None:
+    """Say where an output was laid out, unless it stays there only until something was taken from it."""
+    from bacalhau.render import stderr_console
+
+    if not flags.get("in_passing"):
+        stderr_console().print(f"output is in {place}")
+
+
+def _download(report: dict[str, Any], services: Services, flags: dict[str, Any], target: Path | None) -> None:
+    from bacalhau.layout import default_target, lay_out
     from storage.cid import parse_cid
 
     if report["output"] is None:
@@ -279,4 +319,4 @@ def _download(report: dict[str, Any], services: Services, target: Path | None) -
     place = target or default_target(report["job"])
     with services.open_store() as store:
         lay_out(store, parse_cid(report["output"]), parse_cid(report["record"]), place)
-    stderr_console().print(f"output is in {place}")
+    say_place(place, flags)

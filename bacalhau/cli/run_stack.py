@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bacalhau.services import Services
     from runtime.planner.answer import Chosen
     from runtime.planner.wishes import Wishes
+    from verifier.credibility import TrustGoal
 
 policy_option = click.option("--policy", "policy", metavar="FILE", type=named_path,
                              help="Obey this policy too; policy.toml of BACALHAU_DIR always holds.")  # fmt: skip
@@ -33,12 +34,19 @@ def was_said(ctx: click.Context, name: str) -> bool:
     return ctx.get_parameter_source(name) not in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
 
 
-def read_wishes(ctx: click.Context, flags: dict[str, Any], *, has_node: bool) -> Wishes:
-    """Return what the flags ask of a stack.
+def read_wishes(
+    ctx: click.Context,
+    flags: dict[str, Any],
+    *,
+    has_node: bool,
+    order: Order | None = None,
+) -> Wishes:
+    """Return what the flags ask of a stack. order: of a run that goes by trust, with the counts that makes.
 
     Raises:
         UserError: the memory is no size.
     """
+    from bacalhau.trust_report import trust_flag
     from runtime.planner.wishes import Wish, Wishes
     from runtime.quantity import parse_bytes
 
@@ -51,11 +59,12 @@ def read_wishes(ctx: click.Context, flags: dict[str, Any], *, has_node: bool) ->
         ("--selector", bool(flags["selectors"])),
     )
     return Wishes(
-        nodes=wish("concurrency", flags["concurrency"]),
-        confidence=wish("confidence", flags["confidence"]),
+        nodes=wish("concurrency", flags["concurrency"] if order is None else order.rule.replication),
+        confidence=wish("confidence", flags["confidence"] if order is None else order.rule.confidence),
         timeout=wish("timeout", flags["timeout"]),
         memory=wish("memory", parse_bytes(flags["memory"], where="--memory")),
         diverse=flags["diverse"],
+        trust=trust_flag(None if order is None else order.trust),
         strict=flags["isolation"] == "strict",
         local=flags["local"],
         needs_node=tuple(flag for flag, is_given in needs_node if is_given),
@@ -85,16 +94,17 @@ def show_departures(wishes: Wishes, chosen: Chosen) -> None:
         stderr_console().print(line)
 
 
-def explain(wishes: Wishes, services: Services, flags: dict[str, Any]) -> int:
+def explain(wishes: Wishes, services: Services, flags: dict[str, Any], goal: TrustGoal | None = None) -> int:
     """Print the stack with its reasons, or the clash, and return the exit code that a run would begin with."""
     from bacalhau.explanation import explained
     from bacalhau.planning import answer_run, clash_error, load_policy
     from bacalhau.render import print_json
     from bacalhau.render_stack import print_explanation
+    from bacalhau.trust_report import planned_trust_entry
     from runtime.planner.answer import Clash
 
     found = answer_run(wishes, load_policy(services.home, flags["policy"]), services)
-    said = explained(found, wishes)
+    said = {**explained(found, wishes), "trust": planned_trust_entry(goal)}
     print_json(said) if flags["as_json"] else print_explanation(said)
     if not isinstance(found.answer, Clash):
         return ExitCode.DONE

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bacalhau.cli.options import node_of
-from bacalhau.cli.run_python import show_report
+from bacalhau.cli.run_python import say_place, show_report
 from bacalhau.exit_codes import ExitCode, of_run
 from bacalhau.layout import default_target, lay_out
 from bacalhau.progress import shown_progress
@@ -44,7 +44,7 @@ def run_with_node(
     if report["verdict"] in ("agreed", "cached") and report["stdout"] is None:
         raise UnavailableError(report["reason"] or "the agreed output is not here", where=report["job"])
     if (flags["download"] or target is not None) and report["record"] is not None:
-        _download(report, services, node, target or default_target(report["job"]))
+        _download(report, services, flags, node, target or default_target(report["job"]))
     return of_run(report["verdict"], report["exit_code"])
 
 
@@ -60,11 +60,11 @@ def goes_on(announced: list[str]) -> Iterator[None]:
         raise
 
 
-def _download(report: dict[str, Any], services: Services, node: NodeClient, place: Path) -> None:
+def _download(report: dict[str, Any], services: Services, flags: dict[str, Any], node: NodeClient, place: Path) -> None:
     output, record = parse_cid(report["output"]), parse_cid(report["record"])
     if node.is_elsewhere:
         lay_out_from_node(node, report["job"], record, place)
     else:
         with services.open_store() as store:
             lay_out(store, output, record, place)
-    stderr_console().print(f"output is in {place}")
+    say_place(place, flags)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any, Final
+import threading
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,7 +15,12 @@ from bacalhau.cli.run_stack import policy_option, was_said
 from bacalhau.cli.serve_options import selection_options
 from bacalhau.exit_codes import ExitCode
 
+if TYPE_CHECKING:
+    from bacalhau.services import Services
+
 ROLES: Final = ("compute", "requester")
+DEFAULT_SPOT_CHECKS: Final = 0.05
+"""Every twentieth task more: docs/trust.md has what fewer and more of them find."""
 
 
 @click.command("serve", short_help="Run a node.")
@@ -32,6 +38,8 @@ ROLES: Final = ("compute", "requester")
               help="JavaScript engine of its executions.")  # fmt: skip
 @click.option("--isolation", type=click.Choice(["best", "strict"]), default="best", show_default=True,
               help="strict: run nothing where a layer of the jail is missing.")  # fmt: skip
+@click.option("--spot-checks", type=float, default=DEFAULT_SPOT_CHECKS, show_default=True, metavar="RATE",
+              help="Checks for each task of a job with --trust: tasks whose answer is known.")  # fmt: skip
 @click.option("--bad-actor", metavar="NAME", hidden=True, help="Break the rules, for tests of a network.")
 @click.option("--until-eof", is_flag=True, hidden=True, help="End when stdin does: with whoever started it.")
 @click.option("--verbose", is_flag=True, help="Tell on stderr what happens.")
@@ -45,6 +53,9 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     One line on stdout says that it is ready. While it runs, `bacalhau run` and the other commands use it.
     """
     require_network("serve")
+    services = services_of(ctx)
+    _set_up_logs(verbose=flags["verbose"])
+    _sweep_containers(services)
     from dataclasses import replace
     from functools import partial
 
@@ -53,10 +64,10 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     from bacalhau.planning import host_name, jail_level, load_policy, objection, plan_node
     from bacalhau.render import print_json, print_text
     from network.libp2p_host import Libp2pSettings
+    from network.node.spot_checks import check_rate
     from network.transport_lists import ConnectionLists, parse_networks
 
-    _set_up_logs(verbose=flags["verbose"])
-    services = services_of(ctx)
+    check_rate(flags["spot_checks"])
     roles = flags["roles"] or ROLES
     cluster = read_cluster(flags)
     policy, room, labels = read_selection(flags, services.home.store_path)
@@ -90,6 +101,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         objection_to_job=partial(objection, rules, stack.machine),
         strict=flags["isolation"] == "strict",
         until_eof=flags["until_eof"],
+        spot_checks=flags["spot_checks"],
         make_persona=_persona(flags["bad_actor"]),
     )
 
@@ -101,6 +113,14 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
 
     run_node(services, options, ready)
     return ExitCode.DONE
+
+
+def _sweep_containers(services: Services) -> None:
+    """Begin to remove what a kill left behind, before anything that takes long; the node does not wait for it."""
+    if services.home.containers_dir.exists():
+        from bacalhau.container_room import sweep_left_behind
+
+        threading.Thread(target=sweep_left_behind, args=(services.home,), name="sweep", daemon=True).start()
 
 
 def _persona(name: str | None) -> Any:

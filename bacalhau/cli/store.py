@@ -66,11 +66,13 @@ def gc(ctx: click.Context, /, as_json: bool) -> int:
         services.open_jobs() as jobs,
         services.open_datastore() as datastore,
         services.open_results() as results,
+        services.open_published() as logs,
         shown_progress() as display,
     ):
         since = time.time() - KEPT_S
         results.forget(before=since)
-        done = collect(store, JobRoots(jobs, datastore, results, since=since), display.step)
+        roots = JobRoots(jobs, datastore, results, since=since, published=logs.roots)
+        done = collect(store, roots, display.step)
     if as_json:
         print_json({
             "removed_blocks": done.removed_blocks,

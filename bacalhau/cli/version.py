@@ -15,11 +15,14 @@ from bacalhau.exit_codes import ExitCode
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, as_json: bool) -> int:
-    """Show versions, and the CID of the runtime once Pyodide is here."""
+    """Show versions, and the CIDs of the runtimes: of Python's once Pyodide is here."""
     from bacalhau.checkup import runtime_cid
     from bacalhau.render import print_fields, print_json
     from runtime.node_client import find_node
     from runtime.release import PROFILE, PYODIDE_VERSION, PYTHON_VERSION
+    from runtime.wasm_profile import PROFILE as WASM_PROFILE
+    from runtime.wasm_release import engine_version, wasm_runtime_cid
+    from storage.cid import cid_text
 
     versions = {
         "bacalhau": __version__,
@@ -28,6 +31,9 @@ def command(ctx: click.Context, /, as_json: bool) -> int:
         "node": find_node().version,
         "profile": PROFILE,
         "runtime": runtime_cid(services_of(ctx).home),
+        "wasmtime": engine_version(),
+        "wasm_profile": WASM_PROFILE,
+        "wasm_runtime": cid_text(wasm_runtime_cid()),
         "python": platform.python_version(),
     }
     print_json(versions) if as_json else print_fields(versions, versions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import trio
 
 from network.compute_node import MAX_BACKLOG_EACH, ComputeNode
-from network.message_codec import decode, encode
+from network.message_codec import decode, encode, version_of
 from network.messages import Assign, Capacity, Demand, EngineKind, Offer
 from network.node.announcement import Announcement, announce
 from network.node.changing_room import ChangingRoom
@@ -22,16 +22,19 @@ from network.node.machine_host import MachineHost, StateMachine, World
 from network.node.reasons import reason
 from network.node.selection import JobSelection
 from network.node.selection_policy import OfferedTask
-from network.node.task_header import Headers, bring_header
+from network.node.task_header import Headers, bring_header, read_headers
+from network.parcel import unseal
 from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import Abort, Accuse, Action, Broadcast, Misbehaved, Received, RoomChanged, Run, Send
 from network.transport import Transport
 from runtime.engine import Plan
+from runtime.wasm_profile import ENGINE as WASMTIME
 from storage.cid import CID
 from storage.errors import BacalhauError
 from storage.sqlite_block_store import SqliteBlockStore
 from verifier.identity import Identity
 from verifier.model import PeerId
+from verifier.wasm_types import WasmFunction
 
 MAX_LOOKED_AT: Final = 4_096
 """Answers to offers between the look at them and the machine's question."""
@@ -106,7 +109,14 @@ class ComputeSide:
         self._count_offence = count_offence
         self._refusals: OrderedDict[tuple[PeerId, str, CID, Demand], str] = OrderedDict()
         """A session may be offered twice at once, with another demand: what was found out is of one of them."""
+        self._for_modules = next((one for one in settings.engines if one.engine == WASMTIME), None)
+        self._modules: OrderedDict[CID, None] = OrderedDict()
+        """Tasks that were looked at and are WebAssembly modules."""
         self._bringing: dict[PeerId, trio.CapacityLimiter] = {}
+        self._reading = trio.CapacityLimiter(1)
+        """Whoever sends many takes one thread and no more."""
+        self._synced = 0
+        """Outputs that are on the disk for sure, as the executor counts them."""
         self._capacity: Capacity | None = None
         self._changed = trio.Event()
         world = World(
@@ -114,7 +124,7 @@ class ComputeSide:
             keep=self._keep,
             kept=_nothing,
             act=self._act,
-            restarted=executor.give_up_all,
+            restarted=self._restarted,
             in_thread=in_thread,
         )
         self.host = MachineHost(Machine.COMPUTE, self._make, world)
@@ -132,15 +142,57 @@ class ComputeSide:
             nursery.start_soon(self.host.run)
             nursery.start_soon(self._announce)
 
-    async def receive(self, peer: PeerId, message: bytes) -> None:
-        """Take a message of a requester. One that brings a task is looked at before the machine is told of it."""
-        try:
-            said = decode(message, peer)
-        except RemoteProtocolError:
-            said = None  # the machine notes who sent it
-        if isinstance(said, Offer | Assign) and not self._is_known(said.session):
-            self._note(peer, said, await self._look(peer, said))
+    async def receive(self, peer: PeerId, messages: Sequence[bytes]) -> None:
+        """Take messages of a requester. Those that bring a task are looked at before the machine is told of them."""
+        looked_at: list[tuple[bytes, Offer | Assign]] = []
+        for message in messages:
+            said = _task_of(message, peer)
+            if said is not None and not self._is_known(said.session):
+                looked_at.append((message, said))
+            else:
+                await self.host.bring(Received(peer=peer, message=message))
+        if len(looked_at) > 1 and not self._selection.unwelcome(peer):
+            looked_at = await self._receive_tasks(peer, looked_at)
+        if len(looked_at) == 1:
+            await self._receive_task(peer, *looked_at[0])
+        elif looked_at:
+            async with trio.open_nursery() as nursery:  # an offer that is looked at keeps no other waiting
+                for message, said in looked_at:
+                    nursery.start_soon(self._receive_task, peer, message, said)
+
+    async def _receive_tasks(
+        self, peer: PeerId, brought: Sequence[tuple[bytes, Offer | Assign]]
+    ) -> list[tuple[bytes, Offer | Assign]]:
+        """Take the tasks whose nodes came with the word about them, all in one step; return the others."""
+        tasks = [(said.task, list(self._headers.of(said.task))) for _, said in brought]
+        plans = await trio.to_thread.run_sync(
+            read_headers,
+            tasks,
+            self._store,
+            self.executor.wall_clock_s,
+            self._headers.functions,
+            limiter=self._reading,
+        )
+        here = [(message, said, plan) for (message, said), plan in zip(brought, plans, strict=True) if plan is not None]
+        offered = [OfferedTask(requester=peer, job=said.job, demand=said.demand, plan=plan) for _, said, plan in here]
+        for (message, said, _), refusal in zip(here, await self._selection.refusals(offered), strict=True):
+            self._note(peer, said, refusal)
+            await self.host.bring(Received(peer=peer, message=message))
+        return [one for one, plan in zip(brought, plans, strict=True) if plan is None]
+
+    async def _receive_task(self, peer: PeerId, message: bytes, said: Offer | Assign) -> None:
+        self._note(peer, said, await self._look(peer, said))
         await self.host.bring(Received(peer=peer, message=message))
+
+    def take_parcel(self, peer: PeerId, parcel: bytes) -> None:
+        """Take blocks of a task that a requester is about to speak of, or has spoken of.
+
+        Raises:
+            RemoteProtocolError: it is no parcel.
+        """
+        if not self._selection.unwelcome(peer):
+            blocks = unseal(parcel, peer)
+            self._headers.note(blocks[0][0], blocks)
 
     def announce_soon(self) -> None:
         """Announce again: somebody came who has not heard it."""
@@ -155,13 +207,24 @@ class ComputeSide:
             job_most=self.job_most,
             engines=self.settings.engines,
             accepts=self._refusal,
+            kind_of=lambda task: self._for_modules if task in self._modules else None,
             gossip_ms=self.settings.gossip_ms,
         )
         return machine, machine.start(entries)
 
     def _keep(self, _actions: tuple[Action, ...], changes: list[Change]) -> None:
+        if (made := self.executor.made) != self._synced:
+            self.executor.pending.flush()
+            self._store.sync()
+            self._synced = made
         if changes:
             self._datastore.commit(changes)
+
+    def _restarted(self) -> None:
+        """Begin anew: outputs that are not on the disk were promised to nobody, and executions begin again."""
+        self.executor.give_up_all()
+        self.executor.pending.drop()
+        self._synced = self.executor.made
 
     def _act(self, action: Action) -> None:
         if isinstance(action, Send):
@@ -212,6 +275,12 @@ class ComputeSide:
             plan = await self._plan(peer, said.task)
         except BacalhauError as error:
             return reason(f"the task cannot be read: {error.problem}", otherwise="the task cannot be read")
+        if isinstance(plan.function, WasmFunction):
+            if self._for_modules is None:
+                return "no engine of this node runs WebAssembly modules"
+            self._modules[said.task] = None
+            if len(self._modules) > MAX_LOOKED_AT:
+                self._modules.popitem(last=False)
         return await self._selection.refusal(OfferedTask(requester=peer, job=said.job, demand=said.demand, plan=plan))
 
     async def _plan(self, peer: PeerId, task: CID) -> Plan:
@@ -246,6 +315,17 @@ class ComputeSide:
                 self._heard_own(said)
                 await self._transport.publish_capacity(encode(said))
             await trio.sleep(LEAST_PAUSE_S)
+
+
+def _task_of(message: bytes, peer: PeerId) -> Offer | Assign | None:
+    """Return what brings a task; of all else the machine judges."""
+    if version_of(message) not in (Offer.VERSION, Assign.VERSION):
+        return None
+    try:
+        said = decode(message, peer)
+    except RemoteProtocolError:
+        return None
+    return said if isinstance(said, Offer | Assign) else None
 
 
 def _nothing() -> None:

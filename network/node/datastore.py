@@ -14,16 +14,19 @@ from typing import Any, Protocol, TypeAlias
 from network.job_store import Job
 from network.messages import Demand
 from storage.cid import CID
+from verifier.credibility import TrustGoal
 from verifier.model import PeerId, Rule
 
 
 class Machine(StrEnum):
-    """Whose entries: the two machines of the protocol keep theirs apart, and so does what settles shards."""
+    """Whose entries: the two machines of the protocol keep theirs apart, and so do settling and trust."""
 
     REQUESTER = "requester"
     COMPUTE = "compute"
     SETTLEMENT = "settlement"
     """`JOB/NUMBER`: what came of a shard, until its job has ended (`shard_entry`)."""
+    TRUST = "trust"
+    """What is known of nodes by the records (`trust_entries`)."""
 
 
 class JobState(StrEnum):
@@ -67,6 +70,8 @@ class Submission:
     """Failed shards that are put up with; one more, and the job is given up. None: all shards run."""
     no_cache: bool = False
     """Run also what was verified before."""
+    trust: TrustGoal | None = None
+    """How far answers are to be trusted; `rule` says no more than the least counts then."""
 
     @property
     def root(self) -> CID:
@@ -136,6 +141,8 @@ class AddResult:
     task: CID
     record: CID
     at: float
+    is_open: bool = False
+    """No label chose its nodes, so any other may be asked as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

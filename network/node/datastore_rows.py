@@ -84,8 +84,9 @@ def statements(change: Change) -> tuple[Statement, ...]:
             return ((_REMOVE, (machine.value, key)),)
         case RemoveBelow(machine=machine, prefix=prefix):
             return ((_REMOVE_BELOW, (machine.value, *bounds_of(prefix))),)
-        case AddResult(task=task, record=record, at=at):
-            return ((result_store.INSERT, (task, record, result_store.Nodes.NETWORK.value, _time(at))),)
+        case AddResult(task=task, record=record, at=at, is_open=is_open):
+            nodes = result_store.Nodes.OPEN if is_open else result_store.Nodes.NETWORK
+            return ((result_store.INSERT, (task, record, nodes.value, _time(at))),)
         case Submit(submission=submission):
             row = (submission.job, submission.created_at, *write_submission(submission), JobState.RUNNING.value)
             return ((_SUBMIT, row),)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import threading
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,9 @@ from network.demand import room_of
 from network.messages import Demand
 from network.node.disk_promises import DiskPromises
 from network.node.peer_source import PeerSource
+from network.node.pending_blocks import PendingBlocks
 from network.node.reasons import reason
+from network.node.task_header import Headers
 from network.protocol_events import Executed, ExecutionFailed, Run
 from runtime.capacity_gate import CapacityGate
 from runtime.capacity_ledger import Claim
@@ -29,13 +32,13 @@ from runtime.engine import Engine, Execution, Plan, UndeterminedError
 from runtime.plan import plan_of_task
 from runtime.stop_signal import StopSignal
 from storage.blocks import BatchingBlockStore, BlockStore
-from storage.cid import CID
+from storage.cid import CID, inline_data
 from storage.dag_fetch import fetch_dag
 from storage.dag_walk import links_of
 from storage.errors import BacalhauError, UnavailableError, UserError
 from storage.reserved_block_store import ReservedBlockStore
 from storage.sqlite_block_store import SqliteBlockStore
-from storage.sqlite_pins import has_links, hold, known_whole
+from storage.sqlite_pins import has_links, hold, known_whole, seen_below
 from verifier.model import PeerId
 
 BRING_S: Final = 120.0
@@ -66,8 +69,8 @@ class Executor:
     engine: Engine
     store: SqliteBlockStore
     sources: Sources
-    fitness: Callable[[Plan], str]
-    """Why a plan whose blocks are all here is not run; empty if it is."""
+    fitness: Callable[[Plan, BlockStore], str]
+    """Why a plan whose blocks are all in a store is not run; empty if it is."""
     nursery: trio.Nursery
     gate: CapacityGate
     threads: int
@@ -75,15 +78,20 @@ class Executor:
     disk: DiskPromises
     wall_clock_s: float
     """Host guard of one execution: the requester's own deadline comes first, as a rule."""
-    headers: Callable[[CID], Sequence[tuple[CID, bytes]]] = field(default=lambda _: ())
-    """Blocks of a task that came with its offer."""
-    alter: Callable[[Execution], Execution] = field(default=lambda execution: execution)
+    headers: Headers = field(default_factory=Headers)
+    """Blocks of tasks that came with the word about them."""
+    alter: Callable[[Execution, BlockStore], Execution] = field(default=lambda execution, _store: execution)
     """For tests of the network: what a bad actor makes of its execution."""
+    made: int = 0
+    """Counts outputs: a commitment is a promise to give one, so it is on the disk before that is said."""
+    pending: PendingBlocks = field(init=False)
+    """What executions have made, and read, and is to be on the disk before their commitments are said."""
     _threads: trio.CapacityLimiter = field(init=False)
     """Apart from those of everything else in the process, which has few, and must not wait for an execution."""
     _stops: dict[str, StopSignal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.pending = PendingBlocks(self.store)
         self._threads = trio.CapacityLimiter(self.threads)
 
     @property
@@ -117,10 +125,15 @@ class Executor:
         event: Executed | ExecutionFailed
         try:
             async with self._room(run, stop):
-                await self._bring(run, stop)
+                began = trio.current_time()
+                store = ReservedBlockStore(self.store, run.demand.disk)
                 # Threads cannot be cancelled: a node that ends stops its engine, and then they end too.
-                execution = await self._in_thread(partial(self._execute, run, stop))
-            event = Executed(session=run.session, execution=execution, nonce=secrets.token_hex(32))
+                execution = await self._in_thread(partial(self._execute_what_is_here, run, stop, store))
+                if execution is None:
+                    await self._bring(run, stop, store)
+                    execution = await self._in_thread(partial(self._execute, run, stop))
+                took_ms = int(1000 * (trio.current_time() - began))
+            event = Executed(session=run.session, execution=execution, nonce=secrets.token_hex(32), took_ms=took_ms)
         except BacalhauError as error:
             log.info("session %s: %s", run.session[:8], error)
             event = ExecutionFailed(session=run.session, reason=reason(str(error), otherwise="the host failed"))
@@ -136,8 +149,12 @@ class Executor:
     async def _room(self, run: Run, stop: StopSignal) -> AsyncIterator[Claim]:
         """Hold what an execution demands; wait for it while others that were given up still end."""
         claim, ready, token = Claim(room=room_of(run.demand)), trio.Event(), trio.lowlevel.current_trio_token()
+        loop = threading.get_ident()
 
-        def ring() -> None:  # by any thread, the loop's own among them
+        def ring() -> None:
+            if threading.get_ident() == loop:
+                ready.set()
+                return
             with suppress(trio.RunFinishedError):
                 token.run_sync_soon(ready.set)
 
@@ -150,13 +167,12 @@ class Executor:
             self.disk.end(stop)
             self.gate.leave(claim)
 
-    async def _bring(self, run: Run, stop: StopSignal) -> None:
+    async def _bring(self, run: Run, stop: StopSignal, store: ReservedBlockStore) -> None:
         """Bring the task's blocks here. Its requester may be away for a while, as after a restart.
 
         No more comes than was demanded, less what the function may write. A task says how much that is when it is here.
         """
         pause_s, until = FIRST_PAUSE_S, trio.current_time() + BRING_S
-        store = ReservedBlockStore(self.store, run.demand.disk)
         while True:
             sources = self.sources(run.requester)
             try:
@@ -175,6 +191,7 @@ class Executor:
     def _fetch(self, task: CID, sources: Sequence[PeerSource], stop: StopSignal, store: ReservedBlockStore) -> None:
         # One that was given up is not begun, and asks nobody any more: who gives a block now and then keeps no slot.
         with stop.ending(partial(_close, sources)):
+            self.pending.flush()  # what came already is not to be paid for again
             # Held first, so that a collection leaves alone what arrives.
             try:
                 hold(self.store, task)
@@ -182,10 +199,7 @@ class Executor:
                 self.disk.make(stop, lambda: store.left_bytes)
                 self._fetch_reserved(task, sources, store)
                 hold(self.store, task)
-            output = plan_of_task(task, self.store, self.wall_clock_s).input.limits.output
-            if output > store.left_bytes:
-                raise UndeterminedError("too little of its disk is left for what the function may write")
-            self.disk.make(stop, lambda: output)
+            self._promise_output(task, stop, store)
 
     def _fetch_reserved(self, task: CID, sources: Sequence[PeerSource], store: ReservedBlockStore) -> None:
         try:
@@ -197,7 +211,7 @@ class Executor:
         """Bring a task here. Of most tasks little lacks: their function ran here before, and was found to be whole."""
         known = known_whole(self.store)
         # A second try has them from the first: what was reserved is not to pay for them twice.
-        store.put_many([(cid, data) for cid, data in self.headers(task) if not self.store.has(cid)])
+        store.put_many([(cid, data) for cid, data in self.headers.of(task) if not self.store.has(cid)])
         if sources and self.store.has(task):
             source = sources[0]
             try:
@@ -210,13 +224,54 @@ class Executor:
                 log.info("%s: %s", source.name, error)
         fetch_dag(store, task, sources, known=known)
 
+    def _execute_what_is_here(self, run: Run, stop: StopSignal, store: ReservedBlockStore) -> Execution | None:
+        """Execute a task whose blocks are here, or came with the word about it; None if some lack.
+
+        One step for what is tiny: to go to the loop and back takes longer than all that is done in between.
+        """
+        with stop.ending(_nothing):
+            try:
+                self._take_what_came(run.task, stop, store)
+            except BacalhauError:
+                return None
+            self._promise_output(run.task, stop, store)
+        return self._execute(run, stop)
+
+    def _take_what_came(self, task: CID, stop: StopSignal, store: ReservedBlockStore) -> None:
+        """Make sure that all of a task is here, and stays.
+
+        Raises:
+            BacalhauError: not all of it is here.
+        """
+        came = dict(self.headers.of(task))
+        if came:
+            self.disk.make(stop, lambda: store.left_bytes)
+            store.take(sum(map(len, came.values())))
+            self.pending.put_many(came.items())
+        seen = seen_below(self.pending, [task], known=known_whole(self.store))
+        if not all(cid in came or inline_data(cid) is not None for cid in seen):
+            self.pending.flush()
+            hold(self.store, task)
+
+    def _promise_output(self, task: CID, stop: StopSignal, store: ReservedBlockStore) -> None:
+        output = self._plan(task).input.limits.output
+        if output > store.left_bytes:
+            raise UndeterminedError("too little of its disk is left for what the function may write")
+        self.disk.make(stop, lambda: output)
+
+    def _plan(self, task: CID) -> Plan:
+        return plan_of_task(task, self.pending, self.wall_clock_s, self.headers.functions)
+
     def _execute(self, run: Run, stop: StopSignal) -> Execution:
-        plan = replace(plan_of_task(run.task, self.store, self.wall_clock_s), submitter=run.requester)
-        if why := self.fitness(plan):
+        plan = replace(self._plan(run.task), submitter=run.requester)
+        if why := self.fitness(plan, self.pending):
             raise UndeterminedError(why)
-        execution = self.alter(self.engine.execute(plan, self.store, stop=stop))
-        hold(self.store, execution.output)
-        self.store.sync()  # the commitment is a promise to give it
+        execution = self.alter(self.engine.execute(plan, self.pending, stop=stop), self.pending)
+        seen = seen_below(self.pending, [execution.output])
+        if not all(self.pending.holds(cid) or inline_data(cid) is not None for cid in seen):
+            self.pending.flush()
+            hold(self.store, execution.output)
+        self.made += 1
         return execution
 
 
@@ -232,6 +287,10 @@ def missing_below(store: BlockStore, root: CID, known: Collection[CID]) -> list[
             seen.update(fresh)
             todo += fresh
     return missing
+
+
+def _nothing() -> None:
+    return
 
 
 def _close(sources: Sequence[PeerSource]) -> None:

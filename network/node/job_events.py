@@ -31,7 +31,7 @@ ENDED = "ended"
 def step_words(entry: StepEntry) -> tuple[str, Mapping[str, Any]]:
     """Return kind and detail of a step's event."""
     if entry.kind == "Assigned":
-        return "assigned", {"nodes": list(entry.nodes)}
+        return "assigned", {"nodes": list(entry.nodes), **_why(entry)}
     if entry.kind == "Committed":
         return "committed", {"node": entry.peer}
     if entry.kind == "Revealed" and entry.receipt is not None:
@@ -47,6 +47,14 @@ def step_words(entry: StepEntry) -> tuple[str, Mapping[str, Any]]:
     if entry.kind == "DeadlinePassed":
         return "deadline", {"phase": entry.phase, "round": entry.round}
     return "withdrawn", {}
+
+
+def _why(entry: StepEntry) -> Mapping[str, Any]:
+    """Return why so many were asked, where trust is what was asked for."""
+    if entry.standing is None:
+        return {}
+    terms = entry.standing.terms
+    return {"passes": list(entry.standing.passes), "trust": terms.asked, "words": terms.words}
 
 
 def ended_words(verdict: str, record: CID | None) -> Mapping[str, Any]:

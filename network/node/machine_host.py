@@ -13,7 +13,7 @@ import logging
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
@@ -21,6 +21,7 @@ import trio
 
 from network.node.datastore import Change, Machine, Put, Remove
 from network.protocol_events import (
+    Abort,
     Action,
     Event,
     Forget,
@@ -29,24 +30,32 @@ from network.protocol_events import (
     Persist,
     Received,
     Report,
+    Run,
+    Send,
     SetTimer,
     Timer,
 )
 from storage.errors import BacalhauError, UnavailableError, UserError
 
-MAX_BATCH: Final = 64
+MAX_BATCH: Final = 256
 """Events between two transactions: many, because one costs the disk's round trip."""
 MAX_WAITING: Final = 4_096
 MAX_WAITING_BYTES: Final = 8 << 20
 """Events that wait, and what those weigh that peers sent: above it whoever brings one waits, and the peer behind it."""
-GATHER_S: Final = 0.005
-"""Between two batches, so that one that is busy makes few transactions of many events; the first of a while is taken at
-once."""
+GATHER_S: Final = 0.001
+"""Between two transactions, times the square of how many tasks are under way: a machine that is busy makes few of them
+of many events, and few payloads to a peer. The first of a while is made at once."""
+LEAST_GATHER_S: Final = 0.005
+MAX_GATHER_S: Final = 1.0
+"""From 32 tasks on. A node has work for four times as long in hand then (`compute_node.IN_HAND_MS`)."""
 TICK_S: Final = 0.05
 """Timers are due at multiples of this, later than asked for and never earlier: many at once."""
 FIRST_PAUSE_S: Final = 0.5
 MAX_PAUSE_S: Final = 30.0
 _KEPT: Final = (Persist, Forget, KeepList, Report)
+_AT_ONCE: Final = (Run, Abort)
+"""Said to nobody: to begin an execution before it is kept that it was accepted is what a crash would undo anyway, and
+one that was given up before that is known to the disk begins again after one."""
 log = logging.getLogger(__name__)
 
 
@@ -167,12 +176,11 @@ class MachineHost:
         self.is_healthy = True
         last = -math.inf
         while True:
-            await self._wait()
-            if (pause_s := last + GATHER_S - trio.current_time()) > 0 and len(self._inbox) < MAX_BATCH:
-                await trio.sleep(pause_s)
-            batch = self._take(min(len(self._inbox), MAX_BATCH))
+            batch: list[_Entry] = []
+            todo: list[Action] = []
             try:
-                await self._perform(_handled(machine, batch))
+                await self._gather(machine, last, batch, todo)
+                await self._perform(todo)
             except Exception as error:
                 for entry in batch:
                     _settle(entry, _told(error))
@@ -181,10 +189,27 @@ class MachineHost:
                 _settle(entry, None)
             last = trio.current_time()
 
-    async def _perform(self, actions: tuple[Action, ...]) -> None:
-        if any(isinstance(action, _KEPT) for action in actions):
+    async def _gather(self, machine: StateMachine, last: float, batch: list[_Entry], actions: list[Action]) -> None:
+        """Have events handled as they come, until it is time to keep what came of them, and say it."""
+        await self._wait(math.inf)
+        while True:
+            taken = self._take(min(len(self._inbox), MAX_BATCH))
+            batch += taken
+            for action in _handled(machine, taken):
+                if isinstance(action, _AT_ONCE):
+                    self._world.act(action)
+                else:
+                    actions.append(action)
+            due = last + min(max(GATHER_S * len(machine.tasks) ** 2, LEAST_GATHER_S), MAX_GATHER_S)
+            if len(batch) >= MAX_BATCH or any(entry.done is not None for entry in taken):
+                return
+            if trio.current_time() >= due or not await self._wait(due):
+                return
+
+    async def _perform(self, actions: Sequence[Action]) -> None:
+        if any(isinstance(action, _KEPT) or (isinstance(action, Send) and action.task) for action in actions):
             changes = list(_changes(self.name, actions))
-            await self._world.in_thread(lambda: self._world.keep(actions, changes))  # type: ignore[misc]
+            await self._world.in_thread(lambda: self._world.keep(tuple(actions), changes))  # type: ignore[misc]
             self._world.kept()
         for action in actions:
             if isinstance(action, SetTimer):
@@ -194,17 +219,19 @@ class MachineHost:
             elif not isinstance(action, Persist | Forget):
                 self._world.act(action)
 
-    async def _wait(self) -> None:
-        """Return when there is an event, the due timers among them."""
+    async def _wait(self, until: float) -> bool:
+        """Return when there is an event, the due timers among them, or at a time; tell whether there is one."""
         while True:
             while self._timers and self._timers[0][0] <= trio.current_time():
                 timer = heapq.heappop(self._timers)[2]
                 if not timer.session or self.machine is None or timer.session in self.machine.tasks:
                     self._inbox.append(_Entry(timer))
             if self._inbox:
-                return
+                return True
+            if trio.current_time() >= until:
+                return False
             self._arrived = trio.Event()
-            with trio.move_on_at(self._timers[0][0] if self._timers else float("inf")):
+            with trio.move_on_at(min(self._timers[0][0] if self._timers else math.inf, until)):
                 await self._arrived.wait()
 
     def _take(self, count: int) -> list[_Entry]:
@@ -231,11 +258,16 @@ def _handled(machine: StateMachine, batch: Iterable[_Entry]) -> tuple[Action, ..
 
 
 def _changes(name: Machine, actions: Iterable[Action]) -> Iterable[Change]:
+    """Return what a batch changes: of each key the last word, for all of them are kept at once."""
+    last: dict[str, Change] = {}
     for action in actions:
+        if isinstance(action, Persist | Forget):
+            last.pop(action.key, None)
         if isinstance(action, Persist):
-            yield Put(machine=name, key=action.key, value=action.value)
+            last[action.key] = Put(machine=name, key=action.key, value=action.value)
         elif isinstance(action, Forget):
-            yield Remove(machine=name, key=action.key)
+            last[action.key] = Remove(machine=name, key=action.key)
+    return last.values()
 
 
 def _told(error: Exception) -> BacalhauError:

@@ -36,7 +36,10 @@ from network.node.selection import JobSelection
 from network.node.settlement import MakeJob, Settlement
 from network.node.shard_outputs import ShardOutputs
 from network.node.shard_settlement import MakeShardsJob, ShardSettlement
+from network.node.spot_checks import SpotChecks
 from network.node.task_header import Headers
+from network.node.trust_book import TrustBook, with_most_words
+from network.parcel import is_parcel
 from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import Misbehaved
 from network.transport import CapacityHeard, PeerChange, PeerHandler, PeerRefusedError, Transport
@@ -111,6 +114,14 @@ def _nothing_known(_task: CID, _rule: Rule) -> None:
     return None
 
 
+def _none_known(_count: int) -> Sequence[tuple[CID, CID]]:
+    return ()
+
+
+def _none_of(_task: CID) -> Sequence[CID]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeParts:
     """What a node is made of. The owner closes what it opened, after the node has ended."""
@@ -126,8 +137,8 @@ class NodeParts:
     engine: Engine
     make_selection: Callable[[], JobSelection]
     """Called in the node's loop."""
-    fitness: Callable[[Plan], str]
-    """Why a task whose blocks are all here is not run; blocks."""
+    fitness: Callable[[Plan, BlockStore], str]
+    """Why a task whose blocks are all in a store is not run; blocks."""
     make_job: MakeJob
     make_shards_job: MakeShardsJob
     free_disk: Callable[[], int]
@@ -137,6 +148,12 @@ class NodeParts:
     """Why the operator's policy does not have a job submitted here; empty if it does."""
     max_wall_clock_s: float = MAX_WALL_CLOCK_S
     persona: Persona | None = None
+    spot_checks: float = 0.0
+    """For each task of a job that goes by trust, on average (`network.node.spot_checks`)."""
+    sample_known: Callable[[int], Sequence[tuple[CID, CID]]] = _none_known
+    """Draws tasks that any node may see, with records of strangers that were not given away; blocks."""
+    records_of: Callable[[CID], Sequence[CID]] = _none_of
+    """Returns records of strangers of a task; blocks."""
 
 
 class Node:
@@ -162,26 +179,24 @@ class Node:
         """Take a message, or several at once: each as if it had come alone."""
         await self._ready.wait()
         try:
-            messages = split(payload, peer)
+            parts = split(payload, peer)
+            for parcel in filter(is_parcel, parts):
+                if self.compute is not None:
+                    self.compute.take_parcel(peer, parcel)
         except RemoteProtocolError as error:
             self._count_offence(Misbehaved(peer=peer, problem=error.problem))
             return
-        if len(messages) == 1:
-            await self._receive_one(peer, payload)
-            return
-        async with trio.open_nursery() as nursery:  # an offer that is looked at keeps no other message waiting
-            for message in messages:
-                nursery.start_soon(self._receive_one, peer, message)
-
-    async def _receive_one(self, peer: PeerId, payload: bytes) -> None:
+        messages = [part for part in parts if not is_parcel(part)]
         persona = self._parts.persona
-        if persona is not None and not persona.hear(peer, payload, self._say):
-            return
-        if version_of(payload) in FOR_NODES:
-            if self.compute is not None:
-                await self.compute.receive(peer, payload)
-        elif self.requester is not None:
-            await self.requester.receive(peer, payload)
+        if persona is not None:
+            messages = [message for message in messages if persona.hear(peer, message, self._say)]
+        for_compute = [message for message in messages if version_of(message) in FOR_NODES]
+        if self.compute is not None and for_compute:
+            await self.compute.receive(peer, for_compute)
+        if self.requester is not None:
+            await self.requester.receive(
+                peer, [message for message in messages if version_of(message) not in FOR_NODES]
+            )
 
     # For the operator
 
@@ -208,8 +223,9 @@ class Node:
 
     async def submit(self, submission: Submission) -> None:
         """Accept a job; see `NodeControl.submit`."""
-        if objection := self._parts.objection_to_job(submission):
-            raise UserError(objection, where=submission.job, fix="change the job, or the policy")
+        for asked in (submission, with_most_words(submission)):
+            if objection := self._parts.objection_to_job(asked):
+                raise UserError(objection, where=submission.job, fix="change the job, or the policy")
         await self._requester().submit(submission)
 
     async def cancel(self, job: str) -> None:
@@ -312,6 +328,7 @@ class Node:
         def sources(first: Sequence[PeerId]) -> list[PeerSource]:
             return self._sources(first, MAX_OUTPUT_BYTES, MAX_OUTPUT_S)
 
+        trust = TrustBook()
         shards = ShardSettlement(
             store=parts.store,
             datastore=parts.datastore,
@@ -326,6 +343,7 @@ class Node:
             sources=sources,
             make_job=parts.make_job,
             shards=shards,
+            trust=trust,
             nursery=self._nursery,
             kept=self._wake,
         )
@@ -336,6 +354,14 @@ class Node:
             in_thread=self._in_thread,
             book=self._book,
             settlement=settlement,
+            trust=trust,
+            checks=SpotChecks(
+                store=parts.store,
+                trust=trust,
+                rate=parts.spot_checks,
+                sample=parts.sample_known,
+                records=parts.records_of,
+            ),
             find_known=parts.find_known,
             nursery=self._nursery,
             say=self._say,
@@ -347,7 +373,7 @@ class Node:
         parts, persona = self._parts, self._parts.persona
         headers = Headers()
         executor = Executor(
-            headers=headers.of,
+            headers=headers,
             engine=parts.engine,
             store=parts.store,
             sources=lambda first: self._sources([first], settings.total.disk, parts.max_wall_clock_s),
@@ -357,7 +383,7 @@ class Node:
             threads=threads_of(settings.total),
             disk=DiskPromises(parts.free_disk),
             wall_clock_s=parts.max_wall_clock_s,
-            alter=_unaltered if persona is None else lambda execution: persona.alter(execution, parts.store),
+            alter=_unaltered if persona is None else persona.alter,
         )
         self.compute = ComputeSide(
             identity=parts.identity,
@@ -447,5 +473,5 @@ async def open_node(parts: NodeParts) -> AsyncGenerator[Node]:
                 nursery.cancel_scope.cancel()
 
 
-def _unaltered(execution: Execution) -> Execution:
+def _unaltered(execution: Execution, _store: BlockStore) -> Execution:
     return execution

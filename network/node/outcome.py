@@ -6,6 +6,7 @@ have to come here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
@@ -13,8 +14,11 @@ from network.embedded import SessionResult
 from network.node.datastore import Submission
 from network.node.reasons import reason
 from network.protocol_events import TaskEnded
-from network.requester_entries import read, write
+from network.requester_entries import write
 from network.session_events import Fault, FaultKind
+from network.session_trust import trust_note
+from network.trust_terms import TrustNote, rule_in_force
+from storage import dag_cbor
 from storage.blocks import BlockStore
 from storage.cid import CID
 from storage.errors import VerificationError
@@ -49,8 +53,8 @@ class Breach(Schema):
 class Outcome(Schema):
     """A session that is over; the blocks that it names are in the store. Its record is made while settling."""
 
-    VERSION: ClassVar[str] = "outcome/2"
-    """1 named a record, so that no session could end whose task could not be read."""
+    VERSION: ClassVar[str] = "outcome/3"
+    """1 named a record, so that no session could end whose task could not be read; 2 did not have `trust`."""
 
     session: Hex32 | None
     """None: nothing was asked of anybody."""
@@ -68,6 +72,8 @@ class Outcome(Schema):
     dissent: Annotated[tuple[Link, ...], at_most(MAX_NODES)]
     undetermined: Annotated[tuple[Failure, ...], at_most(MAX_NODES)]
     faults: Annotated[tuple[Breach, ...], at_most(2 * MAX_NODES)]
+    trust: TrustNote | None = None
+    """None if counts were all that was asked for."""
 
 
 def known_outcome(known: SessionResult) -> Outcome:
@@ -85,6 +91,7 @@ def known_outcome(known: SessionResult) -> Outcome:
         dissent=tuple(cids[receipt.node] for receipt in known.dissent),
         undetermined=(),
         faults=(),
+        trust=known.trust,
     )
 
 
@@ -114,6 +121,7 @@ def keep_outcome(ended: TaskEnded, store: BlockStore) -> Outcome:
             Breach(node=fault.peer, kind=fault.kind.value, detail=reason(fault.detail, otherwise="-"))
             for fault in session.faults
         ),
+        trust=trust_note(session),
     )
 
 
@@ -128,7 +136,14 @@ def read_outcome(data: bytes) -> Outcome:
     Raises:
         VerificationError: the datastore holds something else.
     """
-    return read(Outcome, data)
+    return Outcome.from_node(as_outcome_now(dag_cbor.decode(data)))
+
+
+def as_outcome_now(node: object) -> object:
+    """Return the node of a note as this version would have written it, if the version before did."""
+    if isinstance(node, dict) and node.get("v") == "outcome/2":
+        return {"trust": None, **node, "v": Outcome.VERSION}
+    return node
 
 
 def session_result(outcome: Outcome, submission: Submission, store: BlockStore) -> SessionResult:
@@ -158,11 +173,21 @@ def session_result(outcome: Outcome, submission: Submission, store: BlockStore) 
         undetermined=tuple((one.node, one.reason) for one in outcome.undetermined),
         faults=faults,
         cached=outcome.session is None,
+        from_before=len(receipts) if outcome.session is None else 0,
+        trust=outcome.trust,
     )
 
 
-def keep_record(outcome: Outcome, task: CID, submission: Submission, store: BlockStore) -> CID | None:
+def keep_record(
+    outcome: Outcome,
+    task: CID,
+    submission: Submission,
+    store: BlockStore,
+    receipts: Sequence[Receipt] | None = None,
+) -> CID | None:
     """Put the record of what was agreed into the store; None without agreement.
+
+    receipts: those of the outcome, where they are at hand; None reads them.
 
     Raises:
         UnavailableError: a receipt or the task is not here, or the record cannot be kept.
@@ -170,12 +195,13 @@ def keep_record(outcome: Outcome, task: CID, submission: Submission, store: Bloc
     """
     if outcome.commitments is None:
         return outcome.known
-    receipts = [load_node(store, cid, Receipt) for cid in outcome.receipts]
+    known = [load_node(store, cid, Receipt) for cid in outcome.receipts] if receipts is None else receipts
+    rule = rule_in_force(submission.rule, None if outcome.trust is None else outcome.trust.terms)
     record = build_record(
-        compare(receipts, submission.rule),
+        compare(known, rule),
         task=task,
         parts=load_node(store, task, Task),
-        rule=submission.rule,
+        rule=rule,
         commitments=outcome.commitments,
         parents=submission.parents,
     )

@@ -33,8 +33,10 @@ from network.node.job_events import CANCELLED, GIVEN_UP, SHARDS, SUBMITTED, outc
 from network.node.open_job import OpenJob
 from network.node.outcome import Outcome, keep_outcome, keep_record, known_outcome, without_agreement, write_outcome
 from network.node.shard_entry import ShardEntry, read_shard, shard_key, shards_of, write_shard
+from network.node.spot_checks import SpotChecks
+from network.node.trust_book import TrustBook, witness_by
 from network.protocol_events import Action, JobEnded, KeepList, Persist, Report, TaskEnded
-from network.requester_entries import JobEntry, StepEntry, read
+from network.requester_entries import JobEntry, read, read_step
 from network.shard_list import load_shards
 from storage.blocks import BatchingBlockStore, BlockMissingError
 from storage.cid import cid_text
@@ -54,6 +56,8 @@ class RequesterLedger:
     """Ours."""
     store: SqliteBlockStore
     datastore: Datastore
+    trust: TrustBook
+    checks: SpotChecks
     open: dict[str, OpenJob] = field(default_factory=dict)
     """Jobs whose verdict is not there."""
     sessions: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -61,17 +65,21 @@ class RequesterLedger:
 
     has_told: bool = False
     """Events of jobs were kept since this was last set to False."""
+    has_counted: bool = False
+    """Shards were counted since then: that can wait a little."""
 
     def add(self, job: OpenJob) -> None:
         """Note a job that is open."""
         name = job.submission.job
         self.open[name] = job
+        self.trust.begin(name, job.submission.trust)
         for number, task in enumerate(job.tasks):
             self.sessions[session_id(self.peer, name, task)] = (name, number)
 
     def remove(self, name: str) -> OpenJob | None:
         """Forget a job that has its verdict."""
         job = self.open.pop(name, None)
+        self.trust.end(name)
         for task in () if job is None else job.tasks:
             self.sessions.pop(session_id(self.peer, name, task), None)
         return job
@@ -135,7 +143,8 @@ class RequesterLedger:
             last = [change for change in more if isinstance(change, Move)]
             rest = [change for change in more if not isinstance(change, Submit | Move)]
             self.datastore.commit([*first, *changes, *rest, *counted, *last])
-            self.has_told |= bool(counted) or any(isinstance(change, AddEvent) for change in rest)
+            self.has_told |= any(isinstance(change, AddEvent) for change in rest)
+            self.has_counted |= bool(counted)
 
     def accept(self, submission: Submission) -> None:
         """Keep a job over shards, before anything is known of them."""
@@ -183,14 +192,14 @@ class RequesterLedger:
         found = self.sessions.get(rest.partition("/")[0]) if kind == "step" else None
         if found is None or self.open[found[0]].has_shards:
             return []
-        words, detail = step_words(read(StepEntry, action.value))
+        words, detail = step_words(read_step(action.value))
         return [AddEvent(job=found[0], at=time.time(), kind=words, detail=detail)]
 
     def _ended(self, news: TaskEnded, blocks: BatchingBlockStore, told: dict[str, list[ShardEntry]]) -> list[Change]:
         job = self.open.get(news.job)
         found = self.sessions.get(news.session_id)
-        if job is None or found is None:
-            return []  # told again after a restart, and kept the first time
+        if job is None or found is None:  # told again after a restart, and kept the first time; or nobody's but ours
+            return self.checks.ended(news, blocks)
         number, task = found[1], job.tasks[found[1]]
         outcome = keep_outcome(news, blocks)
         if not job.has_shards:
@@ -199,15 +208,18 @@ class RequesterLedger:
         if number in job.tally.ended:
             return []
         try:
-            record = keep_record(outcome, task, job.submission, blocks)
+            receipts = (*news.decision.agreeing, *news.decision.dissenting)
+            record = keep_record(outcome, task, job.submission, blocks, receipts)
         except (VerificationError, BlockMissingError, ValueError) as error:  # the disk has lost it: not again and again
             log.warning("shard %d of job %s cannot be checked: %s", number, news.job, error)
             outcome, record = without_agreement(outcome), None
         exit_code = news.decision.agreeing[0].exit_code if record is not None else None
         entry = ShardEntry(number=number, exit_code=exit_code, record=record, outcome=outcome)
         told.setdefault(news.job, []).append(entry)
-        result = [] if record is None else [AddResult(task=task, record=record, at=time.time())]
-        return [*self._kept(job, entry), *result]
+        is_open = not job.submission.selector
+        result = [] if record is None else [AddResult(task=task, record=record, at=time.time(), is_open=is_open)]
+        seen = [] if record is None else self.trust.note(witness_by(news.decision, task), record)
+        return [*self._kept(job, entry), *result, *seen]
 
     def _all_ended(self, name: str) -> list[Change]:
         job = self.open.get(name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -17,12 +18,15 @@ import trio
 from network.embedded import SessionResult
 from network.message_codec import encode
 from network.node.announcement import Announcement
-from network.node.datastore import Datastore, JobState, KeptJob, Machine, Submission
+from network.node.datastore import Change, Datastore, JobState, KeptJob, Machine, Submission
 from network.node.machine_host import MachineHost, StateMachine, World
 from network.node.open_job import OpenJob
 from network.node.peer_book import PeerBook
 from network.node.requester_ledger import RequesterLedger
 from network.node.settlement import Settlement
+from network.node.spot_checks import SpotChecks
+from network.node.trust_book import TrustBook
+from network.parcel import pack
 from network.protocol_events import (
     Accuse,
     Action,
@@ -42,6 +46,7 @@ from storage.cid import CID
 from storage.errors import BacalhauError, UserError
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
+from verifier.credibility import TrustGoal
 from verifier.identity import Identity
 from verifier.model import PeerId, Rule
 
@@ -54,6 +59,8 @@ KNOWN_AT_ONCE: Final = 64
 REVEAL_MS: Final = 30_000
 OFFER_MS: Final = 2_000
 DISK_PAUSE_S: Final = 10.0
+COUNT_S: Final = 1.0
+"""Between two times that followers of a job over shards are told how many have ended."""
 FindKnown = Callable[[CID, Rule], SessionResult | None]
 """Returns what an earlier session gave of a task, if it meets the rule and its output is here. Blocks."""
 log = logging.getLogger(__name__)
@@ -71,6 +78,8 @@ class RequesterSide:
         in_thread: Callable[[Callable[[], Any]], Any],
         book: PeerBook,
         settlement: Settlement,
+        trust: TrustBook,
+        checks: SpotChecks,
         find_known: FindKnown,
         nursery: trio.Nursery,
         say: Callable[[PeerId, bytes], None],
@@ -94,7 +103,8 @@ class RequesterSide:
         self._count_offence = count_offence
         self._kept = kept
         self._queue_ms = int(queue_s * 1000)
-        self._ledger = RequesterLedger(peer=identity.peer, store=store, datastore=datastore)
+        self._trust, self._checks = trust, checks
+        self._ledger = RequesterLedger(peer=identity.peer, store=store, datastore=datastore, trust=trust, checks=checks)
         self._claimed: set[str] = set()
         """Jobs that are being submitted; of those that come with the same id, one goes on and the others wait."""
         self._released = trio.Event()
@@ -103,9 +113,12 @@ class RequesterSide:
         self._beginning: set[str] = set()
         """Jobs over shards that are being looked up."""
         self._settling: list[str] = []
+        self._is_counting = False
+        self._parcels: dict[CID, bytes] = {}
+        """Blocks of the tasks that the batch at hand tells nodes of."""
         world = World(
             load=self._load,
-            keep=self._ledger.keep,
+            keep=self._keep,
             kept=self._tell_followers,
             act=self._act,
             restarted=_nothing,
@@ -171,6 +184,7 @@ class RequesterSide:
             # A submitter that goes away now has submitted.
             with trio.CancelScope(shield=True):
                 await self.host.ask(self._submitted(submission, job.tasks))
+            self._mix_in(submission, 1)
         except BacalhauError:
             self._ledger.remove(submission.job)
             raise
@@ -216,6 +230,7 @@ class RequesterSide:
                 self._settlement.begin(name)
                 return True
             await self.host.ask(self._submitted(job.submission, tuple(rest)))
+            self._mix_in(job.submission, len(rest))
             if (begun := self.open.get(name)) is not None:
                 begun.is_begun = True
                 if begun.is_cancelled:
@@ -248,13 +263,41 @@ class RequesterSide:
 
         def look_up() -> dict[int, SessionResult]:
             found = ((place, self._find_known(task, submission.rule)) for place, task in enumerate(tasks))
-            return {
+            sound = {
                 place: session
                 for place, session in found
                 if session is not None and shunned.isdisjoint(one.node for one in session.receipts)
             }
+            return sound if submission.trust is None else self._trusted(sound, tasks, submission.trust)
 
         return await trio.to_thread.run_sync(look_up)
+
+    def _trusted(
+        self, found: Mapping[int, SessionResult], tasks: Sequence[CID], goal: TrustGoal
+    ) -> dict[int, SessionResult]:
+        """Return what is trusted, by what is known of its nodes now."""
+        weighed = ((place, session, self._trust.weigh(session, tasks[place], goal)) for place, session in found.items())
+        return {place: replace(session, trust=note) for place, session, note in weighed if note.reached >= goal.asked}
+
+    # Checks among the work
+
+    def _mix_in(self, submission: Submission, tasks: int) -> None:
+        count = self._checks.due(tasks) if submission.trust is not None else 0
+        for _ in range(count):
+            self._nursery.start_soon(self._check_soon)
+
+    async def _check_soon(self) -> None:
+        await trio.sleep(self._checks.pause_s())
+        make = partial(self._checks.make, 1, reveal_ms=REVEAL_MS, offer_ms=OFFER_MS, queue_ms=self._queue_ms)
+        try:
+            for check in await trio.to_thread.run_sync(make):
+                try:
+                    await self.host.ask(check)
+                except BaseException:
+                    self._checks.forget(check.job)
+                    raise
+        except BacalhauError as error:  # the disk is full: the next job brings another one
+            log.info("a check was not made: %s", error)
 
     async def cancel(self, job: str) -> None:
         """Give a job up; see `NodeControl.cancel`."""
@@ -269,9 +312,10 @@ class RequesterSide:
             known.is_cancelled = True
         await self.host.ask(CancelRequested(job=job))
 
-    async def receive(self, peer: PeerId, message: bytes) -> None:
-        """Take a message of a node."""
-        await self.host.bring(Received(peer=peer, message=message))
+    async def receive(self, peer: PeerId, messages: Sequence[bytes]) -> None:
+        """Take messages of a node."""
+        for message in messages:
+            await self.host.bring(Received(peer=peer, message=message))
 
     async def hear(self, said: Announcement) -> None:
         """Take a node's announcement."""
@@ -293,6 +337,7 @@ class RequesterSide:
     # The machine
 
     def _load(self) -> Mapping[str, bytes]:
+        self._trust.load(self._datastore.entries(Machine.TRUST))
         self._settling = self._ledger.load()
         for job in self._pending.values():
             self._ledger.add(job)
@@ -304,7 +349,7 @@ class RequesterSide:
     def _make(self, entries: Mapping[str, bytes]) -> tuple[StateMachine, tuple[Action, ...]]:
         for name in self._settling:  # also when a commit was made, and said that it was not
             self._settlement.begin(name)
-        machine = Requester(self._identity, lambda job: self._unfit(job, machine.book.peers))
+        machine = Requester(self._identity, lambda job: self._unfit(job, machine.book.peers), trust=self._trust)
         actions = machine.restore(entries)
         for said in self._book.announcements():
             actions += machine.handle(Heard(message=encode(said.capacity), via=said.capacity.node))
@@ -315,17 +360,37 @@ class RequesterSide:
                 actions += machine.handle(CancelRequested(job=name))
         return machine, actions
 
+    def _keep(self, actions: tuple[Action, ...], changes: list[Change]) -> None:
+        self._ledger.keep(actions, changes)
+        tasks = {action.task for action in actions if isinstance(action, Send) and action.task is not None}
+        self._parcels = {task: pack(task, self._store) for task in tasks}
+
     def _tell_followers(self) -> None:
         if self._ledger.has_told:
-            self._ledger.has_told = False
+            self._ledger.has_told = self._ledger.has_counted = False
             self._kept()
+        elif self._ledger.has_counted:
+            self._ledger.has_counted = False
+            if not self._is_counting:
+                self._is_counting = True
+                self._nursery.start_soon(self._tell_counts)
+
+    async def _tell_counts(self) -> None:
+        """Tell followers how many shards have ended, now and then: each time they look into the datastore."""
+        await trio.sleep(COUNT_S)
+        self._is_counting = False
+        self._kept()
 
     def _unfit(self, job: str, peers: Sequence[PeerId]) -> frozenset[PeerId]:
         found = self.open.get(job)
-        return frozenset() if found is None else self._book.unlike(found.submission.selector, peers)
+        if found is None:
+            return self._checks.unfit(job, peers)
+        return self._book.unlike(found.submission.selector, peers)
 
     def _act(self, action: Action) -> None:
         if isinstance(action, Send):
+            if action.task is not None and (parcel := self._parcels.get(action.task)):
+                self._say(action.peer, parcel)
             self._say(action.peer, action.message)
         elif isinstance(action, Report):
             self._report(action.news)
@@ -367,7 +432,7 @@ def _takes_known(submission: Submission) -> bool:
 
 
 def _check_same(known: Submission, new: Submission) -> None:
-    if (known.root, known.rule) != (new.root, new.rule):
+    if (known.root, known.rule, known.trust) != (new.root, new.rule, new.trust):
         raise UserError("another job has this id", where=new.job, fix="draw a new one")
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from network.node.selection_policy import OfferedTask
 from storage.cid import cid_text
+from verifier.model import Function
 
 VERSION: Final = 1
 """Of the object; keys may be added to it without another number."""
@@ -30,8 +31,9 @@ def _question(offered: OfferedTask) -> dict[str, Any]:
         "demand": offered.demand.to_node(),
         "task": cid_text(plan.task),
         "function": cid_text(plan.function_cid),
-        "source": cid_text(f.source),
-        "entry": f.entry,
+        "source": cid_text(f.source) if isinstance(f, Function) else None,
+        "entry": f.entry if isinstance(f, Function) else None,
+        "module": None if isinstance(f, Function) else cid_text(f.module),
         "runtime": cid_text(f.runtime),
         "packages": [{"name": wheel.name, "version": wheel.version} for wheel in plan.lock.wheels],
         "input": cid_text(plan.input_cid),

@@ -21,6 +21,7 @@ from network.node.datastore import AddEvent, AddResult, Change, Datastore, Finis
 from network.node.job_events import ENDED, FETCHING, MISSING, ended_words, unverified_words
 from network.node.outcome import read_outcome, session_result
 from network.node.shard_settlement import ShardSettlement
+from network.node.trust_book import TrustBook, witness_in
 from network.protocol_events import TaskEnded
 from storage.block_source import BlockSource
 from storage.blocks import BlockMissingError
@@ -70,6 +71,7 @@ class Settlement:
     sources: Sources
     make_job: MakeJob
     shards: ShardSettlement
+    trust: TrustBook
     nursery: trio.Nursery
     kept: Callable[[], None]
     """Called in the loop when something was kept."""
@@ -129,7 +131,9 @@ class Settlement:
         changes = (Finish(job=finished), Move(job=job, state=JobState.ENDED), _last_event(job, words))
         if session.record is None or session.cached or kept.submission.task is None:
             return changes
-        return AddResult(task=kept.submission.task, record=session.record, at=time.time()), *changes
+        seen = self.trust.note(witness_in(session, kept.submission.task), session.record)
+        task, is_open = kept.submission.task, not kept.submission.selector
+        return AddResult(task=task, record=session.record, at=time.time(), is_open=is_open), *seen, *changes
 
     def _finished(self, submission: Submission, session: SessionResult, problem: str) -> Job:
         try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from network.node.outcome import Outcome
-from network.requester_entries import read, write
+from network.node.outcome import Outcome, as_outcome_now
+from network.requester_entries import write
+from storage import dag_cbor
 from verifier.bounds import Count, ExitCode, Link
 from verifier.schema import Schema
 
@@ -15,7 +16,8 @@ from verifier.schema import Schema
 class ShardEntry(Schema):
     """A shard that has ended; the blocks that its outcome names are in the store."""
 
-    VERSION: ClassVar[str] = "shard-entry/1"
+    VERSION: ClassVar[str] = "shard-entry/2"
+    """1 had an outcome of its time."""
 
     number: Count
     """From 0."""
@@ -52,4 +54,7 @@ def read_shard(data: bytes) -> ShardEntry:
     Raises:
         VerificationError: the datastore holds something else.
     """
-    return read(ShardEntry, data)
+    node = dag_cbor.decode(data)
+    if isinstance(node, dict) and node.get("v") == "shard-entry/1":
+        node = {**node, "outcome": as_outcome_now(node.get("outcome")), "v": ShardEntry.VERSION}
+    return ShardEntry.from_node(node)

@@ -26,6 +26,8 @@ AT_ONCE: Final = 2
 """Questions to peers that are under way."""
 MANY: Final = 64
 """Outputs that are asked for together."""
+LINGER_S: Final = 1.0
+"""For which outputs are collected before a question; what is left when all shards have ended does not wait."""
 log = logging.getLogger(__name__)
 
 
@@ -56,8 +58,9 @@ class ShardOutputs:
 
     async def _work(self) -> None:
         try:
-            await trio.lowlevel.checkpoint()
             while self._wanted:
+                if len(self._wanted) < MANY:
+                    await trio.sleep(LINGER_S)
                 some = [self._wanted.popitem(last=False) for _ in range(min(MANY, len(self._wanted)))]
                 nodes = list(dict.fromkeys(node for _, each in some for node in each))
                 try:

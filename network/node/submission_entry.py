@@ -13,9 +13,11 @@ from typing import Annotated, Any, ClassVar, Final
 
 from network.messages import Demand, JobId
 from network.node.datastore import Submission
+from network.trust_terms import Share
 from storage import dag_cbor
 from storage.errors import UserError
 from verifier.bounds import MAX_NODES, Count, Link, Word, Words, at_most
+from verifier.credibility import TrustGoal
 from verifier.model import ModelError, Rule
 from verifier.schema import Schema
 
@@ -33,7 +35,8 @@ Pair = Annotated[tuple[Word, ...], lambda pair: "" if len(pair) == 2 else "must 
 class SubmissionEntry(Schema):
     """A `Submission` without its origins."""
 
-    VERSION: ClassVar[str] = "submission-entry/2"
+    VERSION: ClassVar[str] = "submission-entry/3"
+    """1 had no shards and no known results, 2 no trust."""
 
     job: JobId
     created_at: Seconds
@@ -50,10 +53,16 @@ class SubmissionEntry(Schema):
     min_bids: Count
     timeout_s: Timeout
     parents: Annotated[tuple[Link, ...], at_most(MAX_NODES)]
+    trust: Share | None
+    bad: Share | None
 
 
-_SINCE_1: Final = {"shards": None, "shard_count": 0, "max_failures": None, "no_cache": True}
-"""What version 1 did not say, and meant."""
+_SINCE_2: Final[dict[str, Any]] = {"trust": None, "bad": None}
+_SINCE: Final[dict[str, dict[str, Any]]] = {
+    "submission-entry/1": {"shards": None, "shard_count": 0, "max_failures": None, "no_cache": True, **_SINCE_2},
+    "submission-entry/2": _SINCE_2,
+}
+"""What earlier versions did not say, and meant."""
 
 
 def write_submission(submission: Submission) -> tuple[bytes, str]:
@@ -78,6 +87,8 @@ def write_submission(submission: Submission) -> tuple[bytes, str]:
             min_bids=submission.min_bids,
             timeout_s=float(submission.timeout_s),
             parents=submission.parents,
+            trust=None if submission.trust is None else submission.trust.asked,
+            bad=None if submission.trust is None else submission.trust.bad,
         )
     except ModelError as error:
         raise UserError(error.problem, where=f"submission: {error.field}", fix="submit the job with another") from error
@@ -91,8 +102,8 @@ def read_submission(data: bytes, origins: str) -> Submission:
         VerificationError, ValueError, TypeError, RecursionError: it is something else.
     """
     node = dag_cbor.decode(data)
-    if isinstance(node, dict) and node.get("v") == "submission-entry/1":
-        node = {**_SINCE_1, **node, "v": SubmissionEntry.VERSION}
+    if isinstance(node, dict) and (since := _SINCE.get(str(node.get("v")))) is not None:
+        node = {**since, **node, "v": SubmissionEntry.VERSION}
     entry = SubmissionEntry.from_node(node)
     return Submission(
         job=entry.job,
@@ -110,7 +121,17 @@ def read_submission(data: bytes, origins: str) -> Submission:
         timeout_s=entry.timeout_s,
         parents=entry.parents,
         origins=_origins(origins),
+        trust=_goal(entry),
     )
+
+
+def _goal(entry: SubmissionEntry) -> TrustGoal | None:
+    if entry.trust is None or entry.bad is None:
+        return None
+    try:
+        return TrustGoal(asked=entry.trust, bad=entry.bad)
+    except UserError as error:
+        raise ValueError(f"a trust {error.problem}") from error
 
 
 def _origins_text(submission: Submission) -> str:

@@ -79,6 +79,12 @@ ENGINES_OF: Final[Mapping[Kind, tuple[EngineName, ...]]] = {
     Kind.WASM: (EngineName.WASMTIME,),
     Kind.DOCKER: (EngineName.DOCKER,),
 }
+PLACES_OF: Final[Mapping[Kind, tuple[Place, ...]]] = {
+    Kind.PYTHON: (Place.NODES, Place.EMBEDDED),
+    Kind.WASM: (Place.NODES, Place.EMBEDDED),
+    Kind.DOCKER: (Place.EMBEDDED,),
+}
+"""Where a run of each kind may be put: nodes that run here do not take containers."""
 REACHES_OUT: Final = frozenset({Kind.DOCKER})
 """Kinds that can be given a GPU or a network."""
 

@@ -9,7 +9,18 @@ from typing import Final
 from runtime.planner.facts import MachineFacts, machine_rules
 from runtime.planner.question import Question
 from runtime.planner.rules import Bound, Condition, Origin, Rule
-from runtime.planner.stack import STRICT_ISOLATIONS, EngineName, Kind, Number, Part, Place, Stack
+from runtime.planner.stack import (
+    ENGINES_OF,
+    PLACES_OF,
+    REACHES_OUT,
+    STRICT_ISOLATIONS,
+    EngineName,
+    Kind,
+    Number,
+    Part,
+    Place,
+    Stack,
+)
 
 LEAST_CONFIDENCE: Final = 2
 """One node alone is believed only when that is said."""
@@ -35,12 +46,17 @@ class Wishes:
     memory: Wish
     """Bytes; part of the task, so it never gives way."""
     diverse: bool = False
+    trust: str = ""
+    """The flag, if nodes and confidence are what it comes to: the least then, and one node is no matter of its own."""
     strict: bool = False
     local: bool = False
     needs_node: tuple[str, ...] = ()
     """Flags that mean something to a running node alone."""
     has_node: bool = False
     """A node runs, and would be given the job."""
+    gpu: bool = False
+    networking: bool = False
+    """It is to reach the network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +73,7 @@ def run_question(wishes: Wishes, policy: tuple[Rule, ...], facts: MachineFacts) 
     """Return the question of one run."""
     return Question(
         kind=wishes.kind,
-        places=(Place.NODES, Place.EMBEDDED),
+        places=PLACES_OF[wishes.kind],
         machine=facts.machine,
         wishes={
             "nodes": wishes.nodes.value,
@@ -82,20 +98,20 @@ def serve_question(serving: Serving, policy: tuple[Rule, ...], facts: MachineFac
 
 def plain_stack(wishes: Wishes) -> Stack | None:
     """Return the answer to a question that needs no solver, None if it does: without a policy, and with flags of which
-    none asks for an engine or an isolation. Of engines it is Node, which every installation has, in the best that there
-    is when it starts; a test compares it with the solver's.
+    none asks for an engine or an isolation. Of engines it is the simplest, which every installation has, in the best
+    that there is when it starts; a test compares it with the solver's.
     """
-    own = wishes.kind is Kind.PYTHON and not (wishes.strict or wishes.diverse)
-    agrees = wishes.confidence.value >= LEAST_CONFIDENCE or wishes.confidence.said
+    own = wishes.kind in (Kind.PYTHON, Kind.WASM) and not (wishes.strict or wishes.diverse)
+    agrees = wishes.confidence.value >= LEAST_CONFIDENCE or wishes.confidence.said or bool(wishes.trust)
     if not own or not agrees or wishes.confidence.value > wishes.nodes.value:
         return None
     if wishes.needs_node and (wishes.local or not wishes.has_node):
         return None
     place = Place.NODES if wishes.has_node and not wishes.local else Place.EMBEDDED
-    node = Part(engine=EngineName.PYODIDE_NODE, isolation=None)
+    part = Part(engine=ENGINES_OF[wishes.kind][0], isolation=None)
     numbers = {name: getattr(wishes, name).value for name in ("nodes", "confidence", "timeout", "memory")}
     return Stack(
-        kind=wishes.kind, place=place, parts=() if place is Place.NODES else (node,), numbers=numbers
+        kind=wishes.kind, place=place, parts=() if place is Place.NODES else (part,), numbers=numbers
     )  # fmt: skip
 
 
@@ -115,10 +131,36 @@ def _run_rules(wishes: Wishes) -> Iterator[Rule]:
     for flag in wishes.needs_node:
         words = "only nodes that a running node finds"
         yield _request(words, flag, Condition(key="place", values=frozenset({Place.NODES.value})))
+    if wishes.kind in REACHES_OUT:
+        yield _exactly_if("gpu", "a GPU", wishes.gpu, "--gpu")
+        yield _exactly_if("networking", "a network", wishes.networking, "--network")
     yield from _numbers(wishes)
 
 
+def _exactly_if(key: str, thing: str, is_wanted: bool, flag: str) -> Rule:
+    """Return that the job gets something if it was asked for, and not otherwise."""
+    condition = Condition(key=key, values=frozenset({str(is_wanted).lower()}))
+    words, where, fix = (
+        (thing, flag, "") if is_wanted else (f"without {thing}", f"no {flag}", f"ask for it with {flag}")
+    )
+    return _request(words, where, condition, fix=fix)
+
+
 def _numbers(wishes: Wishes) -> Iterator[Rule]:
+    yield from _trusted(wishes) if wishes.trust else _counted(wishes)
+    if wishes.timeout.said:
+        yield _exactly("timeout", wishes.timeout.value, f"{wishes.timeout.value:g} s for an execution", "--timeout")
+    where, fix = ("--memory", "") if wishes.memory.said else ("no --memory", "ask for less with --memory")
+    yield _exactly("memory", wishes.memory.value, f"{wishes.memory.value} bytes of memory", where, fix=fix)
+
+
+def _trusted(wishes: Wishes) -> Iterator[Rule]:
+    bounds = (Bound(key=key, at_most=False, value=getattr(wishes, key).value) for key in ("nodes", "confidence"))
+    words = f"{_count(wishes.confidence.value)} at least that have to agree"
+    yield _request(words, wishes.trust, *bounds, fix="ask for less trust")
+
+
+def _counted(wishes: Wishes) -> Iterator[Rule]:
     if wishes.nodes.said:
         yield _exactly("nodes", wishes.nodes.value, f"exactly {_count(wishes.nodes.value)}", "--concurrency")
     if wishes.confidence.said:
@@ -128,10 +170,6 @@ def _numbers(wishes: Wishes) -> Iterator[Rule]:
         bound = Bound(key="confidence", at_most=False, value=LEAST_CONFIDENCE)
         fix = "add --confidence 1 to trust a single node"
         yield _request("two nodes at least have to agree", "no --confidence", bound, fix=fix)
-    if wishes.timeout.said:
-        yield _exactly("timeout", wishes.timeout.value, f"{wishes.timeout.value:g} s for an execution", "--timeout")
-    where, fix = ("--memory", "") if wishes.memory.said else ("no --memory", "ask for less with --memory")
-    yield _exactly("memory", wishes.memory.value, f"{wishes.memory.value} bytes of memory", where, fix=fix)
 
 
 def _node_rules(wishes: Wishes) -> Iterator[Rule]:

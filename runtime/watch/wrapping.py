@@ -24,6 +24,7 @@ from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
 from storage.unixfs_tree import TreeBuilder
 from verifier.model import Input, OutputMount
+from verifier.wasm_types import WasmFunction
 
 GUEST_DIR: Final = Path(__file__).parent / "guest"
 FOLDER: Final = "bacalhau_watch"
@@ -66,13 +67,16 @@ def watched_plan(plan: Plan, settings: Mapping[str, Any], store: BlockStore, *, 
         UserError: the function uses the watch's own name.
         UnavailableError, VerificationError: the source cannot be read.
     """
-    function = replace(plan.function, source=_watched_source(plan.function.source, store), entry="main")
-    watched = _watched_input(plan, settings, reports=reports)
+    of = plan.function
+    if isinstance(of, WasmFunction):
+        raise UserError("a WebAssembly module has no lines of Python", fix="compare its outputs with --no-rerun")
+    function = replace(of, source=_watched_source(of.source, store), entry="main")
+    watched = _watched_input(plan, of.entry, settings, reports=reports)
     return make_plan(function, watched, plan.lock, store=store, wall_clock_s=plan.wall_clock_s)
 
 
-def _watched_input(plan: Plan, settings: Mapping[str, Any], *, reports: bool) -> Input:
-    args = {"entry": plan.function.entry, "args": dict(plan.input.args), "settings": dict(settings)}
+def _watched_input(plan: Plan, entry: str | None, settings: Mapping[str, Any], *, reports: bool) -> Input:
+    args = {"entry": entry, "args": dict(plan.input.args), "settings": dict(settings)}
     outputs = plan.input.outputs
     if reports:
         mount = OutputMount(name=REPORT_NAME, path=REPORT_DIR)

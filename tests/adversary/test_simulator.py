@@ -7,6 +7,7 @@ import pytest
 from network.protocol_events import Submitted
 from storage.cid import RAW, make_cid
 from tests.acceptance_table import ACCEPTANCE
+from tests.adversary.simulator import sleepers
 from tests.adversary.simulator.__main__ import failure_of, failures
 from tests.adversary.simulator.hosts import UNIT, NodeHost, RequesterHost
 from tests.adversary.simulator.mutations import MUTATIONS, mutated
@@ -102,3 +103,18 @@ def test_a_flood_is_noted_and_changes_nothing():
     told, (news,) = played([NodeHost, NodeHost, flooder], make_rule())
     assert len(news.decision.agreeing) == 3
     assert told.referee.misbehaviour[told.nodes[2].peer] > 0
+
+
+class SoonAwake(sleepers.Sleeper):
+    honest_for = 8
+
+
+def test_what_trust_promises_holds_for_liars_and_not_for_sleepers_whom_nobody_checks():
+    """docs/trust.md has the numbers of many more tasks."""
+    assert sleepers.measure(sleepers.Always, 60, rate=0.0).wrong == 0
+    unchecked = sleepers.measure(SoonAwake, 150, rate=0.0, seed=2)
+    assert unchecked.share > 0.01
+    assert unchecked.executions < 2 * unchecked.believed
+    checked = sleepers.measure(SoonAwake, 150, rate=1.0, seed=2)
+    assert checked.checks > 50
+    assert checked.wrong < unchecked.wrong

@@ -16,6 +16,7 @@ from tests.integration import dask_gate  # noqa: F401
 import dask
 from distributed import Security
 
+import bacalhau
 from runtime.cluster_engine import ClusterEngine
 from runtime.dask_client import DaskCluster, address_towards, connect, door_context
 from runtime.door_transport import Door
@@ -254,6 +255,20 @@ def test_a_node_runs_what_is_submitted_to_it_on_the_workers(world, engine, house
         assert not (node.directory / "images").exists()  # nothing was executed here
     finally:
         node.stop()
+
+
+def test_an_executor_runs_its_calls_on_the_workers(client, engine, house, tmp_path):
+    @bacalhau.function
+    def where(data, times=1):
+        return len(data.read()) * times
+
+    with bacalhau.Executor(dask=client, home=tmp_path / "home") as executor:
+        assert executor._runner.at_once == 3
+        results = list(executor.map(where, [b"1", b"22", b"333"], [2, 2, 2]))
+    assert [r.value for r in results] == [2, 4, 6]
+    assert {r.audit()["verdict"] for r in results} == {"valid"}
+    assert not (tmp_path / "home" / "images").exists()  # nothing was executed here
+    assert client.status == "running"
 
 
 def test_a_client_that_has_given_up_is_replaced(world, runtime, engine, house):

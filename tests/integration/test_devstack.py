@@ -39,6 +39,12 @@ def test_a_job_is_verified_by_three_nodes_and_nothing_is_left(stack_home, tmp_pa
         assert {receipt["node"] for receipt in report["receipts"]} == stack.peers()
         assert len(stack.peers()) == 3
         assert audit(stack.home, report["record"]) == "valid"
+        again = run(stack.home, "-c", HELLO)
+        assert (again["verdict"], again["record"], again["stdout"]) == ("cached", report["record"], "hello\n")
+        assert (again["known"]["receipts"], again["disputes"]) == (3, [])
+        anew = run(stack.home, "-c", HELLO, "--no-cache")
+        assert (anew["verdict"], anew["output"], anew["disputes"]) == ("agreed", report["output"], [])
+        assert anew["record"] != report["record"]
         assert [node["name"] for node in stack.nodes] == ["requester", "node-1", "node-2", "node-3"]
         assert stack.end(signal.SIGINT) == ""
 

@@ -23,9 +23,11 @@ from storage.errors import PeerError, UnavailableError
 from storage.gateway_client import GatewayClient
 from storage.http_client import HttpClient
 from storage.kubo_client import KuboClient
+from storage.sqlite_block_store import SqliteBlockStore
 from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
 from tests.integration.kubo_daemon import KuboDaemon, kubo_binary
+from tests.vectors.records.world import World
 
 
 @pytest.fixture(scope="module")
@@ -293,6 +295,24 @@ def test_publish_and_fetch_go_round(daemon, tree, tmp_path):
     assert all(path.read_bytes() == (tree / path.name).read_bytes() for path in target.glob("*.bin"))
     code, again, _ = bacalhau(tmp_path / "two", "add", target)
     assert (code, again) == (0, cid)
+
+
+def test_a_graph_is_published_and_audited_from_the_other_side(daemon, tmp_path):
+    home = tmp_path / "one"
+    world = World()
+    record = world.build()
+    (home / "store").mkdir(parents=True, mode=0o700)
+    with SqliteBlockStore(home / "store" / "blocks.sqlite") as store:
+        store.put_many(world.store.kept.items())
+    code, root, said = bacalhau(home, "publish", cid_text(record), "--to", f"kubo:{daemon.url}")
+    assert code == 0, said
+    assert daemon.ipfs("pin", "ls", "--type=recursive", "-q", root) == root
+    code, _, said = bacalhau(tmp_path / "two", "fetch", root, "--from", f"kubo:{daemon.url}")
+    assert code == 0, said
+    code, out, said = bacalhau(tmp_path / "two", "audit", root, "--json")
+    assert (code, json.loads(out)["verdict"]) == (0, "valid"), said
+    code, out, said = bacalhau(tmp_path / "two", "graph", "merge", root, "--json")
+    assert (code, json.loads(out)["merged"][0]["new"]) == (0, 1), said
 
 
 def test_a_daemon_that_is_not_there_is_told(tmp_path):

@@ -186,7 +186,8 @@ def wish(values):
 wishes = st.builds(
     Wishes,
     nodes=wish(st.integers(1, 9)),
-    confidence=wish(st.integers(1, 9)),
+    confidence=wish(st.integers(1, 4)),
+    trust=st.sampled_from(["", "", "--trust 0.9"]),
     timeout=wish(st.integers(1, 9)),
     memory=wish(st.integers(1, 9)),
     diverse=st.sampled_from([False, False, False, True]),

@@ -13,6 +13,7 @@ from network.session_events import (
     Phase,
     PublishRound,
 )
+from network.session_state import Prior
 from tests.unit.network.personas import (
     TASK,
     BaitAndSwitch,
@@ -36,13 +37,13 @@ KINDS = [Honest, Liar, Copycat, Resigner, BaitAndSwitch, Mute, Late, Equivocator
 class Shuffled:
     """A driver that delivers messages in any order, and lets deadlines pass at any time."""
 
-    def __init__(self, kinds, rule, draw, *, hasty=True):
+    def __init__(self, kinds, rule, draw, *, hasty=True, prior=None, first=0):
         self.draw = draw
         self.hasty = hasty
-        self.nodes = [kind(number) for number, kind in enumerate(kinds)]
-        self.session, self.queue = start(TASK, rule)
+        self.nodes = [kind(number) for number, kind in enumerate(kinds, first)]
+        self.session, self.queue = start(TASK, rule, prior=prior)
         self.waiting = []
-        self.published = []
+        self.published = [] if prior is None else [prior.commitments]
         self.decision = None
 
     def play(self):
@@ -114,6 +115,38 @@ def test_every_session_ends_with_what_its_rule_allows(kinds, replication, confid
     provable = {fault.peer for fault in session.faults if fault.kind.value in ("forged", "equivocation", "mismatch")}
     plain = {node.peer for node in table.nodes if type(node) in (Honest, Liar, Mute, Late, Broken)}
     assert not provable & plain
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(st.sampled_from([Honest, Liar]), min_size=1, max_size=3),
+    st.lists(st.sampled_from(KINDS), max_size=5),
+    st.integers(1, 4),
+    st.data(),
+)
+def test_a_session_that_goes_on_from_an_earlier_one_asks_no_node_twice(before, more, confidence, data):
+    earlier = Shuffled(before, make_rule(replication=len(before), confidence=1), data.draw, hasty=False)
+    earlier.play()
+    found = (*earlier.decision.agreeing, *earlier.decision.dissenting)
+    prior = Prior(record=TASK, commitments=earlier.published[-1], receipts=found)
+    rule = make_rule(replication=2, confidence=confidence)
+    later = Shuffled(more, rule, data.draw, prior=prior, first=10)
+    assert later.queue[0].count <= max(confidence, len(found))
+    later.play()
+    receipts = (*later.decision.agreeing, *later.decision.dissenting)
+    assert set(found) <= set(receipts)
+    assert {receipt.node for receipt in receipts} - {receipt.node for receipt in found} <= {
+        node.peer for node in later.nodes
+    }
+    if later.decision.verdict is Verdict.AGREED:
+        assert len(later.decision.agreeing) >= confidence
+        assert 2 * len(later.decision.agreeing) > len(receipts)
+    # What an audit looks at: each receipt's round is a list whose commitments are all in the last one.
+    lists = {list_cid(commitments): commitments for commitments in [*earlier.published, *later.published]}
+    final = set(later.published[-1].commitments)
+    for receipt in receipts:
+        check_reveal(receipt, lists[receipt.round])
+        assert set(lists[receipt.round].commitments) <= final
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

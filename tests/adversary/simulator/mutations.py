@@ -7,7 +7,16 @@ from dataclasses import replace
 from types import MappingProxyType
 from unittest.mock import patch
 
-from network import compute_node, node_task, requester, requester_steps, requester_task, session, session_faults
+from network import (
+    compute_node,
+    node_task,
+    requester,
+    requester_steps,
+    requester_task,
+    session,
+    session_faults,
+    session_trust,
+)
 from network.message_codec import encode
 from network.messages import Reveal
 from network.node_state import Stage
@@ -78,8 +87,7 @@ def count_duplicates():
     }
     return [
         patch.object(session, "TRANSITIONS", MappingProxyType(table)),
-        patch.object(session, "compare", count),
-        patch.object(requester_steps, "compare", count),
+        patch.object(session_trust, "compare", count),
     ]
 
 

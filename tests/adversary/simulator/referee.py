@@ -29,7 +29,7 @@ from verifier.commitment import check_reveal, list_cid
 from verifier.model import Verdict
 from verifier.receipt import check_receipt
 
-WATCHED = frozenset({"assign/1", "accepted/1", "commit/1", "failed/1", "close/1", "reveal/1", "ack/1"})
+WATCHED = frozenset({"assign/1", "accepted/2", "commit/1", "failed/1", "close/1", "reveal/1", "ack/1"})
 UNPROVEN = (FaultKind.LATE, FaultKind.MUTE)
 
 

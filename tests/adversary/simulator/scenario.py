@@ -29,6 +29,8 @@ WEATHERS = (
         full_disk_every_s=15, slow_nodes=0.2, failing=0.1, skew=0.1,
     ),
 )  # fmt: skip
+QUICK = 0.15
+"""Share of stories with jobs of many tiny tasks, which nodes take without a bid for each."""
 EXECUTE_MS, REVEAL_MS, OFFER_MS, QUEUE_MS = 20_000, 10_000, 1_000, 30_000
 
 
@@ -80,17 +82,18 @@ def story(seed: int, trace=None) -> Story:
     bad = draw.choice((0, 0, 1, 1, 2, count // 2))
     kinds = [draw.choice(PERSONAS) if number < bad else NodeHost for number in range(count)]
     slots = draw.choice(((1,), (1, 2, 3), (2, 4)))
+    is_quick = draw.random() < QUICK
     nodes = [
         kind(
             world, referee, f"n{number}-{kind.__name__.lower()}" if kind is not NodeHost else f"n{number}",
             slots=draw.choice(slots), kind=draw.choice(KINDS), rate=rate(),
-            is_slow=draw.random() < weather.slow_nodes,
+            is_slow=draw.random() < weather.slow_nodes, is_quick=is_quick,
         )
         for number, kind in enumerate(kinds)
     ]  # fmt: skip
     roles = [draw.choice((RequesterHost,) * 5 + (TwoFaced,)) for _ in range(draw.randint(1, 2))]
     requesters = [role(world, referee, f"r{number}", rate=rate()) for number, role in enumerate(roles)]
-    jobs = [(draw.choice(requesters), _job(draw, seed, number)) for number in range(draw.randint(1, 2))]
+    jobs = [(draw.choice(requesters), _job(draw, seed, number, is_quick)) for number in range(draw.randint(1, 2))]
     for host, job in jobs:
         if draw.random() < 0.1:
             world.at(draw.uniform(1, 20), host.feed, CancelRequested(job=job.job))
@@ -102,12 +105,13 @@ def story(seed: int, trace=None) -> Story:
     return Story(world=world, referee=referee, nodes=nodes, requesters=requesters, jobs=jobs, bound_s=bound_s)
 
 
-def _job(draw, seed: int, number: int) -> Submitted:
+def _job(draw, seed: int, number: int, is_quick: bool) -> Submitted:
     replication = draw.choice((1, 2, 3, 3, 3, 4, 5))
     confidence = draw.choice((None, None, 1, 2, 3, replication))
     rule = make_rule(replication=replication, confidence=confidence, diverse=draw.random() < 0.2)
     name = hashlib.sha256(f"{seed}/{number}".encode()).hexdigest()
-    tasks = tuple(make_cid(RAW, f"task {index} of {name}".encode()) for index in range(draw.choice((1, 1, 2, 4))))
+    counts = (6, 12, 24) if is_quick else (1, 1, 2, 4)
+    tasks = tuple(make_cid(RAW, f"task {index} of {name}".encode()) for index in range(draw.choice(counts)))
     return Submitted(
         job=name[:32], tasks=tasks, rule=rule, demand=UNIT, seed=name, min_bids=draw.choice((0, 0, replication + 1)),
         execute_ms=EXECUTE_MS, reveal_ms=REVEAL_MS, offer_ms=OFFER_MS, queue_ms=QUEUE_MS,

@@ -158,6 +158,7 @@ class ServedNode:
         self.trio_token = None
         self.cancel_scope = None
         self.hosts = ()
+        self.pages = None
 
     def do(self, call, *arguments):
         """Call something in the node's loop."""
@@ -168,7 +169,15 @@ class ServedNode:
             store = stack.enter_context(self.services.open_store())
             jobs = stack.enter_context(self.services.open_jobs())
             self.control = FakeControl(store, jobs, self.services.home.keys_dir)
-            self.app = make_app(self.control, store, jobs, token=self.token, hosts=self.hosts, clock=lambda: CREATED_AT)
+            self.app = make_app(
+                self.control,
+                store,
+                jobs,
+                token=self.token,
+                hosts=self.hosts,
+                pages=self.pages,
+                clock=lambda: CREATED_AT,
+            )
             self.trio_token = trio.lowlevel.current_trio_token()
             async with trio.open_nursery() as nursery:
                 self.url = await nursery.start(serve_api, self.app, "127.0.0.1", 0)

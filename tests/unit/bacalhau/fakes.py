@@ -15,6 +15,7 @@ from runtime.planner.facts import EngineFacts, MachineFacts
 from runtime.planner.stack import EngineName, Isolation, Machine
 from runtime.source_import import import_source, read_source
 from storage.cid import cid_text, is_cid_text, parse_cid
+from storage.errors import UnavailableError
 from storage.ipld_path import content_at
 from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
@@ -30,7 +31,7 @@ FACTS = MachineFacts(
     engines=(
         EngineFacts(engine=EngineName.PYODIDE_NODE, isolations=_JAILS),
         EngineFacts(engine=EngineName.PYODIDE_BUN, isolations=_JAILS),
-        EngineFacts(engine=EngineName.WASMTIME, absent="this release cannot run WebAssembly modules"),
+        EngineFacts(engine=EngineName.WASMTIME, isolations=_JAILS),
         EngineFacts(engine=EngineName.DOCKER, absent="this release cannot run containers"),
     ),
 )
@@ -167,11 +168,18 @@ class Desk:
     """What the machine has."""
     looked: int = 0
     """How often the machine was looked at."""
+    containers: object = None
+    """The engine of the unverified tier; None: there is none here."""
 
     def make_engine(self, host="node", *, strict=False, level=None, room=None, beside=None):
         self.asked.append((host, strict))
         self.levels.append(level)
         return self.engine
+
+    def make_containers(self, _home):
+        if self.containers is None:
+            raise UnavailableError("no Docker or Podman listens here", where="containers", fix="start one")
+        return self.containers
 
     def find_facts(self):
         self.looked += 1
@@ -185,6 +193,7 @@ class Desk:
             knows_runtime=lambda runtime: self.knows_runtime(runtime),
             make_runtime=lambda store: self.runtime,
             find_facts=self.find_facts,
+            make_containers=self.make_containers,
         )
 
     def __call__(self, *arguments):

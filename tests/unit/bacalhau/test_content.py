@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from storage.cid import DAG_PB, cid_text, make_cid
+from storage import dag_cbor
+from storage.cid import DAG_CBOR, DAG_PB, cid_text, make_cid, parse_cid
 
 
 def test_add_prints_the_cid_that_other_implementations_give(desk):
@@ -112,6 +113,30 @@ def test_ls_shows_strange_names_written_out(desk, tree):
 def test_ls_of_a_file_shows_the_file(desk, tree):
     said = desk("ls", f"{tree}/sub/a.txt", "--json").json
     assert (said["name"], said["kind"], said["size"]) == ("a.txt", "file", 4)
+
+
+def test_ls_of_a_record_lists_its_links(desk, tree):
+    of = parse_cid(tree)
+    inner = dag_cbor.encode({"v": "inner/1"})
+    below = make_cid(DAG_CBOR, inner)
+    gone = make_cid(DAG_PB, b"gone")
+    outer = dag_cbor.encode({"output": of, "receipts": [below, gone], "tier": "verified", "evil\x1b[2J": {"a": of}})
+    with desk.store() as store:
+        store.put(below, inner)
+        store.put(make_cid(DAG_CBOR, outer), outer)
+    record = cid_text(make_cid(DAG_CBOR, outer))
+    rows = [json.loads(line) for line in desk("ls", record, "--json").text.splitlines()]
+    assert sorted((row["name"], row["kind"], row["cid"]) for row in rows) == [
+        ("evil\x1b[2J/a", "directory", tree),
+        ("output", "directory", tree),
+        ("receipts/0", "data", cid_text(below)),
+        ("receipts/1", None, cid_text(gone)),
+    ]
+    assert "\x1b" not in desk("ls", record).text
+    assert desk("ls", f"{record}/output").text == desk("ls", tree).text
+    said = desk("ls", f"{record}/receipts/0")
+    assert (said.code, said.out) == (0, b"")
+    assert desk("ls", cid_text(make_cid(DAG_CBOR, b"gone"))).code == 4
 
 
 def test_a_home_that_cannot_be_used_is_told(desk, tmp_path):

@@ -2,7 +2,7 @@ import sqlite3
 
 import pytest
 
-from storage.cid import cid_text, parse_cid
+from storage.cid import CID, cid_text, parse_cid
 from tests.unit.bacalhau.fakes import FakeEngine, Gave
 
 
@@ -48,7 +48,7 @@ def test_the_proof_of_a_child_holds_its_parent(desk, report, tmp_path):
     desk.home = type(desk.home)(tmp_path / "stranger")
     said = desk("audit", "--car", tmp_path / "child" / "record.car", "--json")
     assert said.json["verdict"] == "valid"
-    assert said.json["checks"][12]["detail"] == "1 parents"
+    assert said.json["checks"][13]["detail"] == "1 parents"
 
 
 def test_a_dissenting_output_is_not_needed(desk, tmp_path):
@@ -98,3 +98,11 @@ def test_nothing_is_left_when_a_block_is_missing_or_wrong(desk, report, tmp_path
     assert cid_text(parse_cid(report[which])) in said.err
     assert not (tmp_path / "got").exists()
     assert leftovers(tmp_path) == []
+
+
+def test_a_proof_has_a_block_once_that_is_linked_by_cids_of_two_versions(desk, tmp_path):
+    old = desk("add", desk.file(b"x" * 300_000), "--profile", "unixfs-v0-2015").text.strip()
+    new = cid_text(CID(b"\x01\x70" + parse_cid(old)))
+    report = desk.run("-i", old, "-v", f"{new}:/more")
+    assert desk("get", report["job"], "--output-dir", "got").code == 0
+    assert desk("audit", "--car", tmp_path / "got" / "record.car").code == 0

@@ -8,10 +8,10 @@ import importlib, sys
 from bacalhau.cli.main import COMMANDS
 for module, _ in COMMANDS.values():
     importlib.import_module(module)
-for module in ("run_python", "run_with_node", "run_flow"):
+for module in ("run_python", "run_docker", "run_with_node", "run_flow", "run_notebook"):
     importlib.import_module(f"bacalhau.cli.{module}")
 importlib.import_module("bacalhau.node_client")
-print([name for name in ("trio", "starlette", "hypercorn", "libp2p") if name in sys.modules])
+print([name for name in ("trio", "starlette", "hypercorn", "libp2p", "docker", "nbformat") if name in sys.modules])
 """
 
 

@@ -8,7 +8,7 @@ from tests.unit.bacalhau.fakes import FakeEngine, Gave
 def test_list_is_newest_first_one_object_a_line(desk):
     first = desk.run("-l", "one")
     desk.engine = FakeEngine(lambda number, plan, store: Gave(result=str(number).encode()))
-    second = desk.run()
+    second = desk.run("--no-cache")
     rows = [json.loads(line) for line in desk("list", "--json").text.splitlines()]
     assert [row["job"] for row in rows] == [second["job"], first["job"]]
     assert rows[1]["labels"] == ["one"]

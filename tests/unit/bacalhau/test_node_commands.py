@@ -70,6 +70,9 @@ def test_what_is_asked_for_reaches_the_node(desk, node):
     asked = kept.submission
     assert (asked.rule.replication, asked.rule.confidence, asked.min_bids, asked.timeout_s) == (5, 3, 6, 7.0)
     assert asked.selector == (("x", "1"), ("zone", "a=b"))
+    assert asked.no_cache is False
+    later = desk.run("--no-cache")
+    assert node.control.kept[later["job"]].submission.no_cache is True
 
 
 def test_exit_codes_are_the_same(desk, node):
@@ -140,6 +143,17 @@ def test_download_lays_the_output_out(desk, node, tmp_path):
     assert (tmp_path / "out" / "stdout").read_bytes() == b"shouting\n"
     assert (tmp_path / "out" / "record.car").is_file()
     assert not list(tmp_path.glob(".bacalhau*"))
+
+
+def test_an_executed_notebook_comes_from_the_node(desk, node, tmp_path):
+    node.control.engine = FakeEngine(lambda number, plan, store: Gave(outputs={"notebook.ipynb": b"executed"}))
+    cell = {"cell_type": "code", "id": "a", "metadata": {}, "source": "1", "outputs": [], "execution_count": None}
+    notebook = desk.file(json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}).encode())
+    said = desk("run", "notebook", notebook, "out.ipynb")
+    assert said.code == 0, said.err
+    assert len(node.control.kept) == 1
+    assert (tmp_path / "out.ipynb").read_bytes() == b"executed"
+    assert "output is in" not in said.err
 
 
 def test_jobs_under_way_and_ended_are_listed_described_and_got(desk, node):
@@ -280,9 +294,9 @@ def test_a_node_that_stopped_without_saying_so_is_none(desk, here):
     write_node_file(desk.home, "http://127.0.0.1:1")
     assert desk.run()["verdict"] == "agreed"
     write_node_file(desk.home, here.url, pid=2**22 + 1)
-    assert desk.run()["verdict"] == "agreed"
+    assert desk.run("--no-cache")["verdict"] == "agreed"
     write_node_file(desk.home, here.url, peer="12D3KooWOther")
-    assert desk.run()["verdict"] == "agreed"
+    assert desk.run("--no-cache")["verdict"] == "agreed"
     for text in (
         "",
         "{",

@@ -194,6 +194,18 @@ def test_what_was_verified_is_not_run_again(desk, flow):
     assert desk.engine.calls == calls + 3 * 7
 
 
+def test_a_step_that_ran_again_and_gave_the_same_makes_no_follower_run(desk, flow):
+    first = run(desk, flow, "--target", "shout")
+    calls = desk.engine.calls
+    # Another function, of the same meaning: its steps run again, what takes their outputs does not.
+    (flow.parent / "f.py").write_text("def main(data):\n    pass  # the same\n")
+    second = run(desk, flow, "--target", "shout")
+    ran = {step["name"]: step["tasks"] - step["cached"] for step in second["steps"]}
+    assert ran == {"count": 3, "total": 3, "shout": 0}
+    assert desk.engine.calls == calls + 3 * 6
+    assert (second["output"], second["record"]) == (first["output"], first["record"])
+
+
 def test_a_dry_run_says_what_is_known_and_runs_nothing(desk, flow):
     said = desk("run", "flow", flow, "--dry-run", "--json")
     assert (said.code, desk.engine.calls) == (0, 0)

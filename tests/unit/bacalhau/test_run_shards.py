@@ -453,6 +453,31 @@ def test_audit_reruns_every_shard(desk, folder):
     assert desk.engine.calls == calls + 3
 
 
+def test_a_sample_of_shards_is_never_valid_and_can_be_repeated(desk, folder):
+    job = run(desk, folder)["job"]
+    said = desk("audit", job, "--sample", "34%", "--sample-seed", "00" * 32, "--json")
+    assert (said.code, said.json["verdict"]) == (4, "unchecked")
+    assert said.json["counts"] == {"valid": 2, "invalid": 0, "unchecked": 0}
+    assert [check["n"] for check in said.json["checks"] if not check["ok"]] == [18]
+    assert said.json["sample"] == {"of": "records", "part": "34%", "seed": "00" * 32, "chosen": 2, "total": 3}
+    assert desk("audit", job, "--sample", "34%", "--sample-seed", "00" * 32, "--json").json == said.json
+
+
+def test_a_sample_of_reruns_leaves_the_evidence_of_all_checked(desk, folder):
+    job = run(desk, folder)["job"]
+    calls = desk.engine.calls
+    said = desk("audit", job, "--rerun", "--sample", "1%", "--json")
+    assert (said.code, said.json["verdict"], said.json["counts"]["valid"]) == (0, "valid", 3)
+    assert (said.json["sample"]["of"], len(said.json["reruns"])) == ("reruns", 1)
+    assert desk.engine.calls == calls + 1
+
+
+def test_deep_of_a_job_follows_the_parents_of_all_shards(desk, folder):
+    said = desk("audit", run(desk, folder)["job"], "--deep", "--json")
+    assert (said.code, said.json["ancestors"]["counts"]["valid"]) == (0, 0)
+    assert said.json["checks"][-1]["n"] == 17
+
+
 def test_a_collection_keeps_what_the_job_needs(desk, folder):
     job = run(desk, folder)["job"]
     assert desk("store", "gc").code == 0

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from bench.peak_memory import descendants, high_water_mark, mark_in
+from bench.processor_time import below_s, own_s, times_in
 from bench.programs import CSV_BYTES, HELLO, JSON, PANDAS
 from bench.registry import MEASUREMENTS, choose
 from bench.size_rows import Repeated
@@ -61,3 +62,17 @@ def test_a_child_is_a_descendant_until_it_ends() -> None:
     finally:
         parent.communicate(b"\n")
     assert high_water_mark(parent.pid) == 0
+
+
+def test_processor_time_is_read_from_the_stat_whatever_the_name_is() -> None:
+    ticks = os.sysconf("SC_CLK_TCK")
+    after = " ".join(["S", *["0"] * 10, str(3 * ticks), str(ticks), str(5 * ticks), str(2 * ticks), "20", "0"])
+    assert times_in(f"12 (a) R 1 (b) {after}\n") == (4.0, 7.0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_processor_time_is_of_a_process_and_of_what_it_has_waited_for() -> None:
+    before = below_s(os.getpid())
+    subprocess.run([sys.executable, "-c", "sum(range(5_000_000))"], check=True)
+    assert below_s(os.getpid()) > before
+    assert own_s(os.getpid()) > 0

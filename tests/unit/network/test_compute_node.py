@@ -8,6 +8,7 @@ from network import compute_node, node_task
 from network.compute_node import MAX_BACKLOG_EACH, PATIENCE
 from network.message_codec import encode, session_id, sign_close
 from network.messages import (
+    MAX_IN_HAND,
     Accepted,
     Ack,
     Assign,
@@ -182,6 +183,87 @@ def test_after_a_restart_nothing_is_promised_ahead():
     again = make_node(slots=1)
     assert [action.session for action in again.start(disk) if isinstance(action, Run)] == [SESSION]
     assert sent(again.handle(told(another(1)))) == []
+
+
+def ran(node, number, took_ms, job=JOB):
+    """Have another task assigned and executed."""
+    assign = another(number, Assign, job=job)
+    node.handle(told(assign))
+    event = replace(DONE, session=assign.session, execution=replace(DONE.execution, task=assign.task))
+    node.handle(replace(event, took_ms=took_ms))
+
+
+def in_hand(actions):
+    (accepted,) = [one for one in sent(actions) if isinstance(one, Accepted)]
+    return accepted.in_hand
+
+
+@pytest.mark.parametrize(
+    ("slots", "took_ms", "taken"),
+    [
+        (1, 40, 100),
+        (1, 80, 50),
+        (1, 0, MAX_IN_HAND),
+        (1, 1_600, 0),
+        (2, 1_600, 5),
+        (1, 1_334, 0),
+        (1, 5_000, 0),
+        (1, None, 0),
+    ],
+)
+def test_as_many_tiny_tasks_are_taken_without_bids_as_take_four_seconds(slots, took_ms, taken):
+    node = make_node(slots=slots)
+    assert in_hand(node.handle(told(another(1, Assign)))) == 0
+    ran(node, 2, took_ms) if slots > 1 else node.handle(told(Cancel(session=another(1).session)))
+    ran(node, 3, took_ms)
+    assert in_hand(node.handle(told(another(4, Assign)))) == taken
+    assert in_hand(node.handle(told(another(5, Assign, job=OTHER_JOB)))) == 0, "of another job nothing is known"
+
+
+def test_a_task_that_takes_longer_counts_at_once_and_shorter_ones_slowly():
+    node = make_node()
+    ran(node, 1, 80)
+    ran(node, 2, 400)
+    assert in_hand(node.handle(told(another(3, Assign)))) == 10
+    node.handle(told(Cancel(session=another(3).session)))
+    ran(node, 4, 80)
+    assert in_hand(node.handle(told(another(5, Assign)))) == 12
+
+
+def test_while_others_wait_nothing_is_taken_without_a_bid():
+    node = make_node()
+    ran(node, 1, 40)
+    node.handle(told(another(2, Assign)))
+    waiting = another(3, job=OTHER_JOB)
+    node.handle(told(waiting))
+    assert node.tasks[waiting.session].stage is Stage.BACKLOG
+    assert in_hand(node.handle(told(another(4, Assign)))) == 0
+    node.handle(told(Decline(session=waiting.session)))
+    assert in_hand(node.handle(told(another(5, Assign)))) == 100
+
+
+def test_an_execution_that_failed_ends_what_is_taken_without_bids():
+    node = make_node()
+    ran(node, 1, 10)
+    node.handle(told(another(2, Assign)))
+    node.handle(ExecutionFailed(session=another(2).session, reason="disk full"))
+    assert in_hand(node.handle(told(another(3, Assign)))) == 0
+
+
+def test_what_is_assigned_without_bids_is_executed_in_its_order():
+    node = make_node()
+    ran(node, 1, 10)
+    sessions = [another(number, Assign).session for number in range(2, 6)]
+    begun = [
+        one.session
+        for number in range(2, 6)
+        for one in node.handle(told(another(number, Assign)))
+        if isinstance(one, Run)
+    ]
+    while begun[-1] != sessions[-1]:
+        actions = node.handle(ExecutionFailed(session=begun[-1], reason="done"))
+        begun += [one.session for one in actions if isinstance(one, Run)]
+    assert begun == sessions
 
 
 def test_a_bid_that_nobody_answers_gives_its_room_back():

@@ -34,6 +34,7 @@ from network.protocol_events import (
     Persist,
     Received,
     Report,
+    Send,
     SetTimer,
     TaskEnded,
     Timer,
@@ -107,6 +108,9 @@ class Play:
     def assigned(self):
         return sorted(number for number in range(10) if identity(number).peer in self.task.session.asked)
 
+    def disk_sessions(self):
+        return {key.split("/")[1] for key in self.disk if key.startswith("step/")}
+
     def restart(self):
         self.requester = Requester(REQUESTER)
         self.actions = self.requester.restore(self.disk)
@@ -146,6 +150,115 @@ def test_a_job_from_its_submission_to_its_verdict():
     assert job_ended == JobEnded(job=JOB)
     assert kinds(actions) == [Ack, Settled, Settled, Settled]
     assert play.requester.tasks == {}
+
+
+TASKS = (TASK, *(make_cid(RAW, f"task {number}".encode()) for number in range(20)))
+
+
+def standing(*in_hand, **options):
+    """Return a play with a job of many tasks, the first of which nodes took that said so much about others of it."""
+    play = Play(*range(len(in_hand)), tasks=TASKS, **options)
+    play.bid(*range(len(in_hand)))
+    for number, count in enumerate(in_hand):
+        play.do(said(number, Accepted(session=SESSION, in_hand=count)))
+    return play
+
+
+def begun(play):
+    """Return the sessions that have begun, but for the first, each with the nodes that are at work."""
+    return {name: task.session.pending for name, task in play.requester.tasks.items() if name != SESSION}
+
+
+def test_nodes_that_say_so_are_given_tasks_without_offers():
+    play = standing(3, 3, 4)
+    assert kinds(play.actions) == [Assign, Assign, Assign] * 2
+    everybody = frozenset(identity(number).peer for number in range(3))
+    at_work = [pending for pending in begun(play).values() if pending]
+    assert at_work == [everybody, everybody], "three in hand with the first one"
+    carried = {action.task for action in play.actions if isinstance(action, Send)}
+    assert carried < set(TASKS[1:]), "nobody was asked before, so blocks go with the assignment"
+    assert isinstance(play.actions[0], Persist)
+
+
+def test_another_is_given_when_one_is_committed_to():
+    play = standing(1, 1, 1)
+    before = begun(play)
+    play.commit(0)
+    play.commit(1)
+    assert [pending for pending in begun(play).values() if pending] == [p for p in before.values() if p]
+    play.commit(2)
+    assert [len(pending) for pending in begun(play).values() if pending] == [3]
+
+
+def test_nobody_gets_more_tasks_by_saying_that_it_takes_many():
+    """Three of thirty nodes say so: nodes are drawn as ever, and those three are hardly ever all among five."""
+    play = Play(*range(30), tasks=TASKS)
+    play.bid(*range(30))
+    asked = [number for number in range(30) if identity(number).peer in play.task.session.asked]
+    for number in asked:
+        play.do(said(number, Accepted(session=SESSION, in_hand=100)))
+    assert len(asked) == 3
+    assert sum(bool(pending) for pending in begun(play).values()) <= 1
+
+
+@pytest.mark.parametrize("in_hand", [(2, 2, 0), (2, 2)])
+def test_too_few_of_them_are_not_enough(in_hand):
+    assert not any(begun(standing(*in_hand)).values())
+
+
+def test_min_bids_counts_them():
+    assert not any(begun(standing(3, 3, 3, min_bids=4)).values())
+
+
+def test_diverse_wants_two_kinds_of_them():
+    play = standing(3, 3, 3, rule=make_rule(diverse=True))
+    assert not any(begun(play).values())
+
+
+def test_where_there_is_little_time_each_task_is_offered():
+    assert not any(begun(standing(3, 3, 3, execute_ms=19_999)).values())
+    assert any(begun(standing(3, 3, 3, execute_ms=20_000)).values())
+
+
+@pytest.mark.parametrize("event", ["lost", "failed", "said", "convicted"])
+def test_who_stands_no_longer_is_given_nothing(event):
+    play = standing(1, 1, 1)
+    if event == "lost":
+        play.do(Lost(peer=identity(0).peer))
+    elif event == "failed":
+        play.do(said(0, Failed(session=SESSION, reason="disk full")))
+    elif event == "said":
+        play.do(said(0, Accepted(session=SESSION)))
+        play.commit(0)
+    else:
+        play.commit(0)
+        play.commit(0, "another")
+    play.commit(1)
+    play.commit(2)
+    assert not any(begun(play).values())
+
+
+def test_who_goes_on_with_other_tasks_is_not_late_with_those_behind_them():
+    play = standing(2, 2, 2)
+    (session,) = [name for name, pending in begun(play).items() if pending]
+    timers = [one for one in play.timers if one.session == session and isinstance(one.about, DeadlinePassed)]
+    (timer,) = timers
+    due = Timer(session=session, about=timer.about)
+    play.commit(0)
+    assert play.do(due) == (timer,), "its turn is still to come"
+    play.do(due)
+    faults = play.requester.tasks[session].session.faults
+    assert {fault.kind for fault in faults} == {FaultKind.LATE}, "nobody has gone on since"
+
+
+def test_after_a_restart_tasks_are_offered_again():
+    play = standing(2, 2, 2)
+    play.restart()
+    for number in range(3):
+        record = sign_capacity(identity(number), sequence=2, total=total(4), free=total(4), engines=(KIND,))
+        play.do(Heard(message=encode(record), via=identity(number).peer))
+        play.do(said(number, Accepted(session=SESSION, in_hand=2)))
+    assert not any(pending for name, pending in begun(play).items() if name not in play.disk_sessions())
 
 
 def test_an_acknowledgement_follows_what_it_acknowledges():

@@ -10,12 +10,20 @@ from network.shard_list import ListedShard, ShardList, ShardPart
 from verifier import model
 from verifier.audit import CHECKS
 from verifier.commitment import PREIMAGE_VERSION
+from verifier.container_types import ContainerFunction
+from verifier.graph_audit import CHECKS as GRAPH_CHECKS
+from verifier.graph_types import Graph, GraphHead, LogEntry
 from verifier.schema import Schema
+from verifier.unverified_types import UnverifiedRecord, UnverifiedRun
+from verifier.wasm_types import WasmFunction, WasmRuntime
 
 DOCS = Path(__file__).parents[3] / "docs"
 KINDS = [
     kind for kind in vars(model).values() if isinstance(kind, type) and issubclass(kind, Schema) and kind is not Schema
-] + [ListedShard, ShardPart, ShardList]
+] + [
+    ContainerFunction, Graph, GraphHead, ListedShard, LogEntry, ShardList, ShardPart, UnverifiedRecord, UnverifiedRun,
+    WasmFunction, WasmRuntime,
+]  # fmt: skip
 
 
 def written() -> dict[str, dict[str, str]]:
@@ -48,4 +56,10 @@ def test_nothing_else_is_in_the_schema():
 
 def test_the_audit_is_described_check_by_check():
     listed = re.findall(r"^(\d+)\. \*\*(\w+)\.\*\*", (DOCS / "audit.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert listed == [(str(n), name) for n, (name, _) in enumerate(CHECKS, 1)]
+    of_record = [(str(n), name) for n, (name, _) in enumerate(CHECKS, 1)]
+    assert listed == [("0", "file"), *of_record, ("17", "ancestors"), ("18", "sample")]
+
+
+def test_the_audit_of_a_graph_is_described_check_by_check():
+    listed = re.findall(r"^(\d+)\. \*\*(\w+)\.\*\*", (DOCS / "graph.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert listed == [(str(n), name) for n, (name, _) in enumerate(GRAPH_CHECKS, 21)]

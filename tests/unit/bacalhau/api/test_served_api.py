@@ -17,6 +17,7 @@ from bacalhau.api.app import MAX_STREAMS
 from bacalhau.api.event_stream import MAX_FOLLOWERS
 from bacalhau.api.http_server import MAX_CONNECTIONS
 from bacalhau.proof import write_proof
+from network.job_store import Job
 from network.shard_list import listed, store_shards
 from storage.car import car_pieces, read_car
 from storage.cid import RAW, cid_text, make_cid, parse_cid
@@ -190,6 +191,33 @@ def test_what_was_not_verified_has_no_logs(node, api, task):
     for path in ("logs", "results"):
         answer = api.get(f"/jobs/{job}/{path}")
         assert (answer.status_code, "was not verified (split)" in problem(answer)["problem"]) == (422, True)
+
+
+def test_a_container_of_another_process_has_logs_and_no_proof(api, services):
+    with services.open_store() as store, services.open_jobs() as jobs:
+        output = Importer(store).bytes(b"y").cid
+        report = {"engine": "docker", "stdout": "out\n", "stderr": "", "cut": [], "reason": "nobody checked it"}
+        jobs.add(
+            Job(
+                id=JOB,
+                created_at=0.0,
+                labels=(),
+                task=output,
+                function=output,
+                input=output,
+                output=output,
+                record=output,
+                verdict="ran",
+                tier="unverified",
+                exit_code=0,
+                report=report,
+            )
+        )
+    assert api.get(f"/jobs/{JOB}").json()["tier"] == "unverified"
+    logs = api.get(f"/jobs/{JOB}/logs")
+    assert (logs.status_code, logs.json()["stdout"]) == (200, "out\n")
+    answer = api.get(f"/jobs/{JOB}/results")
+    assert (answer.status_code, "ran in a container" in problem(answer)["problem"]) == (422, True)
 
 
 def test_the_same_again_is_the_same_job(node, api, task):

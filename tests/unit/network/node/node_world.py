@@ -84,6 +84,7 @@ class Place:
         self.engine = engine or Engine()
         self.computes, self.requests, self.labels, self.persona = computes, requests, labels or {}, persona
         self.policy = SelectionPolicy()
+        self.spot_checks = 0.0
         self.changing = None
         self.objection = lambda job: ""
         self.wrap = lambda datastore: datastore
@@ -113,12 +114,15 @@ class Place:
                 requests=self.requests,
                 engine=self.engine,
                 make_selection=lambda: JobSelection(self.policy, store, knows_runtime=lambda _: True),
-                fitness=lambda plan: "",
+                fitness=lambda plan, store: "",
                 make_job=make_job,
                 make_shards_job=make_shards_job,
                 find_known=lambda task, rule: find_known(task, rule, results.records(task, nodes=Nodes.NETWORK), store),
                 objection_to_job=self.objection,
                 free_disk=lambda: 1 << 40,
+                spot_checks=self.spot_checks,
+                sample_known=results.sample,
+                records_of=partial(results.records, nodes=Nodes.NETWORK),
                 persona=self.persona,
             )
             async with open_node(parts) as node:
@@ -160,6 +164,7 @@ def make_job(submission, session, *, problem):
             "faults": {fault.peer: fault.kind.value for fault in session.faults},
             "undetermined": [peer for peer, _ in session.undetermined],
             "output": cid_text(session.output) if session.output else None,
+            "trust": None if session.trust is None else session.trust.reached,
         },
     )
 

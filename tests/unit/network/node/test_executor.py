@@ -11,6 +11,7 @@ import trio.testing
 from network.demand import demand_of, room_of
 from network.node.disk_promises import DiskPromises
 from network.node.executor import Executor
+from network.node.task_header import Headers
 from network.protocol_events import Executed, ExecutionFailed, Run
 from runtime.capacity_gate import CapacityGate
 from runtime.capacity_ledger import CapacityLedger
@@ -21,6 +22,7 @@ from storage.cid import RAW, make_cid
 from storage.dag_walk import walk
 from storage.errors import UnavailableError
 from storage.sqlite_block_store import SqliteBlockStore
+from storage.sqlite_pins import hold_all
 from storage.unixfs_import import Importer
 from tests.unit.network.node.node_world import TOTAL, UNIT, Engine, in_thread, put_task
 from tests.unit.network.node.offers import ALICE, on_real_time
@@ -54,7 +56,7 @@ class Trickle:
 
 
 def executor(store, nursery, engine, sources=(), **more):
-    values = {"fitness": lambda plan: "", "threads": 2, "wall_clock_s": 60.0}
+    values = {"fitness": lambda plan, store: "", "threads": 2, "wall_clock_s": 60.0}
     values["disk"] = DiskPromises(lambda: 1 << 40)
     values["gate"] = CapacityGate(CapacityLedger(room_of(TOTAL)))
     return Executor(engine=engine, store=store, sources=lambda first: sources, nursery=nursery, **(values | more))
@@ -172,7 +174,7 @@ async def test_what_was_given_up_keeps_its_room_until_it_has_ended(tmp_path):
         task = put_task(store)
         async with trio.open_nursery() as nursery:
             chosen = executor(store, nursery, engine)
-            chosen.alter = lambda execution: may_end.wait(20) and execution
+            chosen.alter = lambda execution, _store: may_end.wait(20) and execution
             engine.gate.set()
             chosen.start(Run(session="a", task=task, requester=ALICE, demand=all_of_it), ended.append)
             await in_thread(engine.began.acquire)
@@ -283,7 +285,29 @@ async def test_a_second_try_pays_nothing_for_what_came_with_the_offer(tmp_path, 
     with giver, SqliteBlockStore(tmp_path / "blocks.sqlite") as store:
         async with trio.open_nursery() as nursery:
             source, ended = LateGiver(giver, fails), []
-            chosen = executor(store, nursery, Engine(), [source], headers=lambda _: header)
+            headers = Headers()
+            headers.note(task, header)
+            chosen = executor(store, nursery, Engine(), [source], headers=headers)
             chosen.start(Run(session="a", task=task, requester=ALICE, demand=demand_of(room)), ended.append)
     assert source.tries == fails + 1
     assert [type(one) for one in ended] == [Executed]
+
+
+@on_real_time
+async def test_a_task_that_came_whole_asks_nobody_and_is_written_with_its_output_at_once(tmp_path):
+    with SqliteBlockStore(tmp_path / "giver.sqlite") as giver, SqliteBlockStore(tmp_path / "blocks.sqlite") as store:
+        task = put_task(giver)
+        headers = Headers()
+        headers.note(task, list(walk(giver, task)))
+        async with trio.open_nursery() as nursery:
+            source, ended = Trickle(), []
+            chosen = executor(store, nursery, Engine(), [source], headers=headers)
+            chosen.start(Run(session="a", task=task, requester=ALICE, demand=UNIT), ended.append)
+        (event,) = ended
+        assert event.took_ms >= 0
+        output = event.execution.output
+        assert not store.has(task)
+        assert not store.has(output)
+        assert chosen.made == 1
+        chosen.pending.flush()
+        hold_all(store, [task, output])

@@ -4,14 +4,18 @@ import pytest
 import trio
 import trio.testing
 
+from network.messages import Demand
 from network.node import machine_host
-from network.node.datastore import Machine, Put
+from network.node.datastore import Machine, Put, Remove
 from network.node.machine_host import MachineHost, World
-from network.protocol_events import CancelRequested, Persist, Received, Send, SetTimer, Timer
+from network.protocol_events import CancelRequested, Forget, Persist, Received, Run, Send, SetTimer, Timer
+from storage.cid import RAW, make_cid
 from storage.errors import UnavailableError, UserError
 from tests.vectors.records.world import identity
 
 PEER = identity(1).peer
+NOTHING = Demand(cpu_milli=0, memory=0, disk=0, gpus=0)
+RUN = Run(session="s", task=make_cid(RAW, b"task"), requester=PEER, demand=NOTHING)
 
 
 class Recorder:
@@ -19,6 +23,7 @@ class Recorder:
 
     def __init__(self):
         self.log = []
+        self.changes = []
         self.made = 0
         self.tasks = {"s": None}
         self.full = 0
@@ -51,6 +56,12 @@ class Recorder:
         if isinstance(event, Timer):
             return (Send(peer=PEER, message=b"timer"),)
         key = event.message.decode()
+        if key == "run":
+            return (Persist(key=key, value=b""), RUN, Send(peer=PEER, message=event.message))
+        if key == "twice":
+            return (Persist(key=key, value=b"1"), Persist(key=key, value=b"2"))
+        if key == "forgotten":
+            return (Persist(key=key, value=b"1"), Forget(key=key))
         if key == "bug":
             raise ValueError("too long")
         if key.startswith("timer"):
@@ -62,6 +73,7 @@ class Recorder:
             self.full -= 1
             raise UnavailableError("disk is full")
         self.log.append([change.key for change in changes if isinstance(change, Put)])
+        self.changes += changes
 
 
 def received(text):
@@ -162,3 +174,39 @@ def test_what_peers_send_is_bounded_and_waits_at_the_door(count, size):
         assert recorder.host._waiting_bytes == 0
 
     bounded()
+
+
+@on_jumping_clock
+async def test_an_execution_begins_before_anything_is_kept(recorder, nursery):
+    recorder.gate = trio.Event()
+    nursery.start_soon(recorder.host.ask, received("run"))
+    await trio.testing.wait_all_tasks_blocked()
+    recorder.gate.set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert recorder.log == [("act", RUN), ["run"], ("act", Send(peer=PEER, message=b"run"))]
+
+
+@on_jumping_clock
+async def test_of_a_key_the_last_word_is_kept(recorder, nursery):
+    for text in ("a", "twice", "forgotten"):
+        recorder.host.feed(received(text))
+    await trio.testing.wait_all_tasks_blocked()
+    assert recorder.changes == [
+        Put(machine=Machine.COMPUTE, key="a", value=b""),
+        Put(machine=Machine.COMPUTE, key="twice", value=b"2"),
+        Remove(machine=Machine.COMPUTE, key="forgotten"),
+    ]
+
+
+@on_jumping_clock
+async def test_the_more_is_under_way_the_longer_events_are_gathered(recorder, nursery):
+    recorder.tasks = dict.fromkeys(map(str, range(20)))
+    recorder.host.feed(received("a"))
+    await trio.testing.wait_all_tasks_blocked()
+    assert recorder.log[0] == ["a"], "the first of a while is not kept waiting"
+    for text in ("b", "c"):
+        recorder.host.feed(received(text))
+        await trio.sleep(0.15)
+    assert len(recorder.log) == 2
+    await trio.sleep(0.15)
+    assert recorder.log[2] == ["b", "c"]

@@ -161,8 +161,8 @@ async def test_what_was_found_out_about_one_demand_is_no_answer_to_another(tmp_p
             brought.append(event)
 
         monkeypatch.setattr(side.host, "bring", bring)
-        await side.receive(other, encode(bad))
-        await side.receive(other, encode(good))
+        await side.receive(other, [encode(bad)])
+        await side.receive(other, [encode(good)])
         for event in brought:
             side.host.machine.handle(event)
         assert [task.demand for task in side.host.machine.tasks.values()] == [good.demand]

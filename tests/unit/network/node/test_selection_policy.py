@@ -15,11 +15,13 @@ from network.node.selection_policy import (
     parse_probe_url,
 )
 from network.node.selection_question import question
+from runtime.engine import NO_PACKAGES
 from runtime.worker_transport import worker_memory
 from storage.cid import RAW, cid_text, make_cid
 from storage.errors import UserError
 from tests.unit.network.node.offers import ALICE, BOB, DEMAND, JOB, offered, plan, world
 from verifier.model import Limits, Volume
+from verifier.wasm_types import WasmFunction
 
 CID_OF_NOTHING = make_cid(RAW, b"")
 VOLUME = Volume(path="/ref", cid=CID_OF_NOTHING)
@@ -168,6 +170,7 @@ def test_a_probe_is_told_all_names_and_no_contents():
         "function": cid_text(made.function),
         "source": cid_text(the_plan.function.source),
         "entry": "main",
+        "module": None,
         "runtime": cid_text(the_plan.function.runtime),
         "packages": [{"name": "tiny", "version": "1.0"}],
         "input": cid_text(made.input),
@@ -178,3 +181,11 @@ def test_a_probe_is_told_all_names_and_no_contents():
         "env": 1,
         "limits": the_plan.input.limits.to_node(),
     }
+
+
+def test_a_probe_is_told_the_module_in_place_of_a_source():
+    the_plan = plan()
+    function = WasmFunction(module=CID_OF_NOTHING, runtime=the_plan.function.runtime)
+    told = json.loads(question(offered(plan=dataclasses.replace(the_plan, function=function, lock=NO_PACKAGES))))
+    assert (told["module"], told["source"], told["entry"]) == (cid_text(CID_OF_NOTHING), None, None)
+    assert told["packages"] == []

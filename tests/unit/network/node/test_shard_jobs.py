@@ -7,6 +7,7 @@ from network.job_store import JobStore
 from network.node.datastore import Machine, Put
 from network.node.sqlite_datastore import SqliteDatastore
 from network.result_store import Nodes, ResultStore
+from network.transport_core import TransportCore
 from runtime.shard_merge import merge_shards
 from storage.errors import UnavailableError
 from storage.sqlite_block_store import SqliteBlockStore
@@ -265,3 +266,27 @@ async def test_known_results_are_no_answer_where_nodes_are_selected(tmp_path, se
         await node.submit(shards_submission(shards, 2, job=OTHER, rule=ALONE, selector=selector))
         await until_event(node, OTHER, "ended")
     assert [row.verdict for row in rows_of(net.requester, OTHER)] == verdicts
+
+
+@on_real_time
+async def test_what_only_a_shard_has_comes_with_the_word_about_it(tmp_path, monkeypatch):
+    """The node has the function from before: it asks for nothing."""
+    asked = []
+    fetch = TransportCore.fetch_blocks
+
+    async def fetch_blocks(self, peer, cids, *, deadline_s):
+        asked.append(self.peer)
+        return await fetch(self, peer, cids, deadline_s=deadline_s)
+
+    monkeypatch.setattr(TransportCore, "fetch_blocks", fetch_blocks)
+    engine = Engine()
+    net = Net(tmp_path, [engine])
+    (node_place,) = net.nodes
+    task_at(node_place)
+    shards = shards_at(net.requester)
+    async with net.running() as node:
+        await node.submit(shards_submission(shards, COUNT, rule=ALONE))
+        await until_event(node, JOB, "ended")
+    assert engine.calls == COUNT
+    assert asked.count(node_place.peer) == 0
+    assert [row.verdict for row in rows_of(net.requester)] == ["agreed"] * COUNT

@@ -7,8 +7,10 @@ from types import MappingProxyType
 
 import pytest
 
+from network.datastore_file import SCHEMA_VERSION
 from network.job_shards import JobShard
 from network.job_store import JobStore
+from network.lineage_tables import LINEAGE
 from network.node.datastore import (
     AddEvent,
     Finish,
@@ -338,19 +340,37 @@ def make_v2(path):
     """Make what version 2 made: a new file without what came since."""
     SqliteDatastore(path).close()
     connection = sqlite3.connect(path, isolation_level=None)
+    drop_lineage(connection)
     for table in ("shards", "results"):
         connection.execute(f"DROP TABLE {table}")
     connection.execute("PRAGMA user_version = 2")
     connection.close()
 
 
+def drop_lineage(connection):
+    for kind in ("TRIGGER", "TABLE"):  # a table takes its indices along
+        for statement in LINEAGE:
+            if statement.startswith(f"CREATE {kind}"):
+                connection.execute(f"DROP {kind} {statement.split()[2].partition('(')[0]}")
+
+
 def make_v3(path):
-    """Make what the version before this one made, whose shards said less."""
+    """Make what version 3 made, whose shards said less."""
     SqliteDatastore(path).close()
     connection = sqlite3.connect(path, isolation_level=None)
     for column in ("first", "picks", "input", "fuel", "receipts", "reason"):
         connection.execute(f"ALTER TABLE shards DROP COLUMN {column}")
+    drop_lineage(connection)
     connection.execute("PRAGMA user_version = 3")
+    connection.close()
+
+
+def make_v4(path):
+    """Make what the version before this one made, which knew nothing of where records come from."""
+    SqliteDatastore(path).close()
+    connection = sqlite3.connect(path, isolation_level=None)
+    drop_lineage(connection)
+    connection.execute("PRAGMA user_version = 4")
     connection.close()
 
 
@@ -358,14 +378,15 @@ def test_an_upgraded_file_has_the_tables_of_a_new_one(tmp_path):
     make_v1(tmp_path / "v1.sqlite")
     make_v2(tmp_path / "v2.sqlite")
     make_v3(tmp_path / "v3.sqlite")
+    make_v4(tmp_path / "v4.sqlite")
     schemas = []
-    for name in ("v1.sqlite", "v2.sqlite", "v3.sqlite", "new.sqlite"):
+    for name in ("v1.sqlite", "v2.sqlite", "v3.sqlite", "v4.sqlite", "new.sqlite"):
         SqliteDatastore(tmp_path / name).close()
         connection = sqlite3.connect(tmp_path / name)
         schemas.append(sorted(connection.execute("SELECT type, name, sql FROM sqlite_schema").fetchall(), key=str))
-        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
         connection.close()
-    assert schemas[0] == schemas[1] == schemas[2] == schemas[3]
+    assert all(schema == schemas[-1] for schema in schemas)
 
 
 def test_a_job_finishes_with_its_shards_and_only_once(path):
@@ -381,9 +402,9 @@ def test_a_job_finishes_with_its_shards_and_only_once(path):
 def test_a_file_of_a_future_version_is_left_alone(path):
     SqliteDatastore(path).close()
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 5")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     connection.close()
-    with pytest.raises(UnavailableError, match="its schema is version 5"):
+    with pytest.raises(UnavailableError, match=f"its schema is version {SCHEMA_VERSION + 1}"):
         SqliteDatastore(path)
 
 

@@ -1,0 +1,160 @@
+"""What the result graph adds to an audit: the audit of a graph root, and what contradicts a record that is sound.
+
+The checks are `verifier.graph_audit`'s, 21 to 29; check 28 is also made of a single record, with what is filed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bacalhau.graph_view import MAX_NAMED
+from bacalhau.proof import open_car
+from network.lineage_index import Filer
+from storage import dag_cbor
+from storage.blocks import BlockStore
+from storage.car import read_car
+from storage.cid import CID, DAG_CBOR, cid_text, codec_of, is_cid_text, parse_cid
+from storage.errors import BacalhauError, UserError, VerificationError
+from verifier.audit_car import check_file
+from verifier.audit_report import AuditReport, Check
+from verifier.graph_audit import FIRST, audit_graph
+from verifier.graph_reading import read_facts
+from verifier.graph_types import Graph
+from verifier.model import load_node
+
+if TYPE_CHECKING:
+    from bacalhau.services import Services
+
+Count = Callable[[str, int, int | None], None]
+"""As `progress.Display.count`."""
+_DISPUTES: Final = FIRST + 7
+_MOST: Final = 4096
+"""Records of one task that are looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedAudit:
+    """What was found of a graph root."""
+
+    root: CID
+    report: AuditReport
+    records: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object of docs/cli.md."""
+        return {
+            "verdict": self.report.verdict,
+            "record": None,
+            "graph": cid_text(self.root),
+            "records": self.records,
+            "reason": None,
+            "checks": [check_json(check) for check in self.report.checks],
+            "reruns": [],
+        }
+
+
+def check_json(check: Check) -> dict[str, Any]:
+    """Return a check as JSON."""
+    return {"n": check.n, "name": check.name, "ok": check.ok, "detail": check.detail}
+
+
+def audit_published(
+    text: str | None, car: Path | None, services: Services, count: Count, *, refused: str = ""
+) -> PublishedAudit | None:
+    """Audit a graph root that is here, or in a CAR; None if something else was named.
+
+    refused: a flag that was given and means something for records alone.
+
+    Raises:
+        UserError: there is such a flag.
+    """
+    if car is not None:
+        root = _graph_of_file(car, text)
+        if root is None:
+            return None
+        with open_car(car) as file:
+            audited = _audit(root, file, count, refused)
+            return replace(audited, report=AuditReport(checks=(check_file(file, root), *audited.report.checks)))
+    if text is None or not is_cid_text(text) or not _may_be_graph(parse_cid(text)):
+        return None
+    with services.open_store() as store:
+        root = parse_cid(text)
+        return _audit(root, store, count, refused) if _is_graph(root, store) else None
+
+
+def _graph_of_file(path: Path, text: str | None) -> CID | None:
+    """Return the graph root that a CAR is of; None if it is of something else, or damaged before that can be told."""
+    wanted = text if text is not None and is_cid_text(text) else None
+    try:
+        with path.open("rb") as stream:
+            car = read_car(stream)
+            found = [root for root in car.roots if wanted in (None, cid_text(root))]
+            if len(found) != 1 or not _may_be_graph(found[0]):
+                return None
+            # Of a record there is one block of this kind more to read, not all of them.
+            data = next((data for cid, data in car.blocks if cid == found[0]), None)
+    except (OSError, VerificationError):
+        return None
+    return found[0] if data is not None and _is_of_graph(data) else None
+
+
+def _is_of_graph(data: bytes) -> bool:
+    try:
+        node = dag_cbor.decode(data)
+    except VerificationError:
+        return False
+    return isinstance(node, dict) and node.get("v") == Graph.VERSION
+
+
+def _audit(root: CID, store: BlockStore, count: Count, refused: str) -> PublishedAudit:
+    if refused:
+        fix = f"audit one of its records with {refused}"
+        raise UserError(f"a graph is audited whole, without {refused}", where=cid_text(root), fix=fix)
+    found = audit_graph(store, root, lambda done, total: count("records audited", done, total))
+    return PublishedAudit(root=root, report=found.report, records=len(found.records))
+
+
+def _may_be_graph(cid: CID) -> bool:
+    return codec_of(cid) == DAG_CBOR
+
+
+def _is_graph(cid: CID, store: BlockStore) -> bool:
+    if not _may_be_graph(cid):
+        return False
+    try:
+        load_node(store, cid, Graph)
+    except BacalhauError:
+        return False
+    return True
+
+
+def with_disputes(found: dict[str, Any], services: Services) -> dict[str, Any]:
+    """Return the audit of a single record with check 28, if records filed here contradict it.
+
+    Two sound records that contradict each other prove that one is wrong, not which: the check is unknown, unless the
+    task was run again here and gave what this record says. Without a contradiction nothing is added.
+    """
+    if not found.get("record"):
+        return found
+    with services.open_store() as store, services.open_lineage() as lineage:
+        Filer(store, lineage).catch_up()
+        try:
+            facts = read_facts(store, parse_cid(found["record"]))
+        except BacalhauError:
+            return found  # check 1 says so
+        same = lineage.records("task", facts.task, limit=_MOST)
+    rivals = sorted(one.record for one in same if one.tier == facts.tier and one.output != facts.output)
+    if not rivals or not facts.is_verified:
+        return found
+    ran = [one["ok"] for one in found["reruns"]]
+    ok = True if ran and all(ran) else None
+    more = f" and {len(rivals) - MAX_NAMED} more" if len(rivals) > MAX_NAMED else ""
+    said = f"the same task has another output in {', '.join(map(cid_text, rivals[:MAX_NAMED]))}{more}"
+    said += "; run again here, it gave this one" if ok else "; --rerun tells which is right here"
+    checks = [*found["checks"], check_json(Check(n=_DISPUTES, name="disputes", ok=ok, detail=said))]
+    # It never makes a verdict better: of a sample, say, the others checks alone do not tell it.
+    worse = found["verdict"] == "valid" and ok is None
+    return {**found, "checks": checks, "verdict": "unchecked" if worse else found["verdict"]}

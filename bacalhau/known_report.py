@@ -1,0 +1,56 @@
+"""What a run says of records that were here before it: since when, and whether one of them says something else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from network.embedded import SessionResult
+from network.known_results import outputs_of
+from network.lineage_store import LineageStore
+from network.result_store import Nodes, ResultStore
+from storage.blocks import BlockStore
+from storage.cid import CID, cid_text
+from verifier.graph_reading import VERIFIED
+
+_MOST: Final = 1000
+"""Records of one task that are looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What is known of tasks. Safe for several threads."""
+
+    results: ResultStore
+    lineage: LineageStore
+    nodes: Nodes
+    """Whose receipts count as known."""
+
+    def records(self, task: CID) -> list[CID]:
+        """Return the records of a task that were made here, the newest first."""
+        return self.results.records(task, nodes=self.nodes)
+
+    def told(self, task: CID, session: SessionResult, store: BlockStore) -> dict[str, Any]:
+        """Return the keys of a report that are about what was known."""
+        return {"known": self._known(task, session), "disputes": self._disputes(task, session, store)}
+
+    def _known(self, task: CID, session: SessionResult) -> dict[str, Any] | None:
+        """Return since when evidence of a session was known (ISO 8601), and how many receipts; None if none was."""
+        if not session.from_before:
+            return None
+        asked = [session.record] if session.cached and session.record is not None else self.records(task)
+        times = [at for record in asked if (at := self.results.kept_at(task, record)) is not None]
+        since = datetime.fromtimestamp(min(times), UTC).isoformat(timespec="seconds") if times else None
+        return {"since": since, "receipts": session.from_before}
+
+    def _disputes(self, task: CID, session: SessionResult, store: BlockStore) -> list[dict[str, str]]:
+        """Return the records of the task, made here or merged, whose output is another than the one agreed now."""
+        if session.output is None:
+            return []
+        rivals = outputs_of(task, self.records(task), store)
+        for row in self.lineage.records("task", task, limit=_MOST):
+            if row.tier == VERIFIED:
+                rivals.setdefault(row.output, row.record)
+        rivals.pop(session.output, None)
+        return [{"record": cid_text(record), "output": cid_text(output)} for output, record in sorted(rivals.items())]

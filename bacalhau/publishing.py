@@ -1,0 +1,162 @@
+"""From what a person names to a published graph: its records and their ancestors, a log that is longer by them, a root.
+
+Reads the clock. Knows nothing about where the blocks go.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bacalhau.admission import check_evidence
+from bacalhau.graph_blocks import with_ancestors
+from bacalhau.targets import find_target
+from network.graph_store import Publication
+from network.job_store import Job, JobStore
+from network.key_store import load_or_create
+from network.lineage_index import Filer
+from storage.cid import CID, DAG_CBOR, cid_text, codec_of, is_cid_text, parse_cid
+from storage.errors import BacalhauError, UserError
+from storage.sqlite_block_store import SqliteBlockStore
+from verifier.audit import audit_record
+from verifier.graph_reading import RecordFacts, read_facts
+from verifier.graph_types import Graph
+from verifier.identity import Identity
+from verifier.model import load_node
+
+if TYPE_CHECKING:
+    from bacalhau.services import Services
+
+KEY_NAME: Final = "publisher.key"
+"""A key of its own: what a node signs as a worker is not what its owner publishes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What goes to the world."""
+
+    root: CID
+    is_graph: bool
+    """A graph root; else content as it is."""
+    records: int = 0
+    added: int = 0
+    """Entries that the log is longer by."""
+    publisher: str | None = None
+    log_size: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is said of a graph."""
+        return {
+            "cid": cid_text(self.root),
+            "graph": self.is_graph,
+            "records": self.records,
+            "added": self.added,
+            "publisher": self.publisher,
+            "log_size": self.log_size,
+        }
+
+
+def publisher_of(services: Services) -> Identity:
+    """Return who publishes here, made on first use.
+
+    Raises:
+        UserError: the key file cannot be used.
+    """
+    services.home.create()
+    return load_or_create(services.home.keys_dir / KEY_NAME)
+
+
+def prepare(text: str, services: Services, store: SqliteBlockStore, *, plain: bool = False) -> Published:
+    """Find what a job id or CID names; records become a graph root, with all that they rest on. Everything else stays
+    what it is.
+
+    plain: content stays content, although a record names it as its output.
+
+    Raises:
+        UserError: there is no such job, or it has no record.
+        UnavailableError, VerificationError: an ancestor is not here, or is no record.
+    """
+    root = parse_cid(text) if is_cid_text(text) else None
+    if plain and root is None:
+        raise UserError("publishes content, and a job is none", where="--plain", fix="name the CID of its output")
+    if root is not None and (plain or _is_graph(root, store)):
+        return Published(root=root, is_graph=not plain)
+    with services.open_jobs() as jobs:
+        records = _records(text, root, store, jobs)
+    if not records:
+        if root is None:
+            raise UserError("this job has no record", where=text, fix="publish one that was verified")
+        return Published(root=root, is_graph=False)
+    found = with_ancestors(records, store)
+    _check_strangers(found, services, store)
+    made = _publish([facts.cid for facts in found], services, store)
+    return Published(
+        root=made.root,
+        is_graph=True,
+        records=len(found),
+        added=made.added,
+        publisher=made.head.publisher,
+        log_size=made.head.size,
+    )
+
+
+def _check_strangers(found: Sequence[RecordFacts], services: Services, store: SqliteBlockStore) -> None:
+    """Check the evidence of what was neither made here nor merged: nobody has looked at it, and our key signs for it.
+
+    Raises:
+        VerificationError, UnavailableError: as `check_evidence`.
+    """
+    with services.open_lineage() as lineage:
+        Filer(store, lineage).catch_up()
+        for facts in found:
+            if facts.is_verified and lineage.record(facts.cid) is None:
+                check_evidence(facts.cid, audit_record(store, facts.cid))
+
+
+def _publish(records: Sequence[CID], services: Services, store: SqliteBlockStore) -> Publication:
+    with services.open_results() as results:
+        # What everybody may know is no secret check of a node any more (docs/trust.md).
+        for record in records:
+            results.published(record)
+    with services.open_published() as logs:
+        return logs.publish(publisher_of(services), records, store, at=time.time())
+
+
+def _is_graph(cid: CID, store: SqliteBlockStore) -> bool:
+    if codec_of(cid) != DAG_CBOR:
+        return False
+    try:
+        load_node(store, cid, Graph)
+    except BacalhauError:
+        return False
+    return True
+
+
+def _records(text: str, root: CID | None, store: SqliteBlockStore, jobs: JobStore) -> list[CID]:
+    """Return the records that something stands for; none of a task or another node, which are content like files."""
+    if root is not None and codec_of(root) == DAG_CBOR:
+        try:
+            return [read_facts(store, root).cid]
+        except BacalhauError:
+            return []
+    target = find_target(text, jobs)
+    if target.record is not None:
+        target.check_record(store)
+        return [target.record]
+    return [] if target.job is None else _of_shards(target.job, jobs)
+
+
+def _of_shards(job: Job, jobs: JobStore) -> list[CID]:
+    """Return the records of a job over shards, or of a flow.
+
+    Raises:
+        UserError: one of its tasks was not verified.
+    """
+    rows = list(jobs.each_shard(job.id))
+    lacking = sum(row.record is None for row in rows)
+    if lacking:
+        fix = "publish the records of the others one by one"
+        raise UserError(f"{lacking} of its {len(rows)} tasks have no record", where=job.id, fix=fix)
+    return list(dict.fromkeys(row.record for row in rows if row.record is not None))

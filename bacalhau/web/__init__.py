@@ -1,0 +1,1 @@
+"""The pages: what a browser shows of a node, or of a home without one."""

@@ -1,0 +1,266 @@
+"""The API of Docker's engine, which Podman's service speaks too, as far as containers of ours need it.
+
+The only file that imports `docker`, and only when an engine is really asked. Every method raises `UnavailableError`
+where the engine cannot be reached or does not do what it was told, unless it says otherwise. For one thread at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import stat
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from typing import Any, BinaryIO, Final, NoReturn, Self
+
+from runtime.container_address import VARIABLE, find_address, socket_paths
+from storage.errors import BacalhauError, UnavailableError, UserError
+
+PATIENCE_S: Final = 600.0
+"""For one answer: an engine that unpacks a large archive says nothing meanwhile."""
+_KNOCK_S: Final = 10.0
+_PIECE_BYTES: Final = 1 << 20
+_KEPT: Final = 300
+"""Characters of what an engine says."""
+_ABSENT_IMAGE: Final = re.compile(
+    "no such image|not found|manifest unknown|access denied|does not exist", re.IGNORECASE
+)
+_ARCHITECTURES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
+
+
+def engine_problem(environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return why there is no engine and what to do about it, as far as one sees without asking; else empty texts."""
+    if find_spec("docker") is None:
+        return "containers need the package docker", "install it: pip install 'bacalhau[docker]'"
+    if find_address(environment, _is_socket) is None:
+        looked = ", ".join(socket_paths(environment))
+        return f"no Docker or Podman listens here (looked at {looked})", f"start one, or name it in {VARIABLE}"
+    return "", ""
+
+
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)  # noqa: PTH116
+    except OSError:
+        return False
+
+
+def _knock(address: str) -> None:
+    """See that somebody listens on a socket: the library leaves its own open where nobody does.
+
+    Raises:
+        OSError: nobody does.
+    """
+    path = address.removeprefix("unix://")
+    if path != address:
+        with socket.socket(socket.AF_UNIX) as trial:
+            trial.settimeout(_KNOCK_S)
+            trial.connect(path)
+
+
+class DockerApi:
+    """A connection; use as a context manager."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        with self._explained("asking for its version"):
+            said = client.version()
+        components = said.get("Components") or [{}]
+        self.name = "podman" if "podman" in str(components[0].get("Name", "")).lower() else "docker"
+        self.version = _word(said.get("Version"))
+        arch = _word(said.get("Arch"))
+        self.arch = _ARCHITECTURES.get(arch, arch)
+
+    @classmethod
+    def connect(cls, environment: Mapping[str, str]) -> Self:
+        """Connect to the engine that the environment names, or that listens here.
+
+        Raises:
+            UnavailableError: there is none.
+        """
+        problem, fix = engine_problem(environment)
+        if problem:
+            raise UnavailableError(problem, where="containers", fix=fix)
+        import docker  # type: ignore[import-untyped]  # takes 0.2 s, and is an extra
+
+        address = find_address(environment, _is_socket)
+        try:
+            _knock(str(address))
+            settings = docker.utils.kwargs_from_env(environment=dict(environment)) if VARIABLE in environment else {}
+            client = docker.APIClient(**{"base_url": address, **settings}, version="auto", timeout=PATIENCE_S)
+        except (docker.errors.DockerException, OSError) as error:
+            fix = f"start it, or name another in {VARIABLE}"
+            raise UnavailableError(f"does not answer: {_short(error)}", where=str(address), fix=fix) from error
+        return cls(client)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    # Images
+
+    def image(self, reference: str) -> dict[str, Any] | None:
+        """Return what is known of an image, None if it is not here."""
+        import docker
+
+        with self._explained(f"looking for image {reference}"):
+            try:
+                found: dict[str, Any] = self._client.inspect_image(reference)
+            except docker.errors.NotFound:
+                return None
+        return found
+
+    def pull(self, reference: str) -> None:
+        """Bring an image here.
+
+        Raises:
+            UserError: its registry has no such image.
+        """
+        name, digest = reference.partition("@")[::2]
+        head, colon, tag = name.rpartition(":")
+        repository, tag = (head, tag) if colon and "/" not in tag else (name, "latest")
+        doing = f"pulling image {reference}"
+        with self._explained(doing, absent=_ABSENT_IMAGE):
+            for line in self._client.pull(repository, tag=digest or tag, stream=True, decode=True):
+                if "error" in line:
+                    _refuse(doing, str(line["error"]), _ABSENT_IMAGE)
+
+    # Volumes and containers
+
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make an empty volume."""
+        with self._explained("making a volume"):
+            self._client.create_volume(name=name, labels=dict(labels))
+
+    def create_container(self, body: Mapping[str, Any]) -> str:
+        """Make a container that does not run yet, and return its id."""
+        with self._explained("making a container"):
+            return str(self._client.create_container_from_config(dict(body))["Id"])
+
+    def unpack(self, container: str, path: str, archive: BinaryIO | bytes) -> None:
+        """Unpack a tar in a directory of a container."""
+        with self._explained("handing over inputs"):
+            self._client.put_archive(container, path, archive)
+
+    def archive(self, container: str, path: str) -> Generator[bytes, None, None]:
+        """Yield a directory of a container as a tar. Close it: the engine keeps the container locked until then."""
+        # Not `get_archive`, of which nobody can close the answer.
+        url = f"{self._client.base_url}/v{self._client.api_version}/containers/{container}/archive"
+        asked = {"params": {"path": path}, "stream": True, "timeout": PATIENCE_S}
+        with self._explained(f"reading {path}"), self._client.get(url, **asked) as answer:
+            answer.raise_for_status()
+            yield from answer.iter_content(_PIECE_BYTES)
+
+    @contextmanager
+    def attached(self, container: str) -> Iterator[Iterator[tuple[bytes | None, bytes | None]]]:
+        """Give what a container writes from now on, as it comes: pieces of stdout and of stderr. Ends with it."""
+        with self._explained("attaching to a container"):
+            frames = self._client.attach(container, stdout=True, stderr=True, stream=True, demux=True)
+        try:
+            yield self._frames(frames)
+        finally:
+            with suppress(OSError):  # its other end is gone already
+                frames.close()
+            frames._response.close()  # `close` leaves the socket to the garbage collector
+
+    def _frames(self, frames: Any) -> Iterator[tuple[bytes | None, bytes | None]]:
+        with self._explained("reading what a container writes"):
+            yield from frames
+
+    def start(self, container: str) -> None:
+        """Start a container.
+
+        Raises:
+            UserError: its program cannot be started.
+        """
+        import docker
+
+        with self._explained("starting a container"):
+            try:
+                self._client.start(container)
+            except docker.errors.APIError as error:
+                if not error.is_client_error():
+                    raise
+                fix = "check the command, and that the image has it"
+                raise UserError(f"cannot be started: {_short(error)}", where="run docker", fix=fix) from error
+
+    def ended(self, container: str) -> tuple[int, bool]:
+        """Wait for a container's end and return its exit code, and whether it was killed for its memory."""
+        with self._explained("waiting for a container"):
+            code = int(self._client.wait(container)["StatusCode"])
+            state = self._client.inspect_container(container)["State"]
+        return code, bool(state.get("OOMKilled"))
+
+    def kill(self, container: str) -> None:
+        """End a container at once; one that does not run is left as it is."""
+        with suppress(UnavailableError), self._explained("ending a container"):
+            self._client.kill(container)
+
+    # What has a label
+
+    def label_values(self, label: str, value: str, other: str) -> set[str]:
+        """Return the values of another label on all containers and volumes that have this one."""
+        with self._explained("listing containers"):
+            filters = {"label": [f"{label}={value}"]}
+            containers = self._client.containers(all=True, filters=filters)
+            volumes = self._client.volumes(filters=filters).get("Volumes") or []
+        found = ((one.get("Labels") or {}).get(other) for one in (*containers, *volumes))
+        return {str(text) for text in found if text}
+
+    def remove_labelled(self, label: str, value: str) -> list[str]:
+        """Remove all containers, running ones too, and volumes that have a label; return their names."""
+        import docker
+
+        gone: list[str] = []
+        with self._explained("removing what was left"):
+            filters = {"label": [f"{label}={value}"]}
+            for one in self._client.containers(all=True, filters=filters):
+                with suppress(docker.errors.NotFound):
+                    self._client.remove_container(one["Id"], v=True, force=True)
+                    gone.append(f"container {str(one['Id'])[:12]}")
+            for one in self._client.volumes(filters=filters).get("Volumes") or []:
+                with suppress(docker.errors.NotFound):
+                    self._client.remove_volume(one["Name"], force=True)
+                    gone.append(f"volume {one['Name']}")
+        return gone
+
+    @contextmanager
+    def _explained(self, doing: str, absent: re.Pattern[str] | None = None) -> Iterator[None]:
+        """Turn whatever the library raises into one of our errors."""
+        import docker
+        import requests
+
+        try:
+            yield
+        except BacalhauError:
+            raise
+        except (docker.errors.DockerException, requests.exceptions.RequestException, OSError, ValueError) as error:
+            _refuse(doing, _short(error), absent, error)
+        except Exception as error:
+            # urllib3's are of no family that requests or docker names, and it is no dependency of ours.
+            if not type(error).__module__.startswith("urllib3."):
+                raise
+            _refuse(doing, _short(error), absent, error)
+
+
+def _refuse(doing: str, said: str, absent: re.Pattern[str] | None, error: Exception | None = None) -> NoReturn:
+    if absent is not None and absent.search(said):
+        raise UserError(said, where=doing, fix="check its name, or build or import it") from error
+    raise UnavailableError(f"the engine failed: {said}", where=doing, fix="see its own log") from error
+
+
+def _short(error: Exception) -> str:
+    """Return what an engine says, in one line."""
+    text = str(getattr(error, "explanation", None) or error)
+    plain = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return plain[:_KEPT] or type(error).__name__
+
+
+def _word(value: object) -> str:
+    """Return a short text that a record can hold."""
+    text = "".join(letter for letter in str(value or "") if letter.isprintable())[:100]
+    return text or "unknown"

@@ -1,0 +1,300 @@
+"""Runs containers under Docker or Podman: `docker_api_client` talks to them, `container_call` says what they are told.
+
+A run: make volumes, fill those of inputs through a container that never starts, attach, start, read what the program
+writes until it ends, read its output volumes, remove everything. Whatever happens in between, everything is removed;
+what a kill prevents, `sweep` does when the next process of this home looks.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import IO, BinaryIO, Final, cast
+
+from runtime.capacity_gate import CapacityGate
+from runtime.container_call import (
+    LABEL_HOME,
+    LABEL_OWNER,
+    LOADING,
+    container_call,
+    isolation_of,
+    labels_of,
+    loader_call,
+)
+from runtime.container_engine import MAX_KEPT_TEXT_BYTES, ContainerRun, ImageFacts, IncompleteRunError
+from runtime.container_lease_store import ContainerLeases
+from runtime.container_mounts import Mount, input_mounts
+from runtime.container_output import ContainerOutput
+from runtime.container_plan import ContainerPlan
+from runtime.docker_api_client import DockerApi
+from runtime.engine import Progress, UndeterminedError, silent
+from runtime.image_reference import check_reference, facts_of
+from runtime.stop_signal import StopSignal
+from storage.blocks import BlockStore, OverlayBlockStore
+from storage.cid import CID, cid_text
+from storage.dag_tar import DagTar
+from storage.errors import UnavailableError, UserError, VerificationError
+from storage.unixfs_read import UnixfsReader
+from verifier.model import EngineInfo
+
+_IN_MEMORY_BYTES: Final = 1 << 20
+"""Of what a program writes; more goes to a temporary file."""
+_LAST_EXIT_CODE: Final = 255
+
+
+@dataclass(slots=True)
+class _Ending:
+    """Why a container is ended from outside; the first reason counts."""
+
+    end: Callable[[], None]
+    reason: str = ""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def give_up(self, reason: str) -> None:
+        """End it, without waiting for it."""
+        with self.lock:
+            if self.reason:
+                return
+            self.reason = reason
+        threading.Thread(target=self.end, name="end-container", daemon=True).start()
+
+
+class DockerEngine:
+    """A `ContainerEngine`."""
+
+    def __init__(self, *, connect: Callable[[], DockerApi], leases: ContainerLeases, gate: CapacityGate) -> None:
+        """Make an engine that asks nobody yet.
+
+        connect: opens a connection of its own for each run; gate: nothing starts before it has room.
+        """
+        self._connect = connect
+        self._leases = leases
+        self._gate = gate
+        self._lock = threading.Lock()
+        self._running: set[StopSignal] = set()
+        self._is_stopped = False
+
+    def find_image(self, reference: str, progress: Progress = silent) -> ImageFacts:
+        """Return what an image is; see `ContainerEngine.find_image`."""
+        check_reference(reference)
+        with self._connect() as api:
+            found = api.image(reference)
+            if found is None:
+                progress(f"pulling image {reference}")
+                api.pull(reference)
+                found = api.image(reference)
+        if found is None:
+            raise UnavailableError("was pulled and is not here", where=reference, fix="see the engine's own log")
+        return facts_of(found, reference)
+
+    def run(
+        self, plan: ContainerPlan, store: BlockStore, progress: Progress = silent, stop: StopSignal | None = None
+    ) -> ContainerRun:
+        """Run a container to its end; see `ContainerEngine.run`."""
+        own = StopSignal()
+        ending = nullcontext() if stop is None else stop.ending(own.set)
+        with self._listed(own), ending, self._gate.hold(plan.room, own) as claim, ExitStack() as stack:
+            api = stack.enter_context(self._connect())
+            owner = stack.enter_context(self._leases.owned())
+            stack.callback(self._remove, api, owner, progress)
+            labels = labels_of(self._leases.home(), owner, cid_text(plan.task))
+            run = _Run(
+                plan=plan,
+                store=store,
+                scratch=OverlayBlockStore(store),
+                progress=progress,
+                api=api,
+                labels=labels,
+                connect=self._connect,
+            )
+            return run.go(own, claim.gpus)
+
+    def sweep(self) -> Sequence[str]:
+        """Remove what was left behind; see `ContainerEngine.sweep`."""
+        removed: list[str] = []
+        with self._connect() as api:
+            for owner in sorted(api.label_values(LABEL_HOME, self._leases.home(), LABEL_OWNER)):
+                with self._leases.left_behind(owner) as is_left:
+                    if is_left:
+                        removed += api.remove_labelled(LABEL_OWNER, owner)
+        return removed
+
+    def stop(self) -> None:
+        """End what runs, and refuse later runs."""
+        with self._lock:
+            self._is_stopped = True
+            running = list(self._running)
+        for one in running:
+            one.set()
+
+    @contextmanager
+    def _listed(self, own: StopSignal) -> Iterator[None]:
+        with self._lock:
+            if self._is_stopped:
+                raise UndeterminedError("the run was given up")
+            self._running.add(own)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.discard(own)
+
+    @staticmethod
+    def _remove(api: DockerApi, owner: str, progress: Progress) -> None:
+        try:
+            api.remove_labelled(LABEL_OWNER, owner)
+        except UnavailableError as error:
+            # The outcome of the run stands; the lease ends, so the next sweep tries again.
+            progress(f"what is left of a container could not be removed: {error}")
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """One run."""
+
+    plan: ContainerPlan
+    store: BlockStore
+    scratch: BlockStore
+    """For what is put together to be mounted: no part of the task, and nobody needs it afterwards."""
+    progress: Progress
+    api: DockerApi
+    labels: Mapping[str, str]
+    connect: Callable[[], DockerApi]
+
+    def go(self, stop: StopSignal, gpus: Sequence[str]) -> ContainerRun:
+        started = time.perf_counter()
+        self.progress("laying out inputs")
+        inputs = input_mounts(self.plan.input, self.scratch)
+        container = self._make(inputs, gpus)
+        prepared = time.perf_counter()
+        with ExitStack() as stack:
+            streams = [stack.enter_context(_spool()) for _ in range(2)]
+            code, was_out_of_memory = self._run(container, stop, streams)
+            finished = time.perf_counter()
+            self.progress("collecting outputs")
+            output = self._collect(container, code, streams)
+        spent = {"prepare": prepared - started, "run": finished - prepared, "collect": time.perf_counter() - finished}
+        return ContainerRun(
+            task=self.plan.task,
+            output=output,
+            exit_code=code,
+            engine=EngineInfo(
+                name=self.api.name, version=self.api.version, arch=self.api.arch, isolation=isolation_of(self.plan)
+            ),
+            was_out_of_memory=was_out_of_memory,
+            timings_s=spent,
+        )
+
+    def _make(self, inputs: Sequence[Mount], gpus: Sequence[str]) -> str:
+        """Make volumes and the container, everything in place."""
+        outputs = [output.path for output in self.plan.input.outputs]
+        names = [f"bacalhau-{self.labels[LABEL_OWNER]}-{number}" for number in range(len(inputs) + len(outputs))]
+        for name in names:
+            self.api.create_volume(name, self.labels)
+        loader = self.api.create_container(loader_call(self.plan.function.image, names, self.labels))
+        for number, mount in enumerate(inputs):
+            with DagTar(UnixfsReader(self.scratch), mount.cid) as content:
+                self.api.unpack(loader, f"{LOADING}/{number}", cast("BinaryIO", content))
+        if outputs:
+            self.api.unpack(loader, "/", _open_to_all(range(len(inputs), len(names))))
+        return self.api.create_container(
+            container_call(
+                self.plan,
+                inputs=list(zip(inputs, names, strict=False)),
+                outputs=list(zip(outputs, names[len(inputs) :], strict=True)),
+                gpus=gpus,
+                labels=self.labels,
+            )
+        )
+
+    def _run(self, container: str, stop: StopSignal, streams: Sequence[IO[bytes]]) -> tuple[int, bool]:
+        """Start the container, read what it writes to its end, and return its exit code and whether memory ran out."""
+        ending = _Ending(end=lambda: self._kill(container))
+        limit_s = self.plan.wall_clock_s
+        late = threading.Timer(limit_s, ending.give_up, [f"took longer than {limit_s:g} s"])
+        late.daemon = True
+        with stop.ending(lambda: ending.give_up("was given up")):
+            try:
+                with self.api.attached(container) as frames:
+                    self.progress("running the container")
+                    self.api.start(container)
+                    late.start()
+                    if ending.reason:  # said before there was anything to end
+                        self._kill(container)
+                    self._read(frames, streams, ending)
+                code, was_out_of_memory = self.api.ended(container)
+            except UnavailableError as error:
+                if not ending.reason:
+                    ending.reason = str(error)
+            finally:
+                late.cancel()
+        if ending.reason:
+            raise self._incomplete(ending.reason, streams)
+        return min(code, _LAST_EXIT_CODE), was_out_of_memory
+
+    def _read(
+        self, frames: Iterator[tuple[bytes | None, bytes | None]], streams: Sequence[IO[bytes]], ending: _Ending
+    ) -> None:
+        """Keep what comes, up to the task's limit; what comes behind it is dropped until the container is gone."""
+        room = self.plan.input.limits.output
+        for pieces in frames:
+            for piece, stream in zip(pieces, streams, strict=True):
+                kept = (piece or b"")[:room]
+                stream.write(kept)
+                room -= len(kept)
+                if piece and len(kept) < len(piece):
+                    ending.give_up(f"wrote more than {self.plan.input.limits.output} bytes")
+
+    def _kill(self, container: str) -> None:
+        """End the container over a connection of its own: the run's is in use by the run's thread."""
+        try:
+            with self.connect() as api:
+                api.kill(container)
+        except UnavailableError:
+            return  # without an engine the run's own connection ends
+
+    def _collect(self, container: str, code: int, streams: Sequence[IO[bytes]]) -> CID:
+        output = ContainerOutput(self.store, self.plan.input.limits.output)
+        try:
+            for name, stream in zip(("stdout", "stderr"), streams, strict=True):
+                size = stream.tell()
+                stream.seek(0)
+                output.add_stream(name, cast("BinaryIO", stream), size)
+            for mount in self.plan.input.outputs:
+                with closing(self.api.archive(container, mount.path)) as pieces:
+                    output.add_archive(mount.name, pieces)
+            return output.finish(code)
+        except VerificationError as error:
+            raise self._incomplete(str(error), streams) from error
+        except UserError as error:  # deeper than a tree may be
+            raise self._incomplete(str(error), streams) from error
+
+    def _incomplete(self, reason: str, streams: Sequence[IO[bytes]]) -> IncompleteRunError:
+        stdout, stderr = (_head(stream) for stream in streams)
+        return IncompleteRunError(reason, stdout=stdout, stderr=stderr)
+
+
+def _spool() -> IO[bytes]:
+    return tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)
+
+
+def _head(stream: IO[bytes]) -> bytes:
+    stream.seek(0)
+    return stream.read(MAX_KEPT_TEXT_BYTES)
+
+
+def _open_to_all(numbers: Sequence[int]) -> bytes:
+    """Return a tar that makes directories of LOADING writable for everybody: any user may run in the container."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for number in numbers:
+            entry = tarfile.TarInfo(f"{LOADING.strip('/')}/{number}")
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o777
+            archive.addfile(entry)
+    return buffer.getvalue()

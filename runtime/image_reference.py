@@ -1,0 +1,57 @@
+"""Names of images: what may be one, and what an engine's description of an image says. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from runtime.container_engine import ImageFacts
+from storage.errors import UnavailableError, UserError
+
+_REFERENCE: Final = re.compile(
+    r"(?:[a-zA-Z0-9][a-zA-Z0-9.-]*(?::[0-9]{1,5})?/)?[a-z0-9][a-z0-9._/-]*(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?",
+    re.ASCII,
+)
+_ID: Final = re.compile(r"(?:sha256:)?[0-9a-f]{12,64}")
+_FULL_ID: Final = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+_DIGEST: Final = re.compile(r"[a-z0-9][a-zA-Z0-9._:/-]{0,200}@sha256:[0-9a-f]{64}")
+MAX_CHARACTERS: Final = 400
+
+
+def check_reference(reference: str) -> None:
+    """Refuse what names no image.
+
+    Raises:
+        UserError: as said.
+    """
+    if len(reference) > MAX_CHARACTERS or not (_REFERENCE.fullmatch(reference) or _ID.fullmatch(reference)):
+        fix = "write it like busybox, ghcr.io/owner/name:tag, name@sha256:… or sha256:…"
+        raise UserError("is not the name of an image", where=reference[:80], fix=fix)
+
+
+def facts_of(described: Mapping[str, Any], reference: str) -> ImageFacts:
+    """Return the facts of what an engine says of an image.
+
+    Raises:
+        UnavailableError: it says no id.
+    """
+    found = _FULL_ID.fullmatch(str(described.get("Id", "")))
+    if found is None:
+        raise UnavailableError("the engine does not tell its id", where=reference, fix="use a newer engine")
+    config = described.get("Config") or {}
+    return ImageFacts(
+        id=f"sha256:{found[1]}",
+        repo_digest=_repo_digest(described.get("RepoDigests") or (), reference),
+        user=str(config.get("User") or ""),
+        arch=str(described.get("Architecture") or "unknown"),
+    )
+
+
+def _repo_digest(digests: Any, reference: str) -> str | None:
+    """Return the digest under the name that was asked for, else the first; None if there is none."""
+    known = sorted(one for one in map(str, digests) if _DIGEST.fullmatch(one))
+    name = reference.partition("@")[0]
+    head, colon, tag = name.rpartition(":")
+    repository = head if colon and "/" not in tag else name
+    return next((one for one in known if one.partition("@")[0] == repository), known[0] if known else None)

@@ -1,0 +1,133 @@
+"""A real Docker Engine, or the reason why there is none; an image of one static busybox; the command in a process."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runtime.docker_api_client import DockerApi
+from storage.errors import UnavailableError
+from tests.requirements_gate import need
+
+IMAGE = "bacalhau-test:busybox"
+OF_USER = "bacalhau-test:user"
+APPLETS = ("sh cat echo env id ls mkdir mkfifo sleep touch wc tr yes head ln dd true ip grep date stat").split(" ")  # noqa: SIM905
+PLACES = ("/bin/busybox", "/usr/bin/busybox")
+
+
+def connect() -> DockerApi:
+    return DockerApi.connect(os.environ)
+
+
+@functools.cache
+def absence() -> str:
+    """Why the tests cannot run; empty if they can."""
+    try:
+        with connect() as api:
+            for name, changes in (
+                (IMAGE, None),
+                (OF_USER, ["USER 1234:1234", 'ENTRYPOINT ["/bin/echo"]', 'CMD ["said"]']),
+            ):
+                if api.image(name) is None:
+                    _import(api, name, changes)
+    except UnavailableError as error:
+        return str(error)
+    except FileNotFoundError as error:
+        return str(error)
+    return ""
+
+
+def need_docker() -> None:
+    need("docker", not absence(), absence())
+
+
+def _import(api: DockerApi, name: str, changes: list[str] | None) -> None:
+    repository, _, tag = name.partition(":")
+    api._client.import_image_from_data(_root(), repository=repository, tag=tag, changes=changes)
+
+
+def _root() -> bytes:
+    binary = next((path for path in PLACES if _is_static(path)), None)
+    if binary is None:
+        raise FileNotFoundError(f"no static busybox at {' or '.join(PLACES)}: apt-get install busybox-static")
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, mode in (("bin", 0o755), ("etc", 0o755), ("outputs", 0o755), ("tmp", 0o1777)):
+            info = tarfile.TarInfo(name)
+            info.type, info.mode = tarfile.DIRTYPE, mode
+            archive.addfile(info)
+        archive.add(binary, "bin/busybox", recursive=False)
+        for name in APPLETS:
+            info = tarfile.TarInfo(f"bin/{name}")
+            info.type, info.linkname = tarfile.SYMTYPE, "busybox"
+            archive.addfile(info)
+        info = tarfile.TarInfo("outputs/of-the-image")
+        archive.addfile(info, io.BytesIO())
+    return buffer.getvalue()
+
+
+def _is_static(path: str) -> bool:
+    if not Path(path).is_file() or shutil.which("ldd") is None:
+        return Path(path).is_file()
+    said = subprocess.run(["ldd", path], capture_output=True, text=True, check=False)
+    return "not a dynamic executable" in said.stdout + said.stderr
+
+
+def ours() -> tuple[list[str], list[str]]:
+    """All containers and volumes that have a label of ours."""
+    with connect() as api:
+        filters = {"label": ["org.bacalhau.home"]}
+        containers = [one["Id"] for one in api._client.containers(all=True, filters=filters)]
+        volumes = [one["Name"] for one in api._client.volumes(filters=filters)["Volumes"] or []]
+    return containers, volumes
+
+
+class Command:
+    """`bacalhau` on a home of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def _line(self, arguments: tuple[object, ...]) -> list[str]:
+        return [sys.executable, "-m", "bacalhau", *map(str, arguments)]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "BACALHAU_DIR": str(self.home), "NO_COLOR": "1"}
+
+    def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self._line(arguments), capture_output=True, text=True, env=self.environment, check=False, timeout=120
+        )
+
+    def run(self, *arguments: object, code: int = 0) -> dict:
+        said = self("run", "docker", "--json", *arguments)
+        assert said.returncode == code, said.stderr
+        return json.loads(said.stdout)
+
+    @contextmanager
+    def started(self, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+        """Start a run of which the program prints `ready`, and wait until its container is there."""
+        with subprocess.Popen(
+            self._line(("run", "docker", *arguments)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environment,
+        ) as process:
+            try:
+                for line in process.stderr:
+                    if "running the container" in line:
+                        break
+                yield process
+            finally:
+                process.kill()

@@ -1,0 +1,5 @@
+Table = dict
+
+
+def double(data):
+    return data * 2
