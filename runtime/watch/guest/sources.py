@@ -212,8 +212,10 @@ class Sources:
                     return _other_draw(super().__getattribute__(name), getattr(twin, name))
                 return super().__getattribute__(name)
 
+        ledger.is_paused = True  # it reads its own attributes
         watched = Watched()
         watched.set_state(original.get_state())
+        ledger.is_paused = False
         mtrand._rand, mtrand._faas_watched = watched, True
         for name in dir(module):
             if getattr(getattr(module, name), "__self__", None) is original:
