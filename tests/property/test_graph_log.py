@@ -3,7 +3,7 @@
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.blocks import MemoryBlockStore
@@ -37,6 +37,7 @@ def naive_hash(leaves):
 leaves = st.lists(st.binary(max_size=8), min_size=1, max_size=40)
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(leaves, st.data())
 def test_proofs_prove_what_is_so_and_nothing_else(data, drawn):
     hashed = [hashlib.sha256(b"\0" + leaf).digest() for leaf in data]
@@ -82,6 +83,7 @@ def record(number):
     return make_cid(RAW, str(number).encode())
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 12), st.integers(1, 12), st.booleans())
 def test_a_log_that_grows_is_consistent_and_a_fork_is_proof(first, more, forks):
     store = MemoryBlockStore()
