@@ -130,7 +130,8 @@ def test_a_model_without_a_seed_is_named_where_it_is_trained(chaos_house):
     assert [(effect.factors, effect.lines) for effect in found.effects if effect.changed] == [
         (("seed",), ("function.py:8",))
     ]
-    assert {one.request.line: one.reached for one in found.ledger} == {7: False, 8: True}
+    # A request outside the function's lines is numpy's own, before the function is loaded.
+    assert {one.request.line: one.reached for one in found.ledger if one.request.file} == {7: False, 8: True}
 
 
 TREE = """
