@@ -203,7 +203,8 @@ async def test_a_commit_that_fails_loses_no_shard(tmp_path, monkeypatch, at):
 
 
 @on_real_time
-async def test_a_small_job_does_not_wait_for_a_large_one(tmp_path):
+async def test_a_small_job_does_not_wait_for_a_large_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("network.compute_node.MAX_IN_HAND", 8)  # else all of this one is in the node's hands at once
     engine = Engine()
     engine.gate.clear()
     net = Net(tmp_path, [engine])
