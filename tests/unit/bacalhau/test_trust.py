@@ -164,7 +164,8 @@ def test_a_trust_that_is_none_is_refused(fields, where):
 
 
 def test_what_is_known_of_nodes(desk, tmp_path):
-    assert desk("trust").out == b""
+    nothing = desk("trust")
+    assert (nothing.out, "nothing is known of any node" in nothing.err) == (b"", True)
     desk.home.create()
 
     world = World(nodes=3, liars=1)
