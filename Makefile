@@ -49,6 +49,7 @@ demo: setup  ## run a pandas function over a real CSV on three local nodes, and 
 	@$(BIN)/bacalhau run python --deterministic functions/csv_stats -i functions/csv_stats/input.csv --arg column=atomic_weight
 	@echo; echo '$$ bacalhau audit RECORD'
 	@$(BIN)/bacalhau audit "$$($(BIN)/bacalhau list --number 1 --json | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["record"])')"
+	@echo; echo 'To go on with these results in this shell: export PATH=$$PWD/$(BIN):$$PATH BACALHAU_DIR=$(BACALHAU_DIR)'
 
 test: setup test-python test-node  ## run all tests
 

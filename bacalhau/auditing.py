@@ -127,7 +127,7 @@ def audit_file(
     with open_car(path) as car:
         file, roots = check_file(car, wanted), roots_for(car, wanted)
         if file.ok is False and not car.roots:
-            file = replace(file, detail=f"{file.detail}; give a CAR made by `bacalhau get`")
+            file = replace(file, detail=f"{file.detail}; give a CAR made by `bacalhau get` or `bacalhau publish`")
         if wanted is not None and not roots and file.ok is not False:
             fix = f"its roots are: {', '.join(map(cid_text, car.roots[:3])) or 'none'}"
             raise UserError("does not prove this", where=str(path), fix=fix)

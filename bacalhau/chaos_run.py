@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from bacalhau.planning import NodeStack, host_name, jail_level, plan_rerun
 from runtime.chaos.experiment import Findings, experiment
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from bacalhau.services import Services
     from runtime.engine import Engine, Plan
     from runtime.request import Request
+
+_NOT_ALWAYS_THERE: Final = ("input order", "shard order", "engine bun")
+"""Factors that some functions, inputs or machines do not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +94,11 @@ def _engines(
 
 
 def _chosen(every: tuple[Factor, ...], only: tuple[str, ...]) -> tuple[Factor, ...]:
-    known = {factor.name: factor for factor in every}
+    known = (*(factor.name for factor in every), *_NOT_ALWAYS_THERE, "repetition")
     for name in only:
-        if name not in known and name not in ("shard order", "input order", "engine bun"):
-            raise UserError("is no factor", where=f"--factor {name!r}", fix=f"choose of {', '.join(known)}")
+        if name not in known:
+            listed = ", ".join(dict.fromkeys(known))
+            raise UserError("is no factor", where=f"--factor {name!r}", fix=f"choose of {listed}")
     return tuple(factor for factor in every if not only or factor.name in only)
 
 

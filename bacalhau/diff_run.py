@@ -151,6 +151,10 @@ def _fit_plan(named: Named, reruns: Reruns, store: BlockStore) -> Plan:
     if named.task is None:
         raise UnavailableError("its task is not known")
     plan = plan_of_task(named.task, store, reruns.wall_clock_s)
+    if isinstance(plan.function, WasmFunction):
+        raise UnavailableError(
+            "modules are compared by their outputs alone; `bacalhau audit RECORD --rerun` executes one again"
+        )
     reason = unfitness(plan, reruns.knows_runtime) or misplacement(plan, store)
     if reason:
         raise UnavailableError(reason)

@@ -14,6 +14,8 @@ from bacalhau.trust_report import trust_lines
 _STYLES: Final = {"done": "bold green", "failed": "bold red", "not-run": "bold yellow", "unknown": "dim"}
 _MANY: Final = 40
 """Steps beyond which those that simply ran are counted, not shown."""
+_MOST_WIDE: Final = 24
+"""Characters of the column of names; a longer name takes what it needs."""
 
 
 def print_flow(report: Mapping[str, Any]) -> None:
@@ -46,16 +48,17 @@ def print_flow(report: Mapping[str, Any]) -> None:
 
 def print_flow_plan(report: Mapping[str, Any]) -> None:
     """Print what would be done, on stdout: a line for each step, in order."""
+    width = min(_MOST_WIDE, max((len(step["name"]) for step in report["steps"]), default=0))
     for step in report["steps"]:
         needs = f"  needs {', '.join(step['needs'])}" if step["needs"] else ""
         known = {
             "done": f"known: {step['tasks']} of {step['tasks']} tasks",
             "unknown": f"to run: {step['tasks'] - step['cached']} of {step['tasks']} tasks",
-            "failed": f"failed: {step['problem']}",
+            "failed": f"failed: {one_line(step['problem'] or '')}",
             "not-run": "to run: tasks not known yet",
         }[step["state"]]
         task = f"  {step['task']}" if step["task"] else ""
-        print_text(visible(one_line(f"{step['name']}  {step['kind']}  {known}{task}{needs}")))
+        print_text(visible(f"{step['name']:<{width}}  {step['kind']:<6}  {known}{task}{needs}"))
 
 
 def print_flow_steps(report: Mapping[str, Any]) -> None:

@@ -203,7 +203,8 @@ def _admitted(root: CID, found: GraphAudit) -> LogChain:
     """
     for check in found.report.checks:
         if check.ok is False and check.name not in _MAY_BE_FALSE:
-            raise VerificationError(f"check {check.n} {check.name}: {check.detail}", where=cid_text(root))
+            fix = "give what `bacalhau publish` made" if check.name == "root" else ""
+            raise VerificationError(f"check {check.n} {check.name}: {check.detail}", where=cid_text(root), fix=fix)
     lacking = [one for one in found.report.checks if one.ok is None and one.name not in _MAY_BE_UNKNOWN]
     if lacking or found.chain is None or len(found.records) < found.size:
         first = lacking[0] if lacking else next(one for one in found.report.checks if one.name == "records")

@@ -23,6 +23,7 @@ from verifier.graph_reading import read_facts
 
 _BLOCKS_PER_PUT: Final = 64
 """16 MiB of leaves in one transaction."""
+_FIX: Final = "give a CAR made by `bacalhau get` or `bacalhau publish`"
 
 
 def write_proof(store: BlockStore, record: CID, stream: BinaryIO) -> None:
@@ -114,16 +115,14 @@ def _opened(path: Path) -> BinaryIO:
         return path.open("rb")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise UserError(
-            f"cannot be read: {reason}", where=str(path), fix="give a CAR made by `bacalhau get`"
-        ) from error
+        raise UserError(f"cannot be read: {reason}", where=str(path), fix=_FIX) from error
 
 
 def _read(stream: BinaryIO, path: Path, store: SqliteBlockStore) -> OpenedProof:
     try:
         car = read_car(stream)
     except VerificationError as error:
-        raise UserError(str(error), where=str(path), fix="give a CAR made by `bacalhau get`") from error
+        raise UserError(str(error), where=str(path), fix=_FIX) from error
     damage = ""
     try:
         while batch := list(islice(car.blocks, _BLOCKS_PER_PUT)):

@@ -168,8 +168,12 @@ def print_audit(found: Mapping[str, Any]) -> None:
     words = {"valid": _GOOD, "invalid": _BAD, "unchecked": _UNSURE}
     reason = f": {one_line(found['reason'])}" if found["reason"] else ""
     console.print(Text.assemble((found["verdict"], words[found["verdict"]]), reason))
+    first: dict[str, int] = {}
     for check in found["checks"]:
-        _print_check(console, check["ok"], f"{check['n']:>2} {check['name']:<11}", check["detail"])
+        # Where a block is not here, all that rests on it is unknown for the same reason, which is said once.
+        said = first.setdefault(check["detail"], check["n"]) if check["ok"] is None else check["n"]
+        detail = check["detail"] if said == check["n"] else f"as {said}"
+        _print_check(console, check["ok"], f"{check['n']:>2} {check['name']:<11}", detail)
     if found.get("taint_reason") and found["record"] not in found["taint"]:
         print_taint(console, found)
     for shard in found.get("shards", ())[:_SHOWN_SHARDS]:
@@ -192,6 +196,9 @@ def print_plan(plan: Mapping[str, Any]) -> None:
     """Print what would run."""
     names = ("task", "function", "source", "entry", "module", "runtime", "input", "data", "seed", "epoch")
     print_fields(plan, names)
+    if plan.get("trust"):
+        asked, words = plan["trust"]["asked"], plan["trust"]["words_of_newcomers"]
+        print_text(f"  trust   {asked} takes {words} equal words of nodes of which nothing is known")
     for volume in plan["volumes"]:
         print_text(f"  volume  {volume['cid']}  {visible(volume['path'])}")
     for wheel in plan["lock"]:

@@ -163,5 +163,5 @@ def block_missing(cid: CID) -> BlockMissingError:
     return BlockMissingError(
         "block is not in this store",
         where=cid_text(cid),
-        fix="add it with `bacalhau add` or import a CAR that holds it",
+        fix="bring it here: `bacalhau fetch CID --from gateway:URL`, kubo:URL or car:FILE",
     )

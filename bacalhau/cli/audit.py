@@ -14,6 +14,7 @@ from bacalhau.cli.run_stack import was_said
 from bacalhau.exit_codes import of_audit
 from bacalhau.services import Services
 from runtime.request import DEFAULT_TIMEOUT_S
+from storage.cid import is_cid_text
 from storage.errors import UserError
 
 if TYPE_CHECKING:
@@ -119,4 +120,6 @@ def _audit(
         return audit_file(car, target, services, demand, count)
     if target is None:
         raise UserError("nothing to audit", where="audit", fix="give the CID of a record or output, or a job id")
+    if not is_cid_text(target) and Path(target).is_file():
+        raise UserError("is a file", where=target, fix=f"`bacalhau audit --car {target}` audits one")
     return audit_here(target, services, demand, count)

@@ -84,8 +84,8 @@ def _print(report: dict[str, Any]) -> None:
     for one in report["factors"]:
         word, look = _WORDS[one["changed"]]
         where = f"at {', '.join(one['lines'])}" if one["lines"] else ""
-        names = " + ".join(one["factors"])
-        console.print(Text.assemble("  ", (word, look), f" {one_line(names):<16} ", one_line(where)))
+        names = f"{one_line(' + '.join(one['factors'])):<16}"
+        console.print(Text.assemble("  ", (word, look), f" {names} {one_line(where)}".rstrip()))
     if report["ledger"]:
         console.print("ledger: who asked for what, and whether it reached the output")
     for one in report["ledger"]:

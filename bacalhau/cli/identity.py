@@ -39,6 +39,7 @@ def _show(peers: list[dict[str, str]], *, as_json: bool) -> int:
     if as_json:
         print_json({"peers": peers})
     else:
+        width = max(len(one["name"]) for one in peers)
         for one in peers:
-            print_text(f"{one['name']}  {one['peer']}")
+            print_text(f"{one['name']:<{width}}  {one['peer']}")
     return ExitCode.DONE

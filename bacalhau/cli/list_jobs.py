@@ -58,5 +58,5 @@ def _line(row: dict[str, Any]) -> str:
     state = "cancelled" if given_up else row["verdict"] or row["state"]
     # A job over shards has no task, and a record for each of them.
     proof = row["record"] or ("over shards" if row["task"] is None else "-")
-    line = f"{row['job'][:8]}  {row['created_at']}  {state:<8} {code:>3}  {proof}  {labels}"
+    line = f"{row['job'][:8]}  {row['created_at']}  {state:<10} {code:>3}  {proof}  {labels}"
     return visible(line.rstrip())

@@ -213,7 +213,7 @@ def read_request(flags: dict[str, Any]) -> Request:
     """
     if (flags["function"] is None) == (flags["code"] is None):
         problem = "no function is given" if flags["code"] is None else "a function and -c are both given"
-        raise UserError(problem, where="run python", fix="give a directory, a file, or -c 'code'")
+        raise UserError(problem, where="FUNCTION", fix="give a directory, a file, or -c 'code'")
     return Request(
         function=flags["function"],
         code=flags["code"],

@@ -28,7 +28,7 @@ def command(
 
     Records that were made here count by themselves. To count others' is to believe whoever chose their nodes.
     """
-    from bacalhau.render import print_json, print_text
+    from bacalhau.render import print_json, print_text, stderr_console
     from bacalhau.trust_report import probability
     from network.node.trust_book import TrustBook
     from verifier.credibility import TrustGoal, credibility_of_node
@@ -56,6 +56,10 @@ def command(
         return ExitCode.DONE
     if counted:
         print_text(f"counted {said['records']} records; {said['unsound']} are not sound, or not all here")
+    if not known:
+        stderr_console().print(
+            "nothing is known of any node yet: jobs that ran on this machine's own nodes do not count"
+        )
     for peer, one in known:
         shown = f"{one.passes} passes, {one.dissents} dissents, credibility {probability(credible[peer])}"
         print_text(f"{peer}  {shown}")

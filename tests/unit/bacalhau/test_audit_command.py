@@ -82,6 +82,9 @@ def test_a_record_that_is_not_here_is_unchecked(desk):
     said = desk("audit", cid_text(make_cid(0x71, b"nowhere")), "--json")
     assert said.code == 4
     assert said.json["verdict"] == "unchecked"
+    told = desk("audit", cid_text(make_cid(0x71, b"nowhere"))).text
+    assert told.count("block is not in this store") == 1, "once, not for each check that it keeps from being made"
+    assert told.count("as 1\n") == 12
 
 
 def test_a_job_that_was_not_verified_is_unchecked(desk):
@@ -120,6 +123,14 @@ def test_what_names_nothing_is_a_wrong_call(desk, arguments):
     assert said.code == 2
     assert said.out == b""
     assert said.err.count("\n") == 1
+
+
+def test_a_file_is_audited_with_a_flag_and_the_error_says_so(desk, tmp_path):
+    file = tmp_path / "record.car"
+    file.write_bytes(b"")
+    said = desk("audit", str(file))
+    assert (said.code, said.out) == (2, b"")
+    assert f"`bacalhau audit --car {file}`" in said.err
 
 
 def test_a_rerun_compares_output_and_state(desk, report):

@@ -42,3 +42,4 @@ def test_text_has_the_badge_first(desk):
 def test_wrong_calls(desk):
     for call in (["chaos"], ["chaos", "-c", "1", "--factor", "moon"], ["chaos", "-c", "1", "--runs", "0"]):
         assert desk(*call).code == 2, call
+    assert "engine bun, repetition" in desk("chaos", "-c", "1", "--factor", "moon").err, "every name is told"

@@ -51,6 +51,13 @@ def test_its_record_is_audited_and_run_again_in_the_engine_of_modules(desk, aske
     assert desk.asked == [("node", False), ("wasmtime", False)]
 
 
+def test_a_diff_compares_its_outputs_and_says_what_runs_it_again(desk, asked):
+    report = desk("run", "wasm", "main.wasm", "--json").json
+    found = desk("diff", report["record"], report["record"], "--json")
+    assert (found.code, found.json["verdict"]) == (0, "same")
+    assert "`bacalhau audit RECORD --rerun`" in found.json["rerun"]["reason"]
+
+
 def test_a_runtime_of_another_release_is_not_run_again(desk, asked):
     report = desk("run", "wasm", "main.wasm", "--json").json
     desk.knows_runtime = lambda _runtime: False

@@ -89,6 +89,7 @@ def test_shards_and_flows_take_it_too(desk, tmp_path):
 def test_a_dry_run_and_an_explanation_say_how_many(desk):
     plan = desk("run", "python", desk.function, "--trust", "0.9999", "--dry-run", "--json").json
     assert plan["trust"] == {"asked": 0.9999, "bad_nodes": 0.1, "words_of_newcomers": 5}
+    assert "0.9999 takes 5 equal words" in desk("run", "python", desk.function, "--trust", "0.9999", "--dry-run").text
     said = desk("run", "python", desk.function, "--trust", "0.9999", "--explain")
     assert "0.9999 takes 5 equal words of nodes of which nothing is known" in said.out.decode()
     assert "no probability is claimed" in said.out.decode()
@@ -164,7 +165,8 @@ def test_a_trust_that_is_none_is_refused(fields, where):
 
 
 def test_what_is_known_of_nodes(desk, tmp_path):
-    assert desk("trust").out == b""
+    nothing = desk("trust")
+    assert (nothing.out, "nothing is known of any node" in nothing.err) == (b"", True)
     desk.home.create()
 
     world = World(nodes=3, liars=1)
