@@ -6,7 +6,7 @@ what a rerun says. It never turns "not here" into "invalid", nor into "valid".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,17 @@ class Audit:
     """Of the record and of all that it comes from; None: there is no record."""
 
     @property
+    def records(self) -> tuple[CID, ...]:
+        """What it is about."""
+        return () if self.record is None else (self.record,)
+
+    @property
+    def confirmed(self) -> frozenset[CID]:
+        """Records whose tasks were run again and gave the same."""
+        again = [(self.record, one) for one in self.reruns] + list(self.ancestor_reruns)
+        return confirmed_by(again)
+
+    @property
     def report(self) -> AuditReport:
         """The checks, with each rerun as one more; none if there is no check."""
         reruns = tuple(Check(n=n, name="rerun", ok=one.ok, detail=one.detail) for n, one in enumerate(self.reruns))
@@ -79,6 +90,15 @@ class Audit:
             **({} if self.sample is None else {"sample": self.sample}),
             **({} if self.taint is None else taint_entry(self.taint)),
         }
+
+
+def confirmed_by(reruns: Iterable[tuple[CID | None, Rerun]]) -> frozenset[CID]:
+    """Return the records of which there are reruns, and all gave what they say."""
+    oks: dict[CID, bool] = {}
+    for record, one in reruns:
+        if record is not None:
+            oks[record] = oks.get(record, True) and one.ok is True
+    return frozenset(record for record, ok in oks.items() if ok)
 
 
 def ancestors_json(deep: DeepReport) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from bacalhau.progress import Display
 from bacalhau.report import job_of, run_report
 from bacalhau.run_job import Order, make_engines
 from bacalhau.services import Services
-from bacalhau.taint_report import taint_of
+from bacalhau.taint_report import taint_of, with_record
 from bacalhau.task_verifier import TaskVerifier
 from bacalhau.verified import Verified
 from runtime.engine import Engine
@@ -31,7 +31,7 @@ from runtime.planner.stack import Part
 from runtime.planner.wishes import Wish, Wishes
 from runtime.quantity import parse_bytes
 from runtime.request import DEFAULT_TIMEOUT_S, Request
-from storage.cid import cid_text
+from storage.cid import CID, cid_text
 from storage.errors import UnavailableError, UserError
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.unixfs_read import UnixfsReader
@@ -145,7 +145,7 @@ class CallRunner:
             origins=(),
             timings_s={"prepare": prepared - started, "run": finished - prepared, "total": finished - started},
         )
-        report |= taint_of(parents, store)
+        report |= taint_of(with_record(parents, session.record), store)
         self.jobs.add(job_of(report, created_at, plan, session))
         if session.output is None:
             raise NotVerifiedError(report)
@@ -180,21 +180,28 @@ class CallRunner:
         if not 1 <= batch <= MAX_BATCH:
             raise UserError(f"batch is {batch}", where=made.where, fix=f"give a number from 1 to {MAX_BATCH}")
         request = self.inputs.request(made, arguments)
-        given, _ = self.inputs.given(data, made.where, is_data=True)
-        volumes = [
-            (path, self.inputs.given(one, made.where, is_data=False)[0]) for path, one in self.inputs.volumes(made)
-        ]
+        given, data_records = self.inputs.given(data, made.where, is_data=True)
+        brought = [(path, self.inputs.given(one, made.where, is_data=False)) for path, one in self.inputs.volumes(made)]
+        volumes = [(path, cid) for path, (cid, _) in brought]
+        volume_records = frozenset[CID]().union(*(records for _, (_, records) in brought))
         request = replace(
             request,
             data=None if given is None else cid_text(given),
             volumes=tuple(f"{cid_text(cid)}:{path}" for path, cid in volumes if cid is not None),
         )
         order = Order(request=request, rule=self.rule, strict=self.strict)
-        _, rule, timeout_s = self._verifier(request)
-        order = replace(order, request=replace(request, timeout_s=timeout_s), rule=rule)
+        parts, rule, timeout_s = self._stack(request)
+        order = replace(order, request=replace(request, timeout_s=timeout_s), rule=rule, parts=parts)
         sharding = Sharding(pattern=parse_pattern(glob), base=base, batch_size=batch)
         report = run_shards_job(
-            ShardedOrder(order=order, sharding=sharding, max_failures=max_failures, asks_first=self.cache),
+            ShardedOrder(
+                order=order,
+                sharding=sharding,
+                max_failures=max_failures,
+                asks_first=self.cache,
+                data_records=tuple(data_records),
+                volume_records=tuple(volume_records),
+            ),
             self.services,
             self.inputs.parts.display,
             lambda _totals, _count: None,
@@ -217,6 +224,16 @@ class CallRunner:
 
     def _verifier(self, request: Request) -> tuple[TaskVerifier, Rule, float]:
         """Return what verifies a request on the stack that the policy lets it have, its rule and its time-out."""
+        parts, allowed, timeout_s = self._stack(request)
+        with self._opening:
+            if self._stopped:
+                raise UnavailableError("the executor was stopped", where="Executor")
+            if parts not in self._verifiers:
+                self._verifiers[parts] = self._open_verifier(parts)
+            return self._verifiers[parts], allowed, timeout_s
+
+    def _stack(self, request: Request) -> tuple[tuple[Part, ...], Rule, float]:
+        """Return the stack that the policy lets a request have, its rule and its time-out."""
         rule = self.rule
         wishes = Wishes(
             nodes=Wish(value=rule.replication, said=True),
@@ -233,13 +250,7 @@ class CallRunner:
             confidence=int(chosen.numbers["confidence"]),
             diverse=chosen.diverse,
         )
-        parts = chosen.parts or ONE_PART
-        with self._opening:
-            if self._stopped:
-                raise UnavailableError("the executor was stopped", where="Executor")
-            if parts not in self._verifiers:
-                self._verifiers[parts] = self._open_verifier(parts)
-            return self._verifiers[parts], allowed, float(chosen.numbers["timeout"])
+        return chosen.parts or ONE_PART, allowed, float(chosen.numbers["timeout"])
 
     def _open_verifier(self, parts: tuple[Part, ...]) -> TaskVerifier:
         order = Order(request=Request(), rule=self.rule, strict=self.strict, parts=parts)

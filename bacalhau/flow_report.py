@@ -77,6 +77,13 @@ class FlowRun:
         """Return all tasks: steps in their order, tasks by number."""
         return [one for step in self.graph.steps for one in self.tasks_of(step.name)]
 
+    def origins(self) -> set[CID]:
+        """Return the records that inputs of tasks come from, and those of the tasks themselves."""
+        records = {one.session.record for one in self.in_order() if one.session is not None}
+        return {cid for one in self.in_order() for cid in one.task.parents} | {
+            cid for cid in records if cid is not None
+        }
+
     def all_done(self) -> bool:
         """Tell whether every step gave what it should."""
         return all(self.ends[step.name].state is StepState.DONE for step in self.graph.steps)

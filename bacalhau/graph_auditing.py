@@ -5,7 +5,7 @@ The checks are `verifier.graph_audit`'s, 21 to 29; check 28 is also made of a si
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 from bacalhau.graph_view import MAX_NAMED
 from bacalhau.proof import open_car
 from network.lineage_index import Filer
+from network.lineage_store import LineageStore
 from storage import dag_cbor
 from storage.blocks import BlockStore
 from storage.car import read_car
 from storage.cid import CID, DAG_CBOR, cid_text, codec_of, is_cid_text, parse_cid
 from storage.errors import BacalhauError, UserError, VerificationError
+from verifier.ancestry import walk_ancestors
 from verifier.audit_car import check_file
 from verifier.audit_report import AuditReport, Check
 from verifier.graph_audit import FIRST, audit_graph
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
 Count = Callable[[str, int, int | None], None]
 """As `progress.Display.count`."""
 _DISPUTES: Final = FIRST + 7
-_MOST: Final = 4096
-"""Records of one task that are looked at."""
+_MOST: Final = 100
+"""Outputs of one task that are looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,30 +133,53 @@ def _is_graph(cid: CID, store: BlockStore) -> bool:
     return True
 
 
-def with_disputes(found: dict[str, Any], services: Services) -> dict[str, Any]:
-    """Return the audit of a single record with check 28, if records filed here contradict it.
+def with_disputes(
+    found: dict[str, Any],
+    records: Iterable[CID],
+    store: BlockStore,
+    lineage: LineageStore,
+    confirmed: Collection[CID] = (),
+) -> dict[str, Any]:
+    """Return an audit with check 28, if records filed here contradict those that it is about.
 
     Two sound records that contradict each other prove that one is wrong, not which: the check is unknown, unless the
-    task was run again here and gave what this record says. Without a contradiction nothing is added.
+    tasks were run again here and gave what these records say. Without a contradiction nothing is added.
+
+    found: with the key `ancestors` those that the records come from are looked at too; confirmed: records whose tasks
+    were run again here and gave the same.
     """
-    if not found.get("record"):
-        return found
-    with services.open_store() as store, services.open_lineage() as lineage:
-        Filer(store, lineage).catch_up()
+    about = dict.fromkeys(records)
+    if "ancestors" in found:
+        about |= dict.fromkeys(step.cid for step in walk_ancestors(store, tuple(about)))
+    Filer(store, lineage).catch_up()
+    rivals: dict[CID, CID] = {}
+    tasks: dict[CID, dict[CID, CID]] = {}
+    for cid in about:
         try:
-            facts = read_facts(store, parse_cid(found["record"]))
+            facts = read_facts(store, cid)
         except BacalhauError:
-            return found  # check 1 says so
-        same = lineage.records("task", facts.task, limit=_MOST)
-    rivals = sorted(one.record for one in same if one.tier == facts.tier and one.output != facts.output)
-    if not rivals or not facts.is_verified:
+            continue  # check 1 or 17 says so
+        if facts.is_verified and facts.task not in tasks:
+            tasks[facts.task] = lineage.outputs(facts.task, limit=_MOST)
+        if facts.is_verified:
+            others = (rival for output, rival in tasks[facts.task].items() if output != facts.output)
+            rivals |= dict.fromkeys(others, cid)
+    if not rivals:
         return found
-    ran = [one["ok"] for one in found["reruns"]]
-    ok = True if ran and all(ran) else None
+    ok = True if all(cid in confirmed for cid in rivals.values()) else None
+    named = sorted(rivals)[:MAX_NAMED]
     more = f" and {len(rivals) - MAX_NAMED} more" if len(rivals) > MAX_NAMED else ""
-    said = f"the same task has another output in {', '.join(map(cid_text, rivals[:MAX_NAMED]))}{more}"
+    said = f"the same task has another output in {', '.join(map(cid_text, named))}{more}"
     said += "; run again here, it gave this one" if ok else "; --rerun tells which is right here"
     checks = [*found["checks"], check_json(Check(n=_DISPUTES, name="disputes", ok=ok, detail=said))]
     # It never makes a verdict better: of a sample, say, the others checks alone do not tell it.
     worse = found["verdict"] == "valid" and ok is None
     return {**found, "checks": checks, "verdict": "unchecked" if worse else found["verdict"]}
+
+
+def with_disputes_here(
+    found: dict[str, Any], records: Iterable[CID], services: Services, confirmed: Collection[CID] = ()
+) -> dict[str, Any]:
+    """Return the same, with the blocks and the lineage of this home."""
+    with services.open_store() as store, services.open_lineage() as lineage:
+        return with_disputes(found, records, store, lineage, confirmed)

@@ -143,7 +143,15 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
         async def main() -> None:
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, single_errors():
                 async with open_node(parts) as node, trio.open_nursery() as nursery:
-                    app = make_app(node, store, jobs, token=token, hosts=options.api_names, pages=pages)
+                    app = make_app(
+                        node,
+                        store,
+                        jobs,
+                        token=token,
+                        hosts=options.api_names,
+                        pages=pages,
+                        lineage=before.lineage,
+                    )
                     url = await nursery.start(partial(serve_api, app, options.api_host, options.api_port))
                     running = _describe(node, url, home.root)
                     write_whole(node_file, json.dumps(asdict(running)).encode())

@@ -10,7 +10,7 @@ from bacalhau.known_report import Before
 from bacalhau.output_texts import read_texts
 from bacalhau.report import job_of, run_report
 from bacalhau.shard_report import job_of_shards, shard_of, shards_report
-from bacalhau.taint_report import taint_of
+from bacalhau.taint_report import taint_of, with_record
 from bacalhau.trust_report import shards_trust_entry
 from network.embedded import SessionResult
 from network.job_store import Job
@@ -58,7 +58,7 @@ def finished_job(
     )
     if before is not None:
         report |= before.told(plan.task, session, store)
-    report |= taint_of(submission.parents, store)
+    report |= taint_of(with_record(submission.parents, session.record), store)
     if problem:
         report["reason"] = f"the agreed output is not here: {problem}"
     return job_of(report, submission.created_at, plan, session)

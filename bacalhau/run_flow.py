@@ -22,6 +22,7 @@ from bacalhau.report import origin_list
 from bacalhau.run_job import Order, make_engines
 from bacalhau.services import Services
 from bacalhau.shard_report import complete_report
+from bacalhau.taint_report import taint_of
 from bacalhau.task_verifier import TaskVerifier
 from bacalhau.trust_report import own_trust_entry, planned_trust_entry
 from network.embedded import SessionResult
@@ -126,6 +127,7 @@ def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict
             timings_s={"prepare": prepared - started, "run": finished - prepared, "total": finished - started},
         )
         report["trust"] = own_trust_entry(order.trust, order.rule)
+        report |= taint_of(run.origins(), store)
         steps.parts.jobs.add(job_of_flow(report, created_at, run, rows, flow=flow, asked=asked))
     return complete_report(report, rows)
 

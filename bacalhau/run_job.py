@@ -19,7 +19,7 @@ from bacalhau.planning import ONE_PART, host_name, jail_level
 from bacalhau.progress import Display
 from bacalhau.report import job_of, origin_list, plan_report, run_report
 from bacalhau.services import Services
-from bacalhau.taint_report import require_verified, taint_of
+from bacalhau.taint_report import require_verified, taint_of, with_record
 from bacalhau.trust_report import own_trust_entry, planned_trust_entry, terms_among_own, trusted_session
 from network.embedded import run_embedded
 from network.job_store import JobStore
@@ -120,6 +120,8 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
                 asks_first=not order.no_cache,
             )
             session = memo(plan)
+            if order.require_verified:
+                require_verified(with_record(parents, session.record), store)
             told = Before(results=results, lineage=lineage, nodes=Nodes.EMBEDDED).told(plan.task, session, store)
         finished = time.perf_counter()
         texts = None if session.output is None else read_texts(UnixfsReader(store), session.output)
@@ -136,7 +138,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
         )
         report |= told
         report["trust"] = own_trust_entry(order.trust, order.rule)
-        report |= taint_of(parents, store)
+        report |= taint_of(with_record(parents, session.record), store)
         jobs.add(job_of(report, created_at, plan, session))
     return report
 

@@ -52,6 +52,10 @@ class ShardedOrder:
     """Failed shards that are put up with; None: any number."""
     asks_first: bool = True
     """Whether shards that were verified before are taken as they are."""
+    data_records: tuple[CID, ...] = ()
+    """Records that the data is known to come from besides those that the request tells."""
+    volume_records: tuple[CID, ...] = ()
+    """The same of volumes."""
 
 
 Count = Callable[[ShardTotals, int | None], None]
@@ -100,10 +104,14 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
         for shared in (whole.function_cid, *(volume.cid for volume in whole.input.volumes), whole.task):
             # One by one: what is known to be held and whole is not walked again with each shard.
             hold(store, shared)
-        parents = parent_records(order.request, whole, store, jobs)
+        parents = sorted(
+            {*parent_records(order.request, whole, store, jobs), *sharded.data_records, *sharded.volume_records}
+        )
         if order.require_verified:
             require_verified(parents, store)
-        of_volumes = parent_records(order.request, whole, store, jobs, of_data=False)
+        of_volumes = sorted(
+            {*parent_records(order.request, whole, store, jobs, of_data=False), *sharded.volume_records}
+        )
         run = _session(order, services, store, engines, _each_once(display.step), of_volumes)
         verify = KnownSession(
             store=store,
@@ -111,6 +119,7 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
             rule=order.rule,
             terms=terms_among_own(order.trust),
             run=run,
+            parents=tuple(of_volumes),
             asks_first=sharded.asks_first,
         )
         prepared = time.perf_counter()

@@ -19,8 +19,10 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from bacalhau.audit_demand import Demand, Selection
-from bacalhau.auditing import Audit, Count, ancestors_json, audit_lineage, audit_one
+from bacalhau.auditing import Audit, Count, ancestors_json, audit_lineage, audit_one, confirmed_by
+from bacalhau.replay import Rerun
 from bacalhau.shard_report import shards_phrase
+from bacalhau.taint_report import taint_entry
 from network.job_shards import JobShard
 from network.job_store import Job, JobStore
 from runtime.engine import NO_PACKAGES
@@ -29,7 +31,7 @@ from runtime.plan import make_plan
 from runtime.shard_merge import merge_shards
 from runtime.shard_plan import ShardTask, read_sharding, shard_tasks
 from storage.blocks import BlockStore, OverlayBlockStore
-from storage.cid import CID, cid_text
+from storage.cid import CID, cid_text, parse_cid
 from storage.errors import UnavailableError, VerificationError
 from storage.unixfs_graft import finished_entry
 from storage.unixfs_import import Importer
@@ -37,6 +39,7 @@ from verifier.audit_deep import DeepReport
 from verifier.audit_report import SHOWN_PROBLEMS, AuditReport, AuditVerdict, Check, Finding, examine, make_check
 from verifier.audit_sample import list_subject
 from verifier.model import Function, Input, Lock, Record, load_node
+from verifier.taint import Taint, find_taint
 from verifier.wasm_types import load_function
 
 MAX_LISTED: Final = 1000
@@ -77,11 +80,18 @@ class ShardsAudit:
     of_job: list[Check] = field(default_factory=list)
     lineage: DeepReport | None = None
     sample: dict[str, Any] | None = None
+    taint: Taint | None = None
+    """Of the records, and of what the job's input is known to come from."""
+    records: set[CID] = field(default_factory=set)
+    """That were looked at."""
+    _again: list[tuple[CID | None, Rerun]] = field(default_factory=list)
     _joined: dict[int, _Joined] = field(default_factory=dict)
 
     def add(self, index: int, found: Audit) -> None:
         """Count the audit of one shard."""
         self.counts[found.verdict] += 1
+        self.records.update(found.records)
+        self._again.extend((found.record, one) for one in found.reruns)
         for check in found.checks:
             self._joined.setdefault(check.n, _Joined(check.name)).add(index, check)
         if len(self.reruns) < MAX_LISTED:
@@ -89,6 +99,11 @@ class ShardsAudit:
         if found.verdict != "valid" and len(self.listed) < MAX_LISTED:
             record = None if found.record is None else cid_text(found.record)
             self.listed.append({"index": index, "record": record, "verdict": found.verdict, "reason": _why(found)})
+
+    @property
+    def confirmed(self) -> frozenset[CID]:
+        """Records whose tasks were run again and gave the same."""
+        return confirmed_by(self._again)
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -121,13 +136,22 @@ class ShardsAudit:
             "shards": self.listed,
             **({} if self.lineage is None else {"ancestors": ancestors_json(self.lineage)}),
             **({} if self.sample is None else {"sample": self.sample}),
+            **({} if self.taint is None else taint_entry(self.taint)),
         }
 
-    def follow(self, store: BlockStore, records: Iterable[CID], subject: CID, demand: Demand) -> None:
-        """Audit what the records come from too, if that was demanded."""
+    def follow(
+        self, store: BlockStore, records: Iterable[CID], subject: CID, demand: Demand, *, known: Iterable[CID] = ()
+    ) -> None:
+        """Look for taint, and audit what the records come from too, if that was demanded.
+
+        known: records that the job's input is known to come from, whether its tasks' records say so or not.
+        """
+        about = tuple(dict.fromkeys(records))
+        self.taint = find_taint(store, (*about, *known))
         if not demand.deep:
             return
-        self.lineage, reruns = audit_lineage(store, tuple(dict.fromkeys(records)), subject, demand, all_evidence=True)
+        self.lineage, reruns = audit_lineage(store, about, subject, demand, all_evidence=True)
+        self._again.extend(reruns)
         room = max(0, MAX_LISTED - len(self.reruns))
         self.reruns.extend({"record": cid_text(record), **one.to_json()} for record, one in reruns[:room])
         self.of_job += self.lineage.checks
@@ -144,7 +168,7 @@ def audit_job(job: Job, jobs: JobStore, store: BlockStore, demand: Demand, count
         make_check(15, "shards", strays, shards_phrase(total)),
         make_check(16, "merge", examine(_check_merge, job, jobs, store), _text(job.output)),
     ]
-    found.follow(store, _records(job, jobs), job.input, demand)
+    found.follow(store, _records(job, jobs), job.input, demand, known=map(parse_cid, job.report["parents"]))
     return found
 
 

@@ -29,6 +29,14 @@ def taint_of(parents: Iterable[CID], store: BlockStore) -> dict[str, Any]:
     return taint_entry(find_taint(store, parents))
 
 
+def with_record(parents: Iterable[CID], record: CID | None) -> list[CID]:
+    """Return what the taint of a job is to be looked for in: its inputs' records, and the one that it is answered with.
+
+    A known record may name parents that this job's inputs, brought another way, are not known to have.
+    """
+    return [*parents, *(() if record is None else (record,))]
+
+
 def require_verified(parents: Iterable[CID], store: BlockStore) -> None:
     """Refuse inputs that come from something unverified, as far back as records lead.
 

@@ -163,10 +163,14 @@ class Verified(Generic[Value]):
 
     def audit(self) -> dict[str, Any]:
         """Return what `bacalhau audit RECORD --json` prints: `verdict`, and numbered `checks`."""
-        from bacalhau.auditing import audit_one
+        from bacalhau.audit_demand import Demand
+        from bacalhau.auditing import audit_whole
+        from bacalhau.graph_auditing import with_disputes_here
 
-        with services_at(self.home).open_store() as store:
-            return audit_one(store, parse_cid(self.record), None).to_json()
+        services, record = services_at(self.home), parse_cid(self.record)
+        with services.open_store() as store:
+            found = audit_whole(store, record, Demand()).to_json()
+        return with_disputes_here(found, [record], services)
 
     def __truediv__(self, path: str) -> VerifiedPath:
         """Return something in the output as the input of another call: `r / "outputs/outputs/table.csv"`."""

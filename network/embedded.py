@@ -197,7 +197,8 @@ def run_embedded(
             queue.extend(more)
     if driver.decision is None:
         raise RuntimeError("the session ended without a decision")
-    return _conclude(driver, session, driver.decision, parents)
+    before = () if prior is None else prior.parents
+    return _conclude(driver, session, driver.decision, tuple(sorted({*parents, *before})))
 
 
 def _conclude(driver: _Driver, session: Session, decision: Decision, parents: tuple[CID, ...]) -> SessionResult:

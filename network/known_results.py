@@ -90,7 +90,10 @@ def _evidence(task: CID, cid: CID, store: SqliteBlockStore) -> Prior | None:
         lists = {record.commitments, *(receipt.round for receipt in receipts)}
         if not all(map(store.keep, (*lists, *record.receipts, *record.dissent))):
             return None
-        return Prior(record=cid, commitments=evidence.commitments, receipts=tuple(receipts))
+        for parent in record.parents:  # one that is gone is named all the same: what it was stays unknown
+            store.keep(parent)
+        commitments, parents = evidence.commitments, record.parents
+        return Prior(record=cid, commitments=commitments, receipts=tuple(receipts), parents=parents)
     except (UnavailableError, VerificationError, ValueError):
         return None
 

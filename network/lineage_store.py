@@ -48,6 +48,10 @@ _RIVALS: Final = (
     " ON other.task = lineage.task AND other.tier = 'verified' AND other.output <> lineage.output"
     " WHERE lineage.record IN ({}) AND lineage.tier = 'verified' LIMIT ?"
 )
+_OUTPUTS: Final = (
+    "SELECT output, min(record) FROM lineage WHERE task = ? AND tier = 'verified'"
+    " GROUP BY output ORDER BY output LIMIT ?"
+)
 _SHARES: Final = (
     "SELECT 1 FROM lineage_parts WHERE owner = ? AND cid = ? AND role = 'entry'"
     " UNION ALL SELECT 1 FROM lineage_parts WHERE owner = ? AND cid = ? AND role = 'entry'"
@@ -85,6 +89,7 @@ QUESTIONS: Final = (
     *_BY.values(),
     *_USERS.values(),
     *(sql.format("?, ?") for sql in (_MANY, _EDGES, _CONTENTS, _RIVALS)),
+    _OUTPUTS,
     _SHARES,
     _ANCESTORS,
     _DESCENDANTS.format("?, ?"),
@@ -212,6 +217,10 @@ class LineageStore:
     def rivals(self, records: Sequence[CID], *, limit: int) -> list[tuple[CID, CID]]:
         """Return (record, another of its task that has another output) of at most MAX_MANY records, both verified."""
         return self._pairs(_RIVALS.format(_marks(records)), *records, limit)
+
+    def outputs(self, task: CID, *, limit: int) -> dict[CID, CID]:
+        """Return the outputs that records of the verified tier name for a task, each with one of these."""
+        return dict(self._pairs(_OUTPUTS, task, limit))
 
     def edges(self, records: Sequence[CID], *, limit: int) -> list[tuple[CID, CID]]:
         """Return (record, parent) of at most MAX_MANY records, by both."""

@@ -346,7 +346,10 @@ class Requester:
             self.book.engage(peer, -1)
         for peer in after.engaged - was:
             self.book.engage(peer, +1)
-        self._standing.engage(after.job.job, _at_work(before), _at_work(after))
+        late = _late(after)
+        self._standing.engage(after.job.job, _at_work(before), _at_work(after), late)
+        for peer in (_at_work(before) - _at_work(after)) & late:
+            self._standing.drop(peer, after.job.job)
 
     def _task_ended(self, task: RequesterTask) -> tuple[Action, ...]:
         self.tasks.pop(task.session_id, None)
@@ -442,6 +445,12 @@ class Requester:
 def _at_work(task: RequesterTask | None) -> frozenset[PeerId]:
     """Return the nodes that are to commit in a task."""
     return task.session.pending if task is not None and task.phase is Phase.COMMITTING else frozenset()
+
+
+def _late(task: RequesterTask) -> frozenset[PeerId]:
+    """Return the nodes that a task waits for no longer, and that said nothing."""
+    session = task.session
+    return session.asked - frozenset(session.commitments) - {peer for peer, _ in session.undetermined}
 
 
 def _entry(event: Submitted) -> JobEntry:

@@ -29,8 +29,9 @@ _SAMPLE: Final = "SELECT task, record FROM results WHERE nodes = ? ORDER BY rand
 _NEWEST: Final = "SELECT record FROM results WHERE nodes IN (?, ?) ORDER BY at DESC LIMIT ?"
 _PUBLISH: Final = "UPDATE results SET nodes = ? WHERE record = ? AND nodes = ?"
 _SINCE: Final = "SELECT record FROM results WHERE at >= ?"
-_TRIES: Final = 8
-"""Records of one task that are looked at."""
+_MOST: Final = 256
+"""Records of one task that are looked at. A task of which two outputs are known runs each time, and each time leaves a
+record: were few looked at, those of one output would soon hide the other."""
 _FIX: Final = "move the file away; records can be audited without it"
 
 
@@ -66,7 +67,7 @@ class ResultStore:
     def records(self, task: CID, *, nodes: Nodes) -> list[CID]:
         """Return records of a task, the newest first; of strangers alone if those are asked for."""
         other = Nodes.NETWORK if nodes is Nodes.NETWORK else Nodes.EMBEDDED
-        return self._read(_FIND, task, Nodes.NETWORK.value, Nodes.OPEN.value, other.value, _TRIES)
+        return self._read(_FIND, task, Nodes.NETWORK.value, Nodes.OPEN.value, other.value, _MOST)
 
     def of_strangers(self, limit: int) -> list[CID]:
         """Return the newest records of strangers, the oldest of them first."""

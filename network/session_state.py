@@ -26,6 +26,8 @@ class Prior:
     """The list of its last round."""
     receipts: tuple[Receipt, ...]
     """All of them, those that dissent included."""
+    parents: tuple[CID, ...] = ()
+    """Records that its task's inputs were known to come from: the new record names them too, or taint would be lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

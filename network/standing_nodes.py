@@ -48,14 +48,19 @@ class StandingNodes:
             self._most.get(name, {}).pop(peer, None)
             self._kinds.get(name, {}).pop(peer, None)
 
-    def engage(self, job: str, before: frozenset[PeerId], after: frozenset[PeerId]) -> None:
-        """Count the nodes that one task of a job waits for, before and after a step."""
+    def engage(
+        self, job: str, before: frozenset[PeerId], after: frozenset[PeerId], late: frozenset[PeerId] = frozenset()
+    ) -> None:
+        """Count the nodes that one task of a job waits for, before and after a step.
+
+        late: those that it waits for no longer although they are not done: that is no sign that they go on.
+        """
         if before == after:
             return
         counts = self._in_hand.setdefault(job, Counter())
         counts.subtract(before - after)
         counts.update(after - before)
-        self._done.setdefault(job, Counter()).update(before - after)
+        self._done.setdefault(job, Counter()).update(before - after - late)
 
     def line_up(self, session: str, job: str, nodes: frozenset[PeerId]) -> None:
         """Note that a task waits behind others of its job at its nodes, as many as they may have."""

@@ -25,6 +25,7 @@ from bacalhau.api.shard_handlers import ShardHandlers
 from bacalhau.web.page_data import PageData
 from bacalhau.web.page_files import PageFile, PageHandlers
 from network.job_store import JobStore
+from network.lineage_store import LineageStore
 from network.node.control import NodeControl, status_json
 from storage.blocks import BlockStore
 from storage.errors import BacalhauError
@@ -43,12 +44,14 @@ def make_app(
     hosts: Iterable[str] = (),
     clock: Callable[[], float] = time.time,
     pages: Mapping[str, PageFile] | None = None,
+    lineage: LineageStore | None = None,
 ) -> Guard:
     """Return the application for one node.
 
     store: safe for threads, stays open while it serves; jobs: of the node's datastore, where ended jobs are found;
     token: 64 hex digits; hosts: `name` (with the node's port) or `name:port` of the Host header to answer besides
-    loopback ones; clock: seconds since 1970; pages: the files of the web pages, None for none.
+    loopback ones; clock: seconds since 1970; pages: the files of the web pages, None for none; they
+    need `lineage`, what is filed of records.
     """
     room, finder = BlockRoom(store), JobFinder(control, jobs)
     shard, event = ShardHandlers(room, finder, jobs), EventHandlers(control, finder)
@@ -82,8 +85,8 @@ def make_app(
         "/openapi.json": Endpoint(GET=description),
     }
     routes = [Route(f"{PREFIX}{path}", endpoint) for path, endpoint in endpoints.items()]
-    if pages is not None:
-        routes += _page_routes(PageHandlers(pages), PageData(room, jobs))
+    if pages is not None and lineage is not None:
+        routes += _page_routes(PageHandlers(pages), PageData(room, jobs, lineage))
     router = Router(
         [*routes, Mount(GATEWAY, Bounded(GatewayApp(store), streams))], redirect_slashes=False, default=absent
     )

@@ -58,7 +58,7 @@ def command(
     """
     from bacalhau.audit_demand import Demand, Replay
     from bacalhau.engines import engine_for_all
-    from bacalhau.graph_auditing import audit_published, with_disputes
+    from bacalhau.graph_auditing import audit_published, with_disputes_here
     from bacalhau.planning import host_name, jail_level, plan_rerun
     from bacalhau.progress import shown_progress
     from bacalhau.render import print_audit, print_json
@@ -85,11 +85,13 @@ def command(
             )
         try:
             demand = Demand(replay=replay, deep=deep, sample=chosen)
-            found = _audit(target, car, services, demand, display.count).to_json()
+            audited = _audit(target, car, services, demand, display.count)
         finally:
             if replay is not None:
                 replay.engine.stop()
-    found = found if car is not None else with_disputes(found, services)
+    found = audited.to_json()
+    if car is None:
+        found = with_disputes_here(found, audited.records, services, audited.confirmed)
     print_json(found) if as_json else print_audit(found)
     return of_audit(found["verdict"])
 

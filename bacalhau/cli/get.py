@@ -30,11 +30,11 @@ def command(ctx: click.Context, /, target: str, output_dir: Path | None, as_json
     record.car holds everything that the audit needs: `bacalhau audit --car record.car` works anywhere, offline. Of a
     job over shards: shards/<i>/ for each, outputs/ of all together, shards.jsonl, and the proofs.
     """
-    from bacalhau.container_jobs import is_of_container
     from bacalhau.layout import PROOF_NAME, default_target, lay_out
     from bacalhau.render import print_json, print_text, stderr_console
     from bacalhau.shard_report import is_over_shards
     from bacalhau.targets import find_target
+    from verifier.graph_reading import read_facts
 
     services = services_of(ctx)
     node = node_of(services)
@@ -53,7 +53,8 @@ def command(ctx: click.Context, /, target: str, output_dir: Path | None, as_json
         if found.job is not None and found.record is None and is_over_shards(found.job.report):
             return _get_shards(found.job, store, jobs, output_dir, as_json=as_json)
         place = output_dir.absolute() if output_dir else default_target(found.job.id if found.job else target[-8:])
-        is_unverified = found.job is not None and is_of_container(found.job)
+        # A record that was merged has no job here: its own block says of which tier it is.
+        is_unverified = found.record is not None and not read_facts(store, found.record).is_verified
         lay_out(store, output, None if is_unverified else found.record, place)
     if is_unverified:
         stderr_console().print(f"unverified: nobody can check this output, so there is no {PROOF_NAME}")

@@ -8,25 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
-from storage import dag_cbor
 from storage.blocks import BlockStore
-from storage.cid import CID, DAG_CBOR, cid_text, codec_of
+from storage.cid import CID, cid_text
 from storage.errors import UnavailableError, VerificationError
+from verifier.graph_reading import RecordFacts, read_facts
 
 MAX_NODES: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Node:
-    kind: str
-    task: str
-    output: str
-    tier: str
-    has_dissent: bool
-    parents: tuple[CID, ...]
 
 
 def graph_view(store: BlockStore, records: Iterable[CID], *, limit: int = MAX_NODES) -> dict[str, Any]:
@@ -34,7 +23,7 @@ def graph_view(store: BlockStore, records: Iterable[CID], *, limit: int = MAX_NO
 
     records: where to begin, the most wanted first; limit: of nodes.
     """
-    nodes: dict[CID, _Node | None] = {}
+    nodes: dict[CID, RecordFacts | None] = {}
     todo = deque(records)
     while todo and len(nodes) < limit:
         cid = todo.popleft()
@@ -43,10 +32,19 @@ def graph_view(store: BlockStore, records: Iterable[CID], *, limit: int = MAX_NO
             found = nodes[cid]
             todo.extend(found.parents if found is not None else ())
     is_cut = any(cid not in nodes for cid in todo)
-    tainted = _below(nodes, {cid for cid, node in nodes.items() if node is not None and node.tier != "verified"})
+    tainted = _below(nodes, {cid for cid, node in nodes.items() if node is not None and not node.is_verified})
+    unknown = _below(nodes, {cid for cid, node in nodes.items() if node is None or not nodes.keys() >= {*node.parents}})
     disputed = _disputed(nodes)
     return {
-        "nodes": [_entry(cid, node, tainted=cid in tainted, disputed=cid in disputed) for cid, node in nodes.items()],
+        "nodes": [
+            _entry(
+                cid,
+                node,
+                tainted=True if cid in tainted else None if cid in unknown else False,
+                disputed=cid in disputed,
+            )
+            for cid, node in nodes.items()
+        ],
         "edges": [
             [cid_text(parent), cid_text(cid)]
             for cid, node in nodes.items()
@@ -58,32 +56,15 @@ def graph_view(store: BlockStore, records: Iterable[CID], *, limit: int = MAX_NO
     }
 
 
-def _read(store: BlockStore, cid: CID) -> _Node | None:
+def _read(store: BlockStore, cid: CID) -> RecordFacts | None:
     """Return what a record says; None: it is not here, or is none."""
-    if codec_of(cid) != DAG_CBOR:
-        return None
     try:
-        node = dag_cbor.decode(store.get(cid))
+        return read_facts(store, cid)
     except (UnavailableError, VerificationError):
         return None
-    if not isinstance(node, dict) or "record/" not in str(node.get("v")):
-        return None
-    parents = node.get("parents")
-    return _Node(
-        kind=str(node["v"]),
-        task=_link(node.get("task")),
-        output=_link(node.get("output")),
-        tier=str(node.get("tier")),
-        has_dissent=bool(node.get("dissent")),
-        parents=tuple(CID(one) for one in parents if isinstance(one, bytes)) if isinstance(parents, list) else (),
-    )
 
 
-def _link(value: Any) -> str:
-    return cid_text(CID(value)) if isinstance(value, bytes) else ""
-
-
-def _below(nodes: Mapping[CID, _Node | None], roots: set[CID]) -> set[CID]:
+def _below(nodes: Mapping[CID, RecordFacts | None], roots: set[CID]) -> set[CID]:
     """Return roots and all that came of them."""
     children: dict[CID, list[CID]] = {}
     for cid, node in nodes.items():
@@ -98,26 +79,23 @@ def _below(nodes: Mapping[CID, _Node | None], roots: set[CID]) -> set[CID]:
     return found
 
 
-def _disputed(nodes: Mapping[CID, _Node | None]) -> set[CID]:
+def _disputed(nodes: Mapping[CID, RecordFacts | None]) -> set[CID]:
     """Return the records of tasks of which another output is claimed, by a record or by a dissenting receipt."""
-    outputs: dict[str, set[str]] = {}
+    outputs: dict[CID, set[CID]] = {}
     for node in nodes.values():
         if node is not None:
             outputs.setdefault(node.task, set()).add(node.output)
-    return {
-        cid
-        for cid, node in nodes.items()
-        if node is not None and (node.has_dissent or (node.task and len(outputs[node.task]) > 1))
-    }
+    return {cid for cid, node in nodes.items() if node is not None and (node.dissent or len(outputs[node.task]) > 1)}
 
 
-def _entry(cid: CID, node: _Node | None, *, tainted: bool, disputed: bool) -> dict[str, Any]:
+def _entry(cid: CID, node: RecordFacts | None, *, tainted: bool | None, disputed: bool) -> dict[str, Any]:
+    """Return what is said of a record. tainted: None where one that it comes from was not looked at."""
     return {
         "cid": cid_text(cid),
         "here": node is not None,
         "tier": None if node is None else node.tier,
-        "task": None if node is None else node.task,
-        "output": None if node is None else node.output,
+        "task": None if node is None else cid_text(node.task),
+        "output": None if node is None else cid_text(node.output),
         "tainted": tainted,
         "disputed": disputed,
     }

@@ -34,13 +34,14 @@ def serve_home(services: Services, port: int, ready: Callable[[str], None]) -> N
     with ExitStack() as stack:
         store = stack.enter_context(services.open_store())
         jobs = stack.enter_context(services.open_jobs())
+        lineage = stack.enter_context(services.open_lineage())
         token = load_or_create_token(home.api_token_path)
         pages = read_page_files(lambda: found_modules(home.cache_dir))
 
         async def main() -> None:
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
                 async with trio.open_nursery() as nursery:
-                    app = make_app(NoNode(), store, jobs, token=token, pages=pages)
+                    app = make_app(NoNode(), store, jobs, token=token, pages=pages, lineage=lineage)
                     url = await nursery.start(partial(serve_api, app, HOST, port))
                     ready(f"{url}/#token={token}")
                     async for _ in signals:

@@ -18,11 +18,14 @@ from starlette.types import ASGIApp
 from bacalhau.api.answers import RefusedError, json_answer
 from bacalhau.api.block_handlers import BlockRoom
 from bacalhau.api.endpoint import number_of, only_queries
-from bacalhau.auditing import audit_one
+from bacalhau.audit_demand import Demand
+from bacalhau.auditing import audit_whole
+from bacalhau.graph_auditing import with_disputes
 from bacalhau.web.content_view import head_of_file, listing
 from bacalhau.web.graph_view import MAX_NODES, graph_view
 from bacalhau.web.record_view import record_view
 from network.job_store import JobStore
+from network.lineage_store import LineageStore
 from storage.cid import CID, cid_text, is_cid_text, parse_cid
 
 _LONGEST_CID: Final = 256
@@ -42,10 +45,11 @@ _FILE_HEADERS: Final = {
 class PageData:
     """Handlers."""
 
-    def __init__(self, room: BlockRoom, jobs: JobStore) -> None:
-        """Take the store and the jobs."""
+    def __init__(self, room: BlockRoom, jobs: JobStore, lineage: LineageStore) -> None:
+        """Take the store, the jobs, and what is filed of records."""
         self._room = room
         self._jobs = jobs
+        self._lineage = lineage
         self._audits: CapacityLimiter | None = None
 
     async def record(self, request: Request) -> ASGIApp:
@@ -57,7 +61,7 @@ class PageData:
         return json_answer(await self._read(record_view, self._room.store, _cid(request)))
 
     async def audit(self, request: Request) -> ASGIApp:
-        """`POST records/{cid}/audit`: the numbered checks.
+        """`POST records/{cid}/audit`: what `bacalhau audit` says of a record.
 
         Raises:
             RefusedError, BacalhauError: no CID.
@@ -65,8 +69,11 @@ class PageData:
         if self._audits is None:  # belongs to the loop that runs, so not made before
             self._audits = CapacityLimiter(1)
         cid = _cid(request)
-        found = await run_sync(lambda: audit_one(self._room.store, cid, None).to_json(), limiter=self._audits)
-        return json_answer(found)
+        return json_answer(await run_sync(self._audit, cid, limiter=self._audits))
+
+    def _audit(self, cid: CID) -> dict[str, Any]:
+        found = audit_whole(self._room.store, cid, Demand()).to_json()
+        return with_disputes(found, [cid], self._room.store, self._lineage)
 
     async def content(self, request: Request) -> ASGIApp:
         """`GET content/{cid}?path=&skip=`: a listing.

@@ -10,6 +10,7 @@ const KINDS = [
   ["good", "--good", "verified"],
   ["disputed", "--warn", "disputed: another output is claimed"],
   ["tainted", "--bad", "tainted: something unverified is in it"],
+  ["unknown", "--quiet", "unknown: something that it came of was not looked at"],
   ["gone", "--quiet", "not here"],
 ];
 
@@ -54,7 +55,9 @@ function dot(colour) {
 
 export function kindOf(node) {
   if (!node.here) return "gone";
-  return node.tainted ? "tainted" : node.disputed ? "disputed" : "good";
+  if (node.tainted) return "tainted";
+  if (node.disputed) return "disputed";
+  return node.tainted === null ? "unknown" : "good";
 }
 
 function drawing(state, select, signal) {
@@ -130,6 +133,6 @@ function listed(state, place, select) {
 
 function marks(node, focus) {
   const kind = kindOf(node);
-  const words = { good: ["verified", "good"], disputed: ["disputed", ""], tainted: ["tainted", "bad"], gone: ["not here", ""] }[kind];
+  const words = { good: ["verified", "good"], disputed: ["disputed", ""], tainted: ["tainted", "bad"], unknown: ["verified; it came of something unknown", ""], gone: ["not here", ""] }[kind];
   return [mark(...words), node.cid === focus ? [" ", mark("chosen", "")] : null];
 }

@@ -56,6 +56,7 @@ async function audit(cid, place, button, signal) {
     place.replaceChildren(
       h("h2", null, "Audit: ", mark(found.verdict, quality)),
       found.reason ? h("p", null, found.reason) : "",
+      found.taint_reason ? h("p", { class: "problem" }, `${found.tainted ? "tainted" : "perhaps tainted"}: ${found.taint_reason}`) : "",
       table("Checks; docs/audit.md says what each of them looks at", [
         ["number", (one) => one.n, true],
         ["check", (one) => one.name],

@@ -176,6 +176,7 @@ class ServedNode:
                 token=self.token,
                 hosts=self.hosts,
                 pages=self.pages,
+                lineage=stack.enter_context(self.services.open_lineage()),
                 clock=lambda: CREATED_AT,
             )
             self.trio_token = trio.lowlevel.current_trio_token()

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from runtime.planner.stack import EngineName, Isolation
 from storage.cid import cid_text, parse_cid
 from storage.errors import UnavailableError, UserError
 from tests.unit.bacalhau.fakes import FACTS, FakeEngine, Gave, output_of
-from verifier.model import EngineInfo, Record, load_node
+from verifier.model import EngineInfo, Record, load_node, store_node
 from verifier.unverified_types import UnverifiedRecord
 
 IMAGE = f"sha256:{'0a' * 32}"
@@ -279,6 +280,17 @@ def test_require_verified_refuses_what_is_tainted_and_nothing_else(docker, desk)
         assert desk(*command, "-i", clean["output"], "--require-verified").code == 0
     assert desk.engine.calls == engine_calls + 3, "one run of three was not refused"
     assert len(desk.containers.plans) == 2
+
+
+def test_an_unverified_record_without_a_job_is_laid_out_without_a_proof(docker, desk, tmp_path):
+    first = docker("busybox")
+    with desk.store() as store:
+        record = load_node(store, parse_cid(first["record"]), UnverifiedRecord)
+        merged = store_node(store, replace(record, task=record.function))
+    said = desk("get", cid_text(merged), "--output-dir", tmp_path / "got")
+    assert said.code == 0, said.err
+    assert "nobody can check" in said.err
+    assert not (tmp_path / "got/record.car").exists()
 
 
 def test_a_dry_run_runs_nothing(docker, desk):

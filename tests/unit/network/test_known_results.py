@@ -113,3 +113,12 @@ def test_what_is_kept_outlives_the_process_and_is_found_by_whose_it_is(tmp_path)
         results.forget(before=2.0)
         assert results.since(0.0) == [ours]
         assert results.since(2.5) == []
+
+
+def test_an_output_is_not_hidden_by_many_newer_records_of_another(tmp_path):
+    task, first = (make_cid(DAG_CBOR, text) for text in (b"task", b"first"))
+    with ResultStore(tmp_path / "x.sqlite") as results:
+        results.add(task, first, nodes=Nodes.EMBEDDED, at=0.0)
+        for number in range(100):
+            results.add(task, make_cid(DAG_CBOR, b"%d" % number), nodes=Nodes.EMBEDDED, at=1.0 + number)
+        assert results.records(task, nodes=Nodes.EMBEDDED)[-1] == first

@@ -251,6 +251,26 @@ def test_who_goes_on_with_other_tasks_is_not_late_with_those_behind_them():
     assert {fault.kind for fault in faults} == {FaultKind.LATE}, "nobody has gone on since"
 
 
+def test_who_is_late_with_one_task_is_late_with_those_behind_it_too():
+    """Were that taken for going on, a mute node would be waited for once more with each of its tasks, one after the
+    other."""
+    play = Play(0, 1, 2, tasks=TASKS)
+    play.bid(0, 1, 2)
+    timers = {one.session: one for one in play.timers if isinstance(one.about, DeadlinePassed)}
+    for number in range(3):
+        play.do(said(number, Accepted(session=SESSION, in_hand=3)))
+        timers |= {one.session: one for one in play.timers if isinstance(one.about, DeadlinePassed)}
+    behind = [name for name, pending in begun(play).items() if pending]
+    assert len(behind) == 2
+    for session in (SESSION, *behind):
+        late = play.requester.tasks[session]
+        play.do(Timer(session=session, about=timers[session].about))
+        faults = play.requester.tasks[session].session.faults
+        assert (late.session.faults, {fault.kind for fault in faults}) == ((), {FaultKind.LATE})
+        given = {name for name, pending in begun(play).items() if pending}
+        assert given <= {*behind}, "who was late is given nothing more without a bid"
+
+
 def test_after_a_restart_tasks_are_offered_again():
     play = standing(2, 2, 2)
     play.restart()

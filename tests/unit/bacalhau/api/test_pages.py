@@ -5,11 +5,15 @@ import json
 import httpx
 import pytest
 
+from bacalhau.web.graph_view import graph_view
 from bacalhau.web.page_files import LIBRARIES, read_page_files
 from storage import dag_cbor
 from storage.cid import DAG_CBOR, cid_text, make_cid
 from storage.unixfs_import import Importer
 from tests.unit.bacalhau.fake_node import served
+from tests.unit.verifier.test_unverified import ENGINE, OTHER, unverified, verified
+from verifier.model import node_cid, store_node
+from verifier.unverified_types import UnverifiedRun
 
 
 @pytest.fixture
@@ -79,16 +83,9 @@ def test_records_content_files_and_the_graph(client, services, task):
     with services.open_store() as store:
         importer = Importer(store)
         inner = importer.directory({"a.txt": importer.bytes(b"hello")})
-        record = dag_cbor.encode(
-            {"v": "unverified-record/1", "tier": "unverified", "task": inner.cid, "output": inner.cid, "parents": []}
-        )
-        first = make_cid(DAG_CBOR, record)
-        child = dag_cbor.encode(
-            {"v": "record/1", "tier": "verified", "task": first, "output": inner.cid, "parents": [first]}
-        )
-        second = make_cid(DAG_CBOR, child)
-        for cid, data in ((first, record), (second, child)):
-            store.put(cid, data)
+        run = UnverifiedRun(output=inner.cid, exit_code=0, engine=ENGINE)
+        first = store_node(store, unverified(output=inner.cid, runs=(run,)))
+        second = store_node(store, verified(first, output=inner.cid))
     output, text = cid_text(inner.cid), cid_text(second)
     said = client.get(f"/pages/data/records/{cid_text(first)}").json()
     assert (said["kind"], said["fields"]["output"]) == ("unverified-record/1", {"/": output})
@@ -104,6 +101,20 @@ def test_records_content_files_and_the_graph(client, services, task):
     assert graph["edges"] == [[cid_text(first), text]]
     audit = client.post(f"/pages/data/records/{cid_text(first)}/audit").json()
     assert audit["verdict"] != "valid"
+    assert (audit["tainted"], audit["taint"]) == (True, [cid_text(first)])
+
+
+def test_what_is_not_known_is_not_drawn_as_verified(services):
+    with services.open_store() as store:
+        lone, grandchild = verified(OTHER), verified(node_cid(verified(OTHER)))
+        forged = dag_cbor.encode({"v": "forged-record/1", "tier": "verified", "parents": []})
+        store.put(make_cid(DAG_CBOR, forged), forged)
+        roots = [store_node(store, lone), store_node(store, grandchild), make_cid(DAG_CBOR, forged)]
+        drawn = {one["cid"]: one for one in graph_view(store, roots)["nodes"]}
+        assert [drawn[cid_text(cid)]["tainted"] for cid in roots] == [None, None, None]
+        assert drawn[cid_text(roots[2])]["tier"] is None
+        cut = graph_view(store, [store_node(store, verified(store_node(store, verified())))], limit=1)
+        assert [one["tainted"] for one in cut["nodes"]] == [None]
 
 
 @pytest.mark.parametrize(
