@@ -19,6 +19,7 @@ import trio
 
 from bacalhau.api.app import make_app
 from bacalhau.api.http_server import serve_api
+from bacalhau.api.metrics import NodeMetrics
 from bacalhau.api_token import load_or_create_token
 from bacalhau.cluster import ClusterOptions, open_cluster
 from bacalhau.engines import engine_for_all
@@ -143,7 +144,10 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
         async def main() -> None:
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, single_errors():
                 async with open_node(parts) as node, trio.open_nursery() as nursery:
-                    app = make_app(node, store, jobs, token=token, hosts=options.api_names, pages=pages)
+                    metrics = NodeMetrics(measures=node.measures, levels=node.levels, store=store, engine=parts.engine)
+                    app = make_app(
+                        node, store, jobs, token=token, hosts=options.api_names, pages=pages, metrics=metrics
+                    )
                     url = await nursery.start(partial(serve_api, app, options.api_host, options.api_port))
                     running = _describe(node, url, home.root)
                     write_whole(node_file, json.dumps(asdict(running)).encode())

@@ -19,10 +19,12 @@ from network.node.changing_room import ChangingRoom
 from network.node.datastore import Change, Datastore, Machine
 from network.node.executor import Executor
 from network.node.machine_host import MachineHost, StateMachine, World
+from network.node.measures import Measures
 from network.node.reasons import reason
 from network.node.selection import JobSelection
 from network.node.selection_policy import OfferedTask
 from network.node.task_header import Headers, bring_header, read_headers
+from network.node_state import WAITS_FOR_ROOM
 from network.parcel import unseal
 from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import Abort, Accuse, Action, Broadcast, Misbehaved, Received, RoomChanged, Run, Send
@@ -90,6 +92,7 @@ class ComputeSide:
         say: Mouth,
         heard_own: Callable[[Announcement], None],
         count_offence: Callable[[Misbehaved], None],
+        measures: Measures,
     ) -> None:
         """Make a compute node that does not run yet. heard_own: told of each announcement, for our own requester."""
         self.settings = settings
@@ -107,6 +110,7 @@ class ComputeSide:
         self._say = say
         self._heard_own = heard_own
         self._count_offence = count_offence
+        self._measures = measures
         self._refusals: OrderedDict[tuple[PeerId, str, CID, Demand], str] = OrderedDict()
         """A session may be offered twice at once, with another demand: what was found out is of one of them."""
         self._for_modules = next((one for one in settings.engines if one.engine == WASMTIME), None)
@@ -133,6 +137,13 @@ class ComputeSide:
     def free(self) -> Demand:
         """Return what neither a bid nor an execution holds."""
         return self._capacity.free if self._capacity is not None else self.total
+
+    @property
+    def waiting(self) -> int:
+        """Return how many offers and assignments wait for room."""
+        machine = self.host.machine
+        tasks = machine.tasks.values() if isinstance(machine, ComputeNode) else ()
+        return sum(task.stage in WAITS_FOR_ROOM for task in tasks)
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -239,6 +250,7 @@ class ComputeSide:
         elif isinstance(action, Misbehaved):
             self._count_offence(action)
         elif isinstance(action, Accuse):
+            self._measures.convictions[action.blame.kind] += 1
             log.warning("%s is proven to have broken the rules: %s", action.blame.node, action.blame.kind)
 
     # Room that changes

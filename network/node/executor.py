@@ -20,6 +20,7 @@ import trio
 from network.demand import room_of
 from network.messages import Demand
 from network.node.disk_promises import DiskPromises
+from network.node.measures import GIVEN_UP, UNDETERMINED, Measures
 from network.node.peer_source import PeerSource
 from network.node.pending_blocks import PendingBlocks
 from network.node.reasons import reason
@@ -82,6 +83,7 @@ class Executor:
     """Blocks of tasks that came with the word about them."""
     alter: Callable[[Execution, BlockStore], Execution] = field(default=lambda execution, _store: execution)
     """For tests of the network: what a bad actor makes of its execution."""
+    measures: Measures = field(default_factory=Measures)
     made: int = 0
     """Counts outputs: a commitment is a promise to give one, so it is on the disk before that is said."""
     pending: PendingBlocks = field(init=False)
@@ -123,6 +125,8 @@ class Executor:
 
     async def _run(self, run: Run, stop: StopSignal, tell: Callable[[Executed | ExecutionFailed], None]) -> None:
         event: Executed | ExecutionFailed
+        execution: Execution | None = None
+        began = trio.current_time()
         try:
             async with self._room(run, stop):
                 began = trio.current_time()
@@ -140,6 +144,11 @@ class Executor:
         except Exception:
             log.exception("session %s", run.session[:8])
             event = ExecutionFailed(session=run.session, reason="internal error of the node")
+        took_s = trio.current_time() - began
+        if execution is not None:
+            self.measures.executed(execution, took_s)
+        else:
+            self.measures.not_executed(UNDETERMINED if self._stops.get(run.session) is stop else GIVEN_UP, took_s)
         # Given up meanwhile, perhaps begun anew under the same name: then nobody waits for this one.
         if self._stops.get(run.session) is stop:
             del self._stops[run.session]

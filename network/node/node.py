@@ -28,6 +28,7 @@ from network.node.datastore import Datastore, JobEvent, KeptJob, NotePeer, Submi
 from network.node.disk_promises import DiskPromises
 from network.node.executor import Executor, threads_of
 from network.node.lost_peers import LostPeers
+from network.node.measures import Levels, Measures
 from network.node.outbox import Outbox
 from network.node.peer_book import PeerBook
 from network.node.peer_source import PeerSource
@@ -164,6 +165,7 @@ class Node:
 
     def __init__(self, parts: NodeParts) -> None:
         self._parts = parts
+        self.measures = Measures()
         self._one_thread = trio.CapacityLimiter(1)
         self._kept = trio.Event()
         self._offences: OrderedDict[PeerId, list[float]] = OrderedDict()
@@ -190,6 +192,7 @@ class Node:
         persona = self._parts.persona
         if persona is not None:
             messages = [message for message in messages if persona.hear(peer, message, self._say)]
+        self.measures.hear(map(version_of, messages))
         for_compute = [message for message in messages if version_of(message) in FOR_NODES]
         if self.compute is not None and for_compute:
             await self.compute.receive(peer, for_compute)
@@ -219,6 +222,20 @@ class Node:
             running=0 if compute is None else compute.executor.running,
             jobs_open=0 if requester is None else len(requester.open),
             store_ok=all(half.host.is_healthy for half in (compute, requester) if half is not None),
+        )
+
+    def levels(self) -> Levels:
+        """Return how much there is at this moment, for `/metrics`."""
+        compute, requester = self.compute, self.requester
+        jobs = () if requester is None else requester.open.values()
+        return Levels(
+            jobs_open=len(jobs),
+            tasks_open=sum(len(job.tasks) - len(job.tally.ended) for job in jobs),
+            tasks_unassigned=0 if requester is None else requester.unassigned,
+            offers_waiting=0 if compute is None else compute.waiting,
+            executions=0 if compute is None else compute.executor.running,
+            peers=len(self._transport.connected()),
+            is_healthy=all(half.host.is_healthy for half in (compute, requester) if half is not None),
         )
 
     async def submit(self, submission: Submission) -> None:
@@ -274,6 +291,7 @@ class Node:
 
     def _say(self, peer: PeerId, message: bytes) -> None:
         """Send a message of our own machines, one to ourselves included."""
+        self.measures.say(version_of(message))
         if peer != self._transport.peer:
             self._outbox.send(peer, message)
         else:
@@ -298,6 +316,7 @@ class Node:
 
     def _count_offence(self, action: Misbehaved) -> None:
         log.info("%s %s", action.peer, action.problem)
+        self.measures.offences += 1
         now = trio.current_time()
         times = [at for at in self._offences.pop(action.peer, []) if now - at < OFFENCES_S]
         self._offences[action.peer] = [*times, now][-MAX_OFFENCES:]
@@ -367,6 +386,7 @@ class Node:
             say=self._say,
             count_offence=self._count_offence,
             kept=self._wake,
+            measures=self.measures,
         )
 
     def _make_compute(self, settings: ComputeSettings) -> None:
@@ -384,6 +404,7 @@ class Node:
             disk=DiskPromises(parts.free_disk),
             wall_clock_s=parts.max_wall_clock_s,
             alter=_unaltered if persona is None else persona.alter,
+            measures=self.measures,
         )
         self.compute = ComputeSide(
             identity=parts.identity,
@@ -398,6 +419,7 @@ class Node:
             say=self._mouth(),
             heard_own=self._hear_own,
             count_offence=self._count_offence,
+            measures=self.measures,
         )
 
     async def run(self) -> None:

@@ -159,6 +159,8 @@ class ServedNode:
         self.cancel_scope = None
         self.hosts = ()
         self.pages = None
+        self.metrics = None
+        """Makes what `/metrics` tells, from the store."""
 
     def do(self, call, *arguments):
         """Call something in the node's loop."""
@@ -176,6 +178,7 @@ class ServedNode:
                 token=self.token,
                 hosts=self.hosts,
                 pages=self.pages,
+                metrics=None if self.metrics is None else self.metrics(store),
                 clock=lambda: CREATED_AT,
             )
             self.trio_token = trio.lowlevel.current_trio_token()
