@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +26,7 @@ from bacalhau.engines import engine_for_all
 from bacalhau.known_report import Before
 from bacalhau.node_report import finished_job, finished_shards
 from bacalhau.services import Services
+from bacalhau.trace_client import open_tracing
 from bacalhau.web.page_files import read_page_files
 from network import key_store
 from network.demand import demand_of
@@ -135,6 +136,7 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
         before = Before(results=results, lineage=stack.enter_context(services.open_lineage()), nodes=Nodes.NETWORK)
         count_once(datastore, results, store)
         parts = _parts(services, options, store, datastore, before)
+        parts = replace(parts, tell_span=stack.enter_context(open_tracing(os.environ, parts.identity.peer)))
         if options.cluster is not None:  # an end before there is a node
             stack.callback(parts.engine.stop)
         token = load_or_create_token(home.api_token_path)

@@ -33,7 +33,7 @@ from runtime.engine import Engine, Execution, Plan, UndeterminedError
 from runtime.plan import plan_of_task
 from runtime.stop_signal import StopSignal
 from storage.blocks import BatchingBlockStore, BlockStore
-from storage.cid import CID, inline_data
+from storage.cid import CID, cid_text, inline_data
 from storage.dag_fetch import fetch_dag
 from storage.dag_walk import links_of
 from storage.errors import BacalhauError, UnavailableError, UserError
@@ -139,10 +139,10 @@ class Executor:
                 took_ms = int(1000 * (trio.current_time() - began))
             event = Executed(session=run.session, execution=execution, nonce=secrets.token_hex(32), took_ms=took_ms)
         except BacalhauError as error:
-            log.info("session %s: %s", run.session[:8], error)
+            log.info("session %s: %s", run.session[:8], error, extra=_about(run))
             event = ExecutionFailed(session=run.session, reason=reason(str(error), otherwise="the host failed"))
         except Exception:
-            log.exception("session %s", run.session[:8])
+            log.exception("session %s", run.session[:8], extra=_about(run))
             event = ExecutionFailed(session=run.session, reason="internal error of the node")
         took_s = trio.current_time() - began
         if execution is not None:
@@ -296,6 +296,10 @@ def missing_below(store: BlockStore, root: CID, known: Collection[CID]) -> list[
             seen.update(fresh)
             todo += fresh
     return missing
+
+
+def _about(run: Run) -> dict[str, str]:
+    return {"session": run.session, "task": cid_text(run.task)}
 
 
 def _nothing() -> None:

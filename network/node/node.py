@@ -37,6 +37,7 @@ from network.node.selection import JobSelection
 from network.node.settlement import MakeJob, Settlement
 from network.node.shard_outputs import ShardOutputs
 from network.node.shard_settlement import MakeShardsJob, ShardSettlement
+from network.node.spans import SUBMIT, Span, Tell
 from network.node.spot_checks import SpotChecks
 from network.node.task_header import Headers
 from network.node.trust_book import TrustBook, with_most_words
@@ -155,6 +156,8 @@ class NodeParts:
     """Draws tasks that any node may see, with records of strangers that were not given away; blocks."""
     records_of: Callable[[CID], Sequence[CID]] = _none_of
     """Returns records of strangers of a task; blocks."""
+    tell_span: Tell | None = None
+    """Takes what is done for jobs; None costs nothing."""
 
 
 class Node:
@@ -240,10 +243,13 @@ class Node:
 
     async def submit(self, submission: Submission) -> None:
         """Accept a job; see `NodeControl.submit`."""
+        began_s = time.time()
         for asked in (submission, with_most_words(submission)):
             if objection := self._parts.objection_to_job(asked):
                 raise UserError(objection, where=submission.job, fix="change the job, or the policy")
         await self._requester().submit(submission)
+        if (tell := self._parts.tell_span) is not None:
+            tell(Span(job=submission.job, name=SUBMIT, began_s=began_s, ended_s=time.time()))
 
     async def cancel(self, job: str) -> None:
         """Give a job up; see `NodeControl.cancel`."""
@@ -315,7 +321,7 @@ class Node:
         return [PeerSource(self._transport, peer, max_bytes=max_bytes, max_s=max_s) for peer in peers]
 
     def _count_offence(self, action: Misbehaved) -> None:
-        log.info("%s %s", action.peer, action.problem)
+        log.info("%s %s", action.peer, action.problem, extra={"peer": action.peer})
         self.measures.offences += 1
         now = trio.current_time()
         times = [at for at in self._offences.pop(action.peer, []) if now - at < OFFENCES_S]
@@ -323,7 +329,9 @@ class Node:
         if len(self._offences) > MAX_OFFENDERS:
             self._offences.popitem(last=False)
         if len(times) >= MAX_OFFENCES - 1 and action.peer != self._transport.peer:
-            log.warning("%s is hung up on: %d offences in a minute", action.peer, MAX_OFFENCES)
+            log.warning(
+                "%s is hung up on: %d offences in a minute", action.peer, MAX_OFFENCES, extra={"peer": action.peer}
+            )
             del self._offences[action.peer]
             self._nursery.start_soon(partial(self._transport.disconnect, action.peer, ban=True))
 
@@ -365,6 +373,7 @@ class Node:
             trust=trust,
             nursery=self._nursery,
             kept=self._wake,
+            tell_span=parts.tell_span,
         )
         self.requester = RequesterSide(
             identity=parts.identity,
@@ -387,6 +396,7 @@ class Node:
             count_offence=self._count_offence,
             kept=self._wake,
             measures=self.measures,
+            tell_span=parts.tell_span,
         )
 
     def _make_compute(self, settings: ComputeSettings) -> None:
@@ -420,6 +430,7 @@ class Node:
             heard_own=self._hear_own,
             count_offence=self._count_offence,
             measures=self.measures,
+            tell_span=parts.tell_span,
         )
 
     async def run(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -25,6 +26,7 @@ from network.node.open_job import OpenJob
 from network.node.peer_book import PeerBook
 from network.node.requester_ledger import RequesterLedger
 from network.node.settlement import Settlement
+from network.node.spans import SessionSpans, Tell
 from network.node.spot_checks import SpotChecks
 from network.node.trust_book import TrustBook
 from network.parcel import pack
@@ -88,6 +90,7 @@ class RequesterSide:
         count_offence: Callable[[Misbehaved], None],
         kept: Callable[[], None],
         measures: Measures,
+        tell_span: Tell | None = None,
         queue_s: float = 300.0,
     ) -> None:
         """Make a requester that does not run yet. queue_s: longest search for nodes.
@@ -106,6 +109,7 @@ class RequesterSide:
         self._count_offence = count_offence
         self._kept = kept
         self._measures = measures
+        self._spans = None if tell_span is None else SessionSpans(tell=tell_span, own=identity.peer, clock=time.time)
         self._queue_ms = int(queue_s * 1000)
         self._trust, self._checks = trust, checks
         self._ledger = RequesterLedger(peer=identity.peer, store=store, datastore=datastore, trust=trust, checks=checks)
@@ -249,7 +253,7 @@ class RequesterSide:
                 if begun.is_cancelled:
                     self.host.feed(CancelRequested(job=name))
         except BacalhauError as error:
-            log.warning("job %s cannot begin yet: %s", name, error)
+            log.warning("job %s cannot begin yet: %s", name, error, extra={"job": name})
             return False
         return True
 
@@ -402,6 +406,8 @@ class RequesterSide:
         return self._book.unlike(found.submission.selector, peers)
 
     def _act(self, action: Action) -> None:
+        if self._spans is not None:
+            self._spans.saw(action)
         if isinstance(action, Send):
             if action.task is not None and (parcel := self._parcels.get(action.task)):
                 self._say(action.peer, parcel)
@@ -412,7 +418,12 @@ class RequesterSide:
             self._count_offence(action)
         elif isinstance(action, Accuse):
             self._measures.convictions[action.blame.kind] += 1
-            log.warning("%s is proven to have broken the rules: %s", action.blame.node, action.blame.kind)
+            log.warning(
+                "%s is proven to have broken the rules: %s",
+                action.blame.node,
+                action.blame.kind,
+                extra={"peer": action.blame.node},
+            )
 
     def _report(self, news: object) -> None:
         if not isinstance(news, TaskEnded | JobEnded) or (job := self.open.get(news.job)) is None:
