@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,12 +19,14 @@ import trio
 
 from bacalhau.api.app import make_app
 from bacalhau.api.http_server import serve_api
+from bacalhau.api.metrics import NodeMetrics
 from bacalhau.api_token import load_or_create_token
 from bacalhau.cluster import ClusterOptions, open_cluster
 from bacalhau.engines import engine_for_all
 from bacalhau.known_report import Before
 from bacalhau.node_report import finished_job, finished_shards
 from bacalhau.services import Services
+from bacalhau.trace_client import open_tracing
 from bacalhau.web.page_files import read_page_files
 from network import key_store
 from network.demand import demand_of
@@ -134,6 +136,7 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
         before = Before(results=results, lineage=stack.enter_context(services.open_lineage()), nodes=Nodes.NETWORK)
         count_once(datastore, results, store)
         parts = _parts(services, options, store, datastore, before)
+        parts = replace(parts, tell_span=stack.enter_context(open_tracing(os.environ, parts.identity.peer)))
         if options.cluster is not None:  # an end before there is a node
             stack.callback(parts.engine.stop)
         token = load_or_create_token(home.api_token_path)
@@ -143,6 +146,7 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
         async def main() -> None:
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, single_errors():
                 async with open_node(parts) as node, trio.open_nursery() as nursery:
+                    metrics = NodeMetrics(measures=node.measures, levels=node.levels, store=store, engine=parts.engine)
                     app = make_app(
                         node,
                         store,
@@ -151,6 +155,7 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
                         hosts=options.api_names,
                         pages=pages,
                         lineage=before.lineage,
+                        metrics=metrics,
                     )
                     url = await nursery.start(partial(serve_api, app, options.api_host, options.api_port))
                     running = _describe(node, url, home.root)

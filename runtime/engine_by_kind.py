@@ -6,6 +6,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Final
 
+from runtime.cache_counts import CacheCounts, KeepsCaches
 from runtime.engine import Engine, Execution, Plan, Progress, UndeterminedError, silent
 from runtime.stop_signal import StopSignal
 from storage.blocks import BlockStore
@@ -24,6 +25,11 @@ class EngineByKind:
         self._wasm: Engine | None = None
         self._is_stopped = False
         self._lock = Lock()
+
+    @property
+    def caches(self) -> CacheCounts:
+        """Return what the engine for Python found on this disk; nothing if it keeps nothing there."""
+        return self.python.caches if isinstance(self.python, KeepsCaches) else CacheCounts()
 
     def execute(
         self, plan: Plan, store: BlockStore, progress: Progress = silent, stop: StopSignal | None = None

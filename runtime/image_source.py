@@ -14,10 +14,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, BinaryIO, Final, Protocol
 
+from runtime.cache_counts import IMAGE, CacheCounts
 from runtime.engine import Plan, Progress, UndeterminedError
 from runtime.image_cache import ImageCache
 from runtime.image_entry import OpenImage
@@ -78,6 +79,7 @@ class ImageSource:
     """Images from a cache, and made where they are not there."""
 
     cache: ImageCache
+    counts: CacheCounts = field(default_factory=CacheCounts)
 
     def open(
         self, choice: ImageChoice, memory_bytes: int, start: StartBuilder, progress: Progress, *, checks: bool
@@ -104,14 +106,20 @@ class ImageSource:
     ) -> OpenImage:
         """Open an image, made from the images below it where it is not there."""
 
+        is_here = True
+
         def make(memory: BinaryIO) -> dict[str, Any]:
+            nonlocal is_here
+            is_here = False
             with ExitStack() as stack:
                 base = self._open(below[0], below[1:], start, progress) if below else None
                 if base is not None:
                     stack.callback(base.close)
                 return _make(key, base, start, memory, progress)
 
-        return self.cache.open_or_make(key, make, progress, checks=checks)
+        image = self.cache.open_or_make(key, make, progress, checks=checks)
+        self.counts.add(IMAGE, found=is_here)
+        return image
 
 
 def _make(

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock as Mutex
 from typing import Any, Final
 
+from runtime.cache_counts import CacheCounts
 from runtime.capacity import Room
 from runtime.engine import Execution, Plan, Progress, silent
 from runtime.engine_host import EngineHost, find_host
@@ -69,6 +70,7 @@ class PyodideEngine:
     keeps_workers: bool = True
     """Whether a worker is used again; without, every execution has a process of its own."""
     pool: WorkerPool[WarmWorker] = field(default_factory=lambda: make_pool(), repr=False, compare=False)
+    caches: CacheCounts = field(default_factory=CacheCounts, repr=False, compare=False)
     _known: _Known = field(default_factory=lambda: _Known(), repr=False, compare=False)
 
     def execute(
@@ -126,7 +128,7 @@ class PyodideEngine:
         """Images are kept by who made them: engines vouch for each other by making the same, not by sharing."""
         host = self.host
         directory = self.images_dir or self.wheels_dir.parent / "images"
-        return self._known.source(directory / f"{host.name}-{host.version}-{host.arch}")
+        return self._known.source(directory / f"{host.name}-{host.version}-{host.arch}", self.caches)
 
     def _start(
         self, plan: Plan, store: BlockStore, jail: JailReport, choice: ImageChoice, progress: Progress
@@ -149,7 +151,7 @@ class PyodideEngine:
         with ExitStack() as stack:
             image = self._source().open(choice, memory, builder, progress, checks=checks)
             stack.callback(image.close)
-            opened = open_files(stack, runtime, plan.lock, store, self.wheels_dir)
+            opened = open_files(stack, runtime, plan.lock, store, self.wheels_dir, self.caches)
             source = small_source(UnixfsReader(store), plan.python.source)
             cpu_s = int(plan.wall_clock_s * CPU_PER_WALL) + CPU_SPARE_S
             worker = self._process(stack, opened, image, jail, memory_bytes=memory, cpu_s=cpu_s, source=source)
@@ -174,7 +176,7 @@ class PyodideEngine:
     ) -> Worker:
         """Start a worker that makes an image. One that is for all locks sees nothing of this task's."""
         lock = None if key.lock is None else plan.lock
-        opened = open_files(stack, runtime, lock, store, self.wheels_dir)
+        opened = open_files(stack, runtime, lock, store, self.wheels_dir, self.caches)
         return self._process(
             stack, opened, base, jail, memory_bytes=_BUILD_MEMORY, cpu_s=CPU_SPARE_S, preload=statements
         )
@@ -241,10 +243,11 @@ class _Known:
         self._choices: dict[tuple[CID, bool], ImageChoice] = {}
         self._sources: dict[Path, ImageSource] = {}
 
-    def source(self, directory: Path) -> ImageSource:
+    def source(self, directory: Path, counts: CacheCounts) -> ImageSource:
         """Return the images in a directory; each is checked once."""
         with self._lock:
-            return self._sources.setdefault(directory, ImageSource(cache=ImageCache(directory)))
+            made = ImageSource(cache=ImageCache(directory), counts=counts)
+            return self._sources.setdefault(directory, made)
 
     def choice(self, plan: Plan, store: BlockStore) -> ImageChoice:
         """Return the images of a plan, looked at once for each function."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from runtime.cache_counts import WHEEL, CacheCounts
 from runtime.instrumentation_client import InstrumentedCache, Rewriter
 from runtime.instrumented_pack import check_pack
 from runtime.node_client import find_node
@@ -104,7 +105,12 @@ class WorkerFiles:
 
 
 def open_files(
-    stack: ExitStack, runtime: RuntimeDirectory, lock: Lock | None, store: BlockStore, wheels_dir: Path
+    stack: ExitStack,
+    runtime: RuntimeDirectory,
+    lock: Lock | None,
+    store: BlockStore,
+    wheels_dir: Path,
+    counts: CacheCounts,
 ) -> WorkerFiles:
     """Open the files of a runtime and of the wheels of a lock, made where they are not there; closed with the stack.
 
@@ -122,6 +128,7 @@ def open_files(
     cache, wheels = WheelCache(wheels_dir), []
     for wheel in lock.wheels if lock is not None else ():
         file, pack = cache.find(wheel), instrumented.find("side", wheel.sha256)
+        counts.add(WHEEL, found=file is not None and pack is not None)
         if file is None or pack is None:
             for found in (file, pack):
                 if found is not None:

@@ -21,6 +21,7 @@ from bacalhau.api.event_stream import EventHandlers
 from bacalhau.api.guard import GATEWAY, PAGES, PAGES_DATA, PREFIX, Guard
 from bacalhau.api.job_finder import JobFinder
 from bacalhau.api.job_handlers import JobHandlers
+from bacalhau.api.metrics import METRICS, MetricsHandler, NodeMetrics
 from bacalhau.api.shard_handlers import ShardHandlers
 from bacalhau.web.page_data import PageData
 from bacalhau.web.page_files import PageFile, PageHandlers
@@ -45,13 +46,14 @@ def make_app(
     clock: Callable[[], float] = time.time,
     pages: Mapping[str, PageFile] | None = None,
     lineage: LineageStore | None = None,
+    metrics: NodeMetrics | None = None,
 ) -> Guard:
     """Return the application for one node.
 
     store: safe for threads, stays open while it serves; jobs: of the node's datastore, where ended jobs are found;
     token: 64 hex digits; hosts: `name` (with the node's port) or `name:port` of the Host header to answer besides
-    loopback ones; clock: seconds since 1970; pages: the files of the web pages, None for none; they
-    need `lineage`, what is filed of records.
+    loopback ones; clock: seconds since 1970; pages: the files of the web pages, None for none; they need `lineage`,
+    what is filed of records; metrics: what `/metrics` tells, None where no node runs.
     """
     room, finder = BlockRoom(store), JobFinder(control, jobs)
     shard, event = ShardHandlers(room, finder, jobs), EventHandlers(control, finder)
@@ -87,11 +89,14 @@ def make_app(
     routes = [Route(f"{PREFIX}{path}", endpoint) for path, endpoint in endpoints.items()]
     if pages is not None and lineage is not None:
         routes += _page_routes(PageHandlers(pages), PageData(room, jobs, lineage))
+    routes.append(Route(METRICS, Endpoint(GET=MetricsHandler(metrics))))
     router = Router(
         [*routes, Mount(GATEWAY, Bounded(GatewayApp(store), streams))], redirect_slashes=False, default=absent
     )
     answering = ExceptionMiddleware(router, handlers={RefusedError: _refusal, BacalhauError: _refusal})
-    return Guard(answering, token=token, hosts=hosts)
+    if metrics is not None:
+        metrics.requests.learn(router.routes)
+    return Guard(answering, token=token, hosts=hosts, counts=None if metrics is None else metrics.requests)
 
 
 def _page_routes(page: PageHandlers, data: PageData) -> list[Route]:

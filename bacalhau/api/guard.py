@@ -19,6 +19,7 @@ import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bacalhau.api.answers import RefusedError
+from bacalhau.api.request_counts import RequestCounts
 from storage.gateway_asgi import BrokenOffError
 
 PREFIX: Final = "/api/v1"
@@ -40,9 +41,16 @@ _Call: TypeAlias = Callable[[Receive, Send], Awaitable[None]]
 class Guard:
     """An ASGI application around another."""
 
-    def __init__(self, app: ASGIApp, *, token: str, hosts: Iterable[str] = ()) -> None:
-        """Guard `app`. hosts: further ones to answer as: `node.example` (with our port), `proxy.example:80`."""
+    def __init__(
+        self, app: ASGIApp, *, token: str, hosts: Iterable[str] = (), counts: RequestCounts | None = None
+    ) -> None:
+        """Guard `app`.
+
+        hosts: further ones to answer as: `node.example` (with our port), `proxy.example:80`; counts: told how requests
+        were answered.
+        """
         self._app = app
+        self._counts = counts
         self._token = token.encode("ascii")
         self._hosts = frozenset(host.lower() for host in hosts)
 
@@ -53,7 +61,8 @@ class Guard:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         elif scope["type"] == "http":
-            await _Answering(receive, send).run(lambda receive, send: self._answer(scope, receive, send))
+            told = send if self._counts is None else self._counts.watch(scope, send)
+            await _Answering(receive, told).run(lambda receive, send: self._answer(scope, receive, send))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -131,8 +132,26 @@ def _persona(name: str | None) -> Any:
     return persona_of(name, os.environ)
 
 
+def log_handler(environ: Mapping[str, str]) -> logging.Handler:
+    """Return what writes logs to stderr, as lines of text or of JSON.
+
+    Raises:
+        UserError: BACALHAU_LOG_FORMAT is neither.
+    """
+    from bacalhau.log_lines import JSON, TEXT, VARIABLE, JsonLines
+    from storage.errors import UserError
+
+    asked = environ.get(VARIABLE) or TEXT
+    if asked not in (JSON, TEXT):
+        raise UserError(f"there is no format {asked!r} for logs", where=VARIABLE, fix=f"use {TEXT} or {JSON}")
+    handler = logging.StreamHandler()
+    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(JsonLines() if asked == JSON else text)
+    return handler
+
+
 def _set_up_logs(*, verbose: bool) -> None:
     level = logging.DEBUG if os.environ.get("BACALHAU_DEBUG") else logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, handlers=[log_handler(os.environ)])
     for name in ("bacalhau", "network", "runtime", "storage"):
         logging.getLogger(name).setLevel(level)

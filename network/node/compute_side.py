@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -19,13 +20,28 @@ from network.node.changing_room import ChangingRoom
 from network.node.datastore import Change, Datastore, Machine
 from network.node.executor import Executor
 from network.node.machine_host import MachineHost, StateMachine, World
+from network.node.measures import Measures
 from network.node.reasons import reason
 from network.node.selection import JobSelection
 from network.node.selection_policy import OfferedTask
+from network.node.spans import Tell, execution_span
 from network.node.task_header import Headers, bring_header, read_headers
+from network.node_state import WAITS_FOR_ROOM
 from network.parcel import unseal
 from network.protocol_errors import RemoteProtocolError
-from network.protocol_events import Abort, Accuse, Action, Broadcast, Misbehaved, Received, RoomChanged, Run, Send
+from network.protocol_events import (
+    Abort,
+    Accuse,
+    Action,
+    Broadcast,
+    Executed,
+    ExecutionFailed,
+    Misbehaved,
+    Received,
+    RoomChanged,
+    Run,
+    Send,
+)
 from network.transport import Transport
 from runtime.engine import Plan
 from runtime.wasm_profile import ENGINE as WASMTIME
@@ -90,6 +106,8 @@ class ComputeSide:
         say: Mouth,
         heard_own: Callable[[Announcement], None],
         count_offence: Callable[[Misbehaved], None],
+        measures: Measures,
+        tell_span: Tell | None = None,
     ) -> None:
         """Make a compute node that does not run yet. heard_own: told of each announcement, for our own requester."""
         self.settings = settings
@@ -107,6 +125,8 @@ class ComputeSide:
         self._say = say
         self._heard_own = heard_own
         self._count_offence = count_offence
+        self._measures = measures
+        self._tell_span = tell_span
         self._refusals: OrderedDict[tuple[PeerId, str, CID, Demand], str] = OrderedDict()
         """A session may be offered twice at once, with another demand: what was found out is of one of them."""
         self._for_modules = next((one for one in settings.engines if one.engine == WASMTIME), None)
@@ -133,6 +153,13 @@ class ComputeSide:
     def free(self) -> Demand:
         """Return what neither a bid nor an execution holds."""
         return self._capacity.free if self._capacity is not None else self.total
+
+    @property
+    def waiting(self) -> int:
+        """Return how many offers and assignments wait for room."""
+        machine = self.host.machine
+        tasks = machine.tasks.values() if isinstance(machine, ComputeNode) else ()
+        return sum(task.stage in WAITS_FOR_ROOM for task in tasks)
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -230,7 +257,7 @@ class ComputeSide:
         if isinstance(action, Send):
             self._say(action.peer, action.message)
         elif isinstance(action, Run):
-            self.executor.start(action, self.host.feed)
+            self.executor.start(action, self.host.feed if self._tell_span is None else self._traced(action))
         elif isinstance(action, Abort):
             self.executor.give_up(action.session)
         elif isinstance(action, Broadcast):
@@ -239,7 +266,26 @@ class ComputeSide:
         elif isinstance(action, Misbehaved):
             self._count_offence(action)
         elif isinstance(action, Accuse):
-            log.warning("%s is proven to have broken the rules: %s", action.blame.node, action.blame.kind)
+            self._measures.convictions[action.blame.kind] += 1
+            log.warning(
+                "%s is proven to have broken the rules: %s",
+                action.blame.node,
+                action.blame.kind,
+                extra={"peer": action.blame.node},
+            )
+
+    def _traced(self, run: Run) -> Callable[[Executed | ExecutionFailed], None]:
+        """Return what takes an execution's end, and tells it as a span too."""
+        machine, began_s = self.host.machine, time.time()
+        task = machine.tasks.get(run.session) if isinstance(machine, ComputeNode) else None
+
+        def ended(event: Executed | ExecutionFailed) -> None:
+            self.host.feed(event)
+            if self._tell_span is not None and task is not None and task.job:  # after a restart it has no name
+                times = {"began_s": began_s, "ended_s": time.time()}
+                self._tell_span(execution_span(task.job, run, event, node=self._identity.peer, **times))
+
+        return ended
 
     # Room that changes
 

@@ -20,6 +20,7 @@ import trio
 from network.demand import room_of
 from network.messages import Demand
 from network.node.disk_promises import DiskPromises
+from network.node.measures import GIVEN_UP, UNDETERMINED, Measures
 from network.node.peer_source import PeerSource
 from network.node.pending_blocks import PendingBlocks
 from network.node.reasons import reason
@@ -32,7 +33,7 @@ from runtime.engine import Engine, Execution, Plan, UndeterminedError
 from runtime.plan import plan_of_task
 from runtime.stop_signal import StopSignal
 from storage.blocks import BatchingBlockStore, BlockStore
-from storage.cid import CID, inline_data
+from storage.cid import CID, cid_text, inline_data
 from storage.dag_fetch import fetch_dag
 from storage.dag_walk import links_of
 from storage.errors import BacalhauError, UnavailableError, UserError
@@ -82,6 +83,7 @@ class Executor:
     """Blocks of tasks that came with the word about them."""
     alter: Callable[[Execution, BlockStore], Execution] = field(default=lambda execution, _store: execution)
     """For tests of the network: what a bad actor makes of its execution."""
+    measures: Measures = field(default_factory=Measures)
     made: int = 0
     """Counts outputs: a commitment is a promise to give one, so it is on the disk before that is said."""
     pending: PendingBlocks = field(init=False)
@@ -123,6 +125,8 @@ class Executor:
 
     async def _run(self, run: Run, stop: StopSignal, tell: Callable[[Executed | ExecutionFailed], None]) -> None:
         event: Executed | ExecutionFailed
+        execution: Execution | None = None
+        began = trio.current_time()
         try:
             async with self._room(run, stop):
                 began = trio.current_time()
@@ -135,11 +139,16 @@ class Executor:
                 took_ms = int(1000 * (trio.current_time() - began))
             event = Executed(session=run.session, execution=execution, nonce=secrets.token_hex(32), took_ms=took_ms)
         except BacalhauError as error:
-            log.info("session %s: %s", run.session[:8], error)
+            log.info("session %s: %s", run.session[:8], error, extra=_about(run))
             event = ExecutionFailed(session=run.session, reason=reason(str(error), otherwise="the host failed"))
         except Exception:
-            log.exception("session %s", run.session[:8])
+            log.exception("session %s", run.session[:8], extra=_about(run))
             event = ExecutionFailed(session=run.session, reason="internal error of the node")
+        took_s = trio.current_time() - began
+        if execution is not None:
+            self.measures.executed(execution, took_s)
+        else:
+            self.measures.not_executed(UNDETERMINED if self._stops.get(run.session) is stop else GIVEN_UP, took_s)
         # Given up meanwhile, perhaps begun anew under the same name: then nobody waits for this one.
         if self._stops.get(run.session) is stop:
             del self._stops[run.session]
@@ -287,6 +296,10 @@ def missing_below(store: BlockStore, root: CID, known: Collection[CID]) -> list[
             seen.update(fresh)
             todo += fresh
     return missing
+
+
+def _about(run: Run) -> dict[str, str]:
+    return {"session": run.session, "task": cid_text(run.task)}
 
 
 def _nothing() -> None:

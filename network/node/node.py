@@ -28,6 +28,7 @@ from network.node.datastore import Datastore, JobEvent, KeptJob, NotePeer, Submi
 from network.node.disk_promises import DiskPromises
 from network.node.executor import Executor, threads_of
 from network.node.lost_peers import LostPeers
+from network.node.measures import Levels, Measures
 from network.node.outbox import Outbox
 from network.node.peer_book import PeerBook
 from network.node.peer_source import PeerSource
@@ -36,6 +37,7 @@ from network.node.selection import JobSelection
 from network.node.settlement import MakeJob, Settlement
 from network.node.shard_outputs import ShardOutputs
 from network.node.shard_settlement import MakeShardsJob, ShardSettlement
+from network.node.spans import SUBMIT, Span, Tell
 from network.node.spot_checks import SpotChecks
 from network.node.task_header import Headers
 from network.node.trust_book import TrustBook, with_most_words
@@ -154,6 +156,8 @@ class NodeParts:
     """Draws tasks that any node may see, with records of strangers that were not given away; blocks."""
     records_of: Callable[[CID], Sequence[CID]] = _none_of
     """Returns records of strangers of a task; blocks."""
+    tell_span: Tell | None = None
+    """Takes what is done for jobs; None costs nothing."""
 
 
 class Node:
@@ -164,6 +168,7 @@ class Node:
 
     def __init__(self, parts: NodeParts) -> None:
         self._parts = parts
+        self.measures = Measures()
         self._one_thread = trio.CapacityLimiter(1)
         self._kept = trio.Event()
         self._offences: OrderedDict[PeerId, list[float]] = OrderedDict()
@@ -190,6 +195,7 @@ class Node:
         persona = self._parts.persona
         if persona is not None:
             messages = [message for message in messages if persona.hear(peer, message, self._say)]
+        self.measures.hear(map(version_of, messages))
         for_compute = [message for message in messages if version_of(message) in FOR_NODES]
         if self.compute is not None and for_compute:
             await self.compute.receive(peer, for_compute)
@@ -221,12 +227,29 @@ class Node:
             store_ok=all(half.host.is_healthy for half in (compute, requester) if half is not None),
         )
 
+    def levels(self) -> Levels:
+        """Return how much there is at this moment, for `/metrics`."""
+        compute, requester = self.compute, self.requester
+        jobs = () if requester is None else requester.open.values()
+        return Levels(
+            jobs_open=len(jobs),
+            tasks_open=sum(len(job.tasks) - len(job.tally.ended) for job in jobs),
+            tasks_unassigned=0 if requester is None else requester.unassigned,
+            offers_waiting=0 if compute is None else compute.waiting,
+            executions=0 if compute is None else compute.executor.running,
+            peers=len(self._transport.connected()),
+            is_healthy=all(half.host.is_healthy for half in (compute, requester) if half is not None),
+        )
+
     async def submit(self, submission: Submission) -> None:
         """Accept a job; see `NodeControl.submit`."""
+        began_s = time.time()
         for asked in (submission, with_most_words(submission)):
             if objection := self._parts.objection_to_job(asked):
                 raise UserError(objection, where=submission.job, fix="change the job, or the policy")
         await self._requester().submit(submission)
+        if (tell := self._parts.tell_span) is not None:
+            tell(Span(job=submission.job, name=SUBMIT, began_s=began_s, ended_s=time.time()))
 
     async def cancel(self, job: str) -> None:
         """Give a job up; see `NodeControl.cancel`."""
@@ -274,6 +297,7 @@ class Node:
 
     def _say(self, peer: PeerId, message: bytes) -> None:
         """Send a message of our own machines, one to ourselves included."""
+        self.measures.say(version_of(message))
         if peer != self._transport.peer:
             self._outbox.send(peer, message)
         else:
@@ -297,14 +321,17 @@ class Node:
         return [PeerSource(self._transport, peer, max_bytes=max_bytes, max_s=max_s) for peer in peers]
 
     def _count_offence(self, action: Misbehaved) -> None:
-        log.info("%s %s", action.peer, action.problem)
+        log.info("%s %s", action.peer, action.problem, extra={"peer": action.peer})
+        self.measures.offences += 1
         now = trio.current_time()
         times = [at for at in self._offences.pop(action.peer, []) if now - at < OFFENCES_S]
         self._offences[action.peer] = [*times, now][-MAX_OFFENCES:]
         if len(self._offences) > MAX_OFFENDERS:
             self._offences.popitem(last=False)
         if len(times) >= MAX_OFFENCES - 1 and action.peer != self._transport.peer:
-            log.warning("%s is hung up on: %d offences in a minute", action.peer, MAX_OFFENCES)
+            log.warning(
+                "%s is hung up on: %d offences in a minute", action.peer, MAX_OFFENCES, extra={"peer": action.peer}
+            )
             del self._offences[action.peer]
             self._nursery.start_soon(partial(self._transport.disconnect, action.peer, ban=True))
 
@@ -346,6 +373,7 @@ class Node:
             trust=trust,
             nursery=self._nursery,
             kept=self._wake,
+            tell_span=parts.tell_span,
         )
         self.requester = RequesterSide(
             identity=parts.identity,
@@ -367,6 +395,8 @@ class Node:
             say=self._say,
             count_offence=self._count_offence,
             kept=self._wake,
+            measures=self.measures,
+            tell_span=parts.tell_span,
         )
 
     def _make_compute(self, settings: ComputeSettings) -> None:
@@ -384,6 +414,7 @@ class Node:
             disk=DiskPromises(parts.free_disk),
             wall_clock_s=parts.max_wall_clock_s,
             alter=_unaltered if persona is None else persona.alter,
+            measures=self.measures,
         )
         self.compute = ComputeSide(
             identity=parts.identity,
@@ -398,6 +429,8 @@ class Node:
             say=self._mouth(),
             heard_own=self._hear_own,
             count_offence=self._count_offence,
+            measures=self.measures,
+            tell_span=parts.tell_span,
         )
 
     async def run(self) -> None:

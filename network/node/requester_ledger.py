@@ -95,7 +95,9 @@ class RequesterLedger:
                 try:
                     self.add(self._read_job(kept))
                 except BacalhauError as error:  # its blocks are gone: the others go on
-                    log.warning("job %s cannot be taken up: %s", kept.submission.job, error)
+                    log.warning(
+                        "job %s cannot be taken up: %s", kept.submission.job, error, extra={"job": kept.submission.job}
+                    )
         return [one.submission.job for one in unfinished if one.state is JobState.SETTLING]
 
     def open_job(self, submission: Submission) -> OpenJob:
@@ -211,7 +213,13 @@ class RequesterLedger:
             receipts = (*news.decision.agreeing, *news.decision.dissenting)
             record = keep_record(outcome, task, job.submission, blocks, receipts)
         except (VerificationError, BlockMissingError, ValueError) as error:  # the disk has lost it: not again and again
-            log.warning("shard %d of job %s cannot be checked: %s", number, news.job, error)
+            log.warning(
+                "shard %d of job %s cannot be checked: %s",
+                number,
+                news.job,
+                error,
+                extra={"job": news.job, "task": cid_text(task)},
+            )
             outcome, record = without_agreement(outcome), None
         exit_code = news.decision.agreeing[0].exit_code if record is not None else None
         entry = ShardEntry(number=number, exit_code=exit_code, record=record, outcome=outcome)

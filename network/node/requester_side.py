@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,10 +21,12 @@ from network.message_codec import encode
 from network.node.announcement import Announcement
 from network.node.datastore import Change, Datastore, JobState, KeptJob, Machine, Submission
 from network.node.machine_host import MachineHost, StateMachine, World
+from network.node.measures import Measures
 from network.node.open_job import OpenJob
 from network.node.peer_book import PeerBook
 from network.node.requester_ledger import RequesterLedger
 from network.node.settlement import Settlement
+from network.node.spans import SessionSpans, Tell
 from network.node.spot_checks import SpotChecks
 from network.node.trust_book import TrustBook
 from network.parcel import pack
@@ -42,6 +45,7 @@ from network.protocol_events import (
     TaskEnded,
 )
 from network.requester import Requester
+from network.session_events import Phase
 from storage.cid import CID
 from storage.errors import BacalhauError, UserError
 from storage.sqlite_block_store import SqliteBlockStore
@@ -85,6 +89,8 @@ class RequesterSide:
         say: Callable[[PeerId, bytes], None],
         count_offence: Callable[[Misbehaved], None],
         kept: Callable[[], None],
+        measures: Measures,
+        tell_span: Tell | None = None,
         queue_s: float = 300.0,
     ) -> None:
         """Make a requester that does not run yet. queue_s: longest search for nodes.
@@ -102,6 +108,8 @@ class RequesterSide:
         self._say = say
         self._count_offence = count_offence
         self._kept = kept
+        self._measures = measures
+        self._spans = None if tell_span is None else SessionSpans(tell=tell_span, own=identity.peer, clock=time.time)
         self._queue_ms = int(queue_s * 1000)
         self._trust, self._checks = trust, checks
         self._ledger = RequesterLedger(peer=identity.peer, store=store, datastore=datastore, trust=trust, checks=checks)
@@ -137,6 +145,13 @@ class RequesterSide:
         """Return the jobs whose verdict is not there."""
         return self._ledger.open
 
+    @property
+    def unassigned(self) -> int:
+        """Return how many tasks wait for nodes."""
+        machine = self.host.machine
+        tasks = machine.tasks.values() if isinstance(machine, Requester) else ()
+        return sum(task.phase is Phase.ASSIGNING for task in tasks)
+
     async def run(self) -> None:
         """Run until cancelled."""
         await self.host.run()
@@ -155,6 +170,7 @@ class RequesterSide:
                 await self._accept(submission)
             else:
                 await self._accept_shards(submission)
+            self._measures.jobs += kept is None
         finally:
             self._claimed.remove(job)
             self._released.set()
@@ -175,6 +191,7 @@ class RequesterSide:
         known = await self._look_up(submission, [submission.root])
         if known:
             await self._in_thread(lambda: self._ledger.answer_whole(submission, known[0]))
+            self._measures.known()
             self._kept()
             self._settlement.begin(submission.job)
             return
@@ -236,7 +253,7 @@ class RequesterSide:
                 if begun.is_cancelled:
                     self.host.feed(CancelRequested(job=name))
         except BacalhauError as error:
-            log.warning("job %s cannot begin yet: %s", name, error)
+            log.warning("job %s cannot begin yet: %s", name, error, extra={"job": name})
             return False
         return True
 
@@ -252,6 +269,7 @@ class RequesterSide:
             if found:
                 known = {some[place]: session for place, session in found.items()}
                 await self._in_thread(partial(self._ledger.answer, job, known))
+                self._measures.known(len(known))
                 self._kept()
 
     async def _look_up(self, submission: Submission, tasks: Sequence[CID]) -> dict[int, SessionResult]:
@@ -388,6 +406,8 @@ class RequesterSide:
         return self._book.unlike(found.submission.selector, peers)
 
     def _act(self, action: Action) -> None:
+        if self._spans is not None:
+            self._spans.saw(action)
         if isinstance(action, Send):
             if action.task is not None and (parcel := self._parcels.get(action.task)):
                 self._say(action.peer, parcel)
@@ -397,11 +417,19 @@ class RequesterSide:
         elif isinstance(action, Misbehaved):
             self._count_offence(action)
         elif isinstance(action, Accuse):
-            log.warning("%s is proven to have broken the rules: %s", action.blame.node, action.blame.kind)
+            self._measures.convictions[action.blame.kind] += 1
+            log.warning(
+                "%s is proven to have broken the rules: %s",
+                action.blame.node,
+                action.blame.kind,
+                extra={"peer": action.blame.node},
+            )
 
     def _report(self, news: object) -> None:
         if not isinstance(news, TaskEnded | JobEnded) or (job := self.open.get(news.job)) is None:
             return
+        if isinstance(news, TaskEnded):
+            self._measures.decided(news.decision, withdrawn=news.session.withdrawn)
         if not job.has_shards or isinstance(news, JobEnded):
             self._ledger.remove(news.job)
             self._settlement.begin(news.job)

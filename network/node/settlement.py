@@ -21,6 +21,7 @@ from network.node.datastore import AddEvent, AddResult, Change, Datastore, Finis
 from network.node.job_events import ENDED, FETCHING, MISSING, ended_words, unverified_words
 from network.node.outcome import read_outcome, session_result
 from network.node.shard_settlement import ShardSettlement
+from network.node.spans import JOB, PUBLICATION, Span, Tell
 from network.node.trust_book import TrustBook, witness_in
 from network.protocol_events import TaskEnded
 from storage.block_source import BlockSource
@@ -75,6 +76,7 @@ class Settlement:
     nursery: trio.Nursery
     kept: Callable[[], None]
     """Called in the loop when something was kept."""
+    tell_span: Tell | None = None
     _limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(AT_ONCE))
     _under_way: set[str] = field(default_factory=set)
 
@@ -100,6 +102,7 @@ class Settlement:
 
     async def _try(self, job: str) -> bool:
         """Settle a job; tell whether that is done. A disk that is full now may not be later."""
+        began_s = time.time()
         try:
             kept: KeptJob | None = await self.in_thread(lambda: self.datastore.job(job))  # type: ignore[misc]
             if kept is not None and kept.state is JobState.SETTLING and kept.submission.shards is not None:
@@ -107,11 +110,20 @@ class Settlement:
             elif kept is not None and kept.state is JobState.SETTLING:
                 await self._commit(*await self._ending(kept))
         except UnavailableError as error:
-            log.warning("job %s cannot be finished yet: %s", job, error)
+            log.warning("job %s cannot be finished yet: %s", job, error, extra={"job": job})
             return False
         except Exception:  # one job that cannot be finished does not end the node, now and after each restart
-            log.exception("job %s cannot be finished", job)
+            log.exception("job %s cannot be finished", job, extra={"job": job})
+        else:
+            if kept is not None and kept.state is JobState.SETTLING:
+                self._tell_ended(kept.submission, began_s)
         return True
+
+    def _tell_ended(self, submission: Submission, began_s: float) -> None:
+        if self.tell_span is not None:
+            job, now_s = submission.job, time.time()
+            self.tell_span(Span(job=job, name=PUBLICATION, began_s=began_s, ended_s=now_s))
+            self.tell_span(Span(job=job, name=JOB, began_s=submission.created_at, ended_s=now_s))
 
     async def _ending(self, kept: KeptJob) -> tuple[Change, ...]:
         """Bring and make what a job is finished with, and return what finishes it.
@@ -125,7 +137,7 @@ class Settlement:
             problem = await self._bring(job, session)
             finished = await trio.to_thread.run_sync(self._finished, kept.submission, session, problem)
         except (VerificationError, UserError, BlockMissingError) as error:
-            log.warning("job %s ends without a verdict: %s", job, error)
+            log.warning("job %s ends without a verdict: %s", job, error, extra={"job": job})
             return Move(job=job, state=JobState.ENDED), _last_event(job, unverified_words(str(error)))
         words = ended_words(outcome.verdict, session.record)
         changes = (Finish(job=finished), Move(job=job, state=JobState.ENDED), _last_event(job, words))
@@ -166,7 +178,7 @@ class Settlement:
                 await trio.to_thread.run_sync(self._fetch, session.output, sources, abandon_on_cancel=True)
             except BacalhauError as error:
                 problem = str(error)
-                log.info("job %s: its output is not here yet: %s", job, error)
+                log.info("job %s: its output is not here yet: %s", job, error, extra={"job": job})
             else:
                 return ""
         await self._commit(AddEvent(job=job, at=time.time(), kind=MISSING, detail={"reason": problem}))

@@ -109,7 +109,7 @@ class ShardSettlement:
             missing, problem = await self._bring(job, entries, commit)
             finished = await trio.to_thread.run_sync(self._finished, submission, entries, missing, problem)
         except (VerificationError, UserError, BlockMissingError) as error:
-            log.warning("job %s ends without a verdict: %s", job, error)
+            log.warning("job %s ends without a verdict: %s", job, error, extra={"job": job})
             changes, words = (), unverified_words(str(error))
         else:
             changes, words = (Finish(job=finished),), {"verdict": finished.verdict, "shards": len(entries)}

@@ -159,6 +159,8 @@ class ServedNode:
         self.cancel_scope = None
         self.hosts = ()
         self.pages = None
+        self.metrics = None
+        """Makes what `/metrics` tells, from the store."""
 
     def do(self, call, *arguments):
         """Call something in the node's loop."""
@@ -177,6 +179,7 @@ class ServedNode:
                 hosts=self.hosts,
                 pages=self.pages,
                 lineage=stack.enter_context(self.services.open_lineage()),
+                metrics=None if self.metrics is None else self.metrics(store),
                 clock=lambda: CREATED_AT,
             )
             self.trio_token = trio.lowlevel.current_trio_token()

@@ -88,6 +88,7 @@ class Place:
         self.changing = None
         self.objection = lambda job: ""
         self.wrap = lambda datastore: datastore
+        self.tell_span = None
 
     @asynccontextmanager
     async def open(self, network):
@@ -124,6 +125,7 @@ class Place:
                 sample_known=results.sample,
                 records_of=partial(results.records, nodes=Nodes.NETWORK),
                 persona=self.persona,
+                tell_span=self.tell_span,
             )
             async with open_node(parts) as node:
                 yield node
