@@ -98,7 +98,7 @@ def test_a_stop_signal_ends_the_waiting_and_not_a_block_that_has_begun(gate):
     assert gate.free == TOTAL
 
 
-def test_an_interrupt_ends_the_waiting_and_leaves_nothing_behind(gate):
+def test_an_interrupt_ends_the_waiting_and_leaves_nothing_behind(gate, request):
     """Ctrl-C in the main thread, which waits where no Python code runs."""
 
     def interrupt():
@@ -106,6 +106,9 @@ def test_an_interrupt_ends_the_waiting_and_leaves_nothing_behind(gate):
             pass
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
+    # Whoever was started in the background by a shell ignores it, and would wait here for ever.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     blocker = Claim(room=ALL)
     gate.enter(blocker, lambda: None)
     thread = in_thread(interrupt)
