@@ -16,6 +16,7 @@ from tests.requirements_gate import need
 
 ROOT = Path(__file__).parents[2]
 HEALTH = "/api/v1/health"
+BINARY = shutil.which("prometheus")
 
 
 def free_port():
@@ -25,6 +26,7 @@ def free_port():
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory):
+    need("prometheus", BINARY is not None, "the Debian package prometheus")
     need("network", find_spec("libp2p") is not None, "the extra `network`; make setup installs it")
     folder = tmp_path_factory.mktemp("scraped") / "home"
     node = Node("scraped", folder, free_port(), ("--role", "requester"))
@@ -51,8 +53,6 @@ def test_a_node_tells_what_it_counts(node):
 @pytest.fixture
 def prometheus(node, tmp_path):
     """Run one that scrapes the node, and return its URL and process."""
-    binary = shutil.which("prometheus")
-    need("prometheus", binary is not None, "the Debian package prometheus")
     (documented,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/telemetry.md").read_text(), re.DOTALL)
     config = documented.replace("/var/lib/bacalhau/api-token", str(node.directory / "api-token"))
     config = config.replace("127.0.0.1:8080", node.facts["api"].removeprefix("http://"))
@@ -62,7 +62,7 @@ def prometheus(node, tmp_path):
     arguments = ("--config.file=prometheus.yml", f"--web.listen-address={address}", "--storage.tsdb.path=data")
     with (
         (tmp_path / "log").open("wb") as log,
-        subprocess.Popen([binary, *arguments], cwd=tmp_path, stdout=log, stderr=log) as process,
+        subprocess.Popen([BINARY, *arguments], cwd=tmp_path, stdout=log, stderr=log) as process,
     ):
         try:
             yield f"http://{address}", process
