@@ -25,7 +25,6 @@ class _Node:
     task: str
     output: str
     tier: str
-    has_dissent: bool
     parents: tuple[CID, ...]
 
 
@@ -44,9 +43,19 @@ def graph_view(store: BlockStore, records: Iterable[CID], *, limit: int = MAX_NO
             todo.extend(found.parents if found is not None else ())
     is_cut = any(cid not in nodes for cid in todo)
     tainted = _below(nodes, {cid for cid, node in nodes.items() if node is not None and node.tier != "verified"})
-    disputed = _disputed(nodes)
+    disputed = _below(nodes, _disputed(nodes))
+    named = {parent for node in nodes.values() if node is not None for parent in node.parents}
+    unknown = _below(nodes, {cid for cid in named | nodes.keys() if nodes.get(cid) is None})
     return {
-        "nodes": [_entry(cid, node, tainted=cid in tainted, disputed=cid in disputed) for cid, node in nodes.items()],
+        "nodes": [
+            {
+                **_entry(cid, node),
+                "tainted": cid in tainted,
+                "disputed": cid in disputed,
+                "unknown": cid in unknown,
+            }
+            for cid, node in nodes.items()
+        ],
         "edges": [
             [cid_text(parent), cid_text(cid)]
             for cid, node in nodes.items()
@@ -74,7 +83,6 @@ def _read(store: BlockStore, cid: CID) -> _Node | None:
         task=_link(node.get("task")),
         output=_link(node.get("output")),
         tier=str(node.get("tier")),
-        has_dissent=bool(node.get("dissent")),
         parents=tuple(CID(one) for one in parents if isinstance(one, bytes)) if isinstance(parents, list) else (),
     )
 
@@ -99,25 +107,22 @@ def _below(nodes: Mapping[CID, _Node | None], roots: set[CID]) -> set[CID]:
 
 
 def _disputed(nodes: Mapping[CID, _Node | None]) -> set[CID]:
-    """Return the records of tasks of which another output is claimed, by a record or by a dissenting receipt."""
+    """Return the verified records whose task has another output in another one of them (docs/graph.md, Lineage).
+
+    A dissenting receipt is no dispute: the record's rule has settled it.
+    """
+    verified = {cid: node for cid, node in nodes.items() if node is not None and node.tier == "verified" and node.task}
     outputs: dict[str, set[str]] = {}
-    for node in nodes.values():
-        if node is not None:
-            outputs.setdefault(node.task, set()).add(node.output)
-    return {
-        cid
-        for cid, node in nodes.items()
-        if node is not None and (node.has_dissent or (node.task and len(outputs[node.task]) > 1))
-    }
+    for node in verified.values():
+        outputs.setdefault(node.task, set()).add(node.output)
+    return {cid for cid, node in verified.items() if len(outputs[node.task]) > 1}
 
 
-def _entry(cid: CID, node: _Node | None, *, tainted: bool, disputed: bool) -> dict[str, Any]:
+def _entry(cid: CID, node: _Node | None) -> dict[str, Any]:
     return {
         "cid": cid_text(cid),
         "here": node is not None,
         "tier": None if node is None else node.tier,
         "task": None if node is None else node.task,
         "output": None if node is None else node.output,
-        "tainted": tainted,
-        "disputed": disputed,
     }

@@ -8,9 +8,9 @@ import { layered, lineage } from "/pages/layout.js";
 const LISTED = 500;
 const KINDS = [
   ["good", "--good", "verified"],
-  ["disputed", "--warn", "disputed: another output is claimed"],
+  ["disputed", "--warn", "disputed: records contradict each other"],
   ["tainted", "--bad", "tainted: something unverified is in it"],
-  ["gone", "--quiet", "not here"],
+  ["gone", "--quiet", "not here, or something it comes from is not"],
 ];
 
 export async function graphPage(place, [cid], signal) {
@@ -54,7 +54,9 @@ function dot(colour) {
 
 export function kindOf(node) {
   if (!node.here) return "gone";
-  return node.tainted ? "tainted" : node.disputed ? "disputed" : "good";
+  if (node.disputed) return "disputed";
+  if (node.tainted) return "tainted";
+  return node.unknown ? "unknown" : "good";
 }
 
 function drawing(state, select, signal) {
@@ -73,6 +75,7 @@ function drawn(box, state, select, signal) {
   const { nodes, edges } = state.found;
   const style = getComputedStyle(document.documentElement);
   const colours = Object.fromEntries(KINDS.map(([kind, name]) => [kind, style.getPropertyValue(name).trim()]));
+  colours.unknown = colours.gone;
   const quiet = style.getPropertyValue("--line").trim(), text = style.getPropertyValue("--text").trim();
   const graph = new graphology.Graph({ type: "directed", multi: false });
   const places = layered(nodes.map((node) => node.cid), edges);
@@ -130,6 +133,6 @@ function listed(state, place, select) {
 
 function marks(node, focus) {
   const kind = kindOf(node);
-  const words = { good: ["verified", "good"], disputed: ["disputed", ""], tainted: ["tainted", "bad"], gone: ["not here", ""] }[kind];
+  const words = { good: ["verified", "good"], disputed: ["disputed", ""], tainted: ["tainted", "bad"], unknown: ["unknown", ""], gone: ["not here", ""] }[kind];
   return [mark(...words), node.cid === focus ? [" ", mark("chosen", "")] : null];
 }
