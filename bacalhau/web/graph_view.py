@@ -34,7 +34,7 @@ def graph_view(store: BlockStore, records: Iterable[CID], *, limit: int = MAX_NO
     is_cut = any(cid not in nodes for cid in todo)
     tainted = _below(nodes, {cid for cid, node in nodes.items() if node is not None and not node.is_verified})
     unknown = _below(nodes, {cid for cid, node in nodes.items() if node is None or not nodes.keys() >= {*node.parents}})
-    disputed = _disputed(nodes)
+    disputed = _below(nodes, _disputed(nodes))
     return {
         "nodes": [
             _entry(
@@ -80,12 +80,15 @@ def _below(nodes: Mapping[CID, RecordFacts | None], roots: set[CID]) -> set[CID]
 
 
 def _disputed(nodes: Mapping[CID, RecordFacts | None]) -> set[CID]:
-    """Return the records of tasks of which another output is claimed, by a record or by a dissenting receipt."""
+    """Return the verified records whose task has another output in another one of them (docs/graph.md, Lineage).
+
+    A dissenting receipt is no dispute: the record's rule has settled it.
+    """
+    verified = {cid: node for cid, node in nodes.items() if node is not None and node.is_verified}
     outputs: dict[CID, set[CID]] = {}
-    for node in nodes.values():
-        if node is not None:
-            outputs.setdefault(node.task, set()).add(node.output)
-    return {cid for cid, node in nodes.items() if node is not None and (node.dissent or len(outputs[node.task]) > 1)}
+    for node in verified.values():
+        outputs.setdefault(node.task, set()).add(node.output)
+    return {cid for cid, node in verified.items() if len(outputs[node.task]) > 1}
 
 
 def _entry(cid: CID, node: RecordFacts | None, *, tainted: bool | None, disputed: bool) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import { layered, lineage } from "/pages/layout.js";
 const LISTED = 500;
 const KINDS = [
   ["good", "--good", "verified"],
-  ["disputed", "--warn", "disputed: another output is claimed"],
+  ["disputed", "--warn", "disputed: records contradict each other"],
   ["tainted", "--bad", "tainted: something unverified is in it"],
   ["unknown", "--quiet", "unknown: something that it came of was not looked at"],
   ["gone", "--quiet", "not here"],
@@ -76,6 +76,7 @@ function drawn(box, state, select, signal) {
   const { nodes, edges } = state.found;
   const style = getComputedStyle(document.documentElement);
   const colours = Object.fromEntries(KINDS.map(([kind, name]) => [kind, style.getPropertyValue(name).trim()]));
+  colours.unknown = colours.gone;
   const quiet = style.getPropertyValue("--line").trim(), text = style.getPropertyValue("--text").trim();
   const graph = new graphology.Graph({ type: "directed", multi: false });
   const places = layered(nodes.map((node) => node.cid), edges);
