@@ -72,6 +72,9 @@ def test_a_job_says_that_it_is_tainted(desk, many, tmp_path):
     audit = desk("audit", report["job"], "--json").json
     assert (audit["verdict"], audit["tainted"], audit["taint"]) == ("valid", True, [first["record"]])
     assert "tainted: record" in desk("audit", report["job"]).text
+    assert desk("publish", report["job"], "--to", f"car:{tmp_path / 'graph.car'}").code == 0
+    graph = desk("audit", "--car", tmp_path / "graph.car", "--json").json
+    assert (graph["verdict"], [one["name"] for one in graph["checks"] if not one["ok"]]) == ("unchecked", ["taint"])
     clean = run(desk, *many["shards"])
     assert desk("audit", clean["job"], "--json").json["tainted"] is False
 
