@@ -91,3 +91,15 @@ def test_what_the_python_api_audits_is_what_the_command_does(desk, tmp_path):
         executor.call(made, b"x")
     assert one.audit() == desk("audit", one.record, "--json").json
     assert one.audit()["verdict"] == "unchecked"
+
+
+def test_a_statement_about_what_is_contradicted_is_not_signed(desk):
+    desk.engine = gives(b"one")
+    first = desk.run()
+    export = ("graph", "export", first["record"], "--format", "in-toto")
+    assert desk(*export).code == 0
+    desk.engine = gives(b"another")
+    desk.run("--no-cache")
+    said = desk(*export)
+    assert (said.code, said.out) == (4, b"")
+    assert "is not signed for: its audit is unchecked (disputes: " in said.err
