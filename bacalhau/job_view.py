@@ -77,6 +77,7 @@ def _submission(asked: Submission) -> dict[str, Any]:
         "selector": dict(asked.selector),
         "timeout_s": asked.timeout_s,
         "parents": [cid_text(cid) for cid in asked.parents],
+        "data_parents": [cid_text(cid) for cid in asked.data_parents],
         "origins": [dict(origin) for origin in asked.origins],
         "shards": _text(asked.shards),
         "shard_count": asked.shard_count,

@@ -82,6 +82,7 @@ def finished_shards(
         VerificationError: a block is not what its CID says.
     """
     whole = whole_plan(submission, shards, store)
+    all_parents = sorted({*submission.parents, *submission.data_parents})
     rows = [shard_of(_task_of(one, whole, store), one.session, _rule_of(submission, one.session)) for one in settled]
     is_complete = len(rows) == shards.count
     report = shards_report(
@@ -95,11 +96,11 @@ def finished_shards(
         rows=rows,
         is_complete=is_complete,
         merged=merged,
-        parents=submission.parents,
+        parents=all_parents,
         origins=[dict(origin) for origin in submission.origins],
         timings_s={"total": max(0.0, time.time() - submission.created_at)},
     )
-    report |= taint_of(submission.parents, store)
+    report |= taint_of(all_parents, store)
     failed = sum(row.exit_code != 0 for row in rows)
     if not is_complete and (submission.max_failures is None or failed <= submission.max_failures):
         report["reason"] = f"it was cancelled: {shards.count - len(rows)} of {shards.count} shards have no verdict"

@@ -149,7 +149,10 @@ def _records(text: str, root: CID | None, store: SqliteBlockStore, jobs: JobStor
 
 
 def _of_shards(job: Job, jobs: JobStore) -> list[CID]:
-    """Return the records of a job over shards, or of a flow.
+    """Return the records of a job over shards, or of a flow; of shards also those of the data that was split.
+
+    A shard's record cannot name them: its data is a directory of its own. Without them what taints the job would be
+    missing in what is published of it.
 
     Raises:
         UserError: one of its tasks was not verified.
@@ -159,4 +162,5 @@ def _of_shards(job: Job, jobs: JobStore) -> list[CID]:
     if lacking:
         fix = "publish the records of the others one by one"
         raise UserError(f"{lacking} of its {len(rows)} tasks have no record", where=job.id, fix=fix)
-    return list(dict.fromkeys(row.record for row in rows if row.record is not None))
+    of_data = map(parse_cid, job.report.get("parents", ()))
+    return list(dict.fromkeys((*of_data, *(row.record for row in rows if row.record is not None))))

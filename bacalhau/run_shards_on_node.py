@@ -79,10 +79,13 @@ def submit_shards_to_node(
         )
         hold(store, cid)
         parents = parent_records(order.request, whole, store, jobs, of_data=False)
+        of_data = parent_records(order.request, whole, store, jobs)
         if order.require_verified:
-            require_verified(parent_records(order.request, whole, store, jobs), store)
+            require_verified(of_data, store)
         job = uuid.uuid4().hex
         body = {"shards": cid_text(cid), "no_cache": not sharded.asks_first} | common_body(order, job, parents, noted)
+        if of_data != parents:
+            body["data_parents"] = [cid_text(parent) for parent in of_data if parent not in parents]
         if sharded.max_failures is not None:
             body["max_failures"] = sharded.max_failures
         announce(job)

@@ -7,9 +7,9 @@ from typing import Final
 
 from network.lineage_store import Filed, LineageRow, LineageStore, Part
 from storage import dag_cbor
-from storage.blocks import BlockStore
+from storage.blocks import BlockMissingError, BlockStore
 from storage.cid import CID, DAG_CBOR, codec_of
-from storage.errors import BacalhauError, UnavailableError, VerificationError
+from storage.errors import BacalhauError, VerificationError
 from storage.unixfs_load import is_raw
 from storage.unixfs_read import UnixfsReader
 from verifier.graph_reading import RecordFacts, read_facts
@@ -43,7 +43,7 @@ class Filer:
         A record that is not in the store, or is none, is struck off: nothing is known of it but its CID.
 
         Raises:
-            UnavailableError: the lineage cannot be written.
+            UnavailableError: the lineage cannot be written, or the store cannot be read: then it is to be filed still.
         """
         done = 0
         while batch := self._lineage.pending(AT_ONCE):
@@ -64,7 +64,7 @@ class Filer:
         for record in records:
             try:
                 facts = read_facts(self._store, record)
-            except (UnavailableError, VerificationError):
+            except (BlockMissingError, VerificationError):
                 continue
             yield self._of(facts, merged=False)
 

@@ -90,6 +90,7 @@ _SUMMARY: Final = {
 _RULE: Final = _all(replication=_number(1, _MOST_VOTES), confidence=_number(1, _MOST_VOTES), diverse=_FLAG)
 _ASKED: Final = _all(
     rule=_RULE, demand=_DEMAND, min_bids=_COUNT, selector=_WORDS_BY_NAME, timeout_s={"type": "number"}, parents=_TEXTS,
+    data_parents=_TEXTS,
     origins=_list(_ANY_OBJECT), shards=_maybe("string"), shard_count=_COUNT, max_failures=_maybe("integer"),
     no_cache=_FLAG, trust=_maybe("number"), bad_nodes=_maybe("number"),
 )  # fmt: skip
@@ -132,6 +133,11 @@ SCHEMAS: Final[dict[str, Any]] = {
             "default": DEFAULT_TIMEOUT_S,
         },
         parents={**_list(_DAG_CBOR_CID, MAX_PARENTS), "uniqueItems": True, "description": "Records of the inputs."},
+        data_parents={
+            **_list(_DAG_CBOR_CID, MAX_PARENTS),
+            "uniqueItems": True,
+            "description": "Of a job over shards: records of the data that was split.",
+        },
         origins={**_list(_ANY_OBJECT, MAX_ORIGINS), "description": "Where fetched content came from."},
         trust={
             "type": "number",

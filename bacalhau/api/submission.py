@@ -36,7 +36,7 @@ DEFAULT_TIMEOUT_S: Final = 600.0
 _JOB: Final = re.compile(r"[0-9a-f]{32}")
 _KEYS: Final = (
     "job", "task", "shards", "max_failures", "no_cache", "rule", "min_bids", "labels", "selector", "timeout_s",
-    "parents", "origins", "trust", "bad_nodes",
+    "parents", "data_parents", "origins", "trust", "bad_nodes",
 )  # fmt: skip
 _RULE_KEYS: Final = ("replication", "confidence", "diverse")
 T = TypeVar("T")
@@ -59,6 +59,8 @@ class Asked:
     selector: tuple[tuple[str, str], ...]
     timeout_s: float
     parents: tuple[CID, ...]
+    """Sorted."""
+    data_parents: tuple[CID, ...]
     """Sorted."""
     origins: tuple[Mapping[str, Any], ...]
     trust: TrustGoal | None
@@ -87,6 +89,8 @@ def read_asked(body: bytes) -> Asked:
         raise _wrong("task", "and shards are both there" if "task" in fields else "is missing, and shards as well")
     if "max_failures" in fields and "shards" not in fields:
         raise _wrong("max_failures", "is for a job over shards")
+    if "data_parents" in fields and "shards" not in fields:
+        raise _wrong("data_parents", "is for a job over shards")
     if "bad_nodes" in fields and "trust" not in fields:
         raise _wrong("bad_nodes", "means nothing without trust")
     trust = _trust(fields) if "trust" in fields else None
@@ -102,6 +106,7 @@ def read_asked(body: bytes) -> Asked:
         selector=_maybe(fields, "selector", _selector, ()),
         timeout_s=_maybe(fields, "timeout_s", _timeout, DEFAULT_TIMEOUT_S),
         parents=_maybe(fields, "parents", _parents, ()),
+        data_parents=_maybe(fields, "data_parents", _parents, ()),
         origins=_maybe(fields, "origins", _origins, ()),
         trust=trust,
     )
@@ -124,6 +129,7 @@ def make_submission(asked: Asked, *, job: str, created_at: float, needs: Needs) 
         min_bids=asked.min_bids,
         timeout_s=asked.timeout_s,
         parents=asked.parents,
+        data_parents=asked.data_parents,
         origins=asked.origins,
         trust=asked.trust,
     )

@@ -112,7 +112,8 @@ def _signed(provenance: Provenance, store: SqliteBlockStore, services: Services)
 
     services.home.create()
     identity = key_store.load_or_create(services.home.keys_dir / "embedded-1.key")
-    return sign_provenance(provenance, store, identity)
+    with services.open_lineage() as lineage:
+        return sign_provenance(provenance, store, identity, lineage)
 
 
 def _write_crate(

@@ -61,6 +61,9 @@ class Submission:
     """From assignment to commitment; host seconds."""
     parents: tuple[CID, ...] = ()
     """Records whose outputs are inputs of this task."""
+    data_parents: tuple[CID, ...] = ()
+    """Of a job over shards: records that the data comes from which was split. They are no parents of a shard, whose
+    data is a directory of its own, and taint the job all the same."""
     origins: tuple[Mapping[str, Any], ...] = ()
     """Where fetched content came from, as JSON; kept beside the record, never in it."""
     shards: CID | None = None

@@ -35,8 +35,8 @@ Pair = Annotated[tuple[Word, ...], lambda pair: "" if len(pair) == 2 else "must 
 class SubmissionEntry(Schema):
     """A `Submission` without its origins."""
 
-    VERSION: ClassVar[str] = "submission-entry/3"
-    """1 had no shards and no known results, 2 no trust."""
+    VERSION: ClassVar[str] = "submission-entry/4"
+    """1 had no shards and no known results, 2 no trust, 3 no records of the data."""
 
     job: JobId
     created_at: Seconds
@@ -53,14 +53,17 @@ class SubmissionEntry(Schema):
     min_bids: Count
     timeout_s: Timeout
     parents: Annotated[tuple[Link, ...], at_most(MAX_NODES)]
+    data_parents: Annotated[tuple[Link, ...], at_most(MAX_NODES)]
     trust: Share | None
     bad: Share | None
 
 
-_SINCE_2: Final[dict[str, Any]] = {"trust": None, "bad": None}
+_SINCE_3: Final[dict[str, Any]] = {"data_parents": []}
+_SINCE_2: Final[dict[str, Any]] = {"trust": None, "bad": None, **_SINCE_3}
 _SINCE: Final[dict[str, dict[str, Any]]] = {
     "submission-entry/1": {"shards": None, "shard_count": 0, "max_failures": None, "no_cache": True, **_SINCE_2},
     "submission-entry/2": _SINCE_2,
+    "submission-entry/3": _SINCE_3,
 }
 """What earlier versions did not say, and meant."""
 
@@ -87,6 +90,7 @@ def write_submission(submission: Submission) -> tuple[bytes, str]:
             min_bids=submission.min_bids,
             timeout_s=float(submission.timeout_s),
             parents=submission.parents,
+            data_parents=submission.data_parents,
             trust=None if submission.trust is None else submission.trust.asked,
             bad=None if submission.trust is None else submission.trust.bad,
         )
@@ -120,6 +124,7 @@ def read_submission(data: bytes, origins: str) -> Submission:
         min_bids=entry.min_bids,
         timeout_s=entry.timeout_s,
         parents=entry.parents,
+        data_parents=entry.data_parents,
         origins=_origins(origins),
         trust=_goal(entry),
     )

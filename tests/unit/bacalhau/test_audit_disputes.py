@@ -72,6 +72,9 @@ def test_a_job_says_that_it_is_tainted(desk, many, tmp_path):
     audit = desk("audit", report["job"], "--json").json
     assert (audit["verdict"], audit["tainted"], audit["taint"]) == ("valid", True, [first["record"]])
     assert "tainted: record" in desk("audit", report["job"]).text
+    assert desk("publish", report["job"], "--to", f"car:{tmp_path / 'graph.car'}").code == 0
+    graph = desk("audit", "--car", tmp_path / "graph.car", "--json").json
+    assert (graph["verdict"], [one["name"] for one in graph["checks"] if not one["ok"]]) == ("unchecked", ["taint"])
     clean = run(desk, *many["shards"])
     assert desk("audit", clean["job"], "--json").json["tainted"] is False
 
@@ -88,3 +91,15 @@ def test_what_the_python_api_audits_is_what_the_command_does(desk, tmp_path):
         executor.call(made, b"x")
     assert one.audit() == desk("audit", one.record, "--json").json
     assert one.audit()["verdict"] == "unchecked"
+
+
+def test_a_statement_about_what_is_contradicted_is_not_signed(desk):
+    desk.engine = gives(b"one")
+    first = desk.run()
+    export = ("graph", "export", first["record"], "--format", "in-toto")
+    assert desk(*export).code == 0
+    desk.engine = gives(b"another")
+    desk.run("--no-cache")
+    said = desk(*export)
+    assert (said.code, said.out) == (4, b"")
+    assert "is not signed for: its audit is unchecked (disputes: " in said.err

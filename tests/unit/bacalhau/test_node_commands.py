@@ -15,6 +15,7 @@ from storage.dag_walk import walk
 from storage.errors import UnavailableError
 from tests.unit.bacalhau.fake_node import PEER, served
 from tests.unit.bacalhau.fakes import FakeEngine, Gave
+from tests.unit.bacalhau.test_run_docker import FakeContainers
 
 
 def write_node_file(home, url, *, peer=PEER, pid=None):
@@ -471,3 +472,15 @@ def test_a_node_that_has_a_function_in_part_is_sent_the_rest(desk, elsewhere, fo
     elsewhere.control.holds = True
     assert desk.run("-i", folder, *SPLIT)["verdict"] == "agreed"
     assert len(sent) == 2
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+def test_shards_on_a_node_are_as_tainted_as_what_was_split(desk, request, where):
+    desk.containers = FakeContainers()
+    first = desk("run", "docker", "--json", "busybox").json
+    node = request.getfixturevalue(where)
+    node.control.engine = FakeEngine(lambda number, plan, store: Gave(result=b"X"))
+    report = desk.run("-i", first["output"], "--sharding-glob-pattern", "/**/made.txt")
+    assert (report["verdict"], report["parents"]) == ("agreed", [first["record"]])
+    # What the node elsewhere does not have it cannot judge.
+    assert report["tainted"] is (True if where == "here" else None)

@@ -9,8 +9,11 @@ from bacalhau.graph_view import ancestry, dependents_of, producers_of, standing_
 from bench.lineage_rows import cid_of, filed_records, fill
 from network.datastore_file import LAYOUT
 from network.job_store import JobStore
+from network.lineage_index import Filer
 from network.lineage_store import QUESTIONS, Filed, LineageRow, LineageStore, Part
 from network.result_store import Nodes, ResultStore
+from storage.blocks import MemoryBlockStore
+from storage.errors import UnavailableError
 
 
 @pytest.fixture
@@ -159,3 +162,20 @@ def test_a_database_of_before_is_taken_up(tmp_path):
     with LineageStore(path) as lineage, JobStore(path) as jobs:
         assert lineage.pending(10) == [record(0)]
         assert jobs.newest(10) == []
+
+
+class Failing(MemoryBlockStore):
+    """Cannot be read."""
+
+    def get(self, cid):
+        raise UnavailableError("the disk is gone", where="store")
+
+
+def test_what_cannot_be_read_now_stays_to_be_filed(lineage, tmp_path):
+    with ResultStore(tmp_path / "d.sqlite") as results:
+        results.add(cid_of("task", 1), record(1), nodes=Nodes.EMBEDDED, at=1.0)
+    with pytest.raises(UnavailableError, match="the disk is gone"):
+        Filer(Failing(), lineage).catch_up()
+    assert lineage.pending(2) == [record(1)]
+    assert Filer(MemoryBlockStore(), lineage).catch_up() == 1
+    assert lineage.pending(2) == [], "of what is not there nothing is known but its CID"

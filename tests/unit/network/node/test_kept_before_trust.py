@@ -50,6 +50,9 @@ def test_an_outcome_and_a_shard():
 def test_a_submission():
     plain = submission(TASK)
     data, origins = write_submission(plain)
-    assert read_submission(before(data, "submission-entry/2", "trust", "bad"), origins) == plain
+    assert read_submission(before(data, "submission-entry/2", "trust", "bad", "data_parents"), origins) == plain
+    assert read_submission(before(data, "submission-entry/3", "data_parents"), origins) == plain
+    with_data = submission(None, shards=TASK, shard_count=2, data_parents=(TASK,))
+    assert read_submission(*write_submission(with_data)) == with_data
     trusting = submission(TASK, trust=TrustGoal(asked=0.99, bad=0.2), rule=LEAST_RULE)
     assert read_submission(*write_submission(trusting)) == trusting
