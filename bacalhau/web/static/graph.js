@@ -55,8 +55,8 @@ function dot(colour) {
 
 export function kindOf(node) {
   if (!node.here) return "gone";
-  if (node.tainted) return "tainted";
   if (node.disputed) return "disputed";
+  if (node.tainted) return "tainted";
   return node.tainted === null ? "unknown" : "good";
 }
 
