@@ -1,5 +1,6 @@
 """Containers under a real Docker Engine: what goes in, what comes out, what is refused, and that nothing is left."""
 
+import fcntl
 import json
 import os
 import signal
@@ -32,11 +33,16 @@ TOTAL = Room(cpu_milli=2000, memory_bytes=1 << 30, disk_bytes=1 << 30)
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left():
+def nothing_is_left(tmp_path_factory):
     need_docker()
-    before = ours()
-    yield
-    assert ours() == before
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    # All processes of this run of the tests talk to one engine, and each test looks at everything that is in it.
+    with (shared / "docker.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = ours()
+        yield
+        assert ours() == before
 
 
 class Yard:
