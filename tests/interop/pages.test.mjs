@@ -30,7 +30,7 @@ before(async () => {
   if (skip) return;
   const { chromium } = await import("playwright-core");
   ({ server, facts } = await startPython("serve_pages.py", String(RECORDS)));
-  browser = await chromium.launch({ executablePath: binary, args: ["--no-sandbox", "--use-gl=swiftshader", "--enable-unsafe-swiftshader"] });
+  browser = await chromium.launch({ executablePath: binary, args: ["--no-sandbox", "--disable-dev-shm-usage", "--use-gl=swiftshader", "--enable-unsafe-swiftshader"] });
 });
 
 after(async () => {

@@ -20,6 +20,7 @@ from network.job_store import Job
 from storage import dag_cbor
 from storage.cid import DAG_CBOR, cid_text, make_cid, parse_cid
 from tests.unit.bacalhau.fakes import Desk, FakeEngine, Gave
+from tests.unit.bacalhau.record_nodes import record_node
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
@@ -77,11 +78,9 @@ def linked(store, jobs, count):
         parents = sorted({records[number // 2], records[max(0, number - 7)]}) if number > 10 else []
         tier = "unverified" if number == 5 else "verified"
         task = make_cid(DAG_CBOR, dag_cbor.encode({"task": number}))
-        node = {
-            "v": "unverified-record/1" if tier == "unverified" else "record/1", "tier": tier, "task": task,
-            "function": output, "input": output, "output": output, "receipts": [], "parents": parents,
-            "dissent": [output] if number == 12 else [],
-        }  # fmt: skip
+        node = record_node(
+            task=task, output=output, tier=tier, parents=parents, dissent=[output] if number == 12 else []
+        )
         data = dag_cbor.encode(node)
         records.append(make_cid(DAG_CBOR, data))
         store.put(records[-1], data)

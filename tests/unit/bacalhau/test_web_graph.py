@@ -6,6 +6,7 @@ from bacalhau.web.graph_view import graph_view
 from storage import dag_cbor
 from storage.blocks import MemoryBlockStore
 from storage.cid import DAG_CBOR, cid_text, make_cid
+from tests.unit.bacalhau.record_nodes import record_node
 
 TASK = make_cid(DAG_CBOR, b"task")
 
@@ -17,8 +18,7 @@ def put():
 
     def record(number, *, task=TASK, tier="verified", dissent=(), parents=()):
         output = make_cid(DAG_CBOR, b"output %d" % number)
-        fields = {"v": "record/1", "tier": tier, "task": task, "output": output}
-        data = dag_cbor.encode({**fields, "dissent": list(dissent), "parents": list(parents)})
+        data = dag_cbor.encode(record_node(task=task, output=output, tier=tier, dissent=dissent, parents=parents))
         cid = make_cid(DAG_CBOR, data)
         store.put(cid, data)
         return cid
@@ -28,9 +28,17 @@ def put():
 
 
 def standings(put, *records):
-    names = ("tainted", "disputed", "unknown")
     nodes = graph_view(put.store, records)["nodes"]
-    return {one["cid"]: [name for name in names if one[name]] for one in nodes}
+    return {one["cid"]: list(words(one)) for one in nodes}
+
+
+def words(one):
+    if one["tainted"]:
+        yield "tainted"
+    if one["disputed"]:
+        yield "disputed"
+    if one["tainted"] is None:
+        yield "unknown"
 
 
 def other(number):
@@ -63,5 +71,5 @@ def test_what_comes_of_a_record_that_is_not_drawn_is_unknown(put):
     parent = put(1)
     child = put(2, task=other(2), parents=[parent])
     found = graph_view(put.store, [child], limit=1)
-    assert [(one["cid"], one["unknown"]) for one in found["nodes"]] == [(cid_text(child), True)]
+    assert [(one["cid"], one["tainted"]) for one in found["nodes"]] == [(cid_text(child), None)]
     assert found["more"]
