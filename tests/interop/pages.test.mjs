@@ -16,7 +16,7 @@ const installed = existsSync(`${here}node_modules/playwright-core`) && binary;
 const skip = installed || required ? false : "needs chromium: apt-get install chromium, and make interop";
 const RECORDS = Number(process.env.PAGES_RECORDS ?? 1000);
 
-let server, facts, browser, errors;
+let server, facts, browser, context, errors;
 
 function found(name) {
   try {
@@ -31,6 +31,8 @@ before(async () => {
   const { chromium } = await import("playwright-core");
   ({ server, facts } = await startPython("serve_pages.py", String(RECORDS)));
   browser = await chromium.launch({ executablePath: binary, args: ["--no-sandbox", "--disable-dev-shm-usage", "--use-gl=swiftshader", "--enable-unsafe-swiftshader"] });
+  // One for all tests, as a person has: each of its own would bring six connections, and the server has 64 places.
+  context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
 });
 
 after(async () => {
@@ -40,7 +42,8 @@ after(async () => {
 
 /** Open a page with the token, watch for errors in it, and go to a place. */
 async function open(place, options = {}) {
-  const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, ...options });
+  const page = await context.newPage();
+  await page.emulateMedia(options);
   errors = [];
   page.on("console", (message) => ["error", "warning"].includes(message.type()) && errors.push(message.text()));
   page.on("pageerror", (error) => errors.push(String(error)));
@@ -80,7 +83,7 @@ test("jobs, and the token leaves the address", { skip }, async () => {
 });
 
 test("without a token nothing is shown, and it can be given", { skip }, async () => {
-  const page = await browser.newPage();
+  const page = await context.newPage();
   const [origin, token] = facts.url.split("/#token=");
   await page.goto(origin);
   await page.getByLabel("Token").fill(token);
