@@ -12,15 +12,14 @@ from bacalhau.prepared_parts import PreparedParts
 from bacalhau.verified import Verified, VerifiedPath
 from runtime.arguments import check_guest_path
 from runtime.engine import Plan
+from runtime.flow_inputs import data_place
 from runtime.input_draft import draft_input
 from runtime.mounts import check_places, nest
 from runtime.plan import make_plan
 from runtime.request import Request
 from storage.cid import CID
 from storage.errors import UserError
-from storage.sqlite_block_store import SqliteBlockStore
 from storage.unixfs_import import Importer
-from storage.unixfs_read import UnixfsReader
 from verifier.model import Volume
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class CallInputs:
         paths = [path for path, _ in volumes]
         draft = draft_input(request, paths)
         store = self.parts.store
-        place = None if given is None else _place(given, store)
+        place = None if given is None else data_place(given, store)
         check_places(paths, data=place, outputs=[output.path for output in draft.outputs])
         function = self.parts.function(request)
         mounted = [Volume(path=path, cid=cid) for path, (cid, _) in volumes if cid is not None]
@@ -103,7 +102,3 @@ class CallInputs:
             fix = "give bytes, a path, CID or URL, a file that is open for reading bytes, or another call's result"
             raise UserError(problem, where=where, fix=fix)
         return Importer(self.parts.store).file(data).cid, frozenset()
-
-
-def _place(data: CID, store: SqliteBlockStore) -> str:
-    return "/inputs" if UnixfsReader(store).stat(data).kind == "directory" else "/inputs/data"

@@ -84,7 +84,7 @@ def find_step_inputs(step: Step, outputs: Sequence[str], find: Find, store: Bloc
     """
     data = None if step.data is None else _found(step, step.data, find, store)
     given = [(path, find(content)) for path, content in step.volumes]
-    place = None if data is None else _place(data.cid, store)
+    place = None if data is None else data_place(data.cid, store)
     try:
         check_places([path for path, _ in given], data=place, outputs=outputs)
         volumes = nest([Volume(path=path, cid=content.cid) for path, content in given], store)
@@ -95,7 +95,8 @@ def find_step_inputs(step: Step, outputs: Sequence[str], find: Find, store: Bloc
     return StepInputs(data=data, volumes=volumes, volume_records=records)
 
 
-def _place(data: CID, store: BlockStore) -> str:
+def data_place(data: CID, store: BlockStore) -> str:
+    """Return the guest path at which data is found."""
     return "/inputs" if UnixfsReader(store).stat(data).kind == "directory" else "/inputs/data"
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bacalhau.cli.options import json_option, services_of
+from bacalhau.content_row import content_row
 from bacalhau.exit_codes import ExitCode
-from storage.cid import CID, DAG_CBOR, cid_text, codec_of
-from storage.errors import UnavailableError
+from storage.cid import CID, DAG_CBOR, codec_of
 
 if TYPE_CHECKING:
     from storage.unixfs_read import UnixfsReader
@@ -37,7 +37,7 @@ def command(ctx: click.Context, /, content: str, as_json: bool) -> int:
         cid = content_at(store, root, path)
         rows: Iterator[dict[str, Any]]
         if codec_of(cid) == DAG_CBOR:
-            rows = (_row(reader, *link) for link in links_of(store, cid))
+            rows = (content_row(reader, *link) for link in links_of(store, cid))
         else:
             check_unixfs(store, cid, content)
             rows = list_rows(reader, cid, path.rstrip("/").rpartition("/")[2])
@@ -53,19 +53,7 @@ def command(ctx: click.Context, /, content: str, as_json: bool) -> int:
 def list_rows(reader: UnixfsReader, cid: CID, name: str) -> Iterator[dict[str, Any]]:
     """Yield what `ls` prints: the entries of a directory, or the file itself under the name it was asked by."""
     if reader.stat(cid).kind != "directory":
-        yield _row(reader, name, cid)
+        yield content_row(reader, name, cid)
         return
     for entry, link in reader.entries(cid):
-        yield _row(reader, entry, link.cid)
-
-
-def _row(reader: UnixfsReader, name: str, cid: CID) -> dict[str, Any]:
-    """Return one row; of an entry whose block is not here only the name and the CID are known."""
-    if codec_of(cid) == DAG_CBOR:
-        return {"name": name, "kind": "data", "size": None, "cid": cid_text(cid)}
-    try:
-        stat = reader.stat(cid)
-    except UnavailableError:
-        return {"name": name, "kind": None, "size": None, "cid": cid_text(cid)}
-    size = None if stat.kind == "directory" else stat.size
-    return {"name": name, "kind": stat.kind, "size": size, "cid": cid_text(cid)}
+        yield content_row(reader, entry, link.cid)

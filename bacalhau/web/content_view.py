@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any, Final
 
+from bacalhau.content_row import content_row
 from storage.blocks import BlockStore
 from storage.cid import CID, DAG_CBOR, cid_text, codec_of
-from storage.errors import UnavailableError, UserError
+from storage.errors import UserError
 from storage.ipld_path import check_unixfs, content_at, links_of
 from storage.unixfs_read import UnixfsReader
 
@@ -29,14 +30,14 @@ def listing(store: BlockStore, root: CID, path: str, *, skip: int = 0) -> dict[s
     head = {"cid": cid_text(cid), "path": path, "skipped": skip}
     if codec_of(cid) == DAG_CBOR:
         pairs = list(islice(links_of(store, cid), skip, skip + MAX_ENTRIES + 1))
-        rows = [_row(reader, name, link) for name, link in pairs]
+        rows = [content_row(reader, name, link) for name, link in pairs]
         return {**head, "kind": "data", "size": None, "entries": rows[:MAX_ENTRIES], "more": len(rows) > MAX_ENTRIES}
     check_unixfs(store, cid, cid_text(cid))
     stat = reader.stat(cid)
     if stat.kind != "directory":
         return {**head, "kind": stat.kind, "size": stat.size, "entries": [], "more": False}
     entries = islice(reader.entries(cid), skip, skip + MAX_ENTRIES + 1)
-    rows = [_row(reader, name, link.cid) for name, link in entries]
+    rows = [content_row(reader, name, link.cid) for name, link in entries]
     return {**head, "kind": "directory", "size": None, "entries": rows[:MAX_ENTRIES], "more": len(rows) > MAX_ENTRIES}
 
 
@@ -55,18 +56,3 @@ def head_of_file(store: BlockStore, root: CID, path: str) -> tuple[bytes, int]:
         raise UserError(f"is a {stat.kind}", where=cid_text(cid), fix="list it")
     with reader.open(cid) as stream:
         return stream.read(MAX_FILE_BYTES), stat.size
-
-
-def _row(reader: UnixfsReader, name: str, cid: CID) -> dict[str, Any]:
-    if codec_of(cid) == DAG_CBOR:
-        return {"name": name, "kind": "data", "size": None, "cid": cid_text(cid)}
-    try:
-        stat = reader.stat(cid)
-    except UnavailableError:
-        return {"name": name, "kind": None, "size": None, "cid": cid_text(cid)}
-    return {
-        "name": name,
-        "kind": stat.kind,
-        "size": None if stat.kind == "directory" else stat.size,
-        "cid": cid_text(cid),
-    }
