@@ -93,13 +93,30 @@ class DockerEngine:
             raise UnavailableError("was pulled and is not here", where=reference, fix="see the engine's own log")
         return facts_of(found, reference)
 
+    def identify(self) -> tuple[str, str]:
+        """Return the engine's name and architecture; see `ContainerEngine.identify`."""
+        with self._connect() as api:
+            return api.name, api.arch
+
+    def has_image(self, image: str) -> bool:
+        """Tell whether an image is here; see `ContainerEngine.has_image`."""
+        with self._connect() as api:
+            found = api.image(image)
+        return found is not None and facts_of(found, image).id == image
+
     def run(
-        self, plan: ContainerPlan, store: BlockStore, progress: Progress = silent, stop: StopSignal | None = None
+        self,
+        plan: ContainerPlan,
+        store: BlockStore,
+        progress: Progress = silent,
+        stop: StopSignal | None = None,
+        gpus: Sequence[str] | None = None,
     ) -> ContainerRun:
         """Run a container to its end; see `ContainerEngine.run`."""
         own = StopSignal()
         ending = nullcontext() if stop is None else stop.ending(own.set)
-        with self._listed(own), ending, self._gate.hold(plan.room, own) as claim, ExitStack() as stack:
+        with self._listed(own), ending, ExitStack() as stack:
+            held = stack.enter_context(self._gate.hold(plan.room, own)).gpus if gpus is None else gpus
             api = stack.enter_context(self._connect())
             owner = stack.enter_context(self._leases.owned())
             stack.callback(self._remove, api, owner, progress)
@@ -113,7 +130,7 @@ class DockerEngine:
                 labels=labels,
                 connect=self._connect,
             )
-            return run.go(own, claim.gpus)
+            return run.go(own, held)
 
     def sweep(self) -> Sequence[str]:
         """Remove what was left behind; see `ContainerEngine.sweep`."""

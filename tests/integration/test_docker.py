@@ -66,7 +66,7 @@ class Yard:
         )
         return prepare_container(
             request,
-            engine=self.engine,
+            find_image=self.engine.find_image,
             store=self.store,
             cache_dir=self.tmp_path / "cache",
             progress=lambda phrase: None,
