@@ -30,7 +30,7 @@ from bacalhau.trace_client import open_tracing
 from bacalhau.web.page_files import read_page_files
 from network import key_store
 from network.demand import demand_of
-from network.known_results import find_known
+from network.known_results import find_known, find_prior
 from network.libp2p_transport import Libp2pSettings, open_libp2p
 from network.messages import EngineKind
 from network.node.changing_room import ChangingRoom
@@ -218,6 +218,9 @@ def _parts(
             submission, shards, settled, merged, store, problem=problem
         ),
         find_known=lambda task, rule: find_known(task, rule, before.records(task), store),
+        find_prior=lambda task: find_prior(
+            task, before.records(task), store, usable=before.results.records(task, nodes=Nodes.OPEN)
+        ),
         free_disk=partial(_free_disk, services.home.root),
         spot_checks=options.spot_checks,
         sample_known=before.results.sample,

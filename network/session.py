@@ -86,6 +86,7 @@ def start(
         published=prior.commitments,
         receipts=MappingProxyType(receipts),
         terms=terms,
+        prior=prior,
     )
     return session, (AskNodes(count=min(more_nodes(session), room(session))),)
 
@@ -99,7 +100,8 @@ def default_max_nodes(rule: Rule) -> int:
 
 
 def step(session: Session, event: Event) -> Step:
-    """Return the session after `event`, and what the driver must do now. Messages of nodes never asked are dropped.
+    """Return the session after `event`, and what the driver must do now. Messages of nodes never asked are dropped, and
+    of those that an earlier session asked: nothing they say now takes back what they signed then.
 
     Raises:
         LocalProtocolError: the event makes no sense in this phase; the session is as it was.
@@ -107,7 +109,7 @@ def step(session: Session, event: Event) -> Step:
     transition = TRANSITIONS.get((session.phase, type(event)))
     if transition is None:
         raise LocalProtocolError(f"{type(event).__name__} while {session.phase}")
-    if isinstance(event, Committed | Revealed | Undetermined) and event.peer not in session.asked:
+    if isinstance(event, Committed | Revealed | Undetermined) and event.peer not in session.asked - session.taken:
         return session, ()
     after, actions = transition.handle(session, event)
     held_to(transition, after.phase)
