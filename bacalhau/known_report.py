@@ -39,7 +39,7 @@ class Before:
         return {
             "known": self._known(task, session),
             "blind": _blind(session, store),
-            "disputes": self.disputes(task, session.output, store),
+            "disputes": self.disputes(task, session.output, store, own=session.record),
         }
 
     def _known(self, task: CID, session: SessionResult) -> dict[str, Any] | None:
@@ -54,14 +54,16 @@ class Before:
     def _times(self, task: CID, records: Iterable[CID]) -> list[float]:
         return [at for record in records if (at := self.results.kept_at(task, record)) is not None]
 
-    def disputes(self, task: CID, output: CID | None, store: BlockStore) -> list[dict[str, str]]:
+    def disputes(
+        self, task: CID, output: CID | None, store: BlockStore, *, own: CID | None = None
+    ) -> list[dict[str, str]]:
         """Return the records of a task, made here or merged, whose output is another than the one agreed now.
 
-        output: None if nothing was agreed, which nothing contradicts.
+        output: None if nothing was agreed, which nothing contradicts; own: the record of it, which is not read again.
         """
         if output is None:
             return []
-        rivals = outputs_of(task, self.records(task), store)
+        rivals = outputs_of(task, [one for one in self.records(task) if one != own], store)
         for row in self.lineage.records("task", task, limit=_MOST):
             if row.tier == VERIFIED:
                 rivals.setdefault(row.output, row.record)

@@ -65,6 +65,7 @@ def run_report(
         "shards": [],
         "known": None,
         "blind": None,
+        "require_verified": None,
         "disputes": [],
         "timings": {
             **{f"{name}_s": round(seconds, 4) for name, seconds in timings_s.items()},

@@ -101,8 +101,8 @@ class Submitted:
     queue_ms: int = 3_600_000
     """Longest search for nodes."""
     priors: Mapping[CID, Prior] = field(default_factory=dict)
-    """By task: the checked evidence of an earlier session, to which only what is missing is added. Of a job that goes by
-    trust it is left aside."""
+    """By task: the checked evidence of an earlier session, to which only what is missing is added. Left aside in a job
+    that goes by trust."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ that gave the same file both are named. What is empty is in nearly every output,
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import islice
 from threading import Lock
 from typing import Final
@@ -52,14 +52,23 @@ class ContentGivers:
         """
         if not self._records:
             return ()
+        gave = self.look()
+        found = set(self._gave_all)
+        nothings: set[CID] = set()
+        for cid in self._below(content, stop=gave):
+            (nothings if cid in EMPTY else found).update(gave.get(cid, ()))
+        return tuple(sorted(found or nothings))
+
+    def look(self) -> Mapping[CID, set[CID]]:
+        """List the outputs, unless that was done; return which records gave each content.
+
+        Raises:
+            UserError: they have too much in them.
+        """
         with self._lock:
             if self._gave is None:
                 self._gave = self._listed()
-        found = set(self._gave_all)
-        nothings: set[CID] = set()
-        for cid in self._below(content, stop=self._gave):
-            (nothings if cid in EMPTY else found).update(self._gave.get(cid, ()))
-        return tuple(sorted(found or nothings))
+            return self._gave
 
     def _listed(self) -> dict[CID, set[CID]]:
         """Return what is in the outputs of the records that did not give all; those that cannot be read gave nothing.

@@ -116,6 +116,10 @@ def _nothing_known(_task: CID, _rule: Rule) -> None:
     return None
 
 
+def _take_inputs(_submission: Submission) -> None:
+    raise UserError("verified inputs cannot be asked for here", where="require_verified", fix="leave it out")
+
+
 def _nothing_prior(_task: CID) -> None:
     return None
 
@@ -151,6 +155,8 @@ class NodeParts:
     """Bytes that are free where blocks are kept, now; called by threads."""
     find_known: FindKnown = field(default=_nothing_known)
     find_prior: FindPrior = field(default=_nothing_prior)
+    check_inputs: Callable[[Submission], None] = _take_inputs
+    """Refuses a job that asks for verified inputs, and whose inputs are not; blocks."""
     objection_to_job: Callable[[Submission], str] = _no_objection
     """Why the operator's policy does not have a job submitted here; empty if it does."""
     max_wall_clock_s: float = MAX_WALL_CLOCK_S
@@ -397,6 +403,7 @@ class Node:
             ),
             find_known=parts.find_known,
             find_prior=parts.find_prior,
+            check_inputs=parts.check_inputs,
             nursery=self._nursery,
             say=self._say,
             count_offence=self._count_offence,

@@ -56,6 +56,7 @@ from storage.sqlite_pins import hold
 from verifier.credibility import TrustGoal
 from verifier.identity import Identity
 from verifier.model import PeerId, Rule
+from verifier.taint import find_taint
 
 MAX_OPEN: Final = 10_000
 """Jobs that have not ended."""
@@ -93,6 +94,7 @@ class RequesterSide:
         checks: SpotChecks,
         find_known: FindKnown,
         find_prior: FindPrior,
+        check_inputs: Callable[[Submission], None],
         nursery: trio.Nursery,
         say: Callable[[PeerId, bytes], None],
         count_offence: Callable[[Misbehaved], None],
@@ -113,6 +115,7 @@ class RequesterSide:
         self._settlement = settlement
         self._find_known = find_known
         self._find_prior = find_prior
+        self._check_inputs = check_inputs
         self._nursery = nursery
         self._say = say
         self._count_offence = count_offence
@@ -188,6 +191,8 @@ class RequesterSide:
     async def _open_job(self, submission: Submission) -> OpenJob:
         # From here on a collection leaves the task alone; what one has taken before is noticed now.
         await trio.to_thread.run_sync(hold, self._store, submission.root)
+        if submission.require_verified:
+            await trio.to_thread.run_sync(self._check_inputs, submission)
         job: OpenJob = await trio.to_thread.run_sync(self._ledger.open_job, submission)
         # What it comes from is looked into now, so that too much of it is an answer and no shard's end.
         await trio.to_thread.run_sync(job.parents_of, job.tasks[0], self._store)
@@ -303,16 +308,26 @@ class RequesterSide:
             sound = {
                 place: session
                 for place, session in found
-                if session is not None and shunned.isdisjoint(one.node for one in session.receipts)
+                if session is not None
+                and shunned.isdisjoint(one.node for one in session.receipts)
+                and self._may_answer(submission, () if session.record is None else (session.record,))
             }
             if submission.trust is not None:  # how far it gets with others is not known before they are asked
                 return self._trusted(sound, tasks, submission.trust), {}
             known = {place: self._with_parents(session, job, tasks[place]) for place, session in sound.items()}
+
+            def usable(prior: Prior) -> bool:
+                return _is_apart(prior, shunned) and self._may_answer(submission, prior.parents)
+
             rest = [task for place, task in enumerate(tasks) if place not in known]
             priors = ((task, self._find_prior(task)) for task in rest)
-            return known, {task: prior for task, prior in priors if prior is not None and _is_apart(prior, shunned)}
+            return known, {task: prior for task, prior in priors if prior is not None and usable(prior)}
 
         return await trio.to_thread.run_sync(look_up)
+
+    def _may_answer(self, submission: Submission, records: Sequence[CID]) -> bool:
+        """Tell whether an answer that rests on records is one, where inputs are to be verified."""
+        return not submission.require_verified or find_taint(self._store, records).is_tainted is False
 
     def _with_parents(self, session: SessionResult, job: OpenJob, task: CID) -> SessionResult:
         """Return what is known under a record that names what the task's inputs are known to come from now."""

@@ -12,7 +12,8 @@ from verifier.audit import CHECKS
 from verifier.commitment import PREIMAGE_VERSION
 from verifier.container_types import ContainerFunction
 from verifier.graph_audit import CHECKS as GRAPH_CHECKS
-from verifier.graph_types import Graph, GraphHead, LogEntry
+from verifier.graph_types import AnnotatedGraph, Graph, GraphHead, LogEntry
+from verifier.merge_types import Merge, MergedShard, MergePart
 from verifier.schema import Schema
 from verifier.unverified_types import UnverifiedRecord, UnverifiedRun
 from verifier.wasm_types import WasmFunction, WasmRuntime
@@ -21,7 +22,8 @@ DOCS = Path(__file__).parents[3] / "docs"
 KINDS = [
     kind for kind in vars(model).values() if isinstance(kind, type) and issubclass(kind, Schema) and kind is not Schema
 ] + [
-    ContainerFunction, Graph, GraphHead, ListedShard, LogEntry, ShardList, ShardPart, UnverifiedRecord, UnverifiedRun,
+    AnnotatedGraph, ContainerFunction, Graph, GraphHead, ListedShard, LogEntry, Merge, MergePart, MergedShard,
+    ShardList, ShardPart, UnverifiedRecord, UnverifiedRun,
     WasmFunction, WasmRuntime,
 ]  # fmt: skip
 

@@ -87,6 +87,7 @@ class Place:
         self.spot_checks = 0.0
         self.changing = None
         self.objection = lambda job: ""
+        self.check_inputs = lambda job: None
         self.wrap = lambda datastore: datastore
         self.tell_span = None
 
@@ -125,6 +126,7 @@ class Place:
                     store,
                     usable=results.records(task, nodes=Nodes.OPEN),
                 ),
+                check_inputs=self.check_inputs,
                 objection_to_job=self.objection,
                 free_disk=lambda: 1 << 40,
                 spot_checks=self.spot_checks,

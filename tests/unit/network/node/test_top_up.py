@@ -1,4 +1,4 @@
-"""What is known among nodes and too weak is added to: what is missing runs, on other nodes, and the record is audited."""
+"""What is known among nodes and too weak is added to: what is missing runs on others, and the record is audited."""
 
 from network.node.job_events import ENDED
 from network.result_store import ResultStore
