@@ -70,7 +70,7 @@ def submit_to_node(
             require_verified(parents, store)
         if node.is_elsewhere:
             display.step("sending the task to the node")
-            _upload(node, store, plan.task, parents)
+            upload(node, store, plan.task, parents)
         job = uuid.uuid4().hex
         announce(job)
         node.submit(
@@ -194,7 +194,8 @@ def parent_blocks(store: BlockStore, parent: CID) -> Iterator[tuple[CID, bytes]]
     yield from proof_blocks(store, parent)
 
 
-def _upload(node: NodeClient, store: BlockStore, task: CID, parents: Iterable[CID]) -> None:
+def upload(node: NodeClient, store: BlockStore, task: CID, parents: Iterable[CID]) -> None:
+    """Send a node all that it needs of a task and of the records that its inputs come from."""
     node.put_blocks(gathered(car_pieces([task], _blocks(store, task, parents))))
 
 
