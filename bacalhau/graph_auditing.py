@@ -1,6 +1,6 @@
 """What the result graph adds to an audit: the audit of a graph root, and what contradicts a record that is sound.
 
-The checks are `verifier.graph_audit`'s, 21 to 31; check 28 is also made of a single record, with what is filed here.
+The checks are `verifier.graph_audit`'s, 21 to 32; check 28 is also made of a single record, with what is filed here.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from network.blame import Blame
 from network.messages import Capacity, Demand
 from network.session_state import Prior, Session
+from network.statement import Statement
 from runtime.engine import Execution
 from storage.cid import CID
 from verifier.compare import Decision
@@ -56,6 +57,14 @@ class Executed:
     """32 random bytes as hex, drawn fresh for this execution."""
     took_ms: int | None = None
     """From its `Run`, waiting for others not counted; None where nobody measured. Decides how many are taken ahead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerEnded:
+    """A container has ended. What it gave, if it gave something, is in the node's block store."""
+
+    session: str
+    statement: Statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +112,8 @@ class Submitted:
     priors: Mapping[CID, Prior] = field(default_factory=dict)
     """By task: the checked evidence of an earlier session, to which only what is missing is added. Left aside in a job
     that goes by trust."""
+    unverified: bool = False
+    """Its task is of a container: nodes make statements, and none commits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +131,16 @@ class Lost:
 
 
 Event: TypeAlias = (
-    Received | Heard | Timer | Executed | ExecutionFailed | RoomChanged | Submitted | CancelRequested | Lost
+    Received
+    | Heard
+    | Timer
+    | Executed
+    | ContainerEnded
+    | ExecutionFailed
+    | RoomChanged
+    | Submitted
+    | CancelRequested
+    | Lost
 )
 
 
@@ -175,7 +195,7 @@ class SetTimer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Execute the task; then send `Executed` or `ExecutionFailed`."""
+    """Execute the task; then send `Executed`, `ContainerEnded` or `ExecutionFailed`."""
 
     session: str
     task: CID

@@ -1,6 +1,6 @@
 """Audit a graph root: what a person published, all of it, and that the log behind it is one.
 
-The checks, in the numbers of docs/graph.md (rules version 2); those below 21 are of records and jobs:
+The checks, in the numbers of docs/graph.md (rules version 3); those below 21 are of records and jobs:
 
 21. root        its block is here, matches its CID, and is a strict `graph/1` or `graph/2`; its head a `graph-head/1`
 22. signature   the head is signed by its publisher
@@ -11,14 +11,18 @@ The checks, in the numbers of docs/graph.md (rules version 2); those below 21 ar
 27. records     every record of the root passes its own audit (checks 1 to 13)
 28. disputes    no two records of the root are of one task and have different outputs
 29. taint       no record of the root is of another tier than `verified`, or rests on one that is
-30. merges      every merge of the root is of records of the root, and merging their outputs again gives its output
-31. rivals      every rival of the root passes checks 1 to 13, is not in the root, and contradicts a record of it
+
+and of a `graph/2`, which says more of its records:
+
+31. merges      every merge of the root is of records of the root, and merging their outputs again gives its output
+32. rivals      every rival of the root passes checks 1 to 13, is not in the root, and contradicts a record of it
 
 What is not here makes a check unknown, and the verdict `unchecked`; what is wrong makes it false, and the verdict
 `invalid`. Taint is unknown and never false: nobody claims that such a record is verified. Two records that contradict
 each other are false: f is deterministic, so one of them is wrong, and which is not for this to say.
 
-What it does not do, and its caller may: compare the head with others of the same publisher (`verifier.graph_log`).
+What it does not do, and its caller may: compare the head with others of the same publisher: those of one file
+(check 30, `verifier.graph_agreement`), or any (`verifier.graph_log`).
 """
 
 from __future__ import annotations
@@ -36,13 +40,15 @@ from storage.errors import BacalhauError, UnavailableError, VerificationError
 from verifier.audit import audit_record
 from verifier.audit_report import AuditReport, Check, Finding, Outcome, examine, examine_each, make_check
 from verifier.graph_log import LogChain, check_head, read_chain
-from verifier.graph_reading import RecordFacts, read_facts
-from verifier.graph_types import GraphHead, load_graph
+from verifier.graph_reading import RecordFacts, read_facts, version_of
+from verifier.graph_types import AnnotatedGraph, GraphHead, load_graph
 from verifier.merge_audit import check_merged
 from verifier.merge_types import load_merge
 from verifier.model import load_node
 
 FIRST: Final = 21
+FIRST_MORE: Final = 31
+"""30 is of several roots."""
 T = TypeVar("T")
 
 
@@ -127,6 +133,13 @@ class _Published:
         except VerificationError as error:
             raise UnavailableError("needs a sound record", where=cid_text(cid)) from error
 
+    def says_more(self) -> bool:
+        """Tell whether the root claims to be one that says more of its records, well-formed or not."""
+        try:
+            return version_of(self.store, self.cid) == AnnotatedGraph.VERSION
+        except UnavailableError:
+            return False
+
     def contradicting(self) -> tuple[tuple[RecordFacts, AuditReport], ...]:
         """Return the rivals that were audited."""
         audited = [cid for cid in self.graph().rivals if cid in self.audits]
@@ -147,7 +160,8 @@ def audit_graph(store: BlockStore, cid: CID, told: Callable[[int, int], None] = 
     told: called with the number of records that were audited, and of all.
     """
     published = _Published(store, cid, told)
-    checks = tuple(_run(n, name, partial(look, published)) for n, (name, look) in enumerate(CHECKS, FIRST))
+    looks = [*enumerate(CHECKS, FIRST), *(enumerate(MORE_CHECKS, FIRST_MORE) if published.says_more() else ())]
+    checks = tuple(_run(n, name, partial(look, published)) for n, (name, look) in looks)
     report = AuditReport(checks=checks)
     sound = {check.name for check in checks if check.ok}
     return GraphAudit(
@@ -212,7 +226,10 @@ def _places(published: _Published) -> dict[CID, list[int]]:
 
 
 def _check_parents(published: _Published) -> Outcome:
-    places, listed = _places(published), frozenset(published.graph().records)
+    listed = frozenset(published.graph().records)
+    places: dict[CID, list[int]] = {}
+    # Without a sound log the order is not known; what is left out shows all the same.
+    findings = examine(lambda: places.update(_places(published)))
 
     def look(cid: CID) -> None:
         facts = published.needed(cid)
@@ -222,7 +239,7 @@ def _check_parents(published: _Published) -> Outcome:
             if cid in places and parent in places and places[parent][0] >= places[cid][0]:
                 raise VerificationError("was published before its parent", where=cid_text(cid))
 
-    return examine_each(look, published.graph().records), "each before its children"
+    return findings + examine_each(look, published.graph().records), "each before its children"
 
 
 def _check_records(published: _Published) -> Outcome:
@@ -334,7 +351,10 @@ CHECKS: Final[tuple[tuple[str, Callable[[_Published], Outcome]], ...]] = (
     ("records", _check_records),
     ("disputes", _check_disputes),
     ("taint", _check_taint),
+)
+"""In the order of their numbers."""
+MORE_CHECKS: Final[tuple[tuple[str, Callable[[_Published], Outcome]], ...]] = (
     ("merges", _check_merges),
     ("rivals", _check_rivals),
 )
-"""In the order of their numbers."""
+"""Of a root that says more of its records, from FIRST_MORE on."""

@@ -35,8 +35,9 @@ Pair = Annotated[tuple[Word, ...], lambda pair: "" if len(pair) == 2 else "must 
 class SubmissionEntry(Schema):
     """A `Submission` without its origins."""
 
-    VERSION: ClassVar[str] = "submission-entry/5"
-    """1 had no shards and no known results, 2 no trust, 3 no records of the data, 4 asked for no verified inputs."""
+    VERSION: ClassVar[str] = "submission-entry/6"
+    """1 had no shards and no known results, 2 no trust, 3 no records of the data, 4 no containers, 5 never asked for
+    verified inputs."""
 
     job: JobId
     created_at: Seconds
@@ -56,10 +57,12 @@ class SubmissionEntry(Schema):
     data_parents: Annotated[tuple[Link, ...], at_most(MAX_NODES)]
     trust: Share | None
     bad: Share | None
+    unverified: bool
     require_verified: bool
 
 
-_SINCE_4: Final[dict[str, Any]] = {"require_verified": False}
+_SINCE_5: Final[dict[str, Any]] = {"require_verified": False}
+_SINCE_4: Final[dict[str, Any]] = {"unverified": False, **_SINCE_5}
 _SINCE_3: Final[dict[str, Any]] = {"data_parents": [], **_SINCE_4}
 _SINCE_2: Final[dict[str, Any]] = {"trust": None, "bad": None, **_SINCE_3}
 _SINCE: Final[dict[str, dict[str, Any]]] = {
@@ -67,6 +70,7 @@ _SINCE: Final[dict[str, dict[str, Any]]] = {
     "submission-entry/2": _SINCE_2,
     "submission-entry/3": _SINCE_3,
     "submission-entry/4": _SINCE_4,
+    "submission-entry/5": _SINCE_5,
 }
 """What earlier versions did not say, and meant."""
 
@@ -96,6 +100,7 @@ def write_submission(submission: Submission) -> tuple[bytes, str]:
             data_parents=submission.data_parents,
             trust=None if submission.trust is None else submission.trust.asked,
             bad=None if submission.trust is None else submission.trust.bad,
+            unverified=submission.unverified,
             require_verified=submission.require_verified,
         )
     except ModelError as error:
@@ -131,6 +136,7 @@ def read_submission(data: bytes, origins: str) -> Submission:
         data_parents=entry.data_parents,
         origins=_origins(origins),
         trust=_goal(entry),
+        unverified=entry.unverified,
         require_verified=entry.require_verified,
     )
 

@@ -1,4 +1,4 @@
-"""Checks 21 to 31 on a graph of three records, each broken by itself."""
+"""Checks 21 to 29, and 31 and 32, on a graph of three records, each broken by itself."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ from storage import dag_cbor
 from storage.blocks import MemoryBlockStore
 from storage.cid import DAG_CBOR, make_cid
 from tests.vectors.records.world import World, put_unverified
-from verifier.graph_audit import CHECKS, audit_graph
+from verifier.graph_audit import CHECKS, MORE_CHECKS, audit_graph
 from verifier.graph_log import append, sign_head
 from verifier.graph_types import Graph, load_graph, make_graph
 from verifier.identity import Identity
@@ -59,7 +59,7 @@ class Shelf:
 def test_a_sound_graph_is_valid():
     shelf = Shelf()
     found = audit_graph(shelf.store, shelf.publish())
-    assert (found.report.verdict, [check.n for check in found.report.checks]) == ("valid", list(range(21, 32)))
+    assert (found.report.verdict, [check.n for check in found.report.checks]) == ("valid", list(range(21, 30)))
     assert (found.head.publisher, found.chain.head.size) == (ALICE.peer, 1)
     ((facts, report),) = found.records
     assert (facts.cid, report.verdict) == (shelf.first, "valid")
@@ -69,7 +69,8 @@ def test_numbers_and_names_are_those_of_the_docstring():
     import verifier.graph_audit as module
 
     listed = [line.split()[:2] for line in (module.__doc__ or "").splitlines() if line[:2].isdigit()]
-    assert listed == [[f"{n}.", name] for n, (name, _) in enumerate(CHECKS, 21)]
+    numbered = [*enumerate(CHECKS, 21), *enumerate(MORE_CHECKS, 31)]
+    assert listed == [[f"{n}.", name] for n, (name, _) in numbered]
 
 
 def test_what_is_no_graph_is_invalid_and_an_empty_store_unknown():
@@ -216,9 +217,9 @@ def test_a_merge_is_true_only_if_its_records_are_there_and_merging_gives_it():
     moved = store_merge(shelf.store, merge_of(shelf, shelf.first), {1: shelf.first})
     elsewhere = store_merge(shelf.store, merge_of(shelf, shelf.first), {0: shelf.another(dissent=())})
     for false in (other, moved, elsewhere, shelf.first):
-        assert shelf.states(annotated(shelf, merges=[false])) == ("invalid", {30: False})
+        assert shelf.states(annotated(shelf, merges=[false])) == ("invalid", {31: False})
     gone = make_cid(DAG_CBOR, b"gone")
-    assert shelf.states(annotated(shelf, merges=[true, gone])) == ("unchecked", {30: None})
+    assert shelf.states(annotated(shelf, merges=[true, gone])) == ("unchecked", {31: None})
 
 
 def test_a_rival_is_told_of_and_not_claimed():
@@ -234,4 +235,4 @@ def test_a_rival_is_told_of_and_not_claimed():
         shelf.store, dataclasses.replace(load_node(shelf.store, rival, Record), commitments=make_cid(DAG_CBOR, b"x"))
     )
     for no_rival, ok in ((shelf.first, False), (shelf.another(dissent=()), False), (unsound, None)):
-        assert shelf.states(annotated(shelf, rivals=[no_rival]))[1][31] is ok
+        assert shelf.states(annotated(shelf, rivals=[no_rival]))[1][32] is ok

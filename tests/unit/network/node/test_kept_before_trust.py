@@ -57,7 +57,9 @@ def test_an_outcome_and_a_shard():
 def test_a_submission():
     plain = submission(TASK)
     data, origins = write_submission(plain)
-    since_4, since_3 = ("require_verified",), ("data_parents", "require_verified")
+    since_5, since_4 = ("require_verified",), ("unverified", "require_verified")
+    since_3 = ("data_parents", *since_4)
+    assert read_submission(before(data, "submission-entry/5", *since_5), origins) == plain
     assert read_submission(before(data, "submission-entry/2", "trust", "bad", *since_3), origins) == plain
     assert read_submission(before(data, "submission-entry/3", *since_3), origins) == plain
     assert read_submission(before(data, "submission-entry/4", *since_4), origins) == plain
