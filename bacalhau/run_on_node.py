@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bacalhau.job_events import event_phrase
 from bacalhau.proof import proof_blocks
 from bacalhau.report import origin_list
-from bacalhau.run_job import make_task, parent_records
+from bacalhau.run_job import check_parents, make_task, parent_records
 from bacalhau.taint_report import require_verified
 from storage.car import car_pieces
 from storage.cid import CID, cid_text
@@ -67,6 +67,7 @@ def submit_to_node(
         plan = make_task(order, services, store, services.make_engine(), display, noted)
         hold(store, plan.task)
         parents = parent_records(order.request, plan, store, jobs)
+        check_parents(parents)
         if order.require_verified:
             require_verified(parents, store)
         job = submit_plan(order, plan, parents, noted, store, display, node, announce)
@@ -132,6 +133,7 @@ def common_body(order: Order, job: str, parents: Sequence[CID], noted: Sequence[
         "timeout_s": order.request.timeout_s,
         "parents": [cid_text(parent) for parent in parents],
         "origins": origin_list(noted),
+        **({"require_verified": True} if order.require_verified else {}),
         **({} if order.trust is None else {"trust": order.trust.asked, "bad_nodes": order.trust.bad}),
     }
 

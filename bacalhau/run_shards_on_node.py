@@ -91,7 +91,7 @@ def submit_shards_to_node(
         if sharded.max_failures is not None:
             body["max_failures"] = sharded.max_failures
         announce(job)
-        _submit(node, store, body, cid, whole, parents, display)
+        _submit(node, store, body, cid, whole, of_data, display)
     return SubmittedShards(job=job, function=whole.function_cid, input=whole.input_cid, shards=len(shards), root=cid)
 
 
