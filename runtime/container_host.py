@@ -18,7 +18,6 @@ from runtime.stop_signal import StopSignal
 from storage.blocks import BlockStore
 from storage.errors import UnavailableError, UserError
 
-
 SILENT: Final = "its container engine does not answer"
 SILENCE_S: Final = 30.0
 """How long an engine that did not answer is not asked again: other offers wait meanwhile."""
