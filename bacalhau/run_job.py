@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from bacalhau.output_texts import read_texts
 from bacalhau.planning import ONE_PART, host_name, jail_level
 from bacalhau.progress import Display
 from bacalhau.report import job_of, origin_list, plan_report, run_report
+from bacalhau.run_spans import run_tracing
 from bacalhau.services import Services
 from bacalhau.shard_report import is_over_shards
 from bacalhau.taint_report import require_verified, taint_of, with_record
@@ -35,7 +35,7 @@ from runtime.planner.stack import Part
 from runtime.request import Request
 from runtime.url_list import Inside, read_url_list
 from storage.blocks import BlockStore
-from storage.cid import CID
+from storage.cid import CID, cid_text
 from storage.errors import UserError
 from storage.ipld_path import path_names
 from storage.sqlite_block_store import SqliteBlockStore
@@ -89,12 +89,20 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
         UserError, UnavailableError, VerificationError: as `runtime.prepare.prepare` and `run_embedded`; no job is kept.
     """
     created_at, started = time.time(), time.perf_counter()
-    with ExitStack() as stack, services.open_store() as store, services.open_jobs() as jobs:
-        engine, *others = make_engines(order, services)
-        for each in (engine, *others):
+    with (
+        run_tracing(os.environ) as tracing,
+        ExitStack() as stack,
+        services.open_store() as store,
+        services.open_jobs() as jobs,
+    ):
+        traced = tracing.begin()
+        made = make_engines(order, services)
+        for each in made:
             stack.callback(each.stop)
         noted: list[Noted] = []
-        plan = make_task(order, services, store, engine, display, noted)
+        plan = make_task(order, services, store, made[0], traced.watched(display), noted)
+        traced.prepared(cid_text(plan.task))
+        engine, *others = traced.timed(made)
         # From here on a garbage collection leaves the task alone; what one has taken before is noticed now.
         hold(store, plan.task)
         prepared = time.perf_counter()
@@ -134,7 +142,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
         finished = time.perf_counter()
         texts = None if session.output is None else read_texts(UnixfsReader(store), session.output)
         report = run_report(
-            job=uuid.uuid4().hex,
+            job=traced.job,
             created_at=created_at,
             labels=order.labels,
             plan=plan,
@@ -150,6 +158,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
         report["trust"] = own_trust_entry(order.trust, order.rule)
         report |= taint_of(with_record(parents, session.record), store)
         jobs.add(job_of(report, created_at, plan, session))
+        traced.ended(report, time.perf_counter() - prepared)
     return report
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from bacalhau.merge_statement import state_merge
 from bacalhau.progress import Display
 from bacalhau.report import origin_list, plan_report
 from bacalhau.run_job import Order, check_parents, make_engines, make_task, parent_records
+from bacalhau.run_spans import run_tracing
 from bacalhau.services import Services
 from bacalhau.shard_report import ShardTotals, job_of_shards, shard_of, sharding_node, shards_report
 from bacalhau.taint_report import taint_of
@@ -101,11 +101,14 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
     created_at, started = time.time(), time.perf_counter()
     noted: list[Noted] = []
     with ExitStack() as stack:
+        traced = stack.enter_context(run_tracing(os.environ)).begin()
         store = stack.enter_context(services.open_store())
         jobs = stack.enter_context(services.open_jobs())
         results = stack.enter_context(services.open_results())
         engines = _engines(order, services, stack)
-        whole = make_task(order, services, store, engines[0], display, noted)
+        whole = make_task(order, services, store, engines[0], traced.watched(display), noted)
+        traced.prepared()
+        engines = traced.timed(engines)
         # From here on a garbage collection leaves alone what shards have in common, and what they are made of; what is
         # made for each of them is put by this process and safe as long as it lives.
         for shared in (whole.function_cid, *(volume.cid for volume in whole.input.volumes), whole.task):
@@ -150,7 +153,7 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
         finished = time.perf_counter()
         spent = {"prepare": prepared - started, "run": ran - prepared, "merge": finished - ran}
         report = shards_report(
-            job=uuid.uuid4().hex,
+            job=traced.job,
             created_at=created_at,
             labels=order.labels,
             whole=whole,
@@ -173,6 +176,7 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
         report["merge"] = None if merge is None else cid_text(merge)
         report["require_verified"] = None if required is None else required.to_json()
         jobs.add(job_of_shards(report, created_at, whole, merged, rows))
+        traced.ended(report, time.perf_counter() - prepared)
     return report
 
 

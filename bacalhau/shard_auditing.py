@@ -32,6 +32,7 @@ from runtime.plan import make_plan
 from runtime.shard_plan import ShardTask, read_sharding, shard_tasks
 from storage.blocks import BlockStore, OverlayBlockStore
 from storage.cid import CID, cid_text, parse_cid
+from storage.counting import counted
 from storage.errors import UnavailableError, VerificationError
 from storage.unixfs_graft import finished_entry
 from storage.unixfs_import import Importer
@@ -67,7 +68,7 @@ class _Joined:
                 self.findings.append(Finding(wrong=check.ok is False, text=f"shard {index}: {check.detail}"))
 
     def joined(self, n: int) -> Check:
-        return make_check(n, self.name, self.findings, f"{self.records} records")
+        return make_check(n, self.name, self.findings, counted(self.records, "record"))
 
 
 @dataclass(kw_only=True)
@@ -193,7 +194,7 @@ def audit_flow(job: Job, jobs: JobStore, store: BlockStore, demand: Demand, coun
     """Audit the tasks of a flow, and that what it gave is made of theirs, with the blocks of the local store."""
     found, strays = _audit_rows(job, jobs, store, demand, count, None)
     found.of_job += [
-        make_check(15, "tasks", strays, f"{sum(found.counts.values())} tasks"),
+        make_check(15, "tasks", strays, counted(sum(found.counts.values()), "task")),
         make_check(16, "output", examine(_check_flow_output, job, jobs, store), _text(job.output)),
     ]
     found.follow(store, _records(job, jobs), job.input, demand)

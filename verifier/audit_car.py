@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from storage.car_block_store import CarBlockStore
 from storage.cid import CID, cid_text
+from storage.counting import counted
 from storage.errors import UnavailableError, VerificationError
 from verifier.audit import audit_record
 from verifier.audit_report import AuditReport, AuditVerdict, Check, Finding, make_check
@@ -69,7 +70,7 @@ def check_file(car: CarBlockStore, wanted: CID | None = None) -> Check:
         findings.append(Finding(wrong=False, text=car.excess))
     if wanted is not None and not roots_for(car, wanted):
         findings.append(Finding(wrong=False, text=f"no root is, or is of, {cid_text(wanted)}"))
-    return make_check(0, "file", findings, f"{len(car)} blocks, {car.size} bytes, {len(car.roots)} roots")
+    return make_check(0, "file", findings, f"{len(car)} blocks, {car.size} bytes, {counted(len(car.roots), 'root')}")
 
 
 def _problems(car: CarBlockStore) -> list[str]:

@@ -37,7 +37,7 @@ from network.node.selection import JobSelection
 from network.node.settlement import MakeContainerJob, MakeJob, Settlement
 from network.node.shard_outputs import ShardOutputs
 from network.node.shard_settlement import MakeShardsJob, ShardSettlement
-from network.node.spans import SUBMIT, Span, Tell
+from network.node.span import SUBMIT, Span, Tell
 from network.node.spot_checks import SpotChecks
 from network.node.task_header import Headers
 from network.node.trust_book import TrustBook, with_most_words

@@ -30,7 +30,8 @@ from network.node.open_job import OpenJob
 from network.node.peer_book import PeerBook
 from network.node.requester_ledger import RequesterLedger
 from network.node.settlement import Settlement
-from network.node.spans import SessionSpans, Tell
+from network.node.span import Tell
+from network.node.spans import SessionSpans
 from network.node.spot_checks import SpotChecks
 from network.node.trust_book import TrustBook
 from network.parcel import pack
