@@ -91,7 +91,7 @@ def _of_cid(cid: CID, graph: OpenGraph, limit: int) -> Named:
         return Named(kind="record", cid=cid, records=(cid,))
     if is_merge(cid, graph.store):
         output, merged_of = load_merge(graph.store, cid)
-        if all(part.cid != output for part in graph.lineage.parts(cid, limit=1)):  # of strangers: as for records
+        if cid not in graph.lineage.merges(output, limit=MAX_EDGES):  # of a stranger: checked, as records are
             check_merged(graph.store, output, merged_of)
         return Named(kind="merge", cid=cid, records=tuple(merged_of.values())[:limit])
     published = _published(cid, graph)

@@ -81,6 +81,7 @@ _DESCENDANTS: Final = "".join((_WALK.format(seeds=_SEEDS, to="record", by="paren
 _PARENTS: Final = "SELECT parent FROM lineage_parents WHERE record = ? ORDER BY parent LIMIT ?"
 _CHILDREN: Final = "SELECT record FROM lineage_parents WHERE parent = ? ORDER BY record LIMIT ?"
 _PARTS: Final = "SELECT owner, role, path, cid FROM lineage_parts WHERE owner = ? LIMIT ?"
+_MERGES: Final = "SELECT cid FROM lineage_parts WHERE owner = ? AND role = 'merge' ORDER BY path LIMIT ?"
 _OWNERS: Final = "SELECT owner, role, path, cid FROM lineage_parts WHERE cid = ? LIMIT ?"
 _PENDING: Final = "SELECT record FROM lineage_pending LIMIT ?"
 QUESTIONS: Final = (
@@ -94,6 +95,7 @@ QUESTIONS: Final = (
     _PARENTS,
     _CHILDREN,
     _PARTS,
+    _MERGES,
     _OWNERS,
 )
 """All that is asked of what may be a million rows; tests look that no plan of SQLite's reads a whole table."""
@@ -123,9 +125,9 @@ class Part:
     """What something is made of."""
 
     owner: CID
-    """A function, an input, a directory, or a merge (`verifier.merge_types`)."""
+    """A function, an input, or a directory."""
     role: str
-    """data, volume, source, lock, runtime, wheel, entry (of a directory), or merged (output of a merge)."""
+    """data, volume, source, lock, runtime, wheel, entry (of a directory), or merge (a statement that it is merged)."""
     path: str
     cid: CID
 
@@ -259,6 +261,10 @@ class LineageStore(DatastoreConnection):
     def parts(self, owner: CID, *, limit: int) -> list[Part]:
         """Return what a function, an input or a directory is made of."""
         return self._parts(_PARTS, owner, limit)
+
+    def merges(self, output: CID, *, limit: int) -> list[CID]:
+        """Return the statements that are filed of an output of a job over shards (`verifier.merge_types`)."""
+        return self._cids(_MERGES, output, limit)
 
     def owners(self, cid: CID, *, limit: int) -> list[Part]:
         """Return what is made of this."""
