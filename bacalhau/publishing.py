@@ -6,7 +6,7 @@ Reads the clock. Knows nothing about where the blocks go.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -104,7 +104,7 @@ def prepare(text: str, services: Services, store: SqliteBlockStore, *, plain: bo
     found = with_ancestors(records, store)
     _check_strangers(found, services, store)
     rivals = _rivals(found, services)
-    made = _publish([facts.cid for facts in found], services, store, merges, rivals.values())
+    made = _publish([facts.cid for facts in found], services, store, merges, tuple(rivals.values()))
     return Published(
         root=made.root,
         is_graph=True,
@@ -151,11 +151,11 @@ def _publish(
     services: Services,
     store: SqliteBlockStore,
     merges: Iterable[CID],
-    rivals: Iterable[CID],
+    rivals: Collection[CID],
 ) -> Publication:
     with services.open_results() as results:
-        # What everybody may know is no secret check of a node any more (docs/trust.md).
-        for record in records:
+        # What everybody may know is no secret check of a node any more (docs/trust.md), and is not topped up.
+        for record in (*records, *rivals):
             results.published(record)
     with services.open_published() as logs:
         return logs.publish(publisher_of(services), records, store, at=time.time(), merges=merges, rivals=rivals)
