@@ -18,7 +18,7 @@ from bacalhau.services import Services
 from network.job_store import JobStore
 from runtime.contents import Noted
 from runtime.engine import Engine, Plan
-from runtime.flow_inputs import GivenLiteral
+from runtime.flow_inputs import GivenLiteral, given_literal
 from runtime.request import Request
 from storage.sqlite_block_store import SqliteBlockStore
 
@@ -85,7 +85,7 @@ class PreparedParts:
         plan = self._plan(request)
         cid = plan.input.data if is_data else plan.input.volumes[0].cid
         assert cid is not None  # noqa: S101  it was asked for
-        return GivenLiteral(cid=cid, parents=frozenset(parent_records(request, plan, self.store, self.jobs)))
+        return given_literal(cid, parent_records(request, plan, self.store, self.jobs), self.store)
 
     def _plan(self, request: Request) -> Plan:
         fetching = self.fetching

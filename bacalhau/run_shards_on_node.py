@@ -141,7 +141,7 @@ def _blocks(
 ) -> Iterator[tuple[CID, bytes]]:
     """Yield what is below a root, and the proofs of inputs, each block once; nothing below `without`."""
     seen = set(without)
-    for source in (walk(store, root, skip=without), *(parent_blocks(store, parent) for parent in parents)):
+    for source in (walk(store, root, skip=without), parent_blocks(store, parents)):
         for cid, data in source:
             if visit_key(cid) not in seen:
                 seen.add(visit_key(cid))
