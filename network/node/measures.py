@@ -27,6 +27,8 @@ from network.messages import (
     Reveal,
     Settled,
 )
+from network.session_events import FaultKind
+from network.statement import Statement
 from runtime.engine import Execution
 from verifier.compare import Decision
 from verifier.model import Verdict
@@ -46,6 +48,8 @@ EXECUTIONS: Final = (DONE, FUNCTION_FAILED, UNDETERMINED, GIVEN_UP)
 """How executions end: with exit code 0, with another one, with no output as the host failed, with nobody waiting."""
 CACHED: Final = "cached"
 WITHDRAWN: Final = "withdrawn"
+CONVICTIONS: Final = (FaultKind.EQUIVOCATION.value, FaultKind.FORGED.value, FaultKind.MISMATCH.value)
+"""What peers are proven to have done (`network.blame`)."""
 VERDICTS: Final = (*(verdict.value for verdict in Verdict if verdict is not Verdict.CACHED), CACHED, WITHDRAWN)
 """How tasks end at a requester: with a verdict, with what was verified before, or cancelled."""
 
@@ -123,8 +127,11 @@ class Measures:
         for version in versions:
             self.received[MESSAGES.get(version, OTHER)] += 1
 
-    def executed(self, execution: Execution, took_s: float) -> None:
-        """Count an execution that gave an output."""
+    def executed(self, execution: Execution | Statement, took_s: float) -> None:
+        """Count an execution that gave an output, or a container that came to its end."""
+        if isinstance(execution, Statement):
+            self.executions[DONE if execution.exit_code == 0 else FUNCTION_FAILED].add(took_s)
+            return
         self.executions[DONE if execution.exit_code == 0 else FUNCTION_FAILED].add(took_s)
         spent = execution.timings_s
         if (reset_s := spent.get("reset")) is not None:
