@@ -53,7 +53,7 @@ TESTED_BY: Final = {
 NAMED_ONLY: Final = {
     r"bacalhau > network > .*": "layers of imports",
     r"bacalhau run mine": "a slip: tests/unit/bacalhau/test_command_polish.py",
-    r"(export PATH=.*|mkdir mine)": "what blocks of README.md and docs/index.md have, where it is run",
+    r"(git clone|export PATH=.*|mkdir mine)": "what blocks of README.md and docs/index.md have, where it is run",
     r"bacalhau-audit --deep": "tests/integration/test_auditors_install.py",
     r"(go install|ipfs add).*": "commands of Kubo: tests/integration/test_kubo.py",
     r"ssh -L .*": "a command of OpenSSH",
