@@ -1,6 +1,7 @@
 """Audit what one CAR file is of, with its blocks and no others: check 0 of docs/audit.md, then those of each root.
 
-A root is a record (checks 1 to 13) or a published graph (21 to 29, docs/graph.md; of several, 30 as well).
+A root is a record (checks 1 to 13) or a published graph (21 to 29, docs/graph.md; of several, 30 as well; of a
+`graph/2`, 31 and 32).
 
  0. file  it is a CAR of version 1, read to its end: no block is other than its CID says, none is there twice, and each
           is a root or linked from another one; there is a root, and no root twice
@@ -22,7 +23,7 @@ from verifier.audit_report import AuditReport, AuditVerdict, Check, Finding, mak
 from verifier.graph_agreement import LogAgreement
 from verifier.graph_audit import audit_graph
 from verifier.graph_reading import version_of
-from verifier.graph_types import Graph
+from verifier.graph_types import GRAPHS, load_graph
 from verifier.model import Record, load_node
 
 
@@ -100,7 +101,7 @@ def records_of(car: CarBlockStore, root: CID) -> tuple[CID, ...]:
 
 def _records_in(car: CarBlockStore, root: CID) -> tuple[CID, ...]:
     try:
-        return load_node(car, root, Graph).records
+        return load_graph(car, root).records
     except (UnavailableError, VerificationError):
         return ()
 
@@ -108,7 +109,7 @@ def _records_in(car: CarBlockStore, root: CID) -> tuple[CID, ...]:
 def is_graph(car: CarBlockStore, root: CID) -> bool:
     """Tell whether a root says that it is a graph, well-formed or not."""
     try:
-        return version_of(car, root) == Graph.VERSION
+        return version_of(car, root) in GRAPHS
     except UnavailableError:
         return False
 
