@@ -82,6 +82,7 @@ SHOWN: Final = {
     "docs/notebooks.md: %load_ext": "tests/unit/bacalhau/test_notebook_magic.py",
     "docs/packages.md: pandas": "a requirements.txt",
     "docs/protocol.md: requester": "messages",
+    "docs/sharding.md: Merge": "blocks",
     "docs/sharding.md: bacalhau: --sharding": "an error: tests/property/test_shard_pattern.py",
     "docs/trust.md: f/(1": "a formula",
     "docs/telemetry.md: scrape_configs:": "tests/integration/test_prometheus.py::test_prometheus_scrapes_a_node",
