@@ -21,7 +21,7 @@ from bench.processes import ProgramFailedError, end_group
 from bench.tiny_rows import Inputs, devstack, measure, run_shards
 from bench.workplace import Workplace
 
-SHARDS = 300
+SHARDS = 100
 """Of one turn."""
 _CALLS = 2_000
 
