@@ -59,7 +59,9 @@ class PreparedParts:
             UserError, UnavailableError, VerificationError: as `runtime.prepare.prepare`.
         """
         names = tuple(sorted(text.partition("=")[0] for text in request.args))
-        key = (request.function, request.code, request.requirements, request.entry, names)
+        key: _Key = (request.function, request.code, request.requirements, request.entry, names)
+        if request.module is not None:
+            key = (request.module, request.memory)  # whether it begins with more than it may have is told now
         with self._turn(key):
             if key not in self._functions:
                 # Of a request only what the function is made of: its data is brought by itself.
