@@ -5,20 +5,21 @@ A connection that ends is taken up again where it was: a node that is killed goe
 
 from __future__ import annotations
 
+import os
 import time
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bacalhau.job_events import event_phrase
 from bacalhau.proof import proof_blocks
 from bacalhau.report import origin_list
-from bacalhau.run_job import make_task, parent_records
+from bacalhau.run_job import check_parents, make_task, parent_records
+from bacalhau.run_spans import run_tracing
 from bacalhau.taint_report import require_verified
 from storage.car import car_pieces
 from storage.cid import CID, cid_text
-from storage.dag_walk import VisitKey, visit_key, walk
+from storage.dag_walk import VisitKey, links_of, visit_key, walk
 from storage.errors import UnavailableError, UserError
 from storage.gateway_answer import gathered
 from storage.sqlite_pins import hold
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from bacalhau.run_job import Order
     from bacalhau.services import Services
     from runtime.contents import Noted
+    from runtime.engine import Plan
     from storage.blocks import BlockStore
 
 RETURN_S: Final = 60.0
@@ -62,21 +64,53 @@ def submit_to_node(
     """
     refuse_strict(order)
     noted: list[Noted] = []
-    with services.open_store() as store, services.open_jobs() as jobs:
-        plan = make_task(order, services, store, services.make_engine(), display, noted)
+    with run_tracing(os.environ) as tracing, services.open_store() as store, services.open_jobs() as jobs:
+        traced = tracing.begin()
+        plan = make_task(order, services, store, services.make_engine(), traced.watched(display), noted)
+        traced.prepared(cid_text(plan.task))
         hold(store, plan.task)
         parents = parent_records(order.request, plan, store, jobs)
+        check_parents(parents)
         if order.require_verified:
             require_verified(parents, store)
-        if node.is_elsewhere:
-            display.step("sending the task to the node")
-            upload(node, store, plan.task, parents)
-        job = uuid.uuid4().hex
-        announce(job)
-        node.submit(
-            {"task": cid_text(plan.task), "no_cache": order.no_cache, **common_body(order, job, parents, noted)}
-        )
-    return SubmittedJob(job=job, task=plan.task, function=plan.function_cid, input=plan.input_cid)
+        submit_plan(order, plan, parents, noted, store, display, node, announce, traced.job)
+    return SubmittedJob(job=traced.job, task=plan.task, function=plan.function_cid, input=plan.input_cid)
+
+
+def submit_plan(
+    order: Order,
+    plan: Plan,
+    parents: Sequence[CID],
+    noted: Sequence[Noted],
+    store: BlockStore,
+    display: Display,
+    node: NodeClient,
+    announce: Callable[[str], None],
+    job: str,
+) -> None:
+    """Have the node accept a plan that is held here, as the job of an id, which is announced before it is asked.
+
+    Raises:
+        UnavailableError: a block of it is not here.
+        BacalhauError: as `NodeClient`.
+    """
+    is_there = False
+    if node.is_elsewhere:
+        display.step("sending the task to the node")
+        # A function and its runtime are tens of megabytes, and travel once rather than with every task.
+        is_there = node.has_block(plan.function_cid)
+        parts = links_of(plan.function_cid, store.get(plan.function_cid)) if is_there else ()
+        upload(node, store, plan.task, parents, without={visit_key(part) for part in parts})
+    announce(job)
+    body = {"task": cid_text(plan.task), "no_cache": order.no_cache, **common_body(order, job, parents, noted)}
+    try:
+        node.submit(body)
+    except UnavailableError:
+        if not is_there:
+            raise
+        # It has the function, and not all that it consists of.
+        upload(node, store, plan.function_cid, ())
+        node.submit(body)
 
 
 def refuse_strict(order: Order) -> None:
@@ -101,6 +135,7 @@ def common_body(order: Order, job: str, parents: Sequence[CID], noted: Sequence[
         "timeout_s": order.request.timeout_s,
         "parents": [cid_text(parent) for parent in parents],
         "origins": origin_list(noted),
+        **({"require_verified": True} if order.require_verified else {}),
         **({} if order.trust is None else {"trust": order.trust.asked, "bad_nodes": order.trust.bad}),
     }
 
@@ -184,25 +219,35 @@ def find_present(job: str, find_again: Callable[[], NodeClient | None]) -> NodeC
     return node
 
 
-def parent_blocks(store: BlockStore, parent: CID) -> Iterator[tuple[CID, bytes]]:
-    """Yield what a node needs of a record that an input comes from: its proof, or of an unverified one what it gave."""
-    record = load_any_record(store, parent)
-    if isinstance(record, UnverifiedRecord):
-        yield parent, store.get(parent)
-        yield from walk(store, record.output)
-        return
-    yield from proof_blocks(store, parent)
+def parent_blocks(store: BlockStore, parents: Iterable[CID]) -> Iterator[tuple[CID, bytes]]:
+    """Yield what a node needs of records that inputs come from: their proofs, or of unverified ones what they gave.
+
+    What the proofs have in common, such as the runtime, is read once for all of them.
+    """
+    verified: list[CID] = []
+    for parent in parents:
+        record = load_any_record(store, parent)
+        if isinstance(record, UnverifiedRecord):
+            yield parent, store.get(parent)
+            yield from walk(store, record.output)
+        else:
+            verified.append(parent)
+    yield from proof_blocks(store, *verified)
 
 
-def upload(node: NodeClient, store: BlockStore, task: CID, parents: Iterable[CID]) -> None:
-    """Send a node all that it needs of a task and of the records that its inputs come from."""
-    node.put_blocks(gathered(car_pieces([task], _blocks(store, task, parents))))
+def upload(
+    node: NodeClient, store: BlockStore, root: CID, parents: Iterable[CID], *, without: Collection[VisitKey] = ()
+) -> None:
+    """Send a node all that it needs of a task, or of another root, and of the records that its inputs come from."""
+    node.put_blocks(gathered(car_pieces([root], _blocks(store, root, parents, without=without))))
 
 
-def _blocks(store: BlockStore, task: CID, parents: Iterable[CID]) -> Iterator[tuple[CID, bytes]]:
-    """Yield all that a node needs: the task with everything below it, and the proofs of its inputs."""
-    seen: set[VisitKey] = set()
-    for source in (walk(store, task), *(parent_blocks(store, parent) for parent in parents)):
+def _blocks(
+    store: BlockStore, root: CID, parents: Iterable[CID], *, without: Collection[VisitKey]
+) -> Iterator[tuple[CID, bytes]]:
+    """Yield what a node needs: a root with everything below it, and the proofs of inputs; nothing below `without`."""
+    seen = set(without)
+    for source in (walk(store, root, skip=without), parent_blocks(store, parents)):
         for cid, data in source:
             if visit_key(cid) not in seen:
                 seen.add(visit_key(cid))

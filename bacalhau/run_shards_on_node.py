@@ -5,8 +5,8 @@ The function and its runtime travel once, if the node lacks them, and not with e
 
 from __future__ import annotations
 
+import os
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bacalhau.job_events import event_phrase
 from bacalhau.run_job import make_task, parent_records
 from bacalhau.run_on_node import common_body, find_present, follow_job, parent_blocks, refuse_strict
+from bacalhau.run_spans import run_tracing
 from bacalhau.shard_report import ShardTotals
 from bacalhau.taint_report import require_verified
 from network.shard_list import MAX_SHARDS, ListedShard, listed, store_shards
@@ -25,6 +26,7 @@ from storage.dag_walk import VisitKey, visit_key, walk
 from storage.errors import UnavailableError, UserError
 from storage.gateway_answer import gathered
 from storage.sqlite_pins import hold
+from verifier.wasm_types import parts_of
 
 if TYPE_CHECKING:
     from bacalhau.node_client import NodeClient
@@ -44,6 +46,8 @@ class SubmittedShards:
     function: CID
     input: CID
     shards: int
+    root: CID
+    """The list of its shards, in the store here."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what `run --no-wait --json` prints."""
@@ -62,8 +66,10 @@ def submit_shards_to_node(
     order, sharding = sharded.order, sharded.sharding
     refuse_strict(order)
     noted: list[Noted] = []
-    with services.open_store() as store, services.open_jobs() as jobs:
-        whole = make_task(order, services, store, services.make_engine(), display, noted)
+    with run_tracing(os.environ) as tracing, services.open_store() as store, services.open_jobs() as jobs:
+        traced = tracing.begin()
+        whole = make_task(order, services, store, services.make_engine(), traced.watched(display), noted)
+        traced.prepared()
         hold(store, whole.task)
         if whole.input.data is None:
             raise UserError("there is no input to split", where="--sharding-glob-pattern", fix="give one with -i")
@@ -78,19 +84,19 @@ def submit_shards_to_node(
             batch_size=sharding.batch_size,
         )
         hold(store, cid)
-        parents = parent_records(order.request, whole, store, jobs, of_data=False)
-        of_data = parent_records(order.request, whole, store, jobs)
+        parents = sorted({*parent_records(order.request, whole, store, jobs, of_data=False), *sharded.volume_records})
+        of_data = sorted({*parents, *parent_records(order.request, whole, store, jobs), *sharded.data_records})
         if order.require_verified:
             require_verified(of_data, store)
-        job = uuid.uuid4().hex
+        job = traced.job
         body = {"shards": cid_text(cid), "no_cache": not sharded.asks_first} | common_body(order, job, parents, noted)
         if of_data != parents:
             body["data_parents"] = [cid_text(parent) for parent in of_data if parent not in parents]
         if sharded.max_failures is not None:
             body["max_failures"] = sharded.max_failures
         announce(job)
-        _submit(node, store, body, cid, whole, parents, display)
-    return SubmittedShards(job=job, function=whole.function_cid, input=whole.input_cid, shards=len(shards))
+        _submit(node, store, body, cid, whole, of_data, display)
+    return SubmittedShards(job=job, function=whole.function_cid, input=whole.input_cid, shards=len(shards), root=cid)
 
 
 def _bounded(sharded: ShardedOrder, whole: Plan, store: BlockStore) -> Iterator[ListedShard]:
@@ -114,7 +120,7 @@ def _submit(
         node.submit(body)
         return
     display.step("sending the shards to the node")
-    parts = {visit_key(whole.python.lock), visit_key(whole.python.runtime), visit_key(whole.python.source)}
+    parts = {visit_key(part) for part in parts_of(whole.function)}
     is_there = node.has_block(whole.function_cid)
     _upload(node, _blocks(store, shards, parents, without=parts if is_there else set()), shards)
     try:
@@ -136,7 +142,7 @@ def _blocks(
 ) -> Iterator[tuple[CID, bytes]]:
     """Yield what is below a root, and the proofs of inputs, each block once; nothing below `without`."""
     seen = set(without)
-    for source in (walk(store, root, skip=without), *(parent_blocks(store, parent) for parent in parents)):
+    for source in (walk(store, root, skip=without), parent_blocks(store, parents)):
         for cid, data in source:
             if visit_key(cid) not in seen:
                 seen.add(visit_key(cid))

@@ -53,6 +53,12 @@ def words_among_newcomers(goal: TrustGoal, least: Rule = LEAST_RULE) -> Rule:
     return rule_in_force(least, terms_among_own(goal))
 
 
+def least_rule(*, diverse: bool) -> Rule:
+    """Return the least counts of a job that goes by trust: two different engines cannot be one node."""
+    least = 2 if diverse else 1
+    return Rule(replication=least, confidence=least, diverse=diverse)
+
+
 def trust_flag(goal: TrustGoal | None) -> str:
     """Return how a person wrote it; empty if nobody did."""
     return "" if goal is None else f"--trust {goal.asked}"
@@ -126,7 +132,7 @@ def trust_lines(trust: Mapping[str, Any] | None) -> Iterator[str]:
     few = trust.get("fewest_words")
     words = f"{few} to {trust['words']} equal words" if few not in (None, trust["words"]) else _words(trust)
     bad = f"{trust['bad_nodes']:g}"
-    yield f"trust: {reached} of {asked} asked for, if at most {bad} of all nodes are bad; {words} needed"
+    yield f"trust: {reached}, where {asked} was asked for, if at most {bad} of all nodes are bad; {words} needed"
 
 
 def explained_trust(trust: Mapping[str, Any], among_strangers: bool) -> str:

@@ -45,6 +45,8 @@ class WarmWorker:
     """It keeps the function's directory."""
     resources: ExitStack
     """Closed last in, first out: ends the process, then closes what it was handed."""
+    image_s: float = 0.0
+    """What finding its image has taken, or making it."""
     _busy_s: float = 0.0
     _is_used: bool = False
     _reset_s: float = 0.0
@@ -75,6 +77,8 @@ class WarmWorker:
         execution = _execution(plan, frame, assembly, self.engine)
         if self._is_used:
             execution.timings_s["reset"] = self._reset_s
+        else:
+            execution.timings_s["image"] = self.image_s
         self._is_used = True
         return execution
 
