@@ -49,15 +49,17 @@ class LogWriteback:
             self._writer.execute(f"PRAGMA wal_autocheckpoint = {_LONG_LOG_PAGES if self._is_long else LOG_PAGES}")
 
     def committed(self, size: int) -> None:
-        """Take note that it was committed. Raises nothing of the database."""
+        """Take note that it was committed. Raises nothing: what was put is kept."""
         if not self._is_long:
             return
         self._new_bytes += size
         self._waiting_bytes += size
         if self._new_bytes >= BESIDE_BYTES and (self._thread is None or not self._thread.is_alive()):
             self._new_bytes = 0
-            self._thread = Thread(target=self._write_back, name="log-writeback")
-            self._thread.start()
+            thread = Thread(target=self._write_back, name="log-writeback")
+            with suppress(RuntimeError):  # no thread can be had: a commit writes the log back by itself, later
+                thread.start()
+                self._thread = thread
 
     def make_room(self) -> None:
         """Wait for the thread if too much of the log waits for it; before a commit."""

@@ -98,3 +98,15 @@ def test_a_write_back_that_fails_is_no_error(tmp_path):
         log.committed(BESIDE_BYTES)
         log.close()
     assert threads() == []
+
+
+def test_where_no_thread_can_be_had_commits_write_the_log_back(tmp_path, monkeypatch):
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    path = tmp_path / "blocks.sqlite"
+    with SqliteBlockStore(path) as store:
+        for start in range(0, 2 * MOST_BYTES >> 20, 16):
+            store.put_many((make_cid(RAW, data), data) for data in (bytes([start, n]) * (1 << 19) for n in range(16)))
+        assert path.stat().st_size > MOST_BYTES
