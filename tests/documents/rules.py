@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Final
 
 TESTED_BY: Final = {
-    r"git clone REPOSITORY bacalhau && cd bacalhau": ".ci/run::on a clean clone",
     r"make demo": "tests/integration/test_documents.py::test_the_demo_prints_what_the_readme_shows",
     r"make test": ".ci/run::make test",
     r"bacalhau run docker (busybox:1.36|IMAGE) .*": (
@@ -53,7 +52,7 @@ TESTED_BY: Final = {
 NAMED_ONLY: Final = {
     r"bacalhau > network > .*": "layers of imports",
     r"bacalhau run mine": "a slip: tests/unit/bacalhau/test_command_polish.py",
-    r"(git clone|export PATH=.*|mkdir mine)": "what blocks of README.md and docs/index.md have, where it is run",
+    r"(git clone.*|export PATH=.*|mkdir mine)": "what blocks of README.md and docs/index.md have, where it is run",
     r"bacalhau-audit --deep": "tests/integration/test_auditors_install.py",
     r"(go install|ipfs add).*": "commands of Kubo: tests/integration/test_kubo.py",
     r"ssh -L .*": "a command of OpenSSH",
