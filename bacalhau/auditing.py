@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bacalhau.audit_demand import Demand, Replay, sample_json
+from bacalhau.file_audit import FileAudit
+from bacalhau.merge_statement import is_merge, merges_of
 from bacalhau.proof import open_car
 from bacalhau.replay import Rerun, rerun
 from bacalhau.services import Services
 from bacalhau.taint_report import taint_entry
 from bacalhau.targets import Target, find_target
+from network.job_store import JobStore
 from storage.blocks import BlockStore
-from storage.cid import CID, cid_text, parse_cid
+from storage.cid import CID, DAG_CBOR, cid_text, codec_of, is_cid_text, parse_cid
 from storage.errors import UnavailableError, UserError, VerificationError
 from verifier.audit import audit_record
-from verifier.audit_car import check_file, roots_for
+from verifier.audit_car import audit_car, check_file, is_graph, roots_for
 from verifier.audit_deep import DeepReport, audit_ancestors
 from verifier.audit_report import AuditReport, AuditVerdict, Check
 from verifier.taint import Taint, find_taint
@@ -120,6 +123,11 @@ def audit_here(
     """
     asked = demand or Demand()
     with services.open_store() as store, services.open_jobs() as jobs:
+        merge = _merge_named(text, services, store, jobs)
+        if merge is not None:
+            from bacalhau.shard_auditing import audit_merge
+
+            return audit_merge(merge, store, asked, count)
         target = find_target(text, jobs)
         if target.record is None and target.job is not None and target.job.task is None:
             from bacalhau.flow_report import is_of_flow
@@ -132,15 +140,30 @@ def audit_here(
         return _mistaken(target, store) or audit_whole(store, target.record, asked)
 
 
+def _merge_named(text: str, services: Services, store: BlockStore, jobs: JobStore) -> CID | None:
+    """Return the statement of a merge that a CID is, or that is here of an output that no job here gave."""
+    if not is_cid_text(text):
+        return None
+    cid = parse_cid(text)
+    if codec_of(cid) == DAG_CBOR:
+        return cid if is_merge(cid, store) else None
+    target = find_target(text, jobs)
+    if target.record is not None or target.job is not None:
+        return None
+    with services.open_lineage() as lineage:
+        return next(iter(merges_of(cid, lineage, store)), None)
+
+
 def audit_file(
     path: Path, text: str | None, services: Services, demand: Demand | None = None, count: Count = uncounted
-) -> Audit | ShardsAudit:
+) -> Audit | ShardsAudit | FileAudit:
     """Audit a record, or the record of an output, with the blocks of one CAR file and no others.
 
     text: a CID (of a record, an output or a task) or job id; None means all roots of the file.
 
     Raises:
-        UserError: the file cannot be read, or is about something else.
+        UserError: the file cannot be read, or is about something else; or it has several roots, one of them a graph,
+            and more was demanded than their audit.
     """
     asked = demand or Demand()
     wanted = None if text is None else _wanted(text, services)
@@ -159,6 +182,13 @@ def audit_file(
             return replace(found, checks=(file, *found.checks), reason=refused or found.reason)
         if not roots:
             return Audit(record=None, checks=(file,))
+        if any(is_graph(car, root) for root in roots):
+            if demand not in (None, Demand()):
+                fix = "name one of its records, or leave out --rerun, --deep and --sample"
+                raise UserError(
+                    "has published graphs among its roots, which are audited whole", where=str(path), fix=fix
+                )
+            return FileAudit(report=audit_car(car))
         from bacalhau.shard_auditing import audit_records
 
         return audit_records(roots, car, asked, count, file)

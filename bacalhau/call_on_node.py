@@ -161,7 +161,7 @@ class CallsOnNode:
         from bacalhau.remote_shards import job_from_node, rows_from_node
         from bacalhau.shard_report import complete_report, shard_entry
         from network.shard_list import load_shards
-        from runtime.shard_merge import merge_shards
+        from verifier.shard_merge import merge_shards
 
         _, listed = load_shards(self.store, root)
         tasks = {number: one.task for number, one in enumerate(listed)}

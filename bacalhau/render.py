@@ -15,6 +15,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from bacalhau.advice import advice
 from bacalhau.terminal_text import clean, one_line, visible
 from bacalhau.trust_report import trust_lines
 
@@ -89,6 +90,8 @@ def print_run(report: Mapping[str, Any], *, is_here: bool = True) -> None:
     print_fields(report, ("function", "input", "output", "record", "task"), console)
     if report.get("taint_reason"):
         print_taint(console, report)
+    if report["exit_code"] == 1 and (tip := advice(report["stderr"])):
+        console.print(Text(f"try: {tip}"))
     _print_next(console, report, is_here=is_here)
 
 
@@ -110,7 +113,11 @@ def _print_verdict(console: Console, report: Mapping[str, Any]) -> None:
     limit = _LIMITS.get(report["exit_code"], "")
     said = f"the function failed with exit code {report['exit_code']}{limit}, " if failed else ""
     word = ("verified", _UNSURE if failed else _GOOD)
-    console.print(Text.assemble(word, f": {said}{agreeing} of {len(receipts)} nodes agree{_before(report)}"))
+    console.print(
+        Text.assemble(
+            word, f": {said}{agreeing} of {len(receipts)} nodes agree{_before(report)}{_unblind(report, agreeing)}"
+        )
+    )
 
 
 def _before(report: Mapping[str, Any]) -> str:
@@ -120,6 +127,12 @@ def _before(report: Mapping[str, Any]) -> str:
     if report["verdict"] == "cached":
         return f" ({since}: nothing ran)"
     return f" ({known['receipts']} of them {since})" if known and known["receipts"] else ""
+
+
+def _unblind(report: Mapping[str, Any], agreeing: int) -> str:
+    """Return how many of those that agree may have seen what others had said before."""
+    blind = report.get("blind")  # jobs of earlier releases have none
+    return "" if blind is None or blind >= agreeing else f"; {agreeing - blind} may have seen earlier receipts"
 
 
 def _print_others(console: Console, report: Mapping[str, Any]) -> None:
@@ -178,6 +191,9 @@ def print_audit(found: Mapping[str, Any]) -> None:
         print_taint(console, found)
     for shard in found.get("shards", ())[:_SHOWN_SHARDS]:
         console.print(Text(f"  shard {shard['index']}: {shard['verdict']}: {one_line(shard['reason'])}"))
+    for root in found.get("roots", ())[:_SHOWN_SHARDS]:
+        said = f": {one_line(root['reason'])}" if root["reason"] else ""
+        console.print(Text(f"  {root['kind']} {root['cid']}: {root['verdict']}{said}"))
     for one in found.get("ancestors", {"listed": ()})["listed"][:_SHOWN_SHARDS]:
         console.print(Text(f"  ancestor {one['record']}: {one['verdict']}: {one_line(one['reason'])}"))
     for again in found["reruns"]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bacalhau.job_events import event_phrase
 from bacalhau.proof import proof_blocks
 from bacalhau.report import origin_list
-from bacalhau.run_job import make_task, parent_records
+from bacalhau.run_job import check_parents, make_task, parent_records
 from bacalhau.run_spans import run_tracing
 from bacalhau.taint_report import require_verified
 from storage.car import car_pieces
@@ -70,6 +70,7 @@ def submit_to_node(
         traced.prepared(cid_text(plan.task))
         hold(store, plan.task)
         parents = parent_records(order.request, plan, store, jobs)
+        check_parents(parents)
         if order.require_verified:
             require_verified(parents, store)
         submit_plan(order, plan, parents, noted, store, display, node, announce, traced.job)
@@ -99,7 +100,7 @@ def submit_plan(
         # A function and its runtime are tens of megabytes, and travel once rather than with every task.
         is_there = node.has_block(plan.function_cid)
         parts = links_of(plan.function_cid, store.get(plan.function_cid)) if is_there else ()
-        _upload(node, store, plan.task, parents, without={visit_key(part) for part in parts})
+        upload(node, store, plan.task, parents, without={visit_key(part) for part in parts})
     announce(job)
     body = {"task": cid_text(plan.task), "no_cache": order.no_cache, **common_body(order, job, parents, noted)}
     try:
@@ -108,7 +109,7 @@ def submit_plan(
         if not is_there:
             raise
         # It has the function, and not all that it consists of.
-        _upload(node, store, plan.function_cid, ())
+        upload(node, store, plan.function_cid, ())
         node.submit(body)
 
 
@@ -134,6 +135,7 @@ def common_body(order: Order, job: str, parents: Sequence[CID], noted: Sequence[
         "timeout_s": order.request.timeout_s,
         "parents": [cid_text(parent) for parent in parents],
         "origins": origin_list(noted),
+        **({"require_verified": True} if order.require_verified else {}),
         **({} if order.trust is None else {"trust": order.trust.asked, "bad_nodes": order.trust.bad}),
     }
 
@@ -217,19 +219,26 @@ def find_present(job: str, find_again: Callable[[], NodeClient | None]) -> NodeC
     return node
 
 
-def parent_blocks(store: BlockStore, parent: CID) -> Iterator[tuple[CID, bytes]]:
-    """Yield what a node needs of a record that an input comes from: its proof, or of an unverified one what it gave."""
-    record = load_any_record(store, parent)
-    if isinstance(record, UnverifiedRecord):
-        yield parent, store.get(parent)
-        yield from walk(store, record.output)
-        return
-    yield from proof_blocks(store, parent)
+def parent_blocks(store: BlockStore, parents: Iterable[CID]) -> Iterator[tuple[CID, bytes]]:
+    """Yield what a node needs of records that inputs come from: their proofs, or of unverified ones what they gave.
+
+    What the proofs have in common, such as the runtime, is read once for all of them.
+    """
+    verified: list[CID] = []
+    for parent in parents:
+        record = load_any_record(store, parent)
+        if isinstance(record, UnverifiedRecord):
+            yield parent, store.get(parent)
+            yield from walk(store, record.output)
+        else:
+            verified.append(parent)
+    yield from proof_blocks(store, *verified)
 
 
-def _upload(
+def upload(
     node: NodeClient, store: BlockStore, root: CID, parents: Iterable[CID], *, without: Collection[VisitKey] = ()
 ) -> None:
+    """Send a node all that it needs of a task, or of another root, and of the records that its inputs come from."""
     node.put_blocks(gathered(car_pieces([root], _blocks(store, root, parents, without=without))))
 
 
@@ -238,7 +247,7 @@ def _blocks(
 ) -> Iterator[tuple[CID, bytes]]:
     """Yield what a node needs: a root with everything below it, and the proofs of inputs; nothing below `without`."""
     seen = set(without)
-    for source in (walk(store, root, skip=without), *(parent_blocks(store, parent) for parent in parents)):
+    for source in (walk(store, root, skip=without), parent_blocks(store, parents)):
         for cid, data in source:
             if visit_key(cid) not in seen:
                 seen.add(visit_key(cid))

@@ -8,33 +8,39 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-from bacalhau.known_session import KnownSession, RunSession
+from bacalhau.disputed_tasks import disputes_of
+from bacalhau.input_check import check_inputs
+from bacalhau.known_report import Before
+from bacalhau.known_session import KnownSession
+from bacalhau.merge_statement import state_merge
 from bacalhau.progress import Display
 from bacalhau.report import origin_list, plan_report
-from bacalhau.run_job import Order, make_engines, make_task, parent_records
+from bacalhau.run_job import Order, check_parents, make_engines, make_task, parent_records
 from bacalhau.run_spans import run_tracing
 from bacalhau.services import Services
 from bacalhau.shard_report import ShardTotals, job_of_shards, shard_of, sharding_node, shards_report
-from bacalhau.taint_report import require_verified, taint_of
+from bacalhau.taint_report import taint_of
 from bacalhau.trust_report import own_trust_entry, planned_trust_entry, terms_among_own, trusted_session
-from network.embedded import run_embedded
+from network.embedded import SessionResult, run_embedded
 from network.embedded_shards import run_shards
 from network.job_shards import JobShard
+from network.result_store import Nodes
+from runtime.content_givers import ContentGivers
 from runtime.contents import Noted
-from runtime.engine import Engine, Progress
-from runtime.shard_merge import Merged, merge_shards
+from runtime.engine import Engine, Plan, Progress
 from runtime.shard_plan import Sharding, ShardTask, shard_tasks
 from runtime.shards import BATCH_FLAG
 from storage.blocks import BatchingBlockStore, BlockStore
 from storage.cid import CID, cid_text
 from storage.errors import UserError
 from storage.sqlite_pins import hold
+from verifier.shard_merge import Merged, merge_shards
 
 MAX_SHARDS: Final = 1 << 17
 """Of one job: their rows are in memory until the job ends, about 100 MB of them."""
@@ -58,6 +64,7 @@ class ShardedOrder:
     """The same of volumes."""
 
 
+Verify = Callable[[Plan], SessionResult]
 Count = Callable[[ShardTotals, int | None], None]
 """Called with the shards that have ended, and how many there are in all: None as long as the input is being split."""
 
@@ -110,24 +117,35 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
         parents = sorted(
             {*parent_records(order.request, whole, store, jobs), *sharded.data_records, *sharded.volume_records}
         )
+        required = None
         if order.require_verified:
-            require_verified(parents, store)
+            with services.open_lineage() as lineage:
+                required = check_inputs((), parents, store, lineage)
+            required.refuse_unless_verified()
         of_volumes = sorted(
             {*parent_records(order.request, whole, store, jobs, of_data=False), *sharded.volume_records}
         )
-        run = _session(order, services, store, engines, _each_once(display.step), of_volumes)
+        givers = ContentGivers(store, parents, whole=whole.input.data)
+        givers.look()  # before anything runs: too much of it is an answer
+        run = _session(order, services, store, engines, _each_once(display.step))
         verify = KnownSession(
             store=store,
             results=results,
             rule=order.rule,
             terms=terms_among_own(order.trust),
             run=run,
-            parents=tuple(of_volumes),
             asks_first=sharded.asks_first,
         )
+
+        def verify_shard(plan: Plan) -> SessionResult:
+            gave = () if plan.input.data is None else givers.of(plan.input.data)
+            named = tuple(sorted({*of_volumes, *gave}))
+            check_parents(named)
+            return replace(verify, run=partial(run, parents=named), parents=named)(plan)
+
         prepared = time.perf_counter()
         tasks = _Tasks(shard_tasks(whole, sharded.sharding, store))
-        rows = _verified(sharded, tasks, verify, engines, count)
+        rows = _verified(sharded, tasks, verify_shard, engines, count)
         is_complete = tasks.are_all_taken()
         ran = time.perf_counter()
         display.step("merging the outputs of shards")
@@ -151,6 +169,12 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
         )
         report["trust"] = own_trust_entry(order.trust, order.rule)
         report |= taint_of(parents, store)
+        with services.open_lineage() as lineage:
+            before = Before(results=results, lineage=lineage, nodes=Nodes.EMBEDDED)
+            report |= disputes_of(rows, before, store)
+            merge = None if merged is None else state_merge(merged.output, rows, store, lineage)
+        report["merge"] = None if merge is None else cid_text(merge)
+        report["require_verified"] = None if required is None else required.to_json()
         jobs.add(job_of_shards(report, created_at, whole, merged, rows))
         traced.ended(report, time.perf_counter() - prepared)
     return report
@@ -170,8 +194,7 @@ def _session(
     store: BlockStore,
     engines: tuple[Engine, ...],
     progress: Progress,
-    parents: Sequence[CID],
-) -> RunSession:
+) -> Callable[..., SessionResult]:
     """Return what verifies one task on the embedded nodes."""
     return partial(
         run_embedded,
@@ -181,7 +204,6 @@ def _session(
         rule=order.rule,
         parallel=min(order.rule.replication, os.cpu_count() or 1),
         progress=progress,
-        parents=tuple(parents),
         other_engines=engines[1:],
         **trusted_session(order.trust),
     )
@@ -214,7 +236,11 @@ def _bounded(tasks: Iterator[ShardTask]) -> Iterator[ShardTask]:
 
 
 def _verified(
-    sharded: ShardedOrder, tasks: _Tasks, verify: KnownSession, engines: Iterable[Engine], count: Count
+    sharded: ShardedOrder,
+    tasks: _Tasks,
+    verify: Verify,
+    engines: Iterable[Engine],
+    count: Count,
 ) -> list[JobShard]:
     """Run all shards and return their rows, in order."""
 

@@ -187,7 +187,7 @@ def run_embedded(
         parallel=max(1, parallel),
         progress=progress,
         evidence=BatchingBlockStore(store),
-        taken=frozenset() if prior is None else frozenset(one.node for one in prior.commitments.commitments),
+        taken=frozenset() if prior is None else prior.nodes,
     )
     session, actions = start(plan.task, rule, max_nodes=max_nodes, prior=prior, terms=terms)
     queue = deque(actions)

@@ -8,12 +8,14 @@ the datastore (`restore`, `start`), as after a crash: there is no second path fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from network.blame import Blame
 from network.messages import Capacity, Demand
-from network.session_state import Session
+from network.session_state import Prior, Session
+from network.statement import Statement
 from runtime.engine import Execution
 from storage.cid import CID
 from verifier.compare import Decision
@@ -58,6 +60,14 @@ class Executed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerEnded:
+    """A container has ended. What it gave, if it gave something, is in the node's block store."""
+
+    session: str
+    statement: Statement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionFailed:
     """The host failed, not the function."""
 
@@ -99,6 +109,11 @@ class Submitted:
     """Until more nodes are offered a task, doubled each time."""
     queue_ms: int = 3_600_000
     """Longest search for nodes."""
+    priors: Mapping[CID, Prior] = field(default_factory=dict)
+    """By task: the checked evidence of an earlier session, to which only what is missing is added. Left aside in a job
+    that goes by trust."""
+    unverified: bool = False
+    """Its task is of a container: nodes make statements, and none commits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +131,16 @@ class Lost:
 
 
 Event: TypeAlias = (
-    Received | Heard | Timer | Executed | ExecutionFailed | RoomChanged | Submitted | CancelRequested | Lost
+    Received
+    | Heard
+    | Timer
+    | Executed
+    | ContainerEnded
+    | ExecutionFailed
+    | RoomChanged
+    | Submitted
+    | CancelRequested
+    | Lost
 )
 
 
@@ -171,7 +195,7 @@ class SetTimer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Execute the task; then send `Executed` or `ExecutionFailed`."""
+    """Execute the task; then send `Executed`, `ContainerEnded` or `ExecutionFailed`."""
 
     session: str
     task: CID

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from network.session_events import Fault, Phase
 from network.session_faults import mute_fault
+from network.statement import Statement
 from network.trust_terms import TrustTerms
 from storage.cid import CID
 from verifier.compare import group_claims, most_frequent
@@ -28,6 +29,11 @@ class Prior:
     """All of them, those that dissent included."""
     parents: tuple[CID, ...] = ()
     """Records that its task's inputs were known to come from: the new record names them too, or taint would be lost."""
+
+    @property
+    def nodes(self) -> frozenset[PeerId]:
+        """Return the nodes that committed then, whether they revealed or not."""
+        return frozenset(one.node for one in self.commitments.commitments)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +63,19 @@ class Session:
     """How far the answer is to be trusted; None if counts are all that was asked for."""
     passes: Mapping[PeerId, int] = field(default_factory=dict)
     """Of the nodes that were asked, as known then; with terms alone."""
+    unverified: bool = False
+    """Of a container: it collects statements, takes no commitment, and never agrees."""
+    statements: Mapping[PeerId, Statement] = field(default_factory=dict)
+    """Of such a session alone; the first of each node."""
     withdrawn: bool = False
     """Cancelled by the submitter: whatever the receipts say, nothing was agreed."""
+    prior: Prior | None = None
+    """What it goes on from; None if it began by itself."""
+
+    @property
+    def taken(self) -> frozenset[PeerId]:
+        """Return the nodes of the session before: each has said what it had to say, and is asked no more."""
+        return frozenset() if self.prior is None else self.prior.nodes
 
 
 def more_nodes_needed(session: Session) -> int:

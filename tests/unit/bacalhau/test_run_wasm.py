@@ -1,5 +1,7 @@
 """`run wasm`: what its flags ask for, and that stacks, engines and audits know modules."""
 
+from pathlib import Path
+
 import pytest
 
 from runtime.engine import NO_PACKAGES
@@ -12,24 +14,30 @@ from verifier.model import Input, Limits, OutputMount, store_node
 from verifier.wasm_types import MAGIC, WasmFunction, WasmRuntime, load_function
 
 
-@pytest.fixture
-def asked(desk):
-    """Requests that were planned, each as a module of a few bytes."""
-    requests = []
+def plans_of_modules(requests):
+    """Return what plans a module of a few bytes, and keeps what was asked for in `requests`."""
 
     def prepare(request, *, store, engine, progress, report, note):
         requests.append(request)
         runtime = WasmRuntime(profile="wasi-1", engine="wasmtime", version="1", host="00" * 32, settings={})
         module = Importer(store).bytes(MAGIC).cid
+        data = None if request.data is None else Importer(store).path(Path(request.data)).cid
         input_ = Input(
-            data=None, volumes=(), outputs=(OutputMount(name="outputs", path="/outputs"),), env={}, seed=None,
+            data=data, volumes=(), outputs=(OutputMount(name="outputs", path="/outputs"),), env={}, seed=None,
             args={"argv": list(request.arguments)}, epoch=request.epoch,
             limits=Limits(fuel=request.fuel, memory=1 << 29, output=1 << 26),
         )  # fmt: skip
         function = WasmFunction(module=module, runtime=store_node(store, runtime))
         return make_plan(function, input_, NO_PACKAGES, store=store, wall_clock_s=request.timeout_s)
 
-    desk.prepare = prepare
+    return prepare
+
+
+@pytest.fixture
+def asked(desk):
+    """Requests that were planned, each as a module of a few bytes."""
+    requests = []
+    desk.prepare = plans_of_modules(requests)
     return requests
 
 
@@ -102,6 +110,8 @@ def test_a_module_that_fails_is_verified_all_the_same(desk, asked):
         (("main.wasm", "--no-wait"), "needs a node"),
         (("main.wasm", "--no-deterministic"), "only deterministic runs exist"),
         (("main.wasm", "--entry", "main"), "No such option"),
+        (("main.wasm", "--sharding-glob-pattern", "/*"), "there is no input to split"),
+        (("main.wasm", "--sharding-batch-size", "2"), "means nothing without"),
         (("main.wasm", "--diverse"), "cannot be had"),
     ],
 )
