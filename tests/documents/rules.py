@@ -38,7 +38,7 @@ TESTED_BY: Final = {
     r"rustc .*": "tests/integration/test_wasm.py::test_programs_in_rust",
     r"GOOS=.* go build .*": "tests/integration/test_wasm.py::test_programs_in_go",
     r"pip install dist/.*": (
-        "tests/integration/test_installed_wheel.py::test_run_from_a_clean_venv_in_another_directory"
+        "tests/integration/test_installed_wheel.py::test_uv_installs_it_as_a_tool_that_runs_in_another_directory"
     ),
     r"pip install \./verifier": (
         "tests/integration/test_auditors_install.py::test_it_audits_a_file_with_nothing_else_installed"
@@ -55,6 +55,8 @@ NAMED_ONLY: Final = {
     r"(git clone.*|export PATH=.*|mkdir mine)": "what blocks of README.md and docs/index.md have, where it is run",
     r"bacalhau-audit --deep": "tests/integration/test_auditors_install.py",
     r"(go install|ipfs add).*": "commands of Kubo: tests/integration/test_kubo.py",
+    r"docker (stop|exec NODE bacalhau …)": "commands of Docker",
+    r"node tests/interop/graph_times.mjs \d+": "a measurement",
     r"ssh -L .*": "a command of OpenSSH",
     r"systemctl enable --now bacalhau": "docs/deploy",
     r"uv (sync|pip (sync|compile)) ?.*": "commands of uv in decisions",
