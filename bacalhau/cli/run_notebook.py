@@ -42,9 +42,10 @@ def command(ctx: click.Context, /, notebook: Path, executed: Path | None, **flag
     ends the run (exit code 3); the notebook until there is the output all the same.
     """
     from runtime.notebook_file import read_notebook
-    from runtime.notebook_function import advice, check_parameters, function_files
+    from runtime.notebook_function import SEED, advice, check_parameters, function_files
 
     flags = _defaults() | flags
+    flags["seed"] = flags["seed"] or SEED
     run_python.refuse_unbuilt(flags)
     _check_executed(notebook, executed, flags)
     read = read_notebook(notebook)
