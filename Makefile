@@ -15,7 +15,7 @@ export BACALHAU_DIR ?= $(CURDIR)/.bacalhau
 # Two test processes use both cores of a small machine; each execution is one more process.
 JOBS ?= 2
 
-.PHONY: help setup engines kubo conformance interop demo test test-python test-node simulate simulate-scale fuzz expected check format \
+.PHONY: help setup engines kubo conformance s3 interop demo test test-python test-node simulate simulate-scale fuzz expected check format \
         bench wheel lock man docs release clean
 
 help:  ## list the targets
@@ -103,6 +103,19 @@ $(CONFORMANCE_SUITE): tests/engines/gateway-conformance.sum
 	@rm -rf $(dir $@) && mkdir -p $(dir $@)
 	@cp -R "$$(go env GOMODCACHE)/github.com/ipfs/gateway-conformance@$(CONFORMANCE)/fixtures" $(dir $@)fixtures && chmod -R u+w $(dir $@)fixtures
 	@cd "$$(go env GOMODCACHE)/github.com/ipfs/gateway-conformance@$(CONFORMANCE)" && go test -c -trimpath -o "$(CURDIR)/$@" ./tests
+
+# An S3 server that checks signatures, as Amazon's does.
+VERSITYGW := v1.8.0
+VERSITYGW_BINARY := tests/engines/versitygw/versitygw
+
+s3: $(VERSITYGW_BINARY)  ## build an S3 server for the tests of s3:// inputs; needs Go 1.25 or newer, takes minutes
+
+$(VERSITYGW_BINARY): tests/engines/versitygw.sum
+	@command -v go >/dev/null || { echo "Go is needed to build versitygw: https://go.dev/doc/install" >&2; exit 1; }
+	@echo "building versitygw $(VERSITYGW)"
+	@go mod download -json github.com/versity/versitygw@$(VERSITYGW) | grep -qF "\"Sum\": \"$$(cat $<)\"" || { echo "versitygw $(VERSITYGW) could not be downloaded, or is not the one of $<" >&2; exit 1; }
+	@mkdir -p $(dir $@)
+	@GOBIN="$(CURDIR)/$(dir $@)" go install -trimpath github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
 
 # Seconds for each target of `make fuzz`; atheris has wheels for Linux on x86-64 alone.
 FUZZ_SECONDS ?= 60

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bacalhau.audit_demand import Demand, Replay, sample_json
+from bacalhau.file_audit import FileAudit
 from bacalhau.proof import open_car
 from bacalhau.replay import Rerun, rerun
 from bacalhau.services import Services
@@ -21,7 +22,7 @@ from storage.blocks import BlockStore
 from storage.cid import CID, cid_text, parse_cid
 from storage.errors import UnavailableError, UserError, VerificationError
 from verifier.audit import audit_record
-from verifier.audit_car import check_file, roots_for
+from verifier.audit_car import audit_car, check_file, is_graph, roots_for
 from verifier.audit_deep import DeepReport, audit_ancestors
 from verifier.audit_report import AuditReport, AuditVerdict, Check
 from verifier.taint import Taint, find_taint
@@ -134,13 +135,14 @@ def audit_here(
 
 def audit_file(
     path: Path, text: str | None, services: Services, demand: Demand | None = None, count: Count = uncounted
-) -> Audit | ShardsAudit:
+) -> Audit | ShardsAudit | FileAudit:
     """Audit a record, or the record of an output, with the blocks of one CAR file and no others.
 
     text: a CID (of a record, an output or a task) or job id; None means all roots of the file.
 
     Raises:
-        UserError: the file cannot be read, or is about something else.
+        UserError: the file cannot be read, or is about something else; or it has several roots, one of them a graph,
+            and more was demanded than their audit.
     """
     asked = demand or Demand()
     wanted = None if text is None else _wanted(text, services)
@@ -159,6 +161,13 @@ def audit_file(
             return replace(found, checks=(file, *found.checks), reason=refused or found.reason)
         if not roots:
             return Audit(record=None, checks=(file,))
+        if any(is_graph(car, root) for root in roots):
+            if demand not in (None, Demand()):
+                fix = "name one of its records, or leave out --rerun, --deep and --sample"
+                raise UserError(
+                    "has published graphs among its roots, which are audited whole", where=str(path), fix=fix
+                )
+            return FileAudit(report=audit_car(car))
         from bacalhau.shard_auditing import audit_records
 
         return audit_records(roots, car, asked, count, file)

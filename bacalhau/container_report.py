@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from bacalhau.container_jobs import CONTAINERS
 from bacalhau.output_texts import Excerpt, OutputTexts
@@ -20,6 +20,8 @@ from storage.cid import CID, cid_text
 from verifier.taint import Taint
 from verifier.unverified_types import TIER
 
+NOBODY: Final = "no node took it: nodes that run containers were started with --docker; --local runs it in the command"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedRun:
@@ -31,6 +33,8 @@ class FailedRun:
     stdout: bytes
     """The beginning of what it wrote; so `stderr`."""
     stderr: bytes
+    node: str | None = None
+    """Whose; None: it ran in this command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,9 @@ class Repeated:
     """Those that gave an output, by number."""
     failed: tuple[FailedRun, ...]
     verdict: RepeatVerdict
+    nodes: tuple[str, ...] | None = None
+    """Who says so, of each of `runs`; None: they ran in this command."""
+    was_cancelled: bool = False
 
     @property
     def output(self) -> CID | None:
@@ -96,9 +103,9 @@ def container_report(
         "same_state": False,
         **texts_entry(shown),
         "receipts": [],
-        "undetermined": [{"node": f"run {one.number}", "reason": one.reason} for one in failed],
+        "undetermined": [{"node": one.node or f"run {one.number}", "reason": one.reason} for one in failed],
         "faults": [],
-        "runs": [_run_entry(run) for run in repeated.runs],
+        "runs": _run_entries(repeated),
         **taint_entry(taint),
         "image": {"reference": image, "id": function.image, "digest": function.repo_digest},
         "network": function.network,
@@ -138,7 +145,12 @@ def container_job(
 
 def reason_of(repeated: Repeated) -> str:
     """Return why it is not verified, in words: of containers there is always a reason."""
-    alike = f"{repeated.asked} runs on this machine gave the same, and nobody else has checked it"
+    where = "runs on this machine" if repeated.nodes is None else "nodes say that it"
+    alike = f"{repeated.asked} {where} gave the same, and nobody else has checked it"
+    if repeated.was_cancelled:
+        return "it was cancelled"
+    if repeated.nodes is not None and not (repeated.runs or repeated.failed):
+        return NOBODY
     said = {
         RepeatVerdict.RAN: "it ran once, and nobody has checked it",
         RepeatVerdict.REPRODUCED: alike,
@@ -158,8 +170,14 @@ def _alike(repeated: Repeated) -> int:
     return max(map(claims.count, claims), default=0)
 
 
-def _run_entry(run: ContainerRun) -> dict[str, Any]:
+def _run_entries(repeated: Repeated) -> list[dict[str, Any]]:
+    nodes = repeated.nodes or (None,) * len(repeated.runs)
+    return [_run_entry(run, node) for run, node in zip(repeated.runs, nodes, strict=True)]
+
+
+def _run_entry(run: ContainerRun, node: str | None) -> dict[str, Any]:
     return {
+        "node": node,
         "output": cid_text(run.output),
         "exit_code": run.exit_code,
         "out_of_memory": run.was_out_of_memory,

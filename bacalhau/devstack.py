@@ -66,6 +66,8 @@ class Devstack:
     """Called once, when jobs can be submitted, with `describe`."""
     complain: Callable[[str], None]
     """Called with a line for people when a node ends that nobody stopped."""
+    containers: tuple[str, ...] = ()
+    """Arguments of each node that executes: whether it runs containers, and which."""
     processes: list[StackProcess] = field(default_factory=list)
     _is_ready: bool = False
     _is_ending: bool = False
@@ -130,7 +132,7 @@ class Devstack:
             share_caches(self.home, Home(node.directory))
             process = await start_node(
                 node,
-                serve_arguments(node, self.share, peers=peers),
+                serve_arguments(node, self.share, peers=peers, containers=self.containers),
                 environment_of(node, self.plan, self.environment),
                 self.plan.directory / f"{node.name}.log",
             )

@@ -92,8 +92,13 @@ def share_of(machine: Room, nodes: int) -> Room:
     )
 
 
-def serve_arguments(node: StackNode, share: Room, *, peers: Sequence[str] = ()) -> list[str]:
-    """Return the arguments of `bacalhau` that start a node. peers: multiaddresses that it stays connected with."""
+def serve_arguments(
+    node: StackNode, share: Room, *, peers: Sequence[str] = (), containers: Sequence[str] = ()
+) -> list[str]:
+    """Return the arguments of `bacalhau` that start a node.
+
+    peers: multiaddresses that it stays connected with; containers: further ones of a node that executes.
+    """
     arguments = ["serve", "--json", "--until-eof"]
     for role in node.roles:
         arguments += ["--role", role]
@@ -102,7 +107,7 @@ def serve_arguments(node: StackNode, share: Room, *, peers: Sequence[str] = ()) 
     if "compute" in node.roles:
         arguments += ["--limit-total-cpu", cores_text(share.cpu_milli)]
         arguments += ["--limit-total-memory", str(share.memory_bytes), "--limit-total-disk", str(share.disk_bytes)]
-        arguments += ["--limit-total-gpu", str(share.gpus)]
+        arguments += ["--limit-total-gpu", str(share.gpus), *containers]
     if node.bad_actor is not None:
         arguments += ["--bad-actor", node.bad_actor]
     return arguments

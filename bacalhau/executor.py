@@ -1,7 +1,8 @@
 """`bacalhau.Executor`: calls that run verified, behind the interface of `concurrent.futures`.
 
-One executor keeps its engines and the interpreters in them from call to call. Its calls run on nodes of this process
-(docs/verification.md says what their agreement shows), or on the workers of a Dask cluster.
+One executor keeps its engines and the interpreters in them from call to call. Where a node runs, its calls go there, as
+the runs of the command do; else they run on nodes of this process (docs/verification.md says what their agreement
+shows), or on the workers of a Dask cluster.
 """
 
 from __future__ import annotations
@@ -18,13 +19,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 from bacalhau.call_runner import CallRunner
+from bacalhau.call_terms import make_terms
 from bacalhau.home import Home
 from bacalhau.python_function import Function, make_function
 from bacalhau.services import Services, default_services
 from bacalhau.verified import Verified
 from storage.errors import UserError
-from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION, make_rule
-from verifier.model import ModelError, Rule
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -39,10 +39,16 @@ T = TypeVar("T")
 class Executor(futures.Executor):
     """Runs functions verified, several at a time.
 
-    concurrency: nodes that run each call; confidence: nodes that must agree; diverse: on different engines, Node and
-    Bun in turn; strict: refuse where a layer of the jail is missing; cache: take what was verified in this home before;
-    max_workers: calls at the same time, default as many as there are cores, or with Dask three times its threads;
-    dask: a `distributed.Client` or the address of a scheduler: executions run on its workers; home: instead of
+    concurrency: nodes that run each call, 3 by default; confidence: nodes that must agree, 2 by default; trust: instead
+    of these two, the probability with which an answer is to be right, from 0.5 to less than 1, which takes as many
+    nodes as their records make necessary; bad_nodes: share of the nodes that is assumed to be bad then, 0.1 by default
+    (docs/trust.md); diverse: on different engines, Node and Bun in turn; strict: refuse where a layer of the jail is
+    missing; cache: take what was verified before.
+    node: True: on a node that runs; False: on nodes of this process; an address: on the node there, with the token that
+    BACALHAU_API_TOKEN has; None: each call goes where `bacalhau run` would, to the node that BACALHAU_API names, else
+    to the one that runs on this home, else to nodes of this process.
+    max_workers: calls at the same time, default as many as there are cores, on a node 16, or with Dask three times its
+    threads; dask: a `distributed.Client` or the address of a scheduler: executions run on its workers; home: instead of
     BACALHAU_DIR; progress: told in a short phrase when a long step begins.
 
     Examples:
@@ -58,11 +64,14 @@ class Executor(futures.Executor):
     def __init__(
         self,
         *,
-        concurrency: int = DEFAULT_REPLICATION,
-        confidence: int = DEFAULT_CONFIDENCE,
+        concurrency: int | None = None,
+        confidence: int | None = None,
+        trust: float | None = None,
+        bad_nodes: float | None = None,
         diverse: bool = False,
         strict: bool = False,
         cache: bool = True,
+        node: bool | str | None = None,
         max_workers: int | None = None,
         dask: Client | str | None = None,
         home: str | Path | None = None,
@@ -76,9 +85,16 @@ class Executor(futures.Executor):
             services = replace(default_services(), home=Home(Path(home).expanduser().absolute()))
         self._runner: Final = CallRunner.open(
             services,
-            _rule(concurrency, confidence, diverse=diverse),
-            strict=strict,
-            cache=cache,
+            make_terms(
+                concurrency=concurrency,
+                confidence=confidence,
+                trust=trust,
+                bad_nodes=bad_nodes,
+                diverse=diverse,
+                strict=strict,
+                cache=cache,
+                node=node,
+            ),
             dask=dask,
             progress=progress,
         )
@@ -169,17 +185,6 @@ class Executor(futures.Executor):
             self.shutdown(wait=True, cancel_futures=True)
             return None
         return super().__exit__(kind, value, traceback)
-
-
-def _rule(concurrency: int, confidence: int, *, diverse: bool) -> Rule:
-    """Return a rule that can be met; one node alone is believed only if that is asked for."""
-    if confidence > concurrency:
-        fix = "say confidence=1 to trust a single node" if concurrency == 1 else "raise concurrency"
-        raise UserError(f"confidence is {confidence}, more than concurrency", where="Executor", fix=fix)
-    try:
-        return make_rule(replication=concurrency, confidence=confidence, diverse=diverse)
-    except ModelError as error:
-        raise UserError(error.problem, where=f"Executor: {error.field}", fix="choose another number") from error
 
 
 def _close_later(threads: ThreadPoolExecutor, runner: CallRunner) -> None:

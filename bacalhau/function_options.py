@@ -35,6 +35,13 @@ class FunctionOptions(TypedDict, total=False):
     """Such as `1Gb`."""
     timeout_s: float
     """Wall-clock seconds after which a node gives up; such a run is not verified, never an output."""
+    trust: float
+    """Probability with which an answer is to be right; instead of the counts of the executor (docs/trust.md)."""
+    bad_nodes: float
+    """With `trust`: share of the nodes that is assumed to be bad."""
+    node: bool | str
+    """Where calls run, as `bacalhau.Executor` has it: on a node that runs (True), on nodes of this process (False), on
+    the node at an address."""
     returns: str
     """How the result is read: `auto`, `bytes`, `text`, `json`; default: by the annotation, `-> str` and `-> bytes`."""
 

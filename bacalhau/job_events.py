@@ -75,6 +75,8 @@ def _listed(kind: str, detail: Mapping[str, Any]) -> str:
 
 
 def _verdict(detail: Mapping[str, Any]) -> str:
+    if detail.get("tier") == "unverified":
+        return f"unverified: {detail['verdict']} {detail['alike']}/{detail['asked']}"
     if "receipts" not in detail:
         return _listed("verdict", detail)
     others = f", {detail['dissent']} of them in dissent" if detail["dissent"] else ""
@@ -100,6 +102,8 @@ _PHRASES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "given-up": lambda detail: f"given up: {detail['failed']} shards failed",
     "submitted": lambda detail: f"submitted task {detail['task']}",
     "assigned": lambda detail: f"assigned to {len(detail['nodes'])} nodes{_why(detail)}",
+    "refused": lambda detail: f"does not take it: {detail['reason']}",
+    "said": lambda detail: f"gave no output: {detail['reason']}" if "reason" in detail else f"says: {detail['output']}",
     "committed": lambda _: "committed",
     "revealed": lambda detail: f"revealed output {detail['output']}",
     "undetermined": lambda detail: f"its host failed: {detail['reason']}",

@@ -22,6 +22,7 @@ from bacalhau.api.http_server import serve_api
 from bacalhau.api.metrics import NodeMetrics
 from bacalhau.api_token import load_or_create_token
 from bacalhau.cluster import ClusterOptions, open_cluster
+from bacalhau.container_node_report import finished_container
 from bacalhau.engines import engine_for_all
 from bacalhau.known_report import Before
 from bacalhau.node_report import finished_job, finished_shards
@@ -44,6 +45,8 @@ from network.node.sqlite_datastore import SqliteDatastore
 from network.node.trust_count import count_once
 from network.result_store import KEPT_S, Nodes
 from network.transport_core import single_errors
+from runtime.container_host import ContainerHost, HostSettings
+from runtime.container_plan import ContainerPlan
 from runtime.engine_host import find_host
 from runtime.fitness import misplacement
 from runtime.jail import Level
@@ -59,7 +62,8 @@ from storage.errors import BacalhauError, UnavailableError
 from verifier.identity import Identity
 
 if TYPE_CHECKING:
-    from runtime.engine import Engine, Plan
+    from runtime.any_plan import AnyPlan
+    from runtime.engine import Engine
     from storage.blocks import BlockStore
     from storage.sqlite_block_store import SqliteBlockStore
 
@@ -100,6 +104,10 @@ class NodeOptions:
     """End when stdin ends too: with whoever started it, however that ends."""
     spot_checks: float = 0.0
     """For each task of a job that goes by trust, on average: tasks whose answer is known, offered like any other."""
+    containers: HostSettings | None = None
+    """What runs in containers; None: nothing does."""
+    objection_to_container: Callable[[ContainerPlan], str] = lambda _plan: ""
+    """Which rule of the policy a container would break here; empty if none."""
     make_persona: Callable[[Identity], Persona] | None = None
     """A bad actor's, for tests of a network."""
 
@@ -122,7 +130,8 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
 
     Raises:
         UserError: another node is on this directory, or an address cannot be listened on.
-        UnavailableError: the store or the datastore cannot be used, or the runtime cannot be fetched.
+        UnavailableError: the store or the datastore cannot be used, the runtime cannot be fetched, or the engine of
+            its containers does not answer.
     """
     home = services.home
     home.create()
@@ -135,7 +144,7 @@ def run_node(services: Services, options: NodeOptions, ready: Callable[[RunningN
         results.forget(before=time.time() - KEPT_S)
         before = Before(results=results, lineage=stack.enter_context(services.open_lineage()), nodes=Nodes.NETWORK)
         count_once(datastore, results, store)
-        parts = _parts(services, options, store, datastore, before)
+        parts = _parts(services, options, store, datastore, before, _containers(services, options))
         parts = replace(parts, tell_span=stack.enter_context(open_tracing(os.environ, parts.identity.peer)))
         if options.cluster is not None:  # an end before there is a node
             stack.callback(parts.engine.stop)
@@ -188,12 +197,17 @@ def _parts(
     store: SqliteBlockStore,
     datastore: SqliteDatastore,
     before: Before,
+    containers: ContainerHost | None,
 ) -> NodeParts:
     identity = key_store.load_or_create(services.home.keys_dir / KEY_FILE)
     engine, compute = _compute(services, options, store)
+    if compute is not None and containers is not None:
+        kind = EngineKind(engine=containers.name, arch=containers.arch)
+        compute = replace(compute, engines=(*compute.engines, kind))
 
-    def fitness(plan: Plan, blocks: BlockStore) -> str:
-        return objection_to_run(options.policy, plan) or misplacement(plan, blocks)
+    def fitness(plan: AnyPlan, blocks: BlockStore) -> str:
+        objection = objection_to_run(options.policy, plan)
+        return objection or ("" if isinstance(plan, ContainerPlan) else misplacement(plan, blocks))
 
     def knows_runtime(runtime: CID) -> bool:
         # Workers of a cluster run Python functions alone.
@@ -209,10 +223,19 @@ def _parts(
         engine=engine,
         objection_to_job=options.objection_to_job,
         max_wall_clock_s=min(options.max_wall_clock_s or MAX_WALL_CLOCK_S, MAX_WALL_CLOCK_S),
-        make_selection=lambda: JobSelection(options.policy, store, knows_runtime=_forgiving(knows_runtime)),
+        make_selection=lambda: JobSelection(
+            options.policy,
+            store,
+            knows_runtime=_forgiving(knows_runtime),
+            objection_to_container=None if containers is None else containers.objection,
+        ),
         fitness=fitness,
         make_job=lambda submission, session, *, problem: finished_job(
             submission, session, store, problem=problem, before=before
+        ),
+        containers=containers,
+        make_container_job=lambda submission, outcome, *, problem: finished_container(
+            submission, outcome, store, problem=problem
         ),
         make_shards_job=lambda submission, shards, settled, merged, *, problem: finished_shards(
             submission, shards, settled, merged, store, problem=problem
@@ -223,6 +246,21 @@ def _parts(
         sample_known=before.results.sample,
         records_of=partial(before.results.records, nodes=Nodes.NETWORK),
         persona=None if options.make_persona is None else options.make_persona(identity),
+    )
+
+
+def _containers(services: Services, options: NodeOptions) -> ContainerHost | None:
+    """Return what runs containers, once its engine has answered; None if nothing does."""
+    if options.containers is None or not options.computes:
+        return None
+    engine = services.make_containers(services.home)
+    name, arch = engine.identify()
+    return ContainerHost(
+        engine=engine,
+        settings=options.containers,
+        name=name,
+        arch=arch,
+        policy_objection=options.objection_to_container,
     )
 
 

@@ -160,10 +160,11 @@ def plan_rerun(services: Services, engine: str, *, said: bool) -> NodeStack:
 def objection(policy: tuple[Rule, ...], machine: Machine, job: Submission) -> str:
     """Return which rule a job that is submitted to a node breaks, empty if none; its nodes choose their engines."""
     stack = Stack(
-        kind=Kind.PYTHON,
+        kind=Kind.DOCKER if job.unverified else Kind.PYTHON,
         place=Place.NODES,
         parts=(),
         diverse=job.rule.diverse,
+        gpu=job.demand.gpus > 0,
         numbers={
             "nodes": job.rule.replication,
             "confidence": job.rule.confidence,

@@ -51,7 +51,7 @@ def lay_out_shards_from_node(node: NodeClient, report: Mapping[str, Any], target
         with open_proof(car) as proof, JobStore(Path(folder) / "jobs.sqlite") as jobs:
             if proof.damage:
                 raise UnavailableError(f"gave a proof that is damaged ({proof.damage})", where=node.name)
-            job = _job(report, tuple(rows_from_node(node, report["job"])))
+            job = job_from_node(report, tuple(rows_from_node(node, report["job"])))
             outputs = {row.number: row.output for row in job.shards if row.output is not None}
             if merge_shards(proof.store, outputs).output != job.output:
                 raise VerificationError("gave shards of another output", where=f"{node.name}: {report['output']}")
@@ -59,16 +59,17 @@ def lay_out_shards_from_node(node: NodeClient, report: Mapping[str, Any], target
             return lay_out_shards(proof.store, jobs, job, target)
 
 
-def _job(report: Mapping[str, Any], rows: tuple[JobShard, ...]) -> Job:
+def job_from_node(report: Mapping[str, Any], rows: tuple[JobShard, ...] = ()) -> Job:
+    """Return the row of a job that ended on a node elsewhere; rows: of its shards, none if it is one task."""
     return Job(
         id=report["job"],
         created_at=datetime.fromisoformat(report["created_at"]).timestamp(),
         labels=(),
-        task=None,
+        task=_cid(report["task"]),
         function=parse_cid(report["function"]),
         input=parse_cid(report["input"]),
         output=_cid(report["output"]),
-        record=None,
+        record=_cid(report["record"]),
         verdict=report["verdict"],
         tier=report["tier"],
         exit_code=report["exit_code"],

@@ -178,6 +178,9 @@ def print_audit(found: Mapping[str, Any]) -> None:
         print_taint(console, found)
     for shard in found.get("shards", ())[:_SHOWN_SHARDS]:
         console.print(Text(f"  shard {shard['index']}: {shard['verdict']}: {one_line(shard['reason'])}"))
+    for root in found.get("roots", ())[:_SHOWN_SHARDS]:
+        said = f": {one_line(root['reason'])}" if root["reason"] else ""
+        console.print(Text(f"  {root['kind']} {root['cid']}: {root['verdict']}{said}"))
     for one in found.get("ancestors", {"listed": ()})["listed"][:_SHOWN_SHARDS]:
         console.print(Text(f"  ancestor {one['record']}: {one['verdict']}: {one_line(one['reason'])}"))
     for again in found["reruns"]:

@@ -21,7 +21,7 @@ from bacalhau.taint_report import require_verified
 from runtime.container_engine import ContainerEngine, ContainerRun, IncompleteRunError
 from runtime.container_outcome import judge
 from runtime.container_plan import ContainerPlan
-from runtime.container_prepare import prepare_container
+from runtime.container_prepare import find_image_anywhere, prepare_container
 from runtime.container_request import ContainerRequest
 from runtime.contents import Noted
 from runtime.engine import UndeterminedError
@@ -44,6 +44,8 @@ class ContainerOrder:
     labels: tuple[str, ...] = ()
     require_verified: bool = False
     """Refuse inputs that come from something unverified."""
+    selector: tuple[tuple[str, str], ...] = ()
+    """Labels (name, value) that nodes must have."""
 
 
 def plan_container(order: ContainerOrder, services: Services, display: Display) -> dict[str, Any]:
@@ -54,7 +56,7 @@ def plan_container(order: ContainerOrder, services: Services, display: Display) 
     """
     noted: list[Noted] = []
     with services.open_store() as store:
-        plan = _prepare(order, services.make_containers(services.home), services, store, display, noted)
+        plan = prepare_order(order, services.make_containers(services.home), services, store, display, noted)
     x = plan.input
     return {
         "task": cid_text(plan.task),
@@ -86,7 +88,7 @@ def run_container(order: ContainerOrder, services: Services, display: Display) -
         stack.callback(engine.stop)
         for name in engine.sweep():
             display.step(f"removed what a run left behind: {name}")
-        plan = _prepare(order, engine, services, store, display, noted)
+        plan = prepare_order(order, engine, services, store, display, noted)
         hold(store, plan.task)
         parents = parent_records(order.request.content, plan, store, jobs)
         if order.require_verified:
@@ -113,17 +115,26 @@ def run_container(order: ContainerOrder, services: Services, display: Display) -
     return report
 
 
-def _prepare(
+def prepare_order(
     order: ContainerOrder,
     engine: ContainerEngine,
     services: Services,
     store: SqliteBlockStore,
     display: Display,
     noted: list[Noted],
+    *,
+    may_be_elsewhere: bool = False,
 ) -> ContainerPlan:
+    """Return the plan of an order; what was fetched for it is noted.
+
+    may_be_elsewhere: an image that is named by its id need not be known here, as long as somebody else has it.
+
+    Raises:
+        UserError, UnavailableError, VerificationError: as `prepare_container`.
+    """
     return prepare_container(
         order.request,
-        engine=engine,
+        find_image=partial(find_image_anywhere, engine) if may_be_elsewhere else engine.find_image,
         store=store,
         cache_dir=services.home.cache_dir,
         progress=display.step,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +18,7 @@ from bacalhau.run_job import make_task, parent_records
 from bacalhau.taint_report import require_verified
 from storage.car import car_pieces
 from storage.cid import CID, cid_text
-from storage.dag_walk import VisitKey, visit_key, walk
+from storage.dag_walk import VisitKey, links_of, visit_key, walk
 from storage.errors import UnavailableError, UserError
 from storage.gateway_answer import gathered
 from storage.sqlite_pins import hold
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bacalhau.run_job import Order
     from bacalhau.services import Services
     from runtime.contents import Noted
+    from runtime.engine import Plan
     from storage.blocks import BlockStore
 
 RETURN_S: Final = 60.0
@@ -68,15 +69,45 @@ def submit_to_node(
         parents = parent_records(order.request, plan, store, jobs)
         if order.require_verified:
             require_verified(parents, store)
-        if node.is_elsewhere:
-            display.step("sending the task to the node")
-            _upload(node, store, plan.task, parents)
-        job = uuid.uuid4().hex
-        announce(job)
-        node.submit(
-            {"task": cid_text(plan.task), "no_cache": order.no_cache, **common_body(order, job, parents, noted)}
-        )
+        job = submit_plan(order, plan, parents, noted, store, display, node, announce)
     return SubmittedJob(job=job, task=plan.task, function=plan.function_cid, input=plan.input_cid)
+
+
+def submit_plan(
+    order: Order,
+    plan: Plan,
+    parents: Sequence[CID],
+    noted: Sequence[Noted],
+    store: BlockStore,
+    display: Display,
+    node: NodeClient,
+    announce: Callable[[str], None],
+) -> str:
+    """Have the node accept a plan that is held here, and return the job's id, announced before the node is asked.
+
+    Raises:
+        UnavailableError: a block of it is not here.
+        BacalhauError: as `NodeClient`.
+    """
+    is_there = False
+    if node.is_elsewhere:
+        display.step("sending the task to the node")
+        # A function and its runtime are tens of megabytes, and travel once rather than with every task.
+        is_there = node.has_block(plan.function_cid)
+        parts = links_of(plan.function_cid, store.get(plan.function_cid)) if is_there else ()
+        upload(node, store, plan.task, parents, without={visit_key(part) for part in parts})
+    job = uuid.uuid4().hex
+    announce(job)
+    body = {"task": cid_text(plan.task), "no_cache": order.no_cache, **common_body(order, job, parents, noted)}
+    try:
+        node.submit(body)
+    except UnavailableError:
+        if not is_there:
+            raise
+        # It has the function, and not all that it consists of.
+        upload(node, store, plan.function_cid, ())
+        node.submit(body)
+    return job
 
 
 def refuse_strict(order: Order) -> None:
@@ -194,14 +225,19 @@ def parent_blocks(store: BlockStore, parent: CID) -> Iterator[tuple[CID, bytes]]
     yield from proof_blocks(store, parent)
 
 
-def _upload(node: NodeClient, store: BlockStore, task: CID, parents: Iterable[CID]) -> None:
-    node.put_blocks(gathered(car_pieces([task], _blocks(store, task, parents))))
+def upload(
+    node: NodeClient, store: BlockStore, root: CID, parents: Iterable[CID], *, without: Collection[VisitKey] = ()
+) -> None:
+    """Send a node all that it needs of a task, or of another root, and of the records that its inputs come from."""
+    node.put_blocks(gathered(car_pieces([root], _blocks(store, root, parents, without=without))))
 
 
-def _blocks(store: BlockStore, task: CID, parents: Iterable[CID]) -> Iterator[tuple[CID, bytes]]:
-    """Yield all that a node needs: the task with everything below it, and the proofs of its inputs."""
-    seen: set[VisitKey] = set()
-    for source in (walk(store, task), *(parent_blocks(store, parent) for parent in parents)):
+def _blocks(
+    store: BlockStore, root: CID, parents: Iterable[CID], *, without: Collection[VisitKey]
+) -> Iterator[tuple[CID, bytes]]:
+    """Yield what a node needs: a root with everything below it, and the proofs of inputs; nothing below `without`."""
+    seen = set(without)
+    for source in (walk(store, root, skip=without), *(parent_blocks(store, parent) for parent in parents)):
         for cid, data in source:
             if visit_key(cid) not in seen:
                 seen.add(visit_key(cid))

@@ -44,6 +44,8 @@ class SubmittedShards:
     function: CID
     input: CID
     shards: int
+    root: CID
+    """The list of its shards, in the store here."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what `run --no-wait --json` prints."""
@@ -78,8 +80,8 @@ def submit_shards_to_node(
             batch_size=sharding.batch_size,
         )
         hold(store, cid)
-        parents = parent_records(order.request, whole, store, jobs, of_data=False)
-        of_data = parent_records(order.request, whole, store, jobs)
+        parents = sorted({*parent_records(order.request, whole, store, jobs, of_data=False), *sharded.volume_records})
+        of_data = sorted({*parents, *parent_records(order.request, whole, store, jobs), *sharded.data_records})
         if order.require_verified:
             require_verified(of_data, store)
         job = uuid.uuid4().hex
@@ -90,7 +92,7 @@ def submit_shards_to_node(
             body["max_failures"] = sharded.max_failures
         announce(job)
         _submit(node, store, body, cid, whole, parents, display)
-    return SubmittedShards(job=job, function=whole.function_cid, input=whole.input_cid, shards=len(shards))
+    return SubmittedShards(job=job, function=whole.function_cid, input=whole.input_cid, shards=len(shards), root=cid)
 
 
 def _bounded(sharded: ShardedOrder, whole: Plan, store: BlockStore) -> Iterator[ListedShard]:

@@ -53,6 +53,12 @@ def words_among_newcomers(goal: TrustGoal, least: Rule = LEAST_RULE) -> Rule:
     return rule_in_force(least, terms_among_own(goal))
 
 
+def least_rule(*, diverse: bool) -> Rule:
+    """Return the least counts of a job that goes by trust: two different engines cannot be one node."""
+    least = 2 if diverse else 1
+    return Rule(replication=least, confidence=least, diverse=diverse)
+
+
 def trust_flag(goal: TrustGoal | None) -> str:
     """Return how a person wrote it; empty if nobody did."""
     return "" if goal is None else f"--trust {goal.asked}"

@@ -36,13 +36,14 @@ from network.messages import (
     Refuse,
     Settled,
 )
-from network.node_state import HOLDS_ROOM, WAITS_FOR_ROOM, NodeEntry, NodeTask, Stage
+from network.node_state import HOLDS_ROOM, WAITS_FOR_ROOM, NodeTask, Stage, read_node_entry
 from network.node_state import node_task as task_of
 from network.node_task import RoomFound, RoomLost
 from network.protocol_errors import LocalProtocolError, RemoteProtocolError
 from network.protocol_events import (
     Action,
     Broadcast,
+    ContainerEnded,
     Event,
     Executed,
     ExecutionFailed,
@@ -55,7 +56,6 @@ from network.protocol_events import (
     SetTimer,
     Timer,
 )
-from network.requester_entries import read
 from runtime.capacity import together
 from runtime.capacity_ledger import CapacityLedger, Claim, ClaimState
 from storage.cid import CID
@@ -148,7 +148,7 @@ class ComputeNode:
         self._sequence = self._reserved = int.from_bytes(entries.get("gossip", b""), "big")
         actions: list[Action] = []
         for key in sorted(key for key in entries if key.startswith("node/")):
-            task = task_of(read(NodeEntry, entries[key]), self.identity)
+            task = task_of(read_node_entry(entries[key]), self.identity)
             # Nothing overtakes an assignment: one that will never fit would keep all others waiting.
             too_large = self._too_large(task.demand) if task.stage is Stage.QUEUED else ""
             begun = node_task.step(task, RoomLost(reason=too_large)) if too_large else node_task.resume(task)
@@ -165,6 +165,8 @@ class ComputeNode:
             return self._received(event)
         if isinstance(event, Timer):
             return self._gossip() if not event.session else self._step(event.session, event.about)
+        if isinstance(event, ContainerEnded):
+            return self._step(event.session, event)
         if isinstance(event, Executed | ExecutionFailed):
             self._note_pace(event)
             return self._step(event.session, event)

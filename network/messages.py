@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final
 
+from network.statement import Statement
 from verifier.bounds import Amount, Count, Hex32, Link, Peer, Signature, Word, at_most
 from verifier.model import Commitment, CommitmentList, Receipt
 from verifier.schema import Schema
@@ -163,7 +164,19 @@ class Reveal(Message):
     receipt: Receipt
 
 
-ACKNOWLEDGED: Final = (Commit.VERSION, Failed.VERSION, Reveal.VERSION)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Say(Message):
+    """Node to requester: what the container gave here, on my word alone. In place of a commitment."""
+
+    VERSION: ClassVar[str] = "say/1"
+    MAX_BYTES: ClassVar[int] = 48 << 10
+    """Two texts, and an engine with 64 words."""
+
+    session: Hex32
+    statement: Statement
+
+
+ACKNOWLEDGED: Final = (Commit.VERSION, Failed.VERSION, Reveal.VERSION, Say.VERSION)
 AcknowledgedKind = Annotated[str, lambda kind: "" if kind in ACKNOWLEDGED else "is never acknowledged"]
 
 
@@ -220,6 +233,6 @@ class Capacity(Message):
 
 
 MESSAGES: Final[tuple[type[Message], ...]] = (
-    Offer, Bid, Refuse, Decline, Assign, Accepted, Commit, Failed, Close, Reveal, Ack, Cancel, Settled, Capacity,
+    Offer, Bid, Refuse, Decline, Assign, Accepted, Commit, Failed, Close, Reveal, Say, Ack, Cancel, Settled, Capacity,
 )  # fmt: skip
 """All of them, in the order of a session."""

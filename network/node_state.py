@@ -8,7 +8,9 @@ from typing import ClassVar
 
 from network.messages import Close, Demand, EngineKind
 from network.participant import Participant
+from network.statement import Statement
 from runtime.engine import Execution
+from storage import dag_cbor
 from verifier.bounds import Count, ExitCode, Hex32, Link, Peer, Word
 from verifier.identity import Identity
 from verifier.model import CID, EngineInfo, PeerId, Receipt
@@ -28,6 +30,8 @@ class Stage(StrEnum):
     COMMITTED = "committed"
     """The output is fixed, and on disk with its nonce."""
     REVEALED = "revealed"
+    SAID = "said"
+    """A container's end was stated: nothing is committed to, and nothing follows."""
     FAILED = "failed"
     """The host failed; the requester is told until it knows."""
     ENDED = "ended"
@@ -37,7 +41,7 @@ class Stage(StrEnum):
 HOLDS_ROOM = frozenset({Stage.BID, Stage.RUNNING})
 """But for a bid that is ahead of its room."""
 WAITS_FOR_ROOM = frozenset({Stage.BACKLOG, Stage.QUEUED})
-ON_DISK = frozenset({Stage.QUEUED, Stage.RUNNING, Stage.COMMITTED, Stage.REVEALED, Stage.FAILED})
+ON_DISK = frozenset({Stage.QUEUED, Stage.RUNNING, Stage.COMMITTED, Stage.REVEALED, Stage.SAID, Stage.FAILED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,8 @@ class NodeTask:
     """What the bid said; None without a bid, or after a restart."""
     participant: Participant | None = None
     """From COMMITTED on."""
+    statement: Statement | None = None
+    """What was SAID of a container."""
     reason: str = ""
     """Why it FAILED."""
     is_heard: bool = False
@@ -87,7 +93,8 @@ class MadeEntry(Schema):
 class NodeEntry(Schema):
     """A task of a node in its datastore."""
 
-    VERSION: ClassVar[str] = "node-entry/1"
+    VERSION: ClassVar[str] = "node-entry/2"
+    """1 had no statement."""
 
     requester: Peer
     session: Hex32
@@ -98,6 +105,19 @@ class NodeEntry(Schema):
     made: MadeEntry | None
     receipt: Receipt | None
     """What was revealed."""
+    statement: Statement | None = None
+
+
+def read_node_entry(data: bytes) -> NodeEntry:
+    """Return an entry that was kept, by this version or the one before.
+
+    Raises:
+        VerificationError: the datastore holds something else.
+    """
+    node = dag_cbor.decode(data)
+    if isinstance(node, dict) and node.get("v") == "node-entry/1":
+        node = {"statement": None, **node, "v": NodeEntry.VERSION}
+    return NodeEntry.from_node(node)
 
 
 def node_entry(state: NodeTask) -> NodeEntry:
@@ -112,6 +132,7 @@ def node_entry(state: NodeTask) -> NodeEntry:
         reason=state.reason or None,
         made=None if me is None else _made(me),
         receipt=None if me is None else me.revealed,
+        statement=state.statement,
     )
 
 
@@ -136,6 +157,8 @@ def node_task(entry: NodeEntry, identity: Identity) -> NodeTask:
     stage = Stage(entry.stage)
     if stage in (Stage.COMMITTED, Stage.REVEALED) and entry.made is None:
         raise ValueError(f"a kept {stage} task has no output")
+    if (stage is Stage.SAID) != (entry.statement is not None):
+        raise ValueError(f"a kept {stage} task and its statement do not go together")
     return NodeTask(
         identity=identity,
         requester=entry.requester,
@@ -144,6 +167,7 @@ def node_task(entry: NodeEntry, identity: Identity) -> NodeTask:
         demand=entry.demand,
         stage=stage,
         participant=None if entry.made is None else _participant(entry, entry.made, identity),
+        statement=entry.statement,
         reason=entry.reason or "",
         is_persisted=True,
     )

@@ -1,6 +1,6 @@
 """One task at a node, as a transition table around `participant`. No clock, no sockets, no randomness.
 
-Rule 1: what is told (`Accepted`, `Commit`, `Failed`, `Reveal`) is on disk first, so a restart never says anything else.
+Rule 1: what is told (`Accepted`, `Commit`, `Failed`, `Reveal`, `Say`) is on disk first: a restart says nothing else.
 Rule 2: it reveals for one list only, signed by its requester, that holds its own commitment (`participant`).
 Rule 3: it says a thing again until the requester has it on disk, and gives the session up when nobody answers for long.
 """
@@ -30,12 +30,24 @@ from network.messages import (
     Offer,
     Refuse,
     Reveal,
+    Say,
     Settled,
 )
 from network.node_state import NodeTask, Stage, node_entry
 from network.participant import Participant
 from network.protocol_errors import LocalProtocolError, RemoteProtocolError
-from network.protocol_events import Abort, Accuse, Action, Executed, ExecutionFailed, Persist, Run, Send, SetTimer
+from network.protocol_events import (
+    Abort,
+    Accuse,
+    Action,
+    ContainerEnded,
+    Executed,
+    ExecutionFailed,
+    Persist,
+    Run,
+    Send,
+    SetTimer,
+)
 from network.requester_entries import write
 from network.transition_table import Table, Transition, held_to
 from storage.errors import PeerError
@@ -202,6 +214,10 @@ def _commit(state: NodeTask, event: Executed, _: PeerId) -> Step:
     return _say(replace(state, stage=Stage.COMMITTED, participant=me), is_new=True)
 
 
+def _state(state: NodeTask, event: ContainerEnded, _: PeerId) -> Step:
+    return _say(replace(state, stage=Stage.SAID, statement=event.statement), is_new=True)
+
+
 def _fail(state: NodeTask, event: ExecutionFailed, _: PeerId) -> Step:
     return _say(replace(state, stage=Stage.FAILED, reason=event.reason), is_new=True)
 
@@ -263,6 +279,12 @@ def _the_reveal(state: NodeTask) -> Message:
     return Reveal(session=state.session_id, receipt=state.participant.revealed)
 
 
+def _the_statement(state: NodeTask) -> Message:
+    if state.statement is None:
+        raise LocalProtocolError("no statement to make")
+    return Say(session=state.session_id, statement=state.statement)
+
+
 def _the_failure(state: NodeTask) -> Message:
     return Failed(session=state.session_id, reason=state.reason)
 
@@ -270,6 +292,7 @@ def _the_failure(state: NodeTask) -> Message:
 _WORDS: Final[dict[Stage, Callable[[NodeTask], Message]]] = {
     Stage.COMMITTED: _the_commit,
     Stage.REVEALED: _the_reveal,
+    Stage.SAID: _the_statement,
     Stage.FAILED: _the_failure,
 }
 
@@ -277,12 +300,13 @@ _WORDS: Final[dict[Stage, Callable[[NodeTask], Message]]] = {
 _SAID: Final[dict[Stage, str]] = {
     Stage.COMMITTED: Commit.VERSION,
     Stage.REVEALED: Reveal.VERSION,
+    Stage.SAID: Say.VERSION,
     Stage.FAILED: Failed.VERSION,
 }
 
 
 def _end(state: NodeTask, event: object, _: PeerId) -> Step:  # noqa: ARG001
-    after = replace(state, stage=Stage.ENDED, participant=None, attempt=state.attempt + 1)
+    after = replace(state, stage=Stage.ENDED, participant=None, statement=None, attempt=state.attempt + 1)
     abort = (Abort(session=state.session_id),) if state.stage is Stage.RUNNING else ()
     return after, ((_kept(after), *abort) if state.is_persisted else abort)
 
@@ -291,10 +315,11 @@ def _ignore(state: NodeTask, event: object, _: PeerId) -> Step:  # noqa: ARG001
     return state, ()
 
 
-_B, _Q, _W, _X, _C, _R, _F, _E = (
-    Stage.BACKLOG, Stage.BID, Stage.QUEUED, Stage.RUNNING, Stage.COMMITTED, Stage.REVEALED, Stage.FAILED, Stage.ENDED,
+_B, _Q, _W, _X, _C, _R, _S, _F, _E = (
+    Stage.BACKLOG, Stage.BID, Stage.QUEUED, Stage.RUNNING, Stage.COMMITTED, Stage.REVEALED, Stage.SAID, Stage.FAILED,
+    Stage.ENDED,
 )  # fmt: skip
-_LIVE: Final = (_B, _Q, _W, _X, _C, _R, _F)
+_LIVE: Final = (_B, _Q, _W, _X, _C, _R, _S, _F)
 
 
 def _in(stages: Iterable[Stage], kind: type, transition: Transition) -> dict[tuple[StrEnum, type], Transition]:
@@ -317,18 +342,19 @@ TRANSITIONS: Final[Table] = MappingProxyType(
         (_B, Assign): Transition(_queue, (_W,)),
         (_Q, Assign): Transition(_run_reserved, (_X, _W)),
         **_in((_W, _X), Assign, Transition(_accept_again, ())),
-        **_in((_C, _R, _F), Assign, Transition(_committed_again, ())),
+        **_in((_C, _R, _S, _F), Assign, Transition(_committed_again, ())),
         **_in((_B, _Q), Decline, _STOP),
-        **_in((_W, _X, _C, _R, _F), Decline, _STAY),
+        **_in((_W, _X, _C, _R, _S, _F), Decline, _STAY),
         (_X, Executed): Transition(_commit, (_C,)),
+        (_X, ContainerEnded): Transition(_state, (_S,)),
         (_X, ExecutionFailed): Transition(_fail, (_F,)),
-        **_in((_B, _Q, _W, _X, _F), Close, _STAY),
+        **_in((_B, _Q, _W, _X, _S, _F), Close, _STAY),
         (_C, Close): Transition(_reveal, (_R,)),
         (_R, Close): Transition(_reveal, (_R,)),
         **_in((_B, _Q, _W, _X), Ack, _STAY),
-        **_in((_C, _R, _F), Ack, Transition(_heard, ())),
-        **_in((_C, _R, _F), SayAgain, Transition(_say_again, ())),
-        **{(stage, Expired): Transition(_expire, (stage, _E)) for stage in (_B, _Q, _C, _R, _F)},
+        **_in((_C, _R, _S, _F), Ack, Transition(_heard, ())),
+        **_in((_C, _R, _S, _F), SayAgain, Transition(_say_again, ())),
+        **{(stage, Expired): Transition(_expire, (stage, _E)) for stage in (_B, _Q, _C, _R, _S, _F)},
         **_in((_W, _X), Expired, _STAY),
         **_in(_LIVE, Cancel, _STOP),
         **_in(_LIVE, Settled, _STOP),

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from network.blame import Blame
 from network.messages import Capacity, Demand
 from network.session_state import Session
+from network.statement import Statement
 from runtime.engine import Execution
 from storage.cid import CID
 from verifier.compare import Decision
@@ -58,6 +59,14 @@ class Executed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerEnded:
+    """A container has ended. What it gave, if it gave something, is in the node's block store."""
+
+    session: str
+    statement: Statement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionFailed:
     """The host failed, not the function."""
 
@@ -99,6 +108,8 @@ class Submitted:
     """Until more nodes are offered a task, doubled each time."""
     queue_ms: int = 3_600_000
     """Longest search for nodes."""
+    unverified: bool = False
+    """Its task is of a container: nodes make statements, and none commits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +127,16 @@ class Lost:
 
 
 Event: TypeAlias = (
-    Received | Heard | Timer | Executed | ExecutionFailed | RoomChanged | Submitted | CancelRequested | Lost
+    Received
+    | Heard
+    | Timer
+    | Executed
+    | ContainerEnded
+    | ExecutionFailed
+    | RoomChanged
+    | Submitted
+    | CancelRequested
+    | Lost
 )
 
 
@@ -171,7 +191,7 @@ class SetTimer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Execute the task; then send `Executed` or `ExecutionFailed`."""
+    """Execute the task; then send `Executed`, `ContainerEnded` or `ExecutionFailed`."""
 
     session: str
     task: CID

@@ -17,7 +17,7 @@ from network import requester_steps, requester_task
 from network.bid_choice import Kind, is_diverse_enough
 from network.capacity_book import GOSSIP_MS, CapacityBook
 from network.message_codec import check_signed, decode, encode, session_id
-from network.messages import Accepted, Bid, Cancel, Capacity, Commit, Failed, Message, Refuse, Reveal, Settled
+from network.messages import Accepted, Bid, Cancel, Capacity, Commit, Failed, Message, Refuse, Reveal, Say, Settled
 from network.protocol_errors import LocalProtocolError, RemoteProtocolError
 from network.protocol_events import (
     Accuse,
@@ -61,7 +61,7 @@ UNKNOWN_WINDOW: Final = 16
 PERIOD: Final = "period"
 """The timer of the machine itself: in a period every node that is there says once what it has."""
 WITHDRAWN: Final = requester_steps.WITHDRAWN
-FromNode: TypeAlias = Bid | Refuse | Accepted | Commit | Failed | Reveal
+FromNode: TypeAlias = Bid | Refuse | Accepted | Commit | Failed | Reveal | Say
 
 
 def nobody(_job: str) -> frozenset[PeerId]:
@@ -450,7 +450,8 @@ def _at_work(task: RequesterTask | None) -> frozenset[PeerId]:
 def _late(task: RequesterTask) -> frozenset[PeerId]:
     """Return the nodes that a task waits for no longer, and that said nothing."""
     session = task.session
-    return session.asked - frozenset(session.commitments) - {peer for peer, _ in session.undetermined}
+    answered = frozenset(session.commitments) | frozenset(session.statements)
+    return session.asked - answered - {peer for peer, _ in session.undetermined}
 
 
 def _entry(event: Submitted) -> JobEntry:
@@ -469,6 +470,7 @@ def _entry(event: Submitted) -> JobEntry:
         offer_ms=event.offer_ms,
         queue_ms=event.queue_ms,
         cancelled=False,
+        unverified=event.unverified,
     )
 
 

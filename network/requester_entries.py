@@ -17,9 +17,11 @@ from network.session_events import (
     Event,
     Phase,
     Revealed,
+    Said,
     Undetermined,
     Withdrawn,
 )
+from network.statement import Statement
 from network.trust_terms import Standing
 from storage import dag_cbor
 from storage.errors import VerificationError
@@ -37,7 +39,8 @@ T = TypeVar("T", bound=Schema)
 class JobEntry(Schema):
     """A job as it was accepted."""
 
-    VERSION: ClassVar[str] = "job-entry/1"
+    VERSION: ClassVar[str] = "job-entry/2"
+    """1 had no containers."""
 
     job: JobId
     tasks: Annotated[tuple[Link, ...], at_most(MAX_TASKS)]
@@ -51,14 +54,16 @@ class JobEntry(Schema):
     offer_ms: Milliseconds
     queue_ms: Milliseconds
     cancelled: bool
+    unverified: bool = False
+    """Of a container."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepEntry(Schema):
     """One event of a session; fields that its kind does not have are null or empty."""
 
-    VERSION: ClassVar[str] = "step-entry/2"
-    """1 did not have `standing`."""
+    VERSION: ClassVar[str] = "step-entry/3"
+    """1 did not have `standing`, 2 no statement."""
 
     kind: Word
     nodes: Annotated[tuple[Peer, ...], at_most(1000)] = ()
@@ -69,6 +74,14 @@ class StepEntry(Schema):
     round: Count | None = None
     phase: Word | None = None
     standing: Standing | None = None
+    statement: Statement | None = None
+
+
+_STEPS_SINCE: Final[dict[str, dict[str, None]]] = {
+    "step-entry/1": {"standing": None, "statement": None},
+    "step-entry/2": {"statement": None},
+}
+"""What earlier versions did not say, and meant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,15 +109,27 @@ def read(kind: type[T], data: bytes) -> T:
 
 
 def read_step(data: bytes) -> StepEntry:
-    """Return a step that was kept, by this version or the one before.
+    """Return a step that was kept, by this version or one before.
 
     Raises:
         VerificationError: the datastore holds something else.
     """
     node = dag_cbor.decode(data)
-    if isinstance(node, dict) and node.get("v") == "step-entry/1":
-        node = {"standing": None, **node, "v": StepEntry.VERSION}
+    if isinstance(node, dict) and (since := _STEPS_SINCE.get(str(node.get("v")))) is not None:
+        node = {**since, **node, "v": StepEntry.VERSION}
     return StepEntry.from_node(node)
+
+
+def read_job(data: bytes) -> JobEntry:
+    """Return a job that was kept, by this version or the one before.
+
+    Raises:
+        VerificationError: the datastore holds something else.
+    """
+    node = dag_cbor.decode(data)
+    if isinstance(node, dict) and node.get("v") == "job-entry/1":
+        node = {"unverified": False, **node, "v": JobEntry.VERSION}
+    return JobEntry.from_node(node)
 
 
 def step_entry(event: Event, commit: Commit | None = None) -> StepEntry:
@@ -116,6 +141,8 @@ def step_entry(event: Event, commit: Commit | None = None) -> StepEntry:
         return StepEntry(kind=kind, peer=event.peer, commit=commit)
     if isinstance(event, Revealed):
         return StepEntry(kind=kind, peer=event.peer, receipt=event.receipt)
+    if isinstance(event, Said):
+        return StepEntry(kind=kind, peer=event.peer, statement=event.statement)
     if isinstance(event, Undetermined):
         return StepEntry(kind=kind, peer=event.peer, reason=event.reason)
     if isinstance(event, DeadlinePassed):
@@ -150,6 +177,8 @@ def _peer_event(entry: StepEntry, peer: Peer) -> Event | None:
         return Committed(peer=peer, commitment=entry.commit.commitment)
     if entry.kind == "Revealed" and entry.receipt is not None:
         return Revealed(peer=peer, receipt=entry.receipt)
+    if entry.kind == "Said" and entry.statement is not None:
+        return Said(peer=peer, statement=entry.statement)
     if entry.kind == "Undetermined" and entry.reason is not None:
         return Undetermined(peer=peer, reason=entry.reason)
     return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from network.blame import Blame
 from network.message_codec import session_id
-from network.requester_entries import JobEntry, OutcomeEntry, StepEntry, read, read_step
+from network.requester_entries import JobEntry, OutcomeEntry, StepEntry, read, read_job, read_step
 from storage.cid import CID
 from verifier.model import PeerId
 
@@ -43,7 +43,7 @@ def read_kept(entries: Mapping[str, bytes], requester: PeerId) -> KeptRequester:
         VerificationError: the datastore holds something else.
     """
     names = {kind: sorted(key for key in entries if key.startswith(f"{kind}/")) for kind in (JOB, STEP, OUTCOME, BLAME)}
-    jobs = [read(JobEntry, entries[key]) for key in names[JOB] if f"{TOLD}/{_name(key)}" not in entries]
+    jobs = [read_job(entries[key]) for key in names[JOB] if f"{TOLD}/{_name(key)}" not in entries]
     tasks = {job.job: {session_id(requester, job.job, task): task for task in job.tasks} for job in jobs}
     sessions = {name for some in tasks.values() for name in some}
     ended = [key for key in names[OUTCOME] if _name(key) in sessions]

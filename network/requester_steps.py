@@ -83,16 +83,18 @@ def search(state: RequesterTask, attempt: int) -> tuple[Action | Seek, ...]:
     delay_ms = state.job.offer_ms << min(attempt, MAX_DOUBLINGS)
     done = state.session.asked | frozenset(state.bids)
     # In turn new ones, and all: an offer may have been lost, and a full node may have room again.
-    exclude = done | state.offered | state.refused if attempt % 2 == 0 else done
+    # Whether a node has an image or runs containers at all does not change while one waits: its no is its last word.
+    gone = done | state.refused if state.job.unverified else done
+    exclude = done | state.offered | state.refused if attempt % 2 == 0 else gone
     seed = f"{state.job.seed}/{state.session_id}/{state.searches}/{attempt}"
     return timer(state, again, delay_ms), Seek(
-        count=offers_due(state), exclude=exclude, seed=seed, is_all=exclude == done
+        count=offers_due(state), exclude=exclude, seed=seed, is_all=exclude == gone
     )
 
 
 def search_last(state: RequesterTask) -> Seek:
     """Look once more for anybody who was not asked and has not bid."""
-    done = state.session.asked | frozenset(state.bids)
+    done = state.session.asked | frozenset(state.bids) | (state.refused if state.job.unverified else frozenset())
     seed = f"{state.job.seed}/{state.session_id}/{state.searches}/grace {state.graces}"
     return Seek(count=offers_due(state), exclude=done, seed=seed, is_all=True, is_last=True)
 

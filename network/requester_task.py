@@ -15,7 +15,8 @@ from typing import Final
 from network import session as core
 from network.bid_choice import Kind
 from network.message_codec import check_signed
-from network.messages import Accepted, Ack, Bid, Commit, Decline, Failed, Message, Refuse, Reveal
+from network.messages import Accepted, Ack, Bid, Commit, Decline, Failed, Message, Refuse, Reveal, Say
+from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import Action, KeepList, Lost, Persist
 from network.requester_bids import (
     choose,
@@ -50,6 +51,7 @@ from network.session_events import (
     Phase,
     PublishRound,
     Revealed,
+    Said,
     Undetermined,
     Withdrawn,
 )
@@ -88,7 +90,7 @@ def begin_with(
 def _blank(
     identity: Identity, job: JobEntry, task: CID, session_id: str, grace_ms: int, terms: TrustTerms | None
 ) -> tuple[RequesterTask, tuple[CoreAction, ...]]:
-    session, actions = core.start(task, job.rule, max_nodes=job.max_nodes, terms=terms)
+    session, actions = core.start(task, job.rule, max_nodes=job.max_nodes, terms=terms, unverified=job.unverified)
     blank = RequesterTask(
         identity=identity,
         job=job,
@@ -132,7 +134,9 @@ def resume(
     steps = tuple(kept)
     terms = next((entry.standing.terms for entry in steps if entry.standing is not None), None)
     state, _ = begin(identity, job, task, session_id, grace_ms, terms)
-    session, last = core.start(task, state.job.rule, max_nodes=state.job.max_nodes, terms=terms)
+    session, last = core.start(
+        task, state.job.rule, max_nodes=state.job.max_nodes, terms=terms, unverified=job.unverified
+    )
     lists: tuple[KeepList, ...] = ()
     for entry in steps:
         session, actions = core.step(session, step_event(entry))
@@ -177,7 +181,19 @@ def _accepted(state: RequesterTask, message: Accepted, peer: PeerId) -> Step:  #
     return (replace(state, accepted=state.accepted | {peer}) if peer in state.session.asked else state), ()
 
 
+def _of_tier(state: RequesterTask, message: Commit | Reveal | Say, peer: PeerId) -> None:
+    """Refuse what is not of this task's tier: there is no way from a container to a receipt, nor back."""
+    if isinstance(message, Say) != state.job.unverified:
+        raise RemoteProtocolError(f"sent a {message.VERSION} about a task of another tier", peer=peer)
+
+
+def _say(state: RequesterTask, say: Say, peer: PeerId) -> Step:
+    _of_tier(state, say, peer)
+    return _confirm(*advance(state, Said(peer=peer, statement=say.statement)), say, peer)
+
+
 def _commit(state: RequesterTask, commit: Commit, peer: PeerId) -> Step:
+    _of_tier(state, commit, peer)
     check_signed(commit, peer)
     if peer not in state.session.asked:
         return state, ()
@@ -188,6 +204,7 @@ def _commit(state: RequesterTask, commit: Commit, peer: PeerId) -> Step:
 
 
 def _reveal(state: RequesterTask, reveal: Reveal, peer: PeerId) -> Step:
+    _of_tier(state, reveal, peer)
     return _confirm(*advance(state, Revealed(peer=peer, receipt=reveal.receipt)), reveal, peer)
 
 
@@ -251,6 +268,7 @@ TRANSITIONS: Final[Table] = MappingProxyType(
         (_A, Accepted): Transition(_ignore, (_A,)),
         (_A, Commit): Transition(_commit, (_A,)),
         (_A, Reveal): Transition(_reveal, (_A,)),
+        (_A, Say): Transition(_say, (_A,)),
         (_A, Failed): Transition(_failed, (_A,)),
         (_A, Repeat): Transition(_ignore, (_A,)),
         (_A, DeadlinePassed): Transition(_ignore, (_A,)),
@@ -264,6 +282,7 @@ TRANSITIONS: Final[Table] = MappingProxyType(
         (_C, Accepted): Transition(_accepted, (_C,)),
         (_C, Commit): Transition(_commit, _ANY_C),
         (_C, Reveal): Transition(_reveal, _ANY_C),
+        (_C, Say): Transition(_say, (_C, _A, _D)),
         (_C, Failed): Transition(_failed, _ANY_C),
         (_C, Repeat): Transition(_repeat, (_C,)),
         (_C, DeadlinePassed): Transition(_deadline, _ANY_C),
@@ -277,6 +296,7 @@ TRANSITIONS: Final[Table] = MappingProxyType(
         (_R, Accepted): Transition(_ignore, (_R,)),
         (_R, Commit): Transition(_commit, _ANY_R),
         (_R, Reveal): Transition(_reveal, _ANY_R),
+        (_R, Say): Transition(_say, (_R,)),
         (_R, Failed): Transition(_failed, _ANY_R),
         (_R, Repeat): Transition(_repeat, (_R,)),
         (_R, DeadlinePassed): Transition(_deadline, _ANY_R),

@@ -4,6 +4,9 @@ A session asks nodes to execute one task, collects their commitments, closes the
 the receipts that reveal, and compares them. While they do not agree and more nodes may be asked, another round follows
 whose list holds the earlier commitments too; receipts once revealed keep their vote.
 
+A session about a container collects statements in the place of commitments and ends there: nothing is published, nobody
+reveals, and without receipts nothing is agreed.
+
 Rule 1: everything that decides is here, in `session_faults`, `session_trust` and `verifier`; drivers move messages and
 keep time.
 Rule 2: what a peer does wrong is recorded as a `Fault` and never raises; `LocalProtocolError` is a bug of the driver.
@@ -30,6 +33,7 @@ from network.session_events import (
     Phase,
     PublishRound,
     Revealed,
+    Said,
     Undetermined,
     Withdrawn,
 )
@@ -65,16 +69,18 @@ def start(
     max_nodes: int | None = None,
     prior: Prior | None = None,
     terms: TrustTerms | None = None,
+    unverified: bool = False,
 ) -> Step:
     """Begin a session; the first action asks for `rule.replication` nodes.
 
     max_nodes: None gives `default_max_nodes(rule)`. terms: how far the answer is to be trusted besides. prior: an
     earlier session's receipts count as if their round had been this session's first; then only as many nodes are asked
-    as could be enough, and none of those again.
+    as could be enough, and none of those again. unverified: of a container.
     """
     bound = default_max_nodes(rule) if max_nodes is None else max(max_nodes, rule.replication)
     if prior is None:
-        return Session(task=task, rule=rule, max_nodes=bound, terms=terms), (AskNodes(count=rule.replication),)
+        session = Session(task=task, rule=rule, max_nodes=bound, terms=terms, unverified=unverified)
+        return session, (AskNodes(count=rule.replication),)
     receipts = {receipt.node: receipt for receipt in prior.receipts}
     listed = {commitment.node: commitment for commitment in prior.commitments.commitments}
     session = Session(
@@ -107,7 +113,9 @@ def step(session: Session, event: Event) -> Step:
     transition = TRANSITIONS.get((session.phase, type(event)))
     if transition is None:
         raise LocalProtocolError(f"{type(event).__name__} while {session.phase}")
-    if isinstance(event, Committed | Revealed | Undetermined) and event.peer not in session.asked:
+    if isinstance(event, Committed | Revealed if session.unverified else Said):
+        raise LocalProtocolError(f"{type(event).__name__} in a session of another tier")
+    if isinstance(event, Committed | Revealed | Said | Undetermined) and event.peer not in session.asked:
         return session, ()
     after, actions = transition.handle(session, event)
     held_to(transition, after.phase)
@@ -137,6 +145,14 @@ def _commit(session: Session, event: Committed) -> Step:
         return blame(session, Fault(peer=peer, kind=FaultKind.LATE, evidence=(commitment,))), ()
     kept = with_entry(session.commitments, peer, commitment)
     return _settle(replace(session, commitments=kept, pending=session.pending - {peer}))
+
+
+def _say(session: Session, event: Said) -> Step:
+    """Take the first statement of a node; a second one, or a late one, counts for nothing."""
+    if event.peer not in session.pending:
+        return session, ()
+    said = with_entry(session.statements, event.peer, event.statement)
+    return _settle(replace(session, statements=said, pending=session.pending - {event.peer}))
 
 
 def _commit_late(session: Session, event: Committed) -> Step:
@@ -214,6 +230,9 @@ def _settle(session: Session) -> Step:
         return session, ()
     if session.phase is Phase.REVEALING:
         return _decide(session)
+    if session.unverified:
+        lacking = session.rule.replication - len(session.statements)
+        return _ask(session, lacking) if lacking > 0 and room(session) > 0 else _finish(session)
     # Replacing missing nodes now is better than after the close: nothing has been revealed to anybody yet.
     missing = session.rule.confidence - len(session.commitments)
     if missing > 0 and room(session) > 0:
@@ -263,11 +282,13 @@ TRANSITIONS: Final[Table] = MappingProxyType(
         (_A, Assigned): Transition(_assign, (_C, _R, _D)),
         (_A, Committed): Transition(_commit_late, (_A,)),
         (_A, Revealed): Transition(_reveal, (_A,)),
+        (_A, Said): Transition(_ignore, (_A,)),
         (_A, Undetermined): Transition(_ignore, (_A,)),
         (_A, DeadlinePassed): Transition(_ignore, (_A,)),
         (_A, Withdrawn): Transition(_withdraw, (_D,)),
         (_C, Committed): Transition(_commit, (_C, _A, _R, _D)),
         (_C, Revealed): Transition(_reveal, (_C, _A, _R, _D)),
+        (_C, Said): Transition(_say, (_C, _A, _D)),
         (_C, Undetermined): Transition(_fail_commit, (_C, _A, _R, _D)),
         (_C, DeadlinePassed): Transition(_commit_deadline, (_C, _A, _R, _D)),
         (_C, Withdrawn): Transition(_withdraw, (_D,)),
@@ -278,6 +299,7 @@ TRANSITIONS: Final[Table] = MappingProxyType(
         (_R, Withdrawn): Transition(_withdraw, (_D,)),
         (_D, Committed): Transition(_ignore, (_D,)),
         (_D, Revealed): Transition(_ignore, (_D,)),
+        (_D, Said): Transition(_ignore, (_D,)),
         (_D, Undetermined): Transition(_ignore, (_D,)),
         (_D, DeadlinePassed): Transition(_ignore, (_D,)),
         (_D, Withdrawn): Transition(_ignore, (_D,)),

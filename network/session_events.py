@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from network.statement import Statement
 from network.trust_terms import Standing
 from storage.cid import CID
 from verifier.compare import Decision
@@ -50,6 +51,14 @@ class Revealed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """A statement about a container arrived from `peer`."""
+
+    peer: PeerId
+    statement: Statement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Undetermined:
     """The node says that its host failed, or the connection to it is gone for good: no output, no vote."""
 
@@ -70,7 +79,7 @@ class Withdrawn:
     """The submitter cancelled."""
 
 
-Event: TypeAlias = Assigned | Committed | Revealed | Undetermined | DeadlinePassed | Withdrawn
+Event: TypeAlias = Assigned | Committed | Revealed | Said | Undetermined | DeadlinePassed | Withdrawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

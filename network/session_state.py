@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from network.session_events import Fault, Phase
 from network.session_faults import mute_fault
+from network.statement import Statement
 from network.trust_terms import TrustTerms
 from storage.cid import CID
 from verifier.compare import group_claims, most_frequent
@@ -57,6 +58,10 @@ class Session:
     """How far the answer is to be trusted; None if counts are all that was asked for."""
     passes: Mapping[PeerId, int] = field(default_factory=dict)
     """Of the nodes that were asked, as known then; with terms alone."""
+    unverified: bool = False
+    """Of a container: it collects statements, takes no commitment, and never agrees."""
+    statements: Mapping[PeerId, Statement] = field(default_factory=dict)
+    """Of such a session alone; the first of each node."""
     withdrawn: bool = False
     """Cancelled by the submitter: whatever the receipts say, nothing was agreed."""
 

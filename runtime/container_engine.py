@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from runtime.container_plan import ContainerPlan
     from runtime.stop_signal import StopSignal
 
+CONTAINER_ENGINES = ("docker", "podman")
+"""What an engine of containers may call itself, in records and in what a node offers."""
 MAX_KEPT_TEXT_BYTES = 64 << 10
 """Of each stream of a run that gave no output: what is shown of a run."""
 
@@ -54,9 +56,18 @@ class IncompleteRunError(UndeterminedError):
     """A container gave no output: it was ended from outside, or its engine failed. Carries what it wrote so far."""
 
     def __init__(
-        self, problem: str, *, where: str = "", fix: str = "", stdout: bytes = b"", stderr: bytes = b""
+        self,
+        problem: str,
+        *,
+        where: str = "",
+        fix: str = "",
+        stdout: bytes = b"",
+        stderr: bytes = b"",
+        is_of_engine: bool = False,
     ) -> None:
         super().__init__(problem, where=where, fix=fix)
+        self.is_of_engine = is_of_engine
+        """The engine failed, and not the program: elsewhere it may go well."""
         self.stdout = stdout
         """At most MAX_KEPT_TEXT_BYTES, the beginning; so `stderr`."""
         self.stderr = stderr
@@ -74,12 +85,34 @@ class ContainerEngine(Protocol):
         """
         ...
 
+    def identify(self) -> tuple[str, str]:
+        """Return what the engine calls itself, one of CONTAINER_ENGINES, and its architecture.
+
+        Raises:
+            UnavailableError: there is none.
+        """
+        ...
+
+    def has_image(self, image: str) -> bool:
+        """Tell whether an image is here, by its id; nothing is pulled.
+
+        Raises:
+            UnavailableError: there is no engine.
+        """
+        ...
+
     def run(
-        self, plan: ContainerPlan, store: BlockStore, progress: Progress = silent, stop: StopSignal | None = None
+        self,
+        plan: ContainerPlan,
+        store: BlockStore,
+        progress: Progress = silent,
+        stop: StopSignal | None = None,
+        gpus: Sequence[str] | None = None,
     ) -> ContainerRun:
         """Run a container to its end, import what it gave into `store`, and leave nothing of it behind.
 
-        stop: ends this run alone. Blocks; thread-safe.
+        stop: ends this run alone. gpus: the devices that are its own, of a caller who holds the plan's room already;
+        None: it waits for its room here. Blocks; thread-safe.
 
         Raises:
             IncompleteRunError: it gave no output.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from runtime.container_engine import ContainerRun
+from storage.cid import CID
 
 
 class RepeatVerdict(StrEnum):
@@ -14,7 +15,7 @@ class RepeatVerdict(StrEnum):
     RAN = "ran"
     """It was run once, and nobody looked whether it does the same again."""
     REPRODUCED = "reproduced"
-    """Every run gave the same output and exit code, on this machine."""
+    """Every run gave the same output and exit code."""
     DIFFERS = "differs"
     """Two runs gave something else."""
     INCOMPLETE = "incomplete"
@@ -27,10 +28,21 @@ def judge(runs: Sequence[ContainerRun], *, asked: int) -> RepeatVerdict:
     Raises:
         ValueError: they are of several tasks, or more than were asked for.
     """
-    if len({run.task for run in runs}) > 1 or len(runs) > asked or asked < 1:
-        raise ValueError(f"{len(runs)} of {asked} runs, of {len({run.task for run in runs})} tasks")
-    if len({(run.output, run.exit_code) for run in runs}) > 1:
+    if len({run.task for run in runs}) > 1:
+        raise ValueError(f"runs of {len({run.task for run in runs})} tasks")
+    return judge_claims([(run.output, run.exit_code) for run in runs], asked=asked)
+
+
+def judge_claims(claims: Sequence[tuple[CID, int]], *, asked: int) -> RepeatVerdict:
+    """Return what to say of outputs with their exit codes, one of each run of one task, whoever says so.
+
+    Raises:
+        ValueError: there are more than were asked for.
+    """
+    if len(claims) > asked or asked < 1:
+        raise ValueError(f"{len(claims)} of {asked} runs")
+    if len(set(claims)) > 1:
         return RepeatVerdict.DIFFERS
-    if len(runs) < asked:
+    if len(claims) < asked:
         return RepeatVerdict.INCOMPLETE
     return RepeatVerdict.RAN if asked == 1 else RepeatVerdict.REPRODUCED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from runtime.content_import import ContentImporter
 from runtime.contents import Note, check_not_around
 from runtime.downloads import Report
 from runtime.engine import Progress
+from runtime.image_reference import check_reference
 from runtime.input_draft import MAX_TIMEOUT_S, OUTPUT_LIMIT
 from runtime.inputs import bring_inputs, find_inputs, url_bounds
 from runtime.mounts import check_places
@@ -25,7 +27,7 @@ from storage.blocks import BlockStore, OverlayBlockStore
 from storage.cid import CID
 from storage.content_fetch import ContentFetcher
 from storage.endpoints import KINDS, Sources, read_endpoint
-from storage.errors import UserError
+from storage.errors import UnavailableError, UserError
 from storage.url_fetch import UrlFetcher
 from verifier.container_types import ContainerFunction
 from verifier.model import Input, Limits, ModelError
@@ -35,16 +37,41 @@ MIN_MEMORY: Final = 6 << 20
 MAX_MEMORY: Final = 1 << 50
 MAX_CORES_MILLI: Final = 1_000_000
 MAX_GPUS: Final = 64
+_FULL_ID: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _FLAGS: Final = {
     "command": "COMMAND", "entrypoint": "--entrypoint", "workdir": "-w", "user": "--user", "network": "--network",
     "env": "-e", "outputs": "-o", "volumes": "-v",
 }  # fmt: skip
 
 
+FindImage = Callable[[str, Progress], ImageFacts]
+
+
+def find_image_anywhere(engine: ContainerEngine, reference: str, progress: Progress) -> ImageFacts:
+    """Return what an image is, as `ContainerEngine.find_image` does; one that is named by its id may be unknown here.
+
+    Of that one it is not known whom it names as its user.
+
+    Raises:
+        UserError, UnavailableError: as `ContainerEngine.find_image`.
+    """
+    check_reference(reference)
+    is_id = _FULL_ID.fullmatch(reference) is not None
+    try:
+        if is_id and not engine.has_image(reference):
+            return ImageFacts(id=reference, repo_digest=None, user="", arch="unknown")
+        return engine.find_image(reference, progress)
+    except UnavailableError as error:
+        if is_id:
+            return ImageFacts(id=reference, repo_digest=None, user="", arch="unknown")
+        fix = f"{error.fix}; or name the image by its id, sha256:…, as the nodes have it"
+        raise UnavailableError(error.problem, where=error.where, fix=fix) from error
+
+
 def prepare_container(
     request: ContainerRequest,
     *,
-    engine: ContainerEngine,
+    find_image: FindImage,
     store: BlockStore,
     cache_dir: Path,
     progress: Progress,
@@ -73,7 +100,7 @@ def prepare_container(
         for one in inputs.all:
             check_not_around(one.place, one.where, cache_dir)
         check_places(inputs.paths, data=inputs.data_path, outputs=[output.path for output in draft.outputs])
-        function = _function(request, engine.find_image(request.image, progress), cpu_milli)
+        function = _function(request, find_image(request.image, progress), cpu_milli)
         importer = ContentImporter(fetcher=fetcher, content_fetcher=content_fetcher, hold=hold, note=note)
         data, volumes = bring_inputs(inputs, importer)
     input_ = replace(draft, data=data, volumes=volumes)

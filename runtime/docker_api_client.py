@@ -10,23 +10,31 @@ import os
 import re
 import socket
 import stat
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, BinaryIO, Final, NoReturn, Self
 
 from runtime.container_address import VARIABLE, find_address, socket_paths
 from storage.errors import BacalhauError, UnavailableError, UserError
 
+ANSWER_S: Final = 15.0
+"""For one answer, or one piece of it, of an engine that has nothing large to do for it."""
+MAKE_S: Final = 300.0
+"""To make or remove a container: some storage drivers copy the whole image."""
 PATIENCE_S: Final = 600.0
-"""For one answer: an engine that unpacks a large archive says nothing meanwhile."""
+"""Where an engine unpacks or packs a large archive, or pulls: it may say nothing meanwhile."""
 _KNOCK_S: Final = 10.0
+_WAIT_S: Final = 5.0
 _PIECE_BYTES: Final = 1 << 20
 _KEPT: Final = 300
 """Characters of what an engine says."""
 _ABSENT_IMAGE: Final = re.compile(
     "no such image|not found|manifest unknown|access denied|does not exist", re.IGNORECASE
 )
+_LOCAL_URLS: Final = ("http+docker://localhost", "http+unix://")
+"""What the library makes of the address of a Unix socket."""
 _ARCHITECTURES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -60,6 +68,33 @@ def _knock(address: str) -> None:
             trial.connect(path)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a container can write, in the words of its engine."""
+
+    is_local: bool
+    """The engine is on this machine, as far as its address tells: these may be paths of ours."""
+    mounts: tuple[str, ...]
+    """Directories of its writable volumes."""
+    volumes: tuple[str, ...]
+    """Their names."""
+    layers: tuple[str, ...]
+    """The directory of its own layer, where the storage driver keeps it apart."""
+
+
+class Attachment:
+    """What a container writes, as it comes: pieces of stdout and of stderr. Ends with it."""
+
+    def __init__(self, frames: Any, read: Iterator[tuple[bytes | None, bytes | None]]) -> None:
+        self._frames = frames
+        self.pieces = read
+
+    def hang_up(self) -> None:
+        """End it, from any thread, although the container goes on."""
+        with suppress(OSError):  # its other end is gone already
+            self._frames.close()
+
+
 class DockerApi:
     """A connection; use as a context manager."""
 
@@ -89,7 +124,7 @@ class DockerApi:
         try:
             _knock(str(address))
             settings = docker.utils.kwargs_from_env(environment=dict(environment)) if VARIABLE in environment else {}
-            client = docker.APIClient(**{"base_url": address, **settings}, version="auto", timeout=PATIENCE_S)
+            client = _bounded_client()(**{"base_url": address, **settings}, version="auto", timeout=_KNOCK_S)
         except (docker.errors.DockerException, OSError) as error:
             fix = f"start it, or name another in {VARIABLE}"
             raise UnavailableError(f"does not answer: {_short(error)}", where=str(address), fix=fix) from error
@@ -124,7 +159,7 @@ class DockerApi:
         head, colon, tag = name.rpartition(":")
         repository, tag = (head, tag) if colon and "/" not in tag else (name, "latest")
         doing = f"pulling image {reference}"
-        with self._explained(doing, absent=_ABSENT_IMAGE):
+        with self._explained(doing, absent=_ABSENT_IMAGE, limit_s=PATIENCE_S):
             for line in self._client.pull(repository, tag=digest or tag, stream=True, decode=True):
                 if "error" in line:
                     _refuse(doing, str(line["error"]), _ABSENT_IMAGE)
@@ -138,12 +173,12 @@ class DockerApi:
 
     def create_container(self, body: Mapping[str, Any]) -> str:
         """Make a container that does not run yet, and return its id."""
-        with self._explained("making a container"):
+        with self._explained("making a container", limit_s=MAKE_S):
             return str(self._client.create_container_from_config(dict(body))["Id"])
 
     def unpack(self, container: str, path: str, archive: BinaryIO | bytes) -> None:
         """Unpack a tar in a directory of a container."""
-        with self._explained("handing over inputs"):
+        with self._explained("handing over inputs", limit_s=PATIENCE_S):
             self._client.put_archive(container, path, archive)
 
     def archive(self, container: str, path: str) -> Generator[bytes, None, None]:
@@ -156,12 +191,12 @@ class DockerApi:
             yield from answer.iter_content(_PIECE_BYTES)
 
     @contextmanager
-    def attached(self, container: str) -> Iterator[Iterator[tuple[bytes | None, bytes | None]]]:
-        """Give what a container writes from now on, as it comes: pieces of stdout and of stderr. Ends with it."""
+    def attached(self, container: str) -> Iterator[Attachment]:
+        """Give what a container writes from now on."""
         with self._explained("attaching to a container"):
             frames = self._client.attach(container, stdout=True, stderr=True, stream=True, demux=True)
         try:
-            yield self._frames(frames)
+            yield Attachment(frames, self._frames(frames))
         finally:
             with suppress(OSError):  # its other end is gone already
                 frames.close()
@@ -179,7 +214,7 @@ class DockerApi:
         """
         import docker
 
-        with self._explained("starting a container"):
+        with self._explained("starting a container", limit_s=MAKE_S):
             try:
                 self._client.start(container)
             except docker.errors.APIError as error:
@@ -188,17 +223,68 @@ class DockerApi:
                 fix = "check the command, and that the image has it"
                 raise UserError(f"cannot be started: {_short(error)}", where="run docker", fix=fix) from error
 
-    def ended(self, container: str) -> tuple[int, bool]:
-        """Wait for a container's end and return its exit code, and whether it was killed for its memory."""
+    def ended(self, container: str, is_over: Callable[[], bool]) -> tuple[int, bool]:
+        """Wait for a container's end and return its exit code, and whether it was killed for its memory.
+
+        is_over: asked now and then whether nobody waits any more, which is an UnavailableError then. A program may
+        have closed what it writes to, and go on.
+        """
         with self._explained("waiting for a container"):
-            code = int(self._client.wait(container)["StatusCode"])
+            while (code := self._wait(container)) is None:
+                if is_over():
+                    raise UnavailableError("nobody waits for it any more", where="waiting for a container")
             state = self._client.inspect_container(container)["State"]
         return code, bool(state.get("OOMKilled"))
 
-    def kill(self, container: str) -> None:
-        """End a container at once; one that does not run is left as it is."""
-        with suppress(UnavailableError), self._explained("ending a container"):
-            self._client.kill(container)
+    def _wait(self, container: str) -> int | None:
+        """Return a container's exit code, None if it has not ended after a while."""
+        import requests
+
+        try:
+            return int(self._client.wait(container, timeout=_WAIT_S)["StatusCode"])
+        except (requests.exceptions.Timeout, requests.exceptions.ConnectionError) as error:
+            if "timed out" not in str(error).lower():
+                raise
+            return None
+
+    def kill(self, container: str) -> bool:
+        """End a container at once; tell whether the engine answered. One that does not run is left as it is."""
+        import docker
+
+        try:
+            with self._explained("ending a container"), suppress(docker.errors.APIError):
+                self._client.kill(container)
+        except UnavailableError:
+            return False
+        return True
+
+    # How much it writes
+
+    def places(self, container: str) -> Places:
+        """Return where a container can write."""
+        with self._explained("looking at a container"):
+            said = self._client.inspect_container(container)
+        mounts = [one for one in said.get("Mounts") or () if one.get("Type") == "volume" and one.get("RW")]
+        upper = ((said.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir")
+        return Places(
+            is_local=str(self._client.base_url).startswith(_LOCAL_URLS),
+            mounts=tuple(str(one.get("Source") or "") for one in mounts),
+            volumes=tuple(str(one.get("Name") or "") for one in mounts),
+            layers=(str(upper),) if upper else (),
+        )
+
+    def layer_bytes(self, container: str) -> int:
+        """Return how much a container wrote to its own layer."""
+        with self._explained("looking at a container", limit_s=PATIENCE_S):
+            found = self._client.containers(all=True, size=True, filters={"id": container})
+        return max((int(one.get("SizeRw") or 0) for one in found), default=0)
+
+    def volume_bytes(self, names: Collection[str]) -> int:
+        """Return how much volumes have together; the engine adds up all that it has for that."""
+        with self._explained("looking at volumes", limit_s=PATIENCE_S):
+            found = self._client.df().get("Volumes") or ()
+        ours = [one for one in found if one.get("Name") in names]
+        return sum(max(0, int((one.get("UsageData") or {}).get("Size") or 0)) for one in ours)
 
     # What has a label
 
@@ -216,7 +302,7 @@ class DockerApi:
         import docker
 
         gone: list[str] = []
-        with self._explained("removing what was left"):
+        with self._explained("removing what was left", limit_s=MAKE_S):
             filters = {"label": [f"{label}={value}"]}
             for one in self._client.containers(all=True, filters=filters):
                 with suppress(docker.errors.NotFound):
@@ -229,8 +315,11 @@ class DockerApi:
         return gone
 
     @contextmanager
-    def _explained(self, doing: str, absent: re.Pattern[str] | None = None) -> Iterator[None]:
-        """Turn whatever the library raises into one of our errors."""
+    def _explained(
+        self, doing: str, absent: re.Pattern[str] | None = None, *, limit_s: float = ANSWER_S
+    ) -> Iterator[None]:
+        """Turn whatever the library raises into one of our errors. limit_s: for an answer, and between its pieces."""
+        self._client.timeout = limit_s
         import docker
         import requests
 
@@ -247,6 +336,17 @@ class DockerApi:
             _refuse(doing, _short(error), absent, error)
 
 
+def _bounded_client() -> Any:
+    """Return the library's client, with a limit also for the calls for which it sets none (`wait`, `pull`)."""
+    import docker
+
+    class BoundedClient(docker.APIClient):  # type: ignore[misc]
+        def request(self, method: str, url: str, **options: Any) -> Any:
+            return super().request(method, url, **{**options, "timeout": options.get("timeout") or self.timeout})
+
+    return BoundedClient
+
+
 def _refuse(doing: str, said: str, absent: re.Pattern[str] | None, error: Exception | None = None) -> NoReturn:
     if absent is not None and absent.search(said):
         raise UserError(said, where=doing, fix="check its name, or build or import it") from error
@@ -255,6 +355,8 @@ def _refuse(doing: str, said: str, absent: re.Pattern[str] | None, error: Except
 
 def _short(error: Exception) -> str:
     """Return what an engine says, in one line."""
+    if "timed out" in str(error).lower():
+        return "it does not answer"
     text = str(getattr(error, "explanation", None) or error)
     plain = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return plain[:_KEPT] or type(error).__name__

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import IO, BinaryIO, Final, cast
 
 from runtime.capacity_gate import CapacityGate
@@ -28,6 +28,7 @@ from runtime.container_call import (
     loader_call,
 )
 from runtime.container_engine import MAX_KEPT_TEXT_BYTES, ContainerRun, ImageFacts, IncompleteRunError
+from runtime.container_guard import ContainerGuard
 from runtime.container_lease_store import ContainerLeases
 from runtime.container_mounts import Mount, input_mounts
 from runtime.container_output import ContainerOutput
@@ -46,23 +47,8 @@ from verifier.model import EngineInfo
 _IN_MEMORY_BYTES: Final = 1 << 20
 """Of what a program writes; more goes to a temporary file."""
 _LAST_EXIT_CODE: Final = 255
-
-
-@dataclass(slots=True)
-class _Ending:
-    """Why a container is ended from outside; the first reason counts."""
-
-    end: Callable[[], None]
-    reason: str = ""
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def give_up(self, reason: str) -> None:
-        """End it, without waiting for it."""
-        with self.lock:
-            if self.reason:
-                return
-            self.reason = reason
-        threading.Thread(target=self.end, name="end-container", daemon=True).start()
+AGAIN_S: Final = 10.0
+"""Between two tries to remove what an engine would not remove."""
 
 
 class DockerEngine:
@@ -79,6 +65,7 @@ class DockerEngine:
         self._lock = threading.Lock()
         self._running: set[StopSignal] = set()
         self._is_stopped = False
+        self._is_over = threading.Event()
 
     def find_image(self, reference: str, progress: Progress = silent) -> ImageFacts:
         """Return what an image is; see `ContainerEngine.find_image`."""
@@ -93,13 +80,30 @@ class DockerEngine:
             raise UnavailableError("was pulled and is not here", where=reference, fix="see the engine's own log")
         return facts_of(found, reference)
 
+    def identify(self) -> tuple[str, str]:
+        """Return the engine's name and architecture; see `ContainerEngine.identify`."""
+        with self._connect() as api:
+            return api.name, api.arch
+
+    def has_image(self, image: str) -> bool:
+        """Tell whether an image is here; see `ContainerEngine.has_image`."""
+        with self._connect() as api:
+            found = api.image(image)
+        return found is not None and facts_of(found, image).id == image
+
     def run(
-        self, plan: ContainerPlan, store: BlockStore, progress: Progress = silent, stop: StopSignal | None = None
+        self,
+        plan: ContainerPlan,
+        store: BlockStore,
+        progress: Progress = silent,
+        stop: StopSignal | None = None,
+        gpus: Sequence[str] | None = None,
     ) -> ContainerRun:
         """Run a container to its end; see `ContainerEngine.run`."""
         own = StopSignal()
         ending = nullcontext() if stop is None else stop.ending(own.set)
-        with self._listed(own), ending, self._gate.hold(plan.room, own) as claim, ExitStack() as stack:
+        with self._listed(own), ending, ExitStack() as stack:
+            held = stack.enter_context(self._gate.hold(plan.room, own)).gpus if gpus is None else gpus
             api = stack.enter_context(self._connect())
             owner = stack.enter_context(self._leases.owned())
             stack.callback(self._remove, api, owner, progress)
@@ -113,7 +117,7 @@ class DockerEngine:
                 labels=labels,
                 connect=self._connect,
             )
-            return run.go(own, claim.gpus)
+            return run.go(own, held)
 
     def sweep(self) -> Sequence[str]:
         """Remove what was left behind; see `ContainerEngine.sweep`."""
@@ -129,6 +133,7 @@ class DockerEngine:
         """End what runs, and refuse later runs."""
         with self._lock:
             self._is_stopped = True
+            self._is_over.set()
             running = list(self._running)
         for one in running:
             one.set()
@@ -145,13 +150,23 @@ class DockerEngine:
             with self._lock:
                 self._running.discard(own)
 
-    @staticmethod
-    def _remove(api: DockerApi, owner: str, progress: Progress) -> None:
+    def _remove(self, api: DockerApi, owner: str, progress: Progress) -> None:
         try:
             api.remove_labelled(LABEL_OWNER, owner)
         except UnavailableError as error:
-            # The outcome of the run stands; the lease ends, so the next sweep tries again.
+            # The outcome of the run stands; the lease ends, so the next sweep of another process tries as well.
             progress(f"what is left of a container could not be removed: {error}")
+            threading.Thread(target=self._remove_later, args=[owner], name="remove-later", daemon=True).start()
+
+    def _remove_later(self, owner: str) -> None:
+        """Remove what an engine would not remove now, as soon as it does; a node lives long."""
+        while not self._is_over.wait(AGAIN_S):
+            try:
+                with self._connect() as api:
+                    api.remove_labelled(LABEL_OWNER, owner)
+            except UnavailableError:
+                continue
+            return
 
 
 @dataclass(slots=True, kw_only=True)
@@ -215,31 +230,34 @@ class _Run:
 
     def _run(self, container: str, stop: StopSignal, streams: Sequence[IO[bytes]]) -> tuple[int, bool]:
         """Start the container, read what it writes to its end, and return its exit code and whether memory ran out."""
-        ending = _Ending(end=lambda: self._kill(container))
-        limit_s = self.plan.wall_clock_s
-        late = threading.Timer(limit_s, ending.give_up, [f"took longer than {limit_s:g} s"])
-        late.daemon = True
-        with stop.ending(lambda: ending.give_up("was given up")):
+        guard = ContainerGuard(
+            connect=self.connect,
+            container=container,
+            limit_s=self.plan.wall_clock_s,
+            output_bytes=self.plan.input.limits.output,
+            is_writable=self.plan.function.writable_root,
+        )
+        code, was_out_of_memory = 0, False
+        with stop.ending(lambda: guard.give_up("was given up")):
             try:
-                with self.api.attached(container) as frames:
+                with self.api.attached(container) as attached:
                     self.progress("running the container")
                     self.api.start(container)
-                    late.start()
-                    if ending.reason:  # said before there was anything to end
-                        self._kill(container)
-                    self._read(frames, streams, ending)
-                code, was_out_of_memory = self.api.ended(container)
+                    with guard.watching(attached.hang_up):
+                        if guard.reason:  # said before there was anything to end
+                            guard.end_now()
+                        self._read(attached.pieces, streams, guard)
+                        if not guard.has_hung_up:
+                            code, was_out_of_memory = self.api.ended(container, lambda: guard.has_hung_up)
             except UnavailableError as error:
-                if not ending.reason:
-                    ending.reason = str(error)
-            finally:
-                late.cancel()
-        if ending.reason:
-            raise self._incomplete(ending.reason, streams)
+                if not guard.reason:
+                    guard.reason, guard.is_of_engine = str(error), True
+        if guard.reason:
+            raise self._incomplete(guard.reason, streams, is_of_engine=guard.is_of_engine)
         return min(code, _LAST_EXIT_CODE), was_out_of_memory
 
     def _read(
-        self, frames: Iterator[tuple[bytes | None, bytes | None]], streams: Sequence[IO[bytes]], ending: _Ending
+        self, frames: Iterator[tuple[bytes | None, bytes | None]], streams: Sequence[IO[bytes]], guard: ContainerGuard
     ) -> None:
         """Keep what comes, up to the task's limit; what comes behind it is dropped until the container is gone."""
         room = self.plan.input.limits.output
@@ -249,15 +267,7 @@ class _Run:
                 stream.write(kept)
                 room -= len(kept)
                 if piece and len(kept) < len(piece):
-                    ending.give_up(f"wrote more than {self.plan.input.limits.output} bytes")
-
-    def _kill(self, container: str) -> None:
-        """End the container over a connection of its own: the run's is in use by the run's thread."""
-        try:
-            with self.connect() as api:
-                api.kill(container)
-        except UnavailableError:
-            return  # without an engine the run's own connection ends
+                    guard.give_up(f"wrote more than {self.plan.input.limits.output} bytes")
 
     def _collect(self, container: str, code: int, streams: Sequence[IO[bytes]]) -> CID:
         output = ContainerOutput(self.store, self.plan.input.limits.output)
@@ -275,9 +285,11 @@ class _Run:
         except UserError as error:  # deeper than a tree may be
             raise self._incomplete(str(error), streams) from error
 
-    def _incomplete(self, reason: str, streams: Sequence[IO[bytes]]) -> IncompleteRunError:
+    def _incomplete(
+        self, reason: str, streams: Sequence[IO[bytes]], *, is_of_engine: bool = False
+    ) -> IncompleteRunError:
         stdout, stderr = (_head(stream) for stream in streams)
-        return IncompleteRunError(reason, stdout=stdout, stderr=stderr)
+        return IncompleteRunError(reason, stdout=stdout, stderr=stderr, is_of_engine=is_of_engine)
 
 
 def _spool() -> IO[bytes]:

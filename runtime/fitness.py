@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from runtime.any_plan import AnyPlan
 from runtime.arguments import check_disjoint, check_guest_path
+from runtime.container_plan import ContainerPlan
 from runtime.engine import Plan
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
@@ -27,13 +29,14 @@ def unfitness(plan: Plan, knows_runtime: KnowsRuntime) -> str:
     return excess(plan) or strangeness(plan, knows_runtime)
 
 
-def excess(plan: Plan) -> str:
+def excess(plan: AnyPlan) -> str:
     """Return what the task asks for that no run gets; empty if nothing."""
     # What these bounds are made with (resolver, downloads) takes a while to load.
     from runtime.input_draft import MAX_MEMORY, MAX_TIMEOUT_S, OUTPUT_LIMIT
 
     limits = plan.input.limits
-    if limits.memory > MAX_MEMORY or limits.output > OUTPUT_LIMIT:
+    most = limits.memory if isinstance(plan, ContainerPlan) else MAX_MEMORY  # it is held to what its node has
+    if limits.memory > most or limits.output > OUTPUT_LIMIT:
         return f"not run: it asks for {limits.memory} bytes of memory and {limits.output} of output, more than runs get"
     if not 0 < plan.wall_clock_s <= MAX_TIMEOUT_S:
         return f"not run: {plan.wall_clock_s} s is no time for a run, which gets up to {MAX_TIMEOUT_S:.0f}"
@@ -48,7 +51,7 @@ def strangeness(plan: Plan, knows_runtime: KnowsRuntime) -> str:
     return f"not run: its runtime {cid_text(runtime)} is neither this release's nor one that ran here"
 
 
-def misplacement(plan: Plan, store: BlockStore) -> str:
+def misplacement(plan: AnyPlan, store: BlockStore) -> str:
     """Return which mount `run python` would refuse: one over the source would run in its place. Empty if none.
 
     Raises:

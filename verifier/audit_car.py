@@ -1,6 +1,6 @@
 """Audit what one CAR file is of, with its blocks and no others: check 0 of docs/audit.md, then those of each root.
 
-A root is a record (checks 1 to 13) or a published graph (21 to 29, docs/graph.md).
+A root is a record (checks 1 to 13) or a published graph (21 to 29, docs/graph.md; of several, 30 as well).
 
  0. file  it is a CAR of version 1, read to its end: no block is other than its CID says, none is there twice, and each
           is a root or linked from another one; there is a root, and no root twice
@@ -18,6 +18,7 @@ from storage.cid import CID, cid_text
 from storage.errors import UnavailableError, VerificationError
 from verifier.audit import audit_record
 from verifier.audit_report import AuditReport, AuditVerdict, Check, Finding, make_check
+from verifier.graph_agreement import LogAgreement
 from verifier.graph_audit import audit_graph
 from verifier.graph_reading import version_of
 from verifier.graph_types import Graph
@@ -31,16 +32,23 @@ class CarReport:
     file: Check
     records: tuple[tuple[CID, AuditReport], ...]
     """Each root that was audited, in the order of the file."""
+    logs: Check | None = None
+    """Check 30; None: there are not two graph roots."""
+
+    @property
+    def of_file(self) -> AuditReport:
+        """What was found of the file as a whole."""
+        return AuditReport(checks=(self.file,) if self.logs is None else (self.file, self.logs))
 
     @property
     def verdict(self) -> AuditVerdict:
         """`invalid` if the file or any record is, else `unchecked` if anything is unknown or there is no record."""
-        return join_verdicts([AuditReport(checks=(self.file,)).verdict, *(one.verdict for _, one in self.records)])
+        return join_verdicts([self.of_file.verdict, *(one.verdict for _, one in self.records)])
 
     @property
     def reason(self) -> str:
         """What is wrong or missing first; empty if nothing is."""
-        reports = [AuditReport(checks=(self.file,)), *(one for _, one in self.records)]
+        reports = [self.of_file, *(one for _, one in self.records)]
         reports.sort(key=lambda one: ("invalid", "unchecked", "valid").index(one.verdict))
         return reports[0].reason
 
@@ -85,8 +93,8 @@ def roots_for(car: CarBlockStore, wanted: CID | None) -> tuple[CID, ...]:
 
 
 def records_of(car: CarBlockStore, root: CID) -> tuple[CID, ...]:
-    """Return the records that a root stands for: itself, or those of a graph."""
-    return _records_in(car, root) if is_graph(car, root) else (root,)
+    """Return the records that a root stands for: those of a graph, or itself, whether it can be read or not."""
+    return _records_in(car, root) or (root,)
 
 
 def _records_in(car: CarBlockStore, root: CID) -> tuple[CID, ...]:
@@ -114,9 +122,13 @@ def _subjects(car: CarBlockStore, root: CID) -> tuple[CID, ...]:
 
 def audit_car(car: CarBlockStore, wanted: CID | None = None) -> CarReport:
     """Audit a file: its bytes, and the record for what is wanted, or all roots; never raises for its contents."""
-    roots = dict.fromkeys(roots_for(car, wanted))
-    return CarReport(file=check_file(car, wanted), records=tuple((root, _audit_root(car, root)) for root in roots))
-
-
-def _audit_root(car: CarBlockStore, root: CID) -> AuditReport:
-    return audit_graph(car, root).report if is_graph(car, root) else audit_record(car, root)
+    records: list[tuple[CID, AuditReport]] = []
+    agreement = LogAgreement()
+    for root in dict.fromkeys(roots_for(car, wanted)):
+        if is_graph(car, root):
+            found = audit_graph(car, root)
+            agreement.add(root, found)
+            records.append((root, found.report))
+        else:
+            records.append((root, audit_record(car, root)))
+    return CarReport(file=check_file(car, wanted), records=tuple(records), logs=agreement.check())

@@ -131,6 +131,7 @@ def to_json(report: CarReport, deep: DeepReport | None = None) -> dict[str, Any]
                 {"record": cid_text(one.record), "verdict": one.verdict, "reason": one.reason} for one in deep.listed
             ],
         }
+    said["checks"] += [] if report.logs is None else [_check(report.logs)]
     return said
 
 

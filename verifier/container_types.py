@@ -10,6 +10,10 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final
 
+from storage import dag_cbor
+from storage.blocks import BlockStore
+from storage.cid import CID, DAG_CBOR, codec_of
+from storage.errors import VerificationError
 from verifier.bounds import AbsolutePath, Amount, Count, at_most
 from verifier.schema import Schema
 
@@ -64,3 +68,18 @@ class ContainerFunction(Schema):
     """Thousandths of a core."""
     gpus: Count
     """Whole devices."""
+
+
+def is_container_function(store: BlockStore, cid: CID) -> bool:
+    """Tell whether a block says that it is a container's function, well-formed or not.
+
+    Raises:
+        UnavailableError: the block is not here.
+    """
+    if codec_of(cid) != DAG_CBOR:
+        return False
+    try:
+        node = dag_cbor.decode(store.get(cid))
+    except VerificationError:
+        return False  # whoever reads it finds out
+    return isinstance(node, dict) and node.get("v") == ContainerFunction.VERSION

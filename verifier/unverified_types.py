@@ -14,7 +14,7 @@ from storage import dag_cbor
 from storage.blocks import BlockStore
 from storage.cid import CID, DAG_CBOR, cid_text, codec_of
 from storage.errors import VerificationError
-from verifier.bounds import ExitCode, Link, SortedLinks, at_most
+from verifier.bounds import ExitCode, Link, Peer, SortedLinks, at_most
 from verifier.claim_types import EngineInfo, Record
 from verifier.schema import ModelError, Schema
 
@@ -32,6 +32,8 @@ class UnverifiedRun(Schema):
     """UnixFS directory of `result`, `stdout`, `stderr`, `exit_code`, `outputs/…`."""
     exit_code: ExitCode
     engine: EngineInfo
+    node: Peer | None = None
+    """Who said so, to the one who made the record; None: whoever made the record ran it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

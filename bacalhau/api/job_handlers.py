@@ -29,6 +29,8 @@ from network.demand import demand_of
 from network.node.control import NodeControl
 from network.node.datastore import Submission
 from network.shard_list import load_shards
+from runtime.any_plan import any_plan_of_task
+from runtime.container_plan import ContainerPlan
 from runtime.demand import task_room
 from runtime.plan import plan_of_task
 from storage.blocks import BlockStore, block_missing
@@ -175,8 +177,9 @@ def _needs_of(asked: Asked, store: BlockStore) -> Needs:
         return _needs_of_shards(asked.shards, store, asked.timeout_s)
     if asked.task is None:
         raise ValueError("neither a task nor shards")
-    plan = plan_of_task(asked.task, store, asked.timeout_s)
-    return Needs(demand=demand_of(task_room(plan, store)), shard_count=0)
+    plan = any_plan_of_task(asked.task, store, asked.timeout_s)
+    is_container = isinstance(plan, ContainerPlan)
+    return Needs(demand=demand_of(task_room(plan, store)), shard_count=0, unverified=is_container)
 
 
 def _needs_of_shards(cid: CID, store: BlockStore, timeout_s: float) -> Needs:

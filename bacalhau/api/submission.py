@@ -75,6 +75,8 @@ class Needs:
     """What the execution of one task takes of a node."""
     shard_count: int
     """0 of a single task."""
+    unverified: bool = False
+    """The task is of a container."""
 
 
 def read_asked(body: bytes) -> Asked:
@@ -113,7 +115,13 @@ def read_asked(body: bytes) -> Asked:
 
 
 def make_submission(asked: Asked, *, job: str, created_at: float, needs: Needs) -> Submission:
-    """Return the submission."""
+    """Return the submission.
+
+    Raises:
+        UserError: it asks of a container what only what is verified has.
+    """
+    if needs.unverified and (asked.trust is not None or asked.rule.diverse):
+        raise _wrong("rule.diverse" if asked.trust is None else "trust", "means nothing for a container")
     return Submission(
         job=job,
         created_at=created_at,
@@ -132,6 +140,7 @@ def make_submission(asked: Asked, *, job: str, created_at: float, needs: Needs) 
         data_parents=asked.data_parents,
         origins=asked.origins,
         trust=asked.trust,
+        unverified=needs.unverified,
     )
 
 

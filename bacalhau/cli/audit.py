@@ -20,6 +20,7 @@ from storage.errors import UserError
 if TYPE_CHECKING:
     from bacalhau.audit_demand import Demand
     from bacalhau.auditing import Audit, Count
+    from bacalhau.file_audit import FileAudit
     from bacalhau.shard_auditing import ShardsAudit
     from verifier.audit_sample import Sample
 
@@ -115,7 +116,7 @@ def _sample(part: str | None, seed: str | None) -> Sample | None:
 
 def _audit(
     target: str | None, car: Path | None, services: Services, demand: Demand, count: Count
-) -> Audit | ShardsAudit:
+) -> Audit | ShardsAudit | FileAudit:
     from bacalhau.auditing import audit_file, audit_here
 
     if car is not None:

@@ -56,7 +56,8 @@ def command(ctx: click.Context, /, target: str, as_json: bool) -> int:
     for origin in report.get("origins", ()):  # jobs of older versions have none
         _print_origin(origin)
     for run in report.get("runs", ()):
-        print_text(one_line(f"RAN {run['engine']} {run['engine_version']} {run['arch']} {run['output']}"))
+        who = f"{run['node']} " if run.get("node") else ""
+        print_text(one_line(f"RAN {who}{run['engine']} {run['engine_version']} {run['arch']} {run['output']}"))
     for receipt in report["receipts"]:
         word = "agrees " if receipt["agrees"] else "DISSENT"
         print_text(one_line(f"{word} {receipt['node']} {receipt['engine']} {receipt['arch']} {receipt['output']}"))

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from bacalhau.cli.container_options import container_arguments, container_options, read_containers
 from bacalhau.cli.network_extra import require_network
 from bacalhau.cli.options import json_option, named_path, services_of
 from bacalhau.exit_codes import ExitCode
@@ -23,10 +24,18 @@ from bacalhau.exit_codes import ExitCode
                    "flooder.")  # fmt: skip
 @click.option("--hybrid", is_flag=True, help="Make each node a requester too, instead of one beside them.")
 @click.option("--dir", "directory", type=named_path, help="Keep everything there.  [default: a temporary directory]")
+@container_options
 @json_option
 @click.pass_context
 def command(
-    ctx: click.Context, /, nodes: int, bad_actors: str, hybrid: bool, directory: Path | None, as_json: bool
+    ctx: click.Context,
+    /,
+    nodes: int,
+    bad_actors: str,
+    hybrid: bool,
+    directory: Path | None,
+    as_json: bool,
+    **containers: bool,
 ) -> int:
     """Run nodes as processes on loopback until Ctrl-C, and say how to use them.
 
@@ -39,6 +48,7 @@ def command(
     from runtime.machine_room import machine_room
 
     home = services_of(ctx).home
+    read_containers(containers)
     personas = tuple(name.strip() for name in bad_actors.split(",") if name.strip())
     plan_stack(Path(), nodes=nodes, bad_actors=personas, hybrid=hybrid)  # a wrong call makes no directory
     with stack_directory(directory) as place:
@@ -46,6 +56,7 @@ def command(
             plan=plan_stack(place, nodes=nodes, bad_actors=personas, hybrid=hybrid),
             home=home,
             share=share_of(machine_room(place / "none").total, nodes),
+            containers=container_arguments(containers),
             environment=dict(os.environ),
             announce=print_json if as_json else _print_stack,
             complain=_complain,

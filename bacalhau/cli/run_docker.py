@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from bacalhau.cli.options import from_option, json_option, named_path, named_text, services_of
+from bacalhau.cli.options import from_option, json_option, named_path, named_text, node_of, services_of
 from bacalhau.cli.run_stack import policy_option
 from bacalhau.exit_codes import ExitCode, of_container
 from runtime.container_request import DEFAULT_CPU, DEFAULT_NETWORK, ContainerRequest
@@ -58,7 +58,10 @@ if TYPE_CHECKING:
 @click.option("-l", "--label", "labels", multiple=True, help="Label the job.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S, show_default=True,
               help="Seconds after which it is ended.")  # fmt: skip
-@click.option("--wait/--no-wait", default=True, help="Without a node that runs it there is no other way than to wait.")
+@click.option("-s", "--selector", "selectors", metavar="K=V", multiple=True, help="Ask only nodes with this label.")
+@click.option("--local", is_flag=True, help="Run it in this command although a node runs here.")
+@click.option("--wait/--no-wait", default=True, show_default=True,
+              help="Wait for the end, or print the job id at once, which takes a node.")  # fmt: skip
 @click.option("--id-only", is_flag=True, help="Print the job id alone.")
 @click.option("--dry-run", is_flag=True, help="Print the plan with all CIDs; run nothing.")
 @click.option("--download", is_flag=True, help="Lay out the output as files afterwards, like `bacalhau get`.")
@@ -67,25 +70,33 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, **flags: Any) -> int:
-    """Run a container under the Docker or Podman of this machine.
+    """Run a container under the Docker or Podman of this machine, or of as many nodes as --concurrency says.
 
     It is of the tier "unverified": no receipt, no audit, and what takes its output as input is tainted. No network, no
     capabilities, a read-only image, and not as root unless that is asked for.
     """
     order, services = read_order(flags), services_of(ctx)
-    if not flags["wait"]:
-        raise UserError("containers run in this command, which waits", where="--no-wait", fix="leave it out")
     target = None if flags["output_dir"] is None else flags["output_dir"].absolute()
     if target is not None:
         from bacalhau.layout import check_target
 
         check_target(target)
-    with _terminated_as_interrupted():
-        return _run(order, services, flags, target)
+    node = None if flags["local"] or flags["dry_run"] else node_of(services)
+    if node is None:
+        _refuse_without_node(flags)
+        with _terminated_as_interrupted():
+            return _run(order, services, flags, target)
+    from bacalhau.cli.run_docker_with_node import run_docker_with_node
+    from bacalhau.container_stack import check_policy_on_node
+
+    with node:
+        check_policy_on_node(order, services, flags["policy"])
+        return run_docker_with_node(order, services, flags, target, node)
 
 
 def read_order(flags: dict[str, Any]) -> ContainerOrder:
     """Return what flags ask for."""
+    from bacalhau.cli.run_python import read_selector
     from bacalhau.run_container import ContainerOrder
 
     content = Request(
@@ -112,36 +123,55 @@ def read_order(flags: dict[str, Any]) -> ContainerOrder:
         content=content,
     )
     return ContainerOrder(
-        request=request, times=flags["times"], labels=flags["labels"], require_verified=flags["require_verified"]
+        request=request,
+        times=flags["times"],
+        labels=flags["labels"],
+        require_verified=flags["require_verified"],
+        selector=read_selector(flags["selectors"]),
     )
+
+
+def _refuse_without_node(flags: dict[str, Any]) -> None:
+    for flag, is_given in (("--no-wait", not flags["wait"]), ("--selector", bool(flags["selectors"]))):
+        if is_given and not flags["dry_run"]:
+            where = "and --local runs it in this command" if flags["local"] else "and none runs here"
+            raise UserError(f"needs a node, {where}", where=flag, fix="leave it out")
 
 
 def _run(order: ContainerOrder, services: Services, flags: dict[str, Any], target: Path | None) -> int:
     from bacalhau.container_stack import check_policy
     from bacalhau.progress import shown_progress
-    from bacalhau.render import print_json, print_text
-    from bacalhau.render_container import print_container, print_container_plan
+    from bacalhau.render import print_json
+    from bacalhau.render_container import print_container_plan
     from bacalhau.run_container import plan_container, run_container
 
     check_policy(order, services, flags["policy"])
     with shown_progress() as display:
         report = (plan_container if flags["dry_run"] else run_container)(order, services, display)
+    if flags["dry_run"]:
+        print_json(report) if flags["as_json"] else print_container_plan(report)
+        return ExitCode.DONE
+    show_container(report, flags)
+    if flags["download"] or target is not None:
+        lay_out_output(report, services, target)
+    return of_container(report["verdict"], report["exit_code"])
+
+
+def show_container(report: dict[str, Any], flags: dict[str, Any]) -> None:
+    """Print the report of a run, as the flags say."""
+    from bacalhau.render import print_json, print_text
+    from bacalhau.render_container import print_container
+
     if flags["as_json"]:
         print_json(report)
-    elif flags["dry_run"]:
-        print_container_plan(report)
     elif flags["id_only"]:
         print_text(report["job"])
     else:
         print_container(report)
-    if flags["dry_run"]:
-        return ExitCode.DONE
-    if flags["download"] or target is not None:
-        _download(report, services, target)
-    return of_container(report["verdict"], report["exit_code"])
 
 
-def _download(report: dict[str, Any], services: Services, target: Path | None) -> None:
+def lay_out_output(report: dict[str, Any], services: Services, target: Path | None) -> None:
+    """Lay out the output of a run as files; nothing, where it has none."""
     from bacalhau.layout import default_target, lay_out
     from bacalhau.render import stderr_console
     from storage.cid import parse_cid

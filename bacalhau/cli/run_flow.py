@@ -10,7 +10,7 @@ import click
 from bacalhau.cli.options import from_option, json_option, named_path, services_of
 from bacalhau.cli.run_python import read_rule
 from bacalhau.cli.run_stack import policy_option, show_departures, was_said
-from bacalhau.cli.trust_options import least_rule, read_trust, trust_options
+from bacalhau.cli.trust_options import read_trust, trust_options
 from bacalhau.exit_codes import ExitCode, of_run
 from runtime.request import DEFAULT_URL_LIMIT
 from storage.errors import UserError
@@ -77,7 +77,7 @@ def read_order(file: Path, flags: dict[str, Any], trust: TrustGoal | None = None
     """
     from bacalhau.prepared_parts import Fetching
     from bacalhau.run_flow import FlowOrder
-    from bacalhau.trust_report import words_among_newcomers
+    from bacalhau.trust_report import least_rule, words_among_newcomers
     from runtime.arguments import parse_args
     from runtime.flow_file import read_flow
     from runtime.flow_graph import make_graph

@@ -12,7 +12,7 @@ import click
 from bacalhau.cli.options import from_option, json_option, named_path, named_text, node_of, services_of
 from bacalhau.cli.run_stack import explain, read_wishes, show_departures, stack_options, with_stack
 from bacalhau.cli.shard_options import read_shard_flags, shard_options
-from bacalhau.cli.trust_options import among_own, least_rule, read_trust, trust_options
+from bacalhau.cli.trust_options import among_own, read_trust, trust_options
 from bacalhau.exit_codes import ExitCode, of_run
 from bacalhau.services import Services
 from runtime.request import DEFAULT_EPOCH, DEFAULT_MEMORY, DEFAULT_TIMEOUT_S, DEFAULT_URL_LIMIT, Request
@@ -97,6 +97,8 @@ def carry_out(ctx: click.Context, flags: dict[str, Any], request: Request) -> in
     if trust is None:
         rule = read_rule(flags["concurrency"], flags["confidence"], diverse=flags["diverse"])
     else:
+        from bacalhau.trust_report import least_rule
+
         rule = least_rule(diverse=flags["diverse"])
     order = Order(
         request=request,

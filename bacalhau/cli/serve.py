@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from bacalhau.cli.container_options import container_options, read_containers
 from bacalhau.cli.network_extra import require_network
 from bacalhau.cli.options import json_option, services_of
 from bacalhau.cli.run_stack import policy_option, was_said
@@ -39,6 +40,7 @@ DEFAULT_SPOT_CHECKS: Final = 0.05
               help="JavaScript engine of its executions.")  # fmt: skip
 @click.option("--isolation", type=click.Choice(["best", "strict"]), default="best", show_default=True,
               help="strict: run nothing where a layer of the jail is missing.")  # fmt: skip
+@container_options
 @click.option("--spot-checks", type=float, default=DEFAULT_SPOT_CHECKS, show_default=True, metavar="RATE",
               help="Checks for each task of a job with --trust: tasks whose answer is known.")  # fmt: skip
 @click.option("--bad-actor", metavar="NAME", hidden=True, help="Break the rules, for tests of a network.")
@@ -61,6 +63,7 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
     from functools import partial
 
     from bacalhau.cli.serve_options import read_cluster, read_host_and_port, read_selection
+    from bacalhau.container_stack import objection_to_container
     from bacalhau.node_process import NodeOptions, RunningNode, run_node
     from bacalhau.planning import host_name, jail_level, load_policy, objection, plan_node
     from bacalhau.render import print_json, print_text
@@ -100,6 +103,8 @@ def command(ctx: click.Context, /, **flags: Any) -> int:
         level=jail_level(stack.part),
         max_wall_clock_s=stack.max_wall_clock_s,
         objection_to_job=partial(objection, rules, stack.machine),
+        containers=read_containers(flags),
+        objection_to_container=partial(objection_to_container, rules, stack.machine),
         strict=flags["isolation"] == "strict",
         until_eof=flags["until_eof"],
         spot_checks=flags["spot_checks"],

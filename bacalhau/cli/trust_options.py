@@ -11,7 +11,6 @@ import click
 from bacalhau.cli.run_stack import was_said
 from storage.errors import UserError
 from verifier.credibility import BAD_SHARE, TrustGoal
-from verifier.model import Rule
 
 if TYPE_CHECKING:
     from bacalhau.run_job import Order
@@ -48,12 +47,6 @@ def read_trust(ctx: click.Context, flags: dict[str, Any]) -> TrustGoal | None:
             fix = f"leave --{name} out: how many nodes it takes is found out"
             raise UserError(f"and --{name} both say how many nodes are needed", where="--trust", fix=fix)
     return TrustGoal(asked=flags["trust"], bad=flags["bad_nodes"])
-
-
-def least_rule(*, diverse: bool) -> Rule:
-    """Return the least counts of a job that goes by trust: two different engines cannot be one node."""
-    least = 2 if diverse else 1
-    return Rule(replication=least, confidence=least, diverse=diverse)
 
 
 def among_own(order: Order) -> Order:

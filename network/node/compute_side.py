@@ -18,11 +18,11 @@ from network.messages import Assign, Capacity, Demand, EngineKind, Offer
 from network.node.announcement import Announcement, announce
 from network.node.changing_room import ChangingRoom
 from network.node.datastore import Change, Datastore, Machine
-from network.node.executor import Executor
+from network.node.executor import Ended, Executor
 from network.node.machine_host import MachineHost, StateMachine, World
 from network.node.measures import Measures
 from network.node.reasons import reason
-from network.node.selection import JobSelection
+from network.node.selection import NO_CONTAINERS, JobSelection
 from network.node.selection_policy import OfferedTask
 from network.node.spans import Tell, execution_span
 from network.node.task_header import Headers, bring_header, read_headers
@@ -34,8 +34,6 @@ from network.protocol_events import (
     Accuse,
     Action,
     Broadcast,
-    Executed,
-    ExecutionFailed,
     Misbehaved,
     Received,
     RoomChanged,
@@ -43,7 +41,9 @@ from network.protocol_events import (
     Send,
 )
 from network.transport import Transport
-from runtime.engine import Plan
+from runtime.any_plan import AnyPlan
+from runtime.container_engine import CONTAINER_ENGINES
+from runtime.container_plan import ContainerPlan
 from runtime.wasm_profile import ENGINE as WASMTIME
 from storage.cid import CID
 from storage.errors import BacalhauError
@@ -130,8 +130,9 @@ class ComputeSide:
         self._refusals: OrderedDict[tuple[PeerId, str, CID, Demand], str] = OrderedDict()
         """A session may be offered twice at once, with another demand: what was found out is of one of them."""
         self._for_modules = next((one for one in settings.engines if one.engine == WASMTIME), None)
-        self._modules: OrderedDict[CID, None] = OrderedDict()
-        """Tasks that were looked at and are WebAssembly modules."""
+        self._for_containers = next((one for one in settings.engines if one.engine in CONTAINER_ENGINES), None)
+        self._kinds: OrderedDict[CID, EngineKind] = OrderedDict()
+        """Of tasks that were looked at and are no Python functions: by what they would be run."""
         self._bringing: dict[PeerId, trio.CapacityLimiter] = {}
         self._reading = trio.CapacityLimiter(1)
         """Whoever sends many takes one thread and no more."""
@@ -234,7 +235,7 @@ class ComputeSide:
             job_most=self.job_most,
             engines=self.settings.engines,
             accepts=self._refusal,
-            kind_of=lambda task: self._for_modules if task in self._modules else None,
+            kind_of=self._kinds.get,
             gossip_ms=self.settings.gossip_ms,
         )
         return machine, machine.start(entries)
@@ -274,12 +275,12 @@ class ComputeSide:
                 extra={"peer": action.blame.node},
             )
 
-    def _traced(self, run: Run) -> Callable[[Executed | ExecutionFailed], None]:
+    def _traced(self, run: Run) -> Callable[[Ended], None]:
         """Return what takes an execution's end, and tells it as a span too."""
         machine, began_s = self.host.machine, time.time()
         task = machine.tasks.get(run.session) if isinstance(machine, ComputeNode) else None
 
-        def ended(event: Executed | ExecutionFailed) -> None:
+        def ended(event: Ended) -> None:
             self.host.feed(event)
             if self._tell_span is not None and task is not None and task.job:  # after a restart it has no name
                 times = {"began_s": began_s, "ended_s": time.time()}
@@ -321,15 +322,26 @@ class ComputeSide:
             plan = await self._plan(peer, said.task)
         except BacalhauError as error:
             return reason(f"the task cannot be read: {error.problem}", otherwise="the task cannot be read")
-        if isinstance(plan.function, WasmFunction):
-            if self._for_modules is None:
-                return "no engine of this node runs WebAssembly modules"
-            self._modules[said.task] = None
-            if len(self._modules) > MAX_LOOKED_AT:
-                self._modules.popitem(last=False)
+        if refusal := self._note_kind(plan):
+            return refusal
         return await self._selection.refusal(OfferedTask(requester=peer, job=said.job, demand=said.demand, plan=plan))
 
-    async def _plan(self, peer: PeerId, task: CID) -> Plan:
+    def _note_kind(self, plan: AnyPlan) -> str:
+        """Remember by what a task would be run; return that nothing here does, empty if something does."""
+        if isinstance(plan, ContainerPlan):
+            kind, lacking = self._for_containers, NO_CONTAINERS
+        elif isinstance(plan.function, WasmFunction):
+            kind, lacking = self._for_modules, "no engine of this node runs WebAssembly modules"
+        else:
+            return ""
+        if kind is None:
+            return lacking
+        self._kinds[plan.task] = kind
+        if len(self._kinds) > MAX_LOOKED_AT:
+            self._kinds.popitem(last=False)
+        return ""
+
+    async def _plan(self, peer: PeerId, task: CID) -> AnyPlan:
         limiter = self._bringing.setdefault(peer, trio.CapacityLimiter(MAX_HEADERS_EACH))
         try:
             async with limiter:

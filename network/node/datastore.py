@@ -75,6 +75,8 @@ class Submission:
     """Run also what was verified before."""
     trust: TrustGoal | None = None
     """How far answers are to be trusted; `rule` says no more than the least counts then."""
+    unverified: bool = False
+    """The task is of a container: it is run by as many nodes as the rule's replication says, and never agreed."""
 
     @property
     def root(self) -> CID:

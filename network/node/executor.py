@@ -13,24 +13,28 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 import trio
 
 from network.demand import room_of
 from network.messages import Demand
+from network.node.container_run import run_container
 from network.node.disk_promises import DiskPromises
 from network.node.measures import GIVEN_UP, UNDETERMINED, Measures
 from network.node.peer_source import PeerSource
 from network.node.pending_blocks import PendingBlocks
 from network.node.reasons import reason
 from network.node.task_header import Headers
-from network.protocol_events import Executed, ExecutionFailed, Run
+from network.protocol_events import ContainerEnded, Executed, ExecutionFailed, Run
+from network.statement import Statement
+from runtime.any_plan import AnyPlan, any_plan_of_task
 from runtime.capacity_gate import CapacityGate
 from runtime.capacity_ledger import Claim
+from runtime.container_host import ContainerHost
+from runtime.container_plan import ContainerPlan
 from runtime.demand import WORKER_CPU_MILLI
-from runtime.engine import Engine, Execution, Plan, UndeterminedError
-from runtime.plan import plan_of_task
+from runtime.engine import Engine, Execution, UndeterminedError
 from runtime.stop_signal import StopSignal
 from storage.blocks import BatchingBlockStore, BlockStore
 from storage.cid import CID, cid_text, inline_data
@@ -48,6 +52,9 @@ FIRST_PAUSE_S: Final = 0.5
 MAX_PAUSE_S: Final = 10.0
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+Ended: TypeAlias = Executed | ContainerEnded | ExecutionFailed
+Made: TypeAlias = Execution | Statement
+"""Of a function, or of a container: nothing that takes the one takes the other."""
 
 
 class Sources(Protocol):
@@ -70,7 +77,7 @@ class Executor:
     engine: Engine
     store: SqliteBlockStore
     sources: Sources
-    fitness: Callable[[Plan, BlockStore], str]
+    fitness: Callable[[AnyPlan, BlockStore], str]
     """Why a plan whose blocks are all in a store is not run; empty if it is."""
     nursery: trio.Nursery
     gate: CapacityGate
@@ -84,6 +91,8 @@ class Executor:
     alter: Callable[[Execution, BlockStore], Execution] = field(default=lambda execution, _store: execution)
     """For tests of the network: what a bad actor makes of its execution."""
     measures: Measures = field(default_factory=Measures)
+    containers: ContainerHost | None = None
+    """None: containers are not run here."""
     made: int = 0
     """Counts outputs: a commitment is a promise to give one, so it is on the disk before that is said."""
     pending: PendingBlocks = field(init=False)
@@ -106,7 +115,7 @@ class Executor:
         self._threads.total_tokens = threads_of(total)
         self.gate.resize(room_of(total))
 
-    def start(self, run: Run, tell: Callable[[Executed | ExecutionFailed], None]) -> None:
+    def start(self, run: Run, tell: Callable[[Ended], None]) -> None:
         """Begin an execution; `tell` is called in the loop when it is over, unless it was given up."""
         stop = StopSignal()
         self._stops[run.session] = stop
@@ -123,21 +132,21 @@ class Executor:
         for session in list(self._stops):
             self.give_up(session)
 
-    async def _run(self, run: Run, stop: StopSignal, tell: Callable[[Executed | ExecutionFailed], None]) -> None:
-        event: Executed | ExecutionFailed
-        execution: Execution | None = None
+    async def _run(self, run: Run, stop: StopSignal, tell: Callable[[Ended], None]) -> None:
+        event: Ended
+        made: Made | None = None
         began = trio.current_time()
         try:
-            async with self._room(run, stop):
+            async with self._room(run, stop) as claim:
                 began = trio.current_time()
                 store = ReservedBlockStore(self.store, run.demand.disk)
                 # Threads cannot be cancelled: a node that ends stops its engine, and then they end too.
-                execution = await self._in_thread(partial(self._execute_what_is_here, run, stop, store))
-                if execution is None:
+                made = await self._in_thread(partial(self._execute_what_is_here, run, stop, store, claim))
+                if made is None:
                     await self._bring(run, stop, store)
-                    execution = await self._in_thread(partial(self._execute, run, stop))
+                    made = await self._in_thread(partial(self._execute, run, stop, claim))
                 took_ms = int(1000 * (trio.current_time() - began))
-            event = Executed(session=run.session, execution=execution, nonce=secrets.token_hex(32), took_ms=took_ms)
+            event = _event(run, made, took_ms)
         except BacalhauError as error:
             log.info("session %s: %s", run.session[:8], error, extra=_about(run))
             event = ExecutionFailed(session=run.session, reason=reason(str(error), otherwise="the host failed"))
@@ -145,8 +154,8 @@ class Executor:
             log.exception("session %s", run.session[:8], extra=_about(run))
             event = ExecutionFailed(session=run.session, reason="internal error of the node")
         took_s = trio.current_time() - began
-        if execution is not None:
-            self.measures.executed(execution, took_s)
+        if made is not None:
+            self.measures.executed(made, took_s)
         else:
             self.measures.not_executed(UNDETERMINED if self._stops.get(run.session) is stop else GIVEN_UP, took_s)
         # Given up meanwhile, perhaps begun anew under the same name: then nobody waits for this one.
@@ -233,7 +242,7 @@ class Executor:
                 log.info("%s: %s", source.name, error)
         fetch_dag(store, task, sources, known=known)
 
-    def _execute_what_is_here(self, run: Run, stop: StopSignal, store: ReservedBlockStore) -> Execution | None:
+    def _execute_what_is_here(self, run: Run, stop: StopSignal, store: ReservedBlockStore, claim: Claim) -> Made | None:
         """Execute a task whose blocks are here, or came with the word about it; None if some lack.
 
         One step for what is tiny: to go to the loop and back takes longer than all that is done in between.
@@ -244,7 +253,7 @@ class Executor:
             except BacalhauError:
                 return None
             self._promise_output(run.task, stop, store)
-        return self._execute(run, stop)
+        return self._execute(run, stop, claim)
 
     def _take_what_came(self, task: CID, stop: StopSignal, store: ReservedBlockStore) -> None:
         """Make sure that all of a task is here, and stays.
@@ -268,20 +277,31 @@ class Executor:
             raise UndeterminedError("too little of its disk is left for what the function may write")
         self.disk.make(stop, lambda: output)
 
-    def _plan(self, task: CID) -> Plan:
-        return plan_of_task(task, self.pending, self.wall_clock_s, self.headers.functions)
+    def _plan(self, task: CID) -> AnyPlan:
+        return any_plan_of_task(task, self.pending, self.wall_clock_s, self.headers.functions)
 
-    def _execute(self, run: Run, stop: StopSignal) -> Execution:
+    def _execute(self, run: Run, stop: StopSignal, claim: Claim) -> Made:
         plan = replace(self._plan(run.task), submitter=run.requester)
         if why := self.fitness(plan, self.pending):
             raise UndeterminedError(why)
-        execution = self.alter(self.engine.execute(plan, self.pending, stop=stop), self.pending)
-        seen = seen_below(self.pending, [execution.output])
-        if not all(self.pending.holds(cid) or inline_data(cid) is not None for cid in seen):
-            self.pending.flush()
-            hold(self.store, execution.output)
-        self.made += 1
-        return execution
+        made: Made
+        if isinstance(plan, ContainerPlan):
+            made = run_container(self.containers, plan, self.pending, claim.gpus, stop)
+        else:
+            made = self.alter(self.engine.execute(plan, self.pending, stop=stop), self.pending)
+        if made.output is not None:
+            seen = seen_below(self.pending, [made.output])
+            if not all(self.pending.holds(cid) or inline_data(cid) is not None for cid in seen):
+                self.pending.flush()
+                hold(self.store, made.output)
+            self.made += 1
+        return made
+
+
+def _event(run: Run, made: Made, took_ms: int) -> Executed | ContainerEnded:
+    if isinstance(made, Statement):
+        return ContainerEnded(session=run.session, statement=made)
+    return Executed(session=run.session, execution=made, nonce=secrets.token_hex(32), took_ms=took_ms)
 
 
 def missing_below(store: BlockStore, root: CID, known: Collection[CID]) -> list[CID]:

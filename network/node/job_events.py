@@ -16,6 +16,8 @@ from storage.cid import CID, cid_text
 
 SUBMITTED = "submitted"
 CANCELLED = "cancelled"
+REFUSED = "refused"
+"""A node does not take a container, and why."""
 FETCHING = "fetching"
 MISSING = "output-missing"
 SHARDS = "shards"
@@ -42,6 +44,11 @@ def step_words(entry: StepEntry) -> tuple[str, Mapping[str, Any]]:
             "exit_code": receipt.exit_code,
             "engine": receipt.engine.name,
         }
+    if entry.kind == "Said" and entry.statement is not None:
+        said = entry.statement
+        if said.output is None:
+            return "said", {"node": entry.peer, "reason": said.reason}
+        return "said", {"node": entry.peer, "output": cid_text(said.output), "exit_code": said.exit_code}
     if entry.kind == "Undetermined":
         return "undetermined", {"node": entry.peer, "reason": entry.reason}
     if entry.kind == "DeadlinePassed":

@@ -27,6 +27,7 @@ from network.messages import (
     Reveal,
     Settled,
 )
+from network.statement import Statement
 from runtime.engine import Execution
 from verifier.compare import Decision
 from verifier.model import Verdict
@@ -123,8 +124,11 @@ class Measures:
         for version in versions:
             self.received[MESSAGES.get(version, OTHER)] += 1
 
-    def executed(self, execution: Execution, took_s: float) -> None:
-        """Count an execution that gave an output."""
+    def executed(self, execution: Execution | Statement, took_s: float) -> None:
+        """Count an execution that gave an output, or a container that came to its end."""
+        if isinstance(execution, Statement):
+            self.executions[DONE if execution.exit_code == 0 else FUNCTION_FAILED].add(took_s)
+            return
         self.executions[DONE if execution.exit_code == 0 else FUNCTION_FAILED].add(took_s)
         spent = execution.timings_s
         if (reset_s := spent.get("reset")) is not None:

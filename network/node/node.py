@@ -34,7 +34,7 @@ from network.node.peer_book import PeerBook
 from network.node.peer_source import PeerSource
 from network.node.requester_side import FindKnown, RequesterSide
 from network.node.selection import JobSelection
-from network.node.settlement import MakeJob, Settlement
+from network.node.settlement import MakeContainerJob, MakeJob, Settlement
 from network.node.shard_outputs import ShardOutputs
 from network.node.shard_settlement import MakeShardsJob, ShardSettlement
 from network.node.spans import SUBMIT, Span, Tell
@@ -46,9 +46,11 @@ from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import Misbehaved
 from network.transport import CapacityHeard, PeerChange, PeerHandler, PeerRefusedError, Transport
 from network.transport_core import single_errors
+from runtime.any_plan import AnyPlan
 from runtime.capacity_gate import CapacityGate
 from runtime.capacity_ledger import CapacityLedger
-from runtime.engine import Engine, Execution, Plan
+from runtime.container_host import ContainerHost
+from runtime.engine import Engine, Execution
 from storage.blocks import BlockStore
 from storage.cid import CID
 from storage.errors import UnavailableError, UserError
@@ -139,7 +141,7 @@ class NodeParts:
     engine: Engine
     make_selection: Callable[[], JobSelection]
     """Called in the node's loop."""
-    fitness: Callable[[Plan, BlockStore], str]
+    fitness: Callable[[AnyPlan, BlockStore], str]
     """Why a task whose blocks are all in a store is not run; blocks."""
     make_job: MakeJob
     make_shards_job: MakeShardsJob
@@ -150,6 +152,10 @@ class NodeParts:
     """Why the operator's policy does not have a job submitted here; empty if it does."""
     max_wall_clock_s: float = MAX_WALL_CLOCK_S
     persona: Persona | None = None
+    containers: ContainerHost | None = None
+    """What runs containers; None: nothing does."""
+    make_container_job: MakeContainerJob | None = None
+    """None: no job of a container is accepted."""
     spot_checks: float = 0.0
     """For each task of a job that goes by trust, on average (`network.node.spot_checks`)."""
     sample_known: Callable[[int], Sequence[tuple[CID, CID]]] = _none_known
@@ -244,6 +250,8 @@ class Node:
     async def submit(self, submission: Submission) -> None:
         """Accept a job; see `NodeControl.submit`."""
         began_s = time.time()
+        if submission.unverified and self._parts.make_container_job is None:
+            raise UserError("this node takes no jobs of containers", where=submission.job, fix="ask another node")
         for asked in (submission, with_most_words(submission)):
             if objection := self._parts.objection_to_job(asked):
                 raise UserError(objection, where=submission.job, fix="change the job, or the policy")
@@ -369,6 +377,7 @@ class Node:
             in_thread=self._in_thread,
             sources=sources,
             make_job=parts.make_job,
+            make_container_job=parts.make_container_job,
             shards=shards,
             trust=trust,
             nursery=self._nursery,
@@ -414,6 +423,7 @@ class Node:
             disk=DiskPromises(parts.free_disk),
             wall_clock_s=parts.max_wall_clock_s,
             alter=_unaltered if persona is None else persona.alter,
+            containers=parts.containers,
             measures=self.measures,
         )
         self.compute = ComputeSide(
@@ -503,6 +513,8 @@ async def open_node(parts: NodeParts) -> AsyncGenerator[Node]:
                 # Ends the executions that nobody gave up, and lets their threads go; also when an error ends the node.
                 with trio.CancelScope(shield=True):
                     await trio.to_thread.run_sync(parts.engine.stop)
+                    if parts.containers is not None:
+                        await trio.to_thread.run_sync(parts.containers.engine.stop)
                 nursery.cancel_scope.cancel()
 
 

@@ -17,6 +17,7 @@ import trio
 from network.node.announcement import Announcement
 from network.node.node_labels import matches
 from network.transport import Transport
+from runtime.container_engine import CONTAINER_ENGINES
 from storage.errors import UnavailableError, UserError
 from verifier.model import PeerId
 
@@ -79,6 +80,15 @@ class PeerBook:
             return frozenset()
         known = self._known
         return frozenset(peer for peer in peers if peer not in known or not matches(selector, known[peer].labels))
+
+    def without_containers(self, peers: Iterable[PeerId]) -> frozenset[PeerId]:
+        """Return those of `peers` that do not offer to run containers: nodes of a release before this one neither."""
+        return frozenset(
+            peer
+            for peer in peers
+            if (said := self._known.get(peer)) is None
+            or not any(one.engine in CONTAINER_ENGINES for one in said.capacity.engines)
+        )
 
     async def reach(self, peer: PeerId) -> bool:
         """Connect to a peer if it is not and may be dialled now; tell whether it is connected."""

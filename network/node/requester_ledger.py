@@ -15,6 +15,7 @@ from typing import Final
 
 from network.embedded import SessionResult
 from network.message_codec import session_id
+from network.node.container_outcome import container_outcome, container_words, write_container_outcome
 from network.node.datastore import (
     AddEvent,
     AddResult,
@@ -36,7 +37,7 @@ from network.node.shard_entry import ShardEntry, read_shard, shard_key, shards_o
 from network.node.spot_checks import SpotChecks
 from network.node.trust_book import TrustBook, witness_by
 from network.protocol_events import Action, JobEnded, KeepList, Persist, Report, TaskEnded
-from network.requester_entries import JobEntry, read, read_step
+from network.requester_entries import read_job, read_step
 from network.shard_list import load_shards
 from storage.blocks import BatchingBlockStore, BlockMissingError
 from storage.cid import cid_text
@@ -46,6 +47,8 @@ from verifier.model import PeerId, store_node
 
 log = logging.getLogger(__name__)
 _KEPT: Final = (KeepList, Report)
+MAX_REFUSALS: Final = 64
+"""Of one container's session that are told: as many nodes are seldom asked."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +66,8 @@ class RequesterLedger:
     sessions: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Job and number of the shard by session, of open jobs; 0 of a job without shards."""
 
+    refusals: dict[str, dict[PeerId, str]] = field(default_factory=dict)
+    """By session, of open jobs of containers: why nodes did not take them. In memory alone."""
     has_told: bool = False
     """Events of jobs were kept since this was last set to False."""
     has_counted: bool = False
@@ -81,8 +86,21 @@ class RequesterLedger:
         job = self.open.pop(name, None)
         self.trust.end(name)
         for task in () if job is None else job.tasks:
-            self.sessions.pop(session_id(self.peer, name, task), None)
+            session = session_id(self.peer, name, task)
+            self.sessions.pop(session, None)
+            self.refusals.pop(session, None)
         return job
+
+    def refused(self, session: str, peer: PeerId, why: str) -> str:
+        """Note why a node does not take a container; return the name of the job if that is new, else nothing."""
+        found = self.sessions.get(session)
+        if found is None or not self.open[found[0]].submission.unverified:
+            return ""
+        known = self.refusals.setdefault(session, {})
+        if peer in known or len(known) >= MAX_REFUSALS:
+            return ""
+        known[peer] = why
+        return found[0]
 
     # Reading
 
@@ -188,7 +206,7 @@ class RequesterLedger:
     def _told_by(self, action: Persist) -> list[Change]:
         kind, _, rest = action.key.partition("/")
         if kind == "job" and (job := self.open.get(rest)) is not None:
-            if read(JobEntry, action.value).cancelled:
+            if read_job(action.value).cancelled:
                 return _cancelled(rest)
             return [] if job.has_shards else _submitted(job.submission)
         found = self.sessions.get(rest.partition("/")[0]) if kind == "step" else None
@@ -202,6 +220,12 @@ class RequesterLedger:
         found = self.sessions.get(news.session_id)
         if job is None or found is None:  # told again after a restart, and kept the first time; or nobody's but ours
             return self.checks.ended(news, blocks)
+        if job.submission.unverified:
+            said = container_outcome(news, self.refusals.get(news.session_id, {}))
+            move = Move(job=news.job, state=JobState.SETTLING, outcome=write_container_outcome(said))
+            now = time.time()
+            words = [AddEvent(job=news.job, at=now, kind=kind, detail=detail) for kind, detail in container_words(said)]
+            return [*words, move]
         number, task = found[1], job.tasks[found[1]]
         outcome = keep_outcome(news, blocks)
         if not job.has_shards:

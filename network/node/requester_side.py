@@ -17,9 +17,11 @@ from typing import Any, Final
 import trio
 
 from network.embedded import SessionResult
-from network.message_codec import encode
+from network.message_codec import decode, encode, version_of
+from network.messages import Refuse
 from network.node.announcement import Announcement
-from network.node.datastore import Change, Datastore, JobState, KeptJob, Machine, Submission
+from network.node.datastore import AddEvent, Change, Datastore, JobState, KeptJob, Machine, Submission
+from network.node.job_events import REFUSED
 from network.node.machine_host import MachineHost, StateMachine, World
 from network.node.measures import Measures
 from network.node.open_job import OpenJob
@@ -30,6 +32,7 @@ from network.node.spans import SessionSpans, Tell
 from network.node.spot_checks import SpotChecks
 from network.node.trust_book import TrustBook
 from network.parcel import pack
+from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import (
     Accuse,
     Action,
@@ -47,7 +50,7 @@ from network.protocol_events import (
 from network.requester import Requester
 from network.session_events import Phase
 from storage.cid import CID
-from storage.errors import BacalhauError, UserError
+from storage.errors import BacalhauError, UnavailableError, UserError
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
 from verifier.credibility import TrustGoal
@@ -62,6 +65,8 @@ KNOWN_AT_ONCE: Final = 64
 """Shards that are looked up between two commits."""
 REVEAL_MS: Final = 30_000
 OFFER_MS: Final = 2_000
+AROUND_MS: Final = 60_000
+"""To fetch a container's inputs, make it, and collect what it gave; a requester waits twice that (`_assign`)."""
 DISK_PAUSE_S: Final = 10.0
 COUNT_S: Final = 1.0
 """Between two times that followers of a job over shards are told how many have ended."""
@@ -333,7 +338,25 @@ class RequesterSide:
     async def receive(self, peer: PeerId, messages: Sequence[bytes]) -> None:
         """Take messages of a node."""
         for message in messages:
+            if version_of(message) == Refuse.VERSION:
+                await self._note_refusal(peer, message)
             await self.host.bring(Received(peer=peer, message=message))
+
+    async def _note_refusal(self, peer: PeerId, message: bytes) -> None:
+        """Tell a container's followers why a node does not take it: they can do something about that."""
+        try:
+            said = decode(message, peer)
+        except RemoteProtocolError:
+            return  # the machine counts it
+        if isinstance(said, Refuse) and (job := self._ledger.refused(said.session, peer, said.reason)):
+            detail = {"node": peer, "reason": said.reason}
+            event = AddEvent(job=job, at=time.time(), kind=REFUSED, detail=detail)
+            try:
+                await self._in_thread(lambda: self._datastore.commit([event]))
+            except UnavailableError as error:
+                log.info("%s", error)
+            else:
+                self._kept()
 
     async def hear(self, said: Announcement) -> None:
         """Take a node's announcement."""
@@ -403,7 +426,8 @@ class RequesterSide:
         found = self.open.get(job)
         if found is None:
             return self._checks.unfit(job, peers)
-        return self._book.unlike(found.submission.selector, peers)
+        unlike = self._book.unlike(found.submission.selector, peers)
+        return unlike | self._book.without_containers(peers) if found.submission.unverified else unlike
 
     def _act(self, action: Action) -> None:
         if self._spans is not None:
@@ -447,16 +471,18 @@ class RequesterSide:
             demand=submission.demand,
             seed=secrets.token_hex(32),
             min_bids=submission.min_bids,
-            execute_ms=max(1, int(submission.timeout_s * 1000)),
+            # A container's task says itself how long it runs: this is for what comes before and behind that.
+            execute_ms=max(1, int(submission.timeout_s * 1000)) + (AROUND_MS if submission.unverified else 0),
             reveal_ms=REVEAL_MS,
             offer_ms=OFFER_MS,
             queue_ms=self._queue_ms,
+            unverified=submission.unverified,
         )
 
 
 def _takes_known(submission: Submission) -> bool:
     """Tell whether known results may answer: whose receipts they have cannot be chosen, as a selector would."""
-    return not submission.no_cache and not submission.selector
+    return not submission.no_cache and not submission.selector and not submission.unverified
 
 
 def _check_same(known: Submission, new: Submission) -> None:

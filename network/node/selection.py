@@ -20,7 +20,8 @@ from network.node.probe_http_client import ask_url
 from network.node.reasons import reason
 from network.node.selection_policy import DataLocality, OfferedTask, SelectionPolicy, objection, unwelcome
 from network.node.selection_question import question
-from runtime.engine import Plan
+from runtime.any_plan import AnyPlan
+from runtime.container_plan import ContainerPlan
 from runtime.fitness import KnowsRuntime, strangeness
 from storage.blocks import BlockStore
 from storage.cid import CID
@@ -41,6 +42,8 @@ PROBE_S: Final = 5.0
 MAX_BLOCKS: Final = 100_000
 """That are looked for to find data whole: of a file, 100 GiB. About two seconds, and 12 MB while it lasts."""
 
+NO_CONTAINERS: Final = "this node runs no containers: its operator has not said so"
+
 _Key: TypeAlias = tuple[PeerId, CID, Demand]
 
 
@@ -59,16 +62,19 @@ class JobSelection:
         store: BlockStore,
         *,
         knows_runtime: KnowsRuntime,
+        objection_to_container: Callable[[ContainerPlan], str] | None = None,
         clock: Callable[[], float] = trio.current_time,
         probe_s: float = PROBE_S,
     ) -> None:
         """Begin with nothing remembered.
 
-        store, knows_runtime: used in a thread, one call at a time; clock: seconds that never go back.
+        objection_to_container: why a container is not run here, empty if it is; None: none ever is.
+        store and both of these: used in a thread, one call at a time; clock: seconds that never go back.
         """
         self._policy = policy
         self._store = store
         self._knows_runtime = knows_runtime
+        self._objection_to_container = objection_to_container
         self._clock = clock
         self._probe_s = probe_s
         self._answers: OrderedDict[_Key, _Answer] = OrderedDict()
@@ -142,15 +148,23 @@ class JobSelection:
         looked = await trio.to_thread.run_sync(self._look, offered.plan, limiter=self._looking)
         return looked or await self._probe(offered)
 
-    def _look(self, plan: Plan) -> str:
-        """Do what reads the disk."""
+    def _look(self, plan: AnyPlan) -> str:
+        """Do what reads the disk, or asks the engine of containers."""
         try:
-            if refusal := strangeness(plan, self._knows_runtime):
+            if isinstance(plan, ContainerPlan):
+                if refusal := self._look_at_container(plan):
+                    return refusal
+            elif refusal := strangeness(plan, self._knows_runtime):
                 # It names a CID, which may be long: a reason that is too long could not be sent.
                 return reason(refusal, otherwise="its runtime is not known here")
         except (UnavailableError, VerificationError):
             return "cannot tell whether the task's runtime may be started here"
         return absence(plan, self._store) if self._policy.data_locality is DataLocality.LOCAL else ""
+
+    def _look_at_container(self, plan: ContainerPlan) -> str:
+        if self._objection_to_container is None:
+            return NO_CONTAINERS
+        return reason(self._objection_to_container(plan), otherwise="") or ""
 
     async def _probe(self, offered: OfferedTask) -> str:
         policy, refusal = self._policy, ""
@@ -164,7 +178,7 @@ class JobSelection:
         return refusal
 
 
-def absence(plan: Plan, store: BlockStore) -> str:
+def absence(plan: AnyPlan, store: BlockStore) -> str:
     """Return why the data and volumes of a task cannot be had from the store alone; empty if they are there, whole."""
     x = plan.input
     roots = [*([] if x.data is None else [x.data]), *(volume.cid for volume in x.volumes)]

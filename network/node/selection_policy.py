@@ -12,8 +12,8 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from network.messages import Demand
+from runtime.any_plan import AnyPlan
 from runtime.demand import least_room
-from runtime.engine import Plan
 from runtime.fitness import excess
 from storage.errors import UserError, VerificationError
 from verifier.model import PeerId
@@ -57,7 +57,7 @@ class OfferedTask:
     job: str
     """32 hex digits, chosen by the requester."""
     demand: Demand
-    plan: Plan
+    plan: AnyPlan
     """The nodes of the task are here; its data need not be."""
 
 
@@ -66,7 +66,7 @@ def objection(policy: SelectionPolicy, offered: OfferedTask) -> str:
     return unwelcome(policy, offered.requester) or _misfit(offered) or _unwanted(policy, offered.plan)
 
 
-def objection_to_run(policy: SelectionPolicy, plan: Plan) -> str:
+def objection_to_run(policy: SelectionPolicy, plan: AnyPlan) -> str:
     """Return why a task that was assigned is not run: the operator may have changed their mind, and restarted."""
     return unwelcome(policy, PeerId(plan.submitter)) or _unwanted(policy, plan)
 
@@ -84,17 +84,17 @@ def _misfit(offered: OfferedTask) -> str:
     """Refuse what must not run here, whatever the operator says."""
     demand, least = offered.demand, least_room(offered.plan)
     if demand.cpu_milli < least.cpu_milli:
-        return f"the offer demands {demand.cpu_milli} thousandths of a core, and a worker keeps one busy"
+        return f"the offer demands {demand.cpu_milli} thousandths of a core, and its task takes {least.cpu_milli}"
     if demand.memory < least.memory_bytes:
         return f"the offer demands {demand.memory} bytes of memory, and its task takes {least.memory_bytes}"
     if demand.disk < least.disk_bytes:
         return f"the offer demands {demand.disk} bytes of disk, and its function may write {least.disk_bytes}"
-    if demand.gpus:
-        return "no engine of this node uses a GPU"
+    if demand.gpus != least.gpus:
+        return f"the offer demands {demand.gpus} GPUs, and its task uses {least.gpus}"
     return excess(offered.plan)
 
 
-def _unwanted(policy: SelectionPolicy, plan: Plan) -> str:
+def _unwanted(policy: SelectionPolicy, plan: AnyPlan) -> str:
     """Refuse what may run here, and which the operator does not want."""
     memory = plan.input.limits.memory
     if policy.max_memory is not None and memory > policy.max_memory:
@@ -102,7 +102,7 @@ def _unwanted(policy: SelectionPolicy, plan: Plan) -> str:
     return _stateless(policy, plan)
 
 
-def _stateless(policy: SelectionPolicy, plan: Plan) -> str:
+def _stateless(policy: SelectionPolicy, plan: AnyPlan) -> str:
     has_state = plan.input.data is not None or bool(plan.input.volumes)
     return "" if has_state or policy.accepts_stateless else "this node takes no jobs without data"
 

@@ -11,12 +11,14 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Protocol
 
 import trio
 
 from network.embedded import SessionResult
 from network.job_store import Job
+from network.node.container_outcome import ContainerOutcome, read_container_outcome
 from network.node.datastore import AddEvent, AddResult, Change, Datastore, Finish, JobState, KeptJob, Move, Submission
 from network.node.job_events import ENDED, FETCHING, MISSING, ended_words, unverified_words
 from network.node.outcome import read_outcome, session_result
@@ -53,6 +55,14 @@ class MakeJob(Protocol):
         ...
 
 
+class MakeContainerJob(Protocol):
+    """Makes the row of a container's job, with its record and its report. Blocks."""
+
+    def __call__(self, submission: Submission, outcome: ContainerOutcome, *, problem: str) -> Job:
+        """Return the job; problem: as of `MakeJob`."""
+        ...
+
+
 class Sources(Protocol):
     """Finds who may have an output."""
 
@@ -76,6 +86,8 @@ class Settlement:
     nursery: trio.Nursery
     kept: Callable[[], None]
     """Called in the loop when something was kept."""
+    make_container_job: MakeContainerJob | None = None
+    """None: no job of a container is ever accepted here."""
     tell_span: Tell | None = None
     _limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(AT_ONCE))
     _under_way: set[str] = field(default_factory=set)
@@ -131,10 +143,13 @@ class Settlement:
         Blocks that are damaged or gone end it as well, without a verdict: trying again would change nothing.
         """
         job = kept.submission.job
+        if kept.submission.unverified:
+            return await self._ending_of_container(kept)
         try:
             outcome = read_outcome(kept.outcome)
             session = await trio.to_thread.run_sync(session_result, outcome, kept.submission, self.store)
-            problem = await self._bring(job, session)
+            agreeing = [receipt.node for receipt in session.receipts if receipt not in session.dissent]
+            problem = await self._bring(job, session.output, agreeing)
             finished = await trio.to_thread.run_sync(self._finished, kept.submission, session, problem)
         except (VerificationError, UserError, BlockMissingError) as error:
             log.warning("job %s ends without a verdict: %s", job, error, extra={"job": job})
@@ -147,6 +162,29 @@ class Settlement:
         task, is_open = kept.submission.task, not kept.submission.selector
         return AddResult(task=task, record=session.record, at=time.time(), is_open=is_open), *seen, *changes
 
+    async def _ending_of_container(self, kept: KeptJob) -> tuple[Change, ...]:
+        """Do the same for a container: its output is brought from those who say that it is theirs."""
+        submission, make = kept.submission, self.make_container_job or _no_containers
+        try:
+            outcome = read_container_outcome(kept.outcome)
+            said = [one.node for one in outcome.statements if one.statement.output == outcome.output]
+            problem = await self._bring(submission.job, outcome.output, said)
+            try:
+                finished = await trio.to_thread.run_sync(partial(make, submission, outcome, problem=problem))
+            except (UserError, VerificationError) as error:
+                if problem or outcome.output is None:
+                    raise
+                why = f"it is no output of a container: {error}"
+                finished = await trio.to_thread.run_sync(partial(make, submission, outcome, problem=why))
+            await trio.to_thread.run_sync(self.store.sync)
+        except (VerificationError, UserError, BlockMissingError) as error:
+            log.warning("job %s ends without a report: %s", submission.job, error, extra={"job": submission.job})
+            words = unverified_words(str(error))
+            return Move(job=submission.job, state=JobState.ENDED), _last_event(submission.job, words)
+        words = ended_words(outcome.verdict, finished.record)
+        ended = Move(job=submission.job, state=JobState.ENDED)
+        return Finish(job=finished), ended, _last_event(submission.job, words)
+
     def _finished(self, submission: Submission, session: SessionResult, problem: str) -> Job:
         try:
             job = self.make_job(submission, session, problem=problem)
@@ -158,16 +196,11 @@ class Settlement:
         self.store.sync()  # the row names the record and the output
         return job
 
-    async def _bring(self, job: str, session: SessionResult) -> str:
-        """Bring the output here; return why that is not possible, empty if it is here."""
-        if session.output is None:
+    async def _bring(self, job: str, output: CID | None, agreeing: Sequence[PeerId]) -> str:
+        """Bring the output here; return why that is not possible, empty if it is here, or there is none."""
+        if output is None or await trio.to_thread.run_sync(self._is_here, output):
             return ""
-        if await trio.to_thread.run_sync(self._is_here, session.output):
-            return ""
-        await self._commit(
-            AddEvent(job=job, at=time.time(), kind=FETCHING, detail={"output": cid_text(session.output)})
-        )
-        agreeing = [receipt.node for receipt in session.receipts if receipt not in session.dissent]
+        await self._commit(AddEvent(job=job, at=time.time(), kind=FETCHING, detail={"output": cid_text(output)}))
         problem, pause_s = "", FIRST_PAUSE_S
         for attempt in range(TRIES):
             if attempt:
@@ -175,7 +208,7 @@ class Settlement:
                 pause_s *= 2
             try:
                 sources = self.sources(agreeing)
-                await trio.to_thread.run_sync(self._fetch, session.output, sources, abandon_on_cancel=True)
+                await trio.to_thread.run_sync(self._fetch, output, sources, abandon_on_cancel=True)
             except BacalhauError as error:
                 problem = str(error)
                 log.info("job %s: its output is not here yet: %s", job, error, extra={"job": job})
@@ -198,6 +231,10 @@ class Settlement:
     async def _commit(self, *changes: Change) -> None:
         await self.in_thread(lambda: self.datastore.commit(changes))  # type: ignore[misc]
         self.kept()
+
+
+def _no_containers(submission: Submission, _outcome: ContainerOutcome, *, problem: str) -> Job:  # noqa: ARG001
+    raise VerificationError("this node takes no jobs of containers", where=submission.job)
 
 
 def _last_event(job: str, words: Mapping[str, Any]) -> AddEvent:

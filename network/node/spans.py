@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from network.message_codec import decode, version_of
 from network.messages import Assign, Close, Offer
-from network.protocol_events import Action, Executed, ExecutionFailed, Report, Run, Send, TaskEnded
+from network.protocol_events import Action, ContainerEnded, Executed, ExecutionFailed, Report, Run, Send, TaskEnded
 from storage.cid import cid_text
 from verifier.model import PeerId
 
@@ -57,7 +57,13 @@ def root_id(job: str) -> int:
 
 
 def execution_span(
-    job: str, run: Run, event: Executed | ExecutionFailed, *, began_s: float, ended_s: float, node: PeerId
+    job: str,
+    run: Run,
+    event: Executed | ContainerEnded | ExecutionFailed,
+    *,
+    began_s: float,
+    ended_s: float,
+    node: PeerId,
 ) -> Span:
     """Return the span of an execution; its phases are in the detail, host seconds by name."""
     detail: dict[str, str | int | float] = {"task": cid_text(run.task), "session": run.session, "node": node}
@@ -68,6 +74,11 @@ def execution_span(
         detail |= {f"phase.{name}_s": seconds for name, seconds in execution.timings_s.items()}
         if execution.fuel is not None:
             detail["fuel"] = execution.fuel
+    elif isinstance(event, ContainerEnded):
+        said = event.statement
+        problem = said.reason or ""
+        if said.output is not None and said.exit_code is not None:
+            detail |= {"output": cid_text(said.output), "exit_code": said.exit_code}
     else:
         problem = event.reason
     return Span(job=job, name=EXECUTION, began_s=began_s, ended_s=ended_s, problem=problem, detail=detail)

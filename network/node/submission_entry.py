@@ -35,8 +35,8 @@ Pair = Annotated[tuple[Word, ...], lambda pair: "" if len(pair) == 2 else "must 
 class SubmissionEntry(Schema):
     """A `Submission` without its origins."""
 
-    VERSION: ClassVar[str] = "submission-entry/4"
-    """1 had no shards and no known results, 2 no trust, 3 no records of the data."""
+    VERSION: ClassVar[str] = "submission-entry/5"
+    """1 had no shards and no known results, 2 no trust, 3 no records of the data, 4 no containers."""
 
     job: JobId
     created_at: Seconds
@@ -56,14 +56,17 @@ class SubmissionEntry(Schema):
     data_parents: Annotated[tuple[Link, ...], at_most(MAX_NODES)]
     trust: Share | None
     bad: Share | None
+    unverified: bool
 
 
-_SINCE_3: Final[dict[str, Any]] = {"data_parents": []}
+_SINCE_4: Final[dict[str, Any]] = {"unverified": False}
+_SINCE_3: Final[dict[str, Any]] = {"data_parents": [], **_SINCE_4}
 _SINCE_2: Final[dict[str, Any]] = {"trust": None, "bad": None, **_SINCE_3}
 _SINCE: Final[dict[str, dict[str, Any]]] = {
     "submission-entry/1": {"shards": None, "shard_count": 0, "max_failures": None, "no_cache": True, **_SINCE_2},
     "submission-entry/2": _SINCE_2,
     "submission-entry/3": _SINCE_3,
+    "submission-entry/4": _SINCE_4,
 }
 """What earlier versions did not say, and meant."""
 
@@ -93,6 +96,7 @@ def write_submission(submission: Submission) -> tuple[bytes, str]:
             data_parents=submission.data_parents,
             trust=None if submission.trust is None else submission.trust.asked,
             bad=None if submission.trust is None else submission.trust.bad,
+            unverified=submission.unverified,
         )
     except ModelError as error:
         raise UserError(error.problem, where=f"submission: {error.field}", fix="submit the job with another") from error
@@ -127,6 +131,7 @@ def read_submission(data: bytes, origins: str) -> Submission:
         data_parents=entry.data_parents,
         origins=_origins(origins),
         trust=_goal(entry),
+        unverified=entry.unverified,
     )
 
 

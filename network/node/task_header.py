@@ -9,12 +9,12 @@ from typing import Final
 import trio
 
 from network.transport import Transport
-from runtime.engine import Plan
-from runtime.plan import plan_of_task
+from runtime.any_plan import AnyPlan, any_plan_of_task
 from storage.block_source import BlockAbsentError
 from storage.blocks import BlockStore, OverlayBlockStore
 from storage.cid import CID, cid_text
 from storage.errors import BacalhauError, UnavailableError
+from verifier.container_types import is_container_function
 from verifier.model import Function, Lock, PeerId, Task, load_node
 from verifier.wasm_types import AnyFunction, load_function
 
@@ -70,12 +70,12 @@ def _size(blocks: list[tuple[CID, bytes]]) -> int:
 
 def read_headers(
     tasks: Sequence[tuple[CID, list[tuple[CID, bytes]]]], store: BlockStore, wall_clock_s: float, functions: Functions
-) -> list[Plan | None]:
+) -> list[AnyPlan | None]:
     """Return the plans of tasks whose nodes are all here, or came with the word about them; None for the others.
 
     tasks: each with the blocks that came. Blocks; a task that is malformed counts as one that is not here.
     """
-    found: list[Plan | None] = []
+    found: list[AnyPlan | None] = []
     for task, came in tasks:
         trial = OverlayBlockStore(store)
         trial.put_many(came)
@@ -83,13 +83,13 @@ def read_headers(
             plan = _look(task, trial, wall_clock_s, functions)
         except BacalhauError:  # whoever brings it is told
             plan = None
-        found.append(plan if isinstance(plan, Plan) else None)
+        found.append(None if isinstance(plan, list) else plan)
     return found
 
 
 async def bring_header(
     task: CID, transport: Transport, peer: PeerId, store: BlockStore, wall_clock_s: float, headers: Headers
-) -> Plan:
+) -> AnyPlan:
     """Bring a task's nodes here and return its plan; data, source and wheels need not be here.
 
     What comes is kept in memory and let go: anyone may offer tasks, and none of them is taken yet.
@@ -104,7 +104,7 @@ async def bring_header(
     trial.put_many(came)
     while True:
         found = await trio.to_thread.run_sync(_look, task, trial, wall_clock_s, headers.functions)
-        if isinstance(found, Plan):
+        if not isinstance(found, list):
             if came:
                 headers.note(task, came)
             return found
@@ -112,7 +112,7 @@ async def bring_header(
         trial.put_many(came)
 
 
-def _look(task: CID, store: BlockStore, wall_clock_s: float, functions: Functions) -> Plan | list[CID]:
+def _look(task: CID, store: BlockStore, wall_clock_s: float, functions: Functions) -> AnyPlan | list[CID]:
     """Return a task's plan, or those of its nodes that lack next."""
     if missing := _absent(store, task):
         return missing
@@ -120,11 +120,11 @@ def _look(task: CID, store: BlockStore, wall_clock_s: float, functions: Function
     is_known = parts.function in functions
     if missing := _absent(store, parts.input, *(() if is_known else (parts.function,))):
         return missing
-    if not is_known:
+    if not is_known and not is_container_function(store, parts.function):
         function = load_function(store, parts.function)
         if isinstance(function, Function) and (missing := _absent(store, function.lock)):
             return missing
-    return plan_of_task(task, store, wall_clock_s, functions)
+    return any_plan_of_task(task, store, wall_clock_s, functions)
 
 
 def _absent(store: BlockStore, *cids: CID) -> list[CID]:

@@ -181,22 +181,36 @@ def _opcodes(left: list[Any], right: list[Any]) -> Iterator[str]:
         yield f"{len(left)} against {len(right)} opcodes"
     for (code, argument, at), (other, value, there) in zip(left, right, strict=False):
         if (code.name, argument) != (other.name, value):
-            yield f"at {at}/{there}: {code.name} {_shown(argument)} against {other.name} {_shown(value)}"
+            yield f"at {at}/{there}: {code.name} {_against(argument, value, other.name)}"
+
+
+def _against(one: Any, two: Any, other: str) -> str:
+    """Return what two opcodes carry; of long ones, such as arrays, from where they part."""
+    for kind in (bytes, bytearray, str):
+        if isinstance(one, kind) and isinstance(two, kind) and max(len(one), len(two)) > _MOST_SHOWN:
+            at = _parting(one, two)
+            parts = [f"{some[at : at + 16]!r}" for some in (one, two)]
+            return f"of {len(one)} against {other} of {len(two)}, first at {at}: {' against '.join(parts)}"
+    return f"{_shown(one)} against {other} {_shown(two)}"
+
+
+def _parting(one: bytes | bytearray | str, two: bytes | bytearray | str) -> int:
+    """Return the length of what both begin with."""
+    low, high = 0, min(len(one), len(two))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[:middle] == two[:middle] else (low, middle - 1)
+    return low
 
 
 def byte_differences(one: bytes, two: bytes) -> Iterator[str]:
     """Yield where bytes differ first, and how."""
     if len(one) != len(two):
         yield f"{len(one)} against {len(two)} bytes"
-    shortest = min(len(one), len(two))
-    low, high = 0, shortest
-    if one[:shortest] == two[:shortest]:
-        yield f"equal up to {shortest}, where one ends"
+    at = _parting(one, two)
+    if at == min(len(one), len(two)):
+        yield f"equal up to {at}, where one ends"
         return
-    while high - low > 1:  # the longest prefix that is the same
-        middle = (low + high) // 2
-        low, high = (middle, high) if one[:middle] == two[:middle] else (low, middle)
-    at = low if one[low] != two[low] else high
     yield f"first at offset {at}: {one[at : at + 16].hex(' ')} against {two[at : at + 16].hex(' ')}"
 
 

@@ -14,6 +14,7 @@ from typing import Final
 PNG_MAGIC: Final = b"\x89PNG\r\n\x1a\n"
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Colour type -> samples of a pixel."""
+_HEADER_BYTES: Final = 13
 _MOST_PIXEL_BYTES: Final = 8 << 20
 """Filters are undone byte by byte."""
 _MOST_CHUNKS: Final = 100_000
@@ -30,8 +31,11 @@ def png_differences(one: bytes, two: bytes) -> Iterator[str] | None:
 
 def _differences(left: Chunks, right: Chunks) -> Iterator[str]:
     for name in sorted((set(left) | set(right)) - {"IDAT"}):
-        if left.get(name) != right.get(name):
-            yield f"chunk {name}: {_described(name, left)} against {_described(name, right)}"
+        ours, theirs = left.get(name, []), right.get(name, [])
+        for number in range(max(len(ours), len(theirs))):  # plots have several texts
+            a, b = (some[number] if number < len(some) else None for some in (ours, theirs))
+            if a != b:
+                yield f"chunk {name}: {_described(name, a)} against {_described(name, b)}"
     if left["IHDR"] != right["IHDR"]:
         return
     pixels = _pixels(left), _pixels(right)
@@ -85,7 +89,7 @@ def _chunks(data: bytes) -> Chunks | None:
         if name == "IEND":
             break
     header = found.get("IHDR", [b""])[0]
-    return found if len(header) == 13 and "IEND" in found else None
+    return found if len(header) == _HEADER_BYTES and "IEND" in found else None
 
 
 def _header(chunks: Chunks) -> tuple[int, int, int, int]:
@@ -133,11 +137,10 @@ def _predicted(kind: int, left: int, above: int, corner: int) -> int:
     return left if gaps[0] <= gaps[1] and gaps[0] <= gaps[2] else above if gaps[1] <= gaps[2] else corner
 
 
-def _described(name: str, chunks: Chunks) -> str:
-    if name not in chunks:
+def _described(name: str, data: bytes | None) -> str:
+    if data is None:
         return "none"
-    if name == "IHDR":
-        width, height, depth, _ = _header(chunks)
+    if name == "IHDR" and len(data) == _HEADER_BYTES:
+        width, height, depth = struct.unpack(">IIB", data[:9])
         return f"{width} by {height} of {depth} bits"
-    data = chunks[name][0]
     return repr(data[:60].decode("latin-1")) if name in ("tEXt", "iTXt") else data[:16].hex(" ")

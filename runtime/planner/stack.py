@@ -84,7 +84,8 @@ PLACES_OF: Final[Mapping[Kind, tuple[Place, ...]]] = {
     Kind.WASM: (Place.NODES, Place.EMBEDDED),
     Kind.DOCKER: (Place.EMBEDDED,),
 }
-"""Where a run of each kind may be put: nodes that run here do not take containers."""
+"""Where the planner may put a run of each kind. Containers go to nodes where one runs: then there is nothing to choose,
+and rules are held against that as it is (`bacalhau.container_stack`)."""
 REACHES_OUT: Final = frozenset({Kind.DOCKER})
 """Kinds that can be given a GPU or a network."""
 

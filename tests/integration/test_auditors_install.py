@@ -17,6 +17,11 @@ from tests.requirements_gate import need
 
 ROOT = Path(__file__).parents[2]
 VECTORS = ROOT / "tests" / "vectors" / "audit"
+AUDITED = {
+    "deep": 0, "deep-oldest-forged_fail": 1, "deep-oldest_missing": 4,
+    "graph-goes-on": 0, "graph-fork_fail": 1, "sharded-1024": 0, "wasm": 0,
+}  # fmt: skip
+"""Vectors and exit codes; that everything that is published is audited with these packages, a unit test says."""
 PACKAGES = {"bacalhau-audit", "cryptography", "cffi", "pycparser", "libipld", "mmh3", "packaging"}
 
 SCRIPT = """
@@ -62,7 +67,7 @@ def test_it_audits_a_file_with_nothing_else_installed(tmp_path: Path) -> None:
     )
     assert {one["name"] for one in json.loads(listed.stdout)} == PACKAGES
 
-    for name, code in (("deep", 0), ("deep-oldest-forged_fail", 1), ("deep-oldest_missing", 4)):
+    for name, code in AUDITED.items():
         # -I: the checkout, from whatever folder, is not on the path.
         command = [python, "-I", "-c", SCRIPT, VECTORS / name / "evidence.car", "--deep"]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)

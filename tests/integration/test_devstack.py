@@ -46,7 +46,49 @@ def test_a_job_is_verified_by_three_nodes_and_nothing_is_left(stack_home, tmp_pa
         assert (anew["verdict"], anew["output"], anew["disputes"]) == ("agreed", report["output"], [])
         assert anew["record"] != report["record"]
         assert [node["name"] for node in stack.nodes] == ["requester", "node-1", "node-2", "node-3"]
+        assert called(stack.home, tmp_path) == {
+            "values": [0, 1, 2], "nodes": sorted(stack.peers()), "error": [True, True], "trust": ["records", 0.9]
+        }  # fmt: skip
         assert stack.end(signal.SIGINT) == ""
+
+
+CALLS = """
+import json
+import bacalhau
+
+@bacalhau.function
+def size(data):
+    return len(data.read())
+
+@bacalhau.function(trust=0.9, bad_nodes=0.1)
+def wrong(data):
+    raise ValueError("no good")
+
+with bacalhau.Executor(node=True) as ex:
+    results = list(ex.map(size, [b"", b"1", b"22"]))
+    try:
+        ex.submit(wrong, b"").result(timeout=600)
+    except ValueError as error:
+        raised = error
+assert all(r.audit()["verdict"] == "valid" for r in (*results, raised.verified))
+trust = raised.verified.report["trust"]
+print(json.dumps({
+    "values": [r.value for r in results],
+    "nodes": sorted({one["node"] for r in results for one in r.receipts}),
+    "error": [isinstance(raised, bacalhau.FunctionError), "no good" in str(raised.__cause__)],
+    "trust": [trust["basis"], trust["asked"]],
+}))
+"""
+
+
+def called(home, folder):
+    """Return what a program says that calls functions through the node of a home."""
+    (folder / "calls.py").write_text(CALLS)
+    done = subprocess.run(
+        [sys.executable, folder / "calls.py"], env=environment(home), capture_output=True, text=True, timeout=PATIENCE_S
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def test_a_hybrid_stack_has_no_other_requester_and_each_node_takes_jobs(stack_home, tmp_path):

@@ -66,7 +66,7 @@ class Yard:
         )
         return prepare_container(
             request,
-            engine=self.engine,
+            find_image=self.engine.find_image,
             store=self.store,
             cache_dir=self.tmp_path / "cache",
             progress=lambda phrase: None,
@@ -285,3 +285,17 @@ def test_after_a_kill_the_next_command_leaves_nothing_of_it(tmp_path):
         assert said.returncode == 0
         assert "removed what a run left behind: container" in said.stderr
         assert ours() == before
+
+
+def test_a_program_that_fills_its_outputs_is_ended(yard):
+    """With many files, of which none is too large."""
+    script = "echo so far; i=0; while :; do i=$((i+1)); head -c 900000 /dev/zero > /outputs/$i; done"
+    with pytest.raises(IncompleteRunError, match="wrote more than 1048576 bytes to its outputs") as caught:
+        yard.engine.run(of_one_mebibyte(yard, script), yard.store)
+    assert caught.value.stdout == b"so far\n"
+    assert not caught.value.is_of_engine
+
+
+def test_a_program_that_closes_what_it_writes_to_goes_on(yard):
+    _, files = yard.run("exec >&- 2>&-; sleep 1; echo made > /outputs/x")
+    assert files["outputs/outputs/x"] == "made\n"

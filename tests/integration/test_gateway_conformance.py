@@ -27,6 +27,7 @@ SPECS = {
         "TestTrustlessCarDagScopeEntity",
         "TestTrustlessCarDagScopeAll",
         "TestTrustlessCarEntityBytes",
+        "TestTrustlessCarFormatPrecedence",
     },
     "trustless-car-gateway-optional": {"TestTrustlessCarOrderAndDuplicates"},
 }

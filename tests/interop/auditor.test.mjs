@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 
 import { auditAncestors, auditRecord, Blocks } from "./auditor/checks.mjs";
 import { readCar, tried } from "./auditor/codecs.mjs";
+import { auditGraph, compareLogs, isGraph, recordsOf } from "./auditor/graph.mjs";
 
 const FOLDER = fileURLToPath(new URL("../vectors/audit/", import.meta.url));
 const CASES = readdirSync(FOLDER, { withFileTypes: true }).filter((one) => one.isDirectory() && !one.name.startsWith("__"));
@@ -14,12 +15,19 @@ const CASES = readdirSync(FOLDER, { withFileTypes: true }).filter((one) => one.i
 function audit(data, cid, deep) {
   const car = readCar(data);
   const blocks = new Blocks(car.blocks);
-  const roots = cid === null ? car.roots : car.roots.filter((root) => subjects(blocks, root).includes(cid)).slice(0, 1);
+  const roots = cid === null ? car.roots : named(blocks, car.roots).filter((root) => subjects(blocks, root).includes(cid)).slice(0, 1);
   const isUnproven = cid !== null && roots.length === 0;
   const file = [[0, car.problem !== null ? false : isUnproven ? null : true]];
   const distinct = [...new Map(roots.map((root) => [root.id, root])).values()];
-  const records = distinct.map((root) => ({ record: String(root), checks: auditRecord(blocks, root) }));
-  const after = deep ? [auditAncestors(blocks, distinct)] : [];
+  const graphs = [];
+  const records = distinct.map((root) => {
+    if (!isGraph(blocks, root)) return { record: String(root), checks: auditRecord(blocks, root) };
+    const found = auditGraph(blocks, root);
+    graphs.push(found);
+    return { record: String(root), checks: found.checks };
+  });
+  const after = deep ? [auditAncestors(blocks, distinct.flatMap((root) => recordsOf(blocks, root)))] : [];
+  after.push(...compareLogs(graphs));
   const all = [...file, ...records.flatMap((one) => one.checks), ...after];
   return {
     verdict: verdictOf(all.map(([, state]) => state)),
@@ -28,6 +36,8 @@ function audit(data, cid, deep) {
     records: records.map(({ record, checks }) => ({ record, verdict: verdictOf(checks.map(([, state]) => state)), ...numbers(checks) })),
   };
 }
+
+const named = (blocks, roots) => [...roots, ...roots.flatMap((root) => tried(() => blocks.load(root, "Graph").get("records"), []))];
 
 function subjects(blocks, root) {
   const record = tried(() => blocks.load(root, "Record"), null);

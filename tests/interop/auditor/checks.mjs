@@ -2,12 +2,13 @@
 
 import { decodeCbor, decodePb, decodeUnixfs, DAG_CBOR, DAG_PB, encodeCbor, linksOf, Missing, RAW, sha256, tried,
   Wrong } from "./codecs.mjs";
+import { findEntry, listEntries } from "./hamt.mjs";
 import { checkSigned, TYPES } from "./schema.mjs";
 
 const DEPTH = 128;
 
 /** Collects what one check finds: true, false, or null for unknown. */
-class Findings {
+export class Findings {
   isWrong = false;
   isOpen = false;
 
@@ -67,30 +68,38 @@ export class Blocks {
       if (size >= 1n << 63n) throw new Wrong("file is too large");
       return { kind: "file", size, links, message };
     }
-    if (message.type === 5n) throw new Missing("this implementation does not read sharded directories");
     if (message.type === 3n) throw new Wrong("metadata is no content");
-    return { kind: message.type === 1n ? "directory" : "symlink", size: 0n, links, message };
+    return { kind: message.type === 4n ? "symlink" : "directory", isSharded: message.type === 5n, size: 0n, links, message };
   }
 
   stat(cid) {
     return cid.codec === RAW ? { kind: "file", size: BigInt(this.get(cid).length) } : this.node(cid);
   }
 
-  entries(cid) {
+  directory(cid) {
     const node = this.stat(cid);
     if (node.kind !== "directory") throw new Wrong("not a directory");
+    return node;
+  }
+
+  entries(cid) {
+    const node = this.directory(cid);
+    const links = node.isSharded ? listEntries((below) => this.node(below), cid) : node.links;
     const names = new Set();
-    for (const { name } of node.links) {
+    for (const { name } of links) {
       const text = name.toString("utf8");
       const isSafe = Buffer.from(text).equals(name) && !["", ".", ".."].includes(text) && !/[/\0]/.test(text);
       if (!isSafe || names.has(text)) throw new Wrong("bad or repeated name");
       names.add(text);
     }
-    return node.links.toSorted((one, other) => Buffer.compare(one.name, other.name));
+    return links.toSorted((one, other) => Buffer.compare(one.name, other.name));
   }
 
   entry(cid, name) {
-    const found = this.entries(cid).find((link) => link.name.toString() === name);
+    const isSharded = this.directory(cid).isSharded;
+    const found = isSharded
+      ? findEntry((below) => this.node(below), cid, Buffer.from(name))
+      : this.entries(cid).find((link) => link.name.toString() === name);
     if (found === undefined) throw new Wrong(`no ${name}`);
     return found.cid;
   }
@@ -118,9 +127,13 @@ export function auditRecord(blocks, cid) {
 }
 
 const same = (one, other) => one.id === other.id;
-const rule = (holds, what) => {
+export const rule = (holds, what) => {
   if (!holds) throw new Wrong(what);
 };
+/** Which of the two types of functions a block is, as it says itself. */
+const kindOf = (blocks, record) =>
+  tried(() => decodeCbor(blocks.get(record.get("function"))).get("v"), null) === "wasm-function/1" ? "WasmFunction" : "Function";
+const needFunction = (blocks, record) => blocks.need(record.get("function"), kindOf(blocks, record));
 const voices = (record) => [...record.get("receipts"), ...record.get("dissent")];
 const claimOf = (receipt) => `${receipt.get("output").id}/${receipt.get("exit_code")}`;
 
@@ -130,8 +143,12 @@ function closure(blocks, record, cid) {
     nodes.push(receipt, ...tried(() => [blocks.load(receipt, "Receipt").get("round")], []));
   }
   const trees = [record.get("output")];
-  const f = tried(() => blocks.load(record.get("function"), "Function"), null);
-  if (f !== null) {
+  const kind = kindOf(blocks, record);
+  const f = tried(() => blocks.load(record.get("function"), kind), null);
+  if (f !== null && kind === "WasmFunction") {
+    nodes.push(f.get("runtime"));
+    trees.push(f.get("module"));
+  } else if (f !== null) {
     nodes.push(f.get("lock"), f.get("runtime"));
     trees.push(f.get("source"));
     trees.push(...tried(() => blocks.load(f.get("lock"), "Lock").get("wheels"), []).map((wheel) => wheel.get("wheel")));
@@ -163,29 +180,37 @@ const CHECKS = [
 
   (blocks, record, findings) => {
     const of = (name, type) => findings.look(() => blocks.load(record.get(name), type));
-    const task = of("task", "Task"), f = of("function", "Function"), x = of("input", "Input");
+    const kind = kindOf(blocks, record);
+    const task = of("task", "Task"), f = of("function", kind), x = of("input", "Input");
     if (task) findings.look(() => rule(same(task.get("function"), record.get("function")), "another function"));
     if (task) findings.look(() => rule(same(task.get("input"), record.get("input")), "another input"));
-    if (f) findings.look(() => blocks.load(f.get("lock"), "Lock"));
-    if (f) findings.look(() => blocks.load(f.get("runtime"), "Runtime"));
+    if (f && kind === "Function") findings.look(() => blocks.load(f.get("lock"), "Lock"));
+    if (f && x && kind === "WasmFunction") findings.look(() => checkArguments(x.get("args")));
+    if (f) findings.look(() => blocks.load(f.get("runtime"), kind === "Function" ? "Runtime" : "WasmRuntime"));
     for (const content of x ? contents(x) : []) findings.look(() => blocks.stat(content));
   },
 
   (blocks, record) => {
-    const f = blocks.need(record.get("function"), "Function");
-    if (f.get("entry") === null) blocks.entries(f.get("source"));
+    const f = needFunction(blocks, record);
+    if (f.get("v") === "wasm-function/1") {
+      rule(blocks.file(f.get("module")).subarray(0, 8).equals(Buffer.from("0061736d01000000", "hex")), "not a module");
+    } else if (f.get("entry") === null) blocks.entries(f.get("source"));
     else rule(blocks.stat(blocks.entry(f.get("source"), "function.py")).kind === "file", "function.py is no file");
   },
 
   (blocks, record, findings) => {
-    const lock = blocks.need(blocks.need(record.get("function"), "Function").get("lock"), "Lock");
+    const f = needFunction(blocks, record);
+    if (f.get("v") === "wasm-function/1") return;
+    const lock = blocks.need(f.get("lock"), "Lock");
     for (const wheel of lock.get("wheels")) {
       findings.look(() => rule(sha256(blocks.file(wheel.get("wheel"))).toString("hex") === wheel.get("sha256"), "another wheel"));
     }
   },
 
   (blocks, record, findings) => {
-    const runtime = blocks.need(blocks.need(record.get("function"), "Function").get("runtime"), "Runtime");
+    const f = needFunction(blocks, record);
+    if (f.get("v") === "wasm-function/1") return void blocks.need(f.get("runtime"), "WasmRuntime");
+    const runtime = blocks.need(f.get("runtime"), "Runtime");
     for (const file of runtime.get("files")) {
       findings.look(() => rule(BigInt(blocks.file(file.get("cid")).length) === file.get("size"), "another size"));
     }
@@ -280,6 +305,12 @@ const CHECKS = [
     }
   },
 ];
+
+function checkArguments(args) {
+  const listed = args.get("argv");
+  rule(args.size === 1 && Array.isArray(listed), "must be a list under the key argv");
+  for (const one of listed) rule(typeof one === "string" && !one.includes("\0"), "must be a text without NUL");
+}
 
 function digestOf(receipt) {
   const names = ["task", "node", "nonce", "output", "state_digest"];

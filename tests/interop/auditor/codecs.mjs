@@ -10,6 +10,8 @@ export class Missing extends Error {}
 export const RAW = 0x55, DAG_PB = 0x70, DAG_CBOR = 0x71;
 const SHA2_256 = 0x12, IDENTITY = 0x00;
 const MIB = 1 << 20;
+const BASE32 = "abcdefghijklmnopqrstuvwxyz234567";
+export const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export const sha256 = (data) => createHash("sha256").update(data).digest();
@@ -94,15 +96,33 @@ export class Cid {
     }
   }
 
-  /** The text of version 1: base32. */
+  /** Reads the text that `toString` writes; what says the same in another form is given back, and is not equal to it. */
+  static fromText(written) {
+    const [alphabet, body, bits] = written.startsWith("b") ? [BASE32, written.slice(1), 5n] : [BASE58, written, null];
+    const digits = Array.from(body, (one) => BigInt(alphabet.indexOf(one)));
+    if (digits.some((digit) => digit < 0n)) throw new Wrong("not a CID");
+    const value = digits.reduce((sum, digit) => sum * BigInt(alphabet.length) + digit, 0n);
+    const size = bits === null ? 34 : Math.floor((body.length * 5) / 8);
+    const spare = bits === null ? 0n : BigInt(body.length * 5 - size * 8);
+    const hex = (value >> spare).toString(16).padStart(2 * size, "0");
+    if (hex.length > 2 * size) throw new Wrong("not a CID");
+    return Cid.whole(Buffer.from(hex, "hex"));
+  }
+
+  /** The text of version 1: base32; of version 0: base58. */
   toString() {
+    if (this.bytes[0] === 0x12) {
+      let value = BigInt(`0x${this.id}`), out = "";
+      for (; value > 0n; value /= 58n) out = BASE58[Number(value % 58n)] + out;
+      return out;
+    }
     let bits = 0, value = 0, out = "b";
     for (const byte of this.bytes) {
       value = (value << 8) | byte;
-      for (bits += 8; bits >= 5; bits -= 5) out += "abcdefghijklmnopqrstuvwxyz234567"[(value >> (bits - 5)) & 31];
+      for (bits += 8; bits >= 5; bits -= 5) out += BASE32[(value >> (bits - 5)) & 31];
       value &= (1 << bits) - 1;
     }
-    return bits ? out + "abcdefghijklmnopqrstuvwxyz234567"[(value << (5 - bits)) & 31] : out;
+    return bits ? out + BASE32[(value << (5 - bits)) & 31] : out;
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { createPublicKey, verify } from "node:crypto";
 
-import { Cid, encodeCbor, Wrong } from "./codecs.mjs";
+import { BASE58, Cid, encodeCbor, Wrong } from "./codecs.mjs";
 
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/u;
@@ -74,6 +74,12 @@ const list = (type, { most = Infinity, by = null } = {}) => (value) => {
 const byField = (name) => (item) => Buffer.from(item.get(name));
 const links = list(link, { most: 4096, by: (cid) => cid.bytes });
 
+const filled = (type) => (value) => {
+  type(value);
+  must(value.length > 0, "must not be empty");
+};
+const cidText = (value) => must(isText(value) && value.length <= 256 && Cid.fromText(value).toString() === value, "must be a CID's text");
+
 /** Exactly these keys, each of its type. */
 const struct = (shape) => (value) => {
   must(value instanceof Map && value.size === Object.keys(shape).length, "must be a map with these keys");
@@ -85,7 +91,6 @@ const struct = (shape) => (value) => {
 
 // Peers and signatures ---------------------------------------------------------------------------------------------------
 
-const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 const P = (1n << 255n) - 19n;
 
 /** Returns the 32 bytes of the key that a peer id holds. */
@@ -161,6 +166,10 @@ export const TYPES = {
     v: constant("runtime/1"), profile: word, pyodide: word,
     files: list(struct({ path: relative, size: int(), cid: link }), { by: byField("path") }),
   }),
+  WasmFunction: struct({ v: constant("wasm-function/1"), module: link, runtime: link }),
+  WasmRuntime: struct({
+    v: constant("wasm-runtime/1"), profile: word, engine: word, version: word, host: hex32, settings: jsonMap,
+  }),
   Input: struct({
     v: constant("input/1"), data: nullable(link),
     volumes: list(struct({ path: absolute, cid: link }), { by: byField("path") }),
@@ -182,6 +191,12 @@ export const TYPES = {
     rule: struct({ replication: int(1n, 1000n), confidence: int(1n, 1000n), diverse: flag }),
     commitments: link, receipts: links, dissent: links, parents: links,
   }),
+  LogEntry: struct({
+    v: constant("graph-entry/1"), publisher: peer, number: int(), previous: nullable(link), record: cidText,
+    at: int(0n, 253402300799n),
+  }),
+  GraphHead: struct({ v: constant("graph-head/1"), publisher: peer, size: int(1n), last: link, tree: hex32, signature }),
+  Graph: struct({ v: constant("graph/1"), head: link, records: filled(list(link, { most: 40000, by: (cid) => cid.bytes })) }),
   Ancestor: (value) => {
     if (!(value instanceof Map) || value.get("v") !== "unverified-record/1") return TYPES.Record(value);
     unverified(value);

@@ -6,6 +6,7 @@ from runtime.engine import UndeterminedError
 from storage.car import read_car, write_car
 from storage.cid import cid_text, make_cid, parse_cid
 from tests.unit.bacalhau.fakes import STATE, FakeEngine, Gave, shout
+from tests.vectors.audit.write_vectors import FOLDER as VECTORS
 
 
 def rows(desk):
@@ -313,3 +314,30 @@ def test_a_sample_of_parents_is_unchecked_and_says_its_seed(desk, report, child)
 )
 def test_a_sample_that_means_nothing_is_a_wrong_call(desk, report, flags):
     assert desk("audit", report["record"], *flags).code == 2
+
+
+@pytest.mark.parametrize(
+    ("case", "code", "first"),
+    [
+        ("graph-goes-on", 0, [(30, True)]),
+        ("graph-equivocation_fail", 1, [(30, False)]),
+        ("graph-pair-no-log_missing", 4, [(30, None)]),
+    ],
+)
+def test_a_file_of_several_graphs(desk, case, code, first):
+    file = VECTORS / case / "evidence.car"
+    said = desk("audit", "--car", file, "--json")
+    assert (said.code, said.json["record"]) == (code, None)
+    assert [(check["n"], check["ok"]) for check in said.json["checks"]] == [(0, True), *first]
+    roots = said.json["roots"]
+    assert [(root["kind"], root["checks"][0]["n"]) for root in roots] == [("graph", 21)] * 2
+    text = desk("audit", "--car", file).text
+    assert all(f"  graph {root['cid']}: {root['verdict']}" in text for root in roots)
+    one = desk("audit", roots[1]["cid"], "--car", file, "--json").json
+    assert (one["graph"], one["verdict"]) == (roots[1]["cid"], roots[1]["verdict"])
+
+
+def test_a_file_of_several_graphs_is_audited_whole(desk):
+    said = desk("audit", "--car", VECTORS / "graph-goes-on" / "evidence.car", "--deep")
+    assert said.code == 2
+    assert "name one of its records" in said.err

@@ -1,9 +1,12 @@
 """`bacalhau diff`: what it takes, what it says, and its exit codes; the comparisons have tests of their own."""
 
+import pickle
+
 import pytest
 
 from storage.cid import RAW, cid_text, make_cid
 from tests.unit.bacalhau.fakes import FakeEngine, Gave
+from tests.unit.runtime.divergence.test_contents import png
 
 
 def gives(*results):
@@ -71,3 +74,30 @@ def test_wrong_calls(desk, names):
 def test_what_is_not_here_is_not_the_same(desk):
     absent = [cid_text(make_cid(RAW, text)) for text in (b"one", b"two")]
     assert desk("diff", *absent).code in (1, 4)
+
+
+def test_each_kind_of_file_is_told_by_what_it_is(desk):
+    def files(value):
+        return {
+            "table.csv": f"id,price\n1,{value}\n".encode(),
+            "data.json": f'{{"price": {value}}}'.encode(),
+            "notes.txt": f"one\nprice {value}\n".encode(),
+            "plot.png": png([[value, 7], [7, 7]]),
+            "model.pkl": pickle.dumps({"price": value}),
+            "blob.bin": bytes([0, value]),
+        }
+
+    reports = []
+    for value in (2, 5):
+        desk.engine = FakeEngine(lambda *_, value=value: Gave(outputs=files(value)))
+        reports.append(desk("run", "python", "-c", f"print({value})", "--json").json)
+    said = desk("diff", *(report["output"] for report in reports), "--no-rerun", "--json").json
+    found = {one["path"].rpartition("/")[2]: (one["kind"], one["details"]) for one in said["outputs"]}
+    assert found["table.csv"] == ("csv", ["row 2, column price: '2' against '5'"])
+    assert found["data.json"] == ("json", ["/price: 2 against 5"])
+    assert found["notes.txt"] == ("text", ["@@ -1,2 +1,2 @@", " one", "-price 2", "+price 5"])
+    assert found["plot.png"][0] == "png"
+    assert "1 of 4 pixels differ, by at most 3 of 255" in found["plot.png"][1][0]
+    assert found["model.pkl"][0] == "pickle"
+    assert "BININT1 2 against BININT1 5" in found["model.pkl"][1][0]
+    assert found["blob.bin"] == ("bytes", ["first at offset 1: 02 against 05"])

@@ -12,10 +12,8 @@ from verifier.model import Input, Limits, OutputMount, store_node
 from verifier.wasm_types import MAGIC, WasmFunction, WasmRuntime, load_function
 
 
-@pytest.fixture
-def asked(desk):
-    """Requests that were planned, each as a module of a few bytes."""
-    requests = []
+def plans_of_modules(requests):
+    """Return what plans a module of a few bytes, and keeps what was asked for in `requests`."""
 
     def prepare(request, *, store, engine, progress, report, note):
         requests.append(request)
@@ -29,7 +27,14 @@ def asked(desk):
         function = WasmFunction(module=module, runtime=store_node(store, runtime))
         return make_plan(function, input_, NO_PACKAGES, store=store, wall_clock_s=request.timeout_s)
 
-    desk.prepare = prepare
+    return prepare
+
+
+@pytest.fixture
+def asked(desk):
+    """Requests that were planned, each as a module of a few bytes."""
+    requests = []
+    desk.prepare = plans_of_modules(requests)
     return requests
 
 

@@ -15,11 +15,13 @@ from network.messages import (
     Offer,
     Refuse,
     Reveal,
+    Say,
     Settled,
 )
 from network.participant import Participant
 from network.protocol_events import Broadcast, Forget, Heard, Persist, Received, Send, Submitted
 from network.requester import Requester
+from network.statement import Statement
 from tests.unit.network.personas import TASK, execution
 from tests.vectors.records.world import identity, nonce
 from verifier.commitment import close_round
@@ -34,6 +36,20 @@ KIND = EngineKind(engine="noop", arch="x86_64")
 
 def participant(number: int, text: str = "y") -> Participant:
     return Participant.commit(identity(number), execution(text), nonce(number))
+
+
+def stated(text: str = "y", exit_code: int = 0, **more) -> Statement:
+    """Return what a node says of a container that gave an output."""
+    made = execution(text)
+    values = {
+        "output": made.output, "exit_code": exit_code, "engine": made.engine, "was_out_of_memory": False,
+        "reason": None, "stdout": "", "stderr": "",
+    }  # fmt: skip
+    return Statement(**(values | more))
+
+
+def ended_early(reason: str = "took longer than 1 s", stdout: str = "so far") -> Statement:
+    return stated(output=None, exit_code=None, engine=None, reason=reason, stdout=stdout)
 
 
 def one_of_each():
@@ -51,6 +67,7 @@ def one_of_each():
         (node, Failed(session=SESSION, reason="disk full")),
         (them, sign_close(them, SESSION, 1, commitments)),
         (node, Reveal(session=SESSION, receipt=me.reveal(commitments, "requester")[1])),
+        (node, Say(session=SESSION, statement=stated("y"))),
         (them, Ack(session=SESSION, of="commit/1")),
         (them, Cancel(session=SESSION)),
         (them, Settled(session=SESSION)),

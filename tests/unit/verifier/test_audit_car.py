@@ -8,7 +8,7 @@ import pytest
 from storage.car_block_store import CarBlockStore
 from storage.cid import cid_text
 from tests.vectors.audit.car_writing import car, reachable
-from tests.vectors.audit.cases import Line
+from tests.vectors.audit.lineages import Line
 from tests.vectors.records.world import KeptStore, identity
 from verifier.audit_car import audit_car
 from verifier.audit_cli import main

@@ -3,7 +3,7 @@ import pytest
 from storage.blocks import MemoryBlockStore
 from storage.cid import DAG_CBOR, RAW, make_cid
 from storage.errors import UnavailableError
-from tests.vectors.audit.cases import Line
+from tests.vectors.audit.lineages import Line
 from tests.vectors.records.world import put_unverified
 from verifier import ancestry
 from verifier.ancestry import walk_ancestors

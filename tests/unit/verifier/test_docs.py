@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from network.shard_list import ListedShard, ShardList, ShardPart
-from verifier import model
+from verifier import graph_agreement, model
 from verifier.audit import CHECKS
 from verifier.commitment import PREIMAGE_VERSION
 from verifier.container_types import ContainerFunction
@@ -62,4 +62,5 @@ def test_the_audit_is_described_check_by_check():
 
 def test_the_audit_of_a_graph_is_described_check_by_check():
     listed = re.findall(r"^(\d+)\. \*\*(\w+)\.\*\*", (DOCS / "graph.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert listed == [(str(n), name) for n, (name, _) in enumerate(GRAPH_CHECKS, 21)]
+    of_several = (str(graph_agreement.NUMBER), "logs")
+    assert listed == [*((str(n), name) for n, (name, _) in enumerate(GRAPH_CHECKS, 21)), of_several]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from storage import dag_cbor
@@ -16,23 +15,12 @@ from storage.cid import CID, DAG_CBOR, DAG_PB, RAW, cid_text, make_cid
 from storage.unixfs_import import Entry, Importer
 from storage.unixfs_read import UnixfsReader
 from tests.vectors.audit.car_writing import Block, car, framed, header, reachable
+from tests.vectors.audit.graph_cases import GRAPH_CASES
+from tests.vectors.audit.kind_cases import KIND_CASES
+from tests.vectors.audit.lineages import Line, forged
+from tests.vectors.audit.shapes import Case
 from tests.vectors.records.cases import BAD, GOOD, TOUCHED
 from tests.vectors.records.world import Edit, KeptStore, World, put_unverified, tree
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One file, and what an audit of it must give."""
-
-    about: str
-    check: int | None
-    """The check in charge, None if all are true: the first that is not true, but for those in `first`."""
-    first: int | None = None
-    """A check that comes before it and must say so too."""
-    data: Callable[[], bytes]
-    cid: Callable[[], str] | None = None
-    """What the file is asked to prove; None: whatever its roots are."""
-    deep: bool = False
 
 
 def parts(world: World) -> tuple[CID, list[Block]]:
@@ -218,46 +206,6 @@ def two_roots() -> bytes:
     return car([record, other], reachable(first.store.kept, [record, other]))
 
 
-@dataclass(kw_only=True)
-class Line:
-    """A record, of another one's output, of another one's output: `oldest`, `parent`, `child`."""
-
-    oldest: Mapping[str, Edit] = field(default_factory=dict)
-    parent: Mapping[str, Edit] = field(default_factory=dict)
-    child: Mapping[str, Edit] = field(default_factory=dict)
-    takes: str = "outputs/outputs"
-    """What each takes of the one before it."""
-
-    def build(self) -> tuple[CID, dict[CID, bytes]]:
-        """Return the child's record, and all blocks."""
-        store = KeptStore()
-        above: World | None = None
-        for number, edits in enumerate((self.oldest, self.parent, self.child)):
-            above = self._below(store, above, edits, number)
-        assert above is not None
-        return above.record, store.kept
-
-    def _below(self, store: KeptStore, above: World | None, edits: Mapping[str, Edit], number: int) -> World:
-        def after(name: str, own: Edit) -> Edit:
-            def both(node: Any) -> None:
-                own(node)
-                edits.get(name, lambda same: None)(node)
-
-            return both
-
-        own: dict[str, Edit] = {"input": after("input", lambda node: node.update(epoch=number, volumes=[]))}
-        if above is not None:
-            taken = UnixfsReader(store).resolve(above.outputs[0], self.takes)
-            parents = [above.record]
-            own["input"] = after("input", lambda node: node.update(epoch=number, volumes=[], data=taken))
-            own["record"] = after("record", lambda node: node.update(parents=parents))
-        made = f"made by {number}".encode()
-        own["output"] = after("output", lambda files: files.update({"outputs/outputs/made.txt": made}))
-        world = World(store=store, edits={**edits, **own})
-        world.build()
-        return world
-
-
 def line(about: str, check: int | None, *, drop: str = "", **edits: Any) -> Case:
     """A case over three generations; drop: whose record is not there ("parent", "oldest")."""
 
@@ -270,10 +218,6 @@ def line(about: str, check: int | None, *, drop: str = "", **edits: Any) -> Case
         return car([record], reachable(blocks, [record]))
 
     return Case(about=about, check=check, data=data, deep=True)
-
-
-def forged(node: Any) -> None:
-    node.update(fuel=1)
 
 
 def unverified_parent() -> bytes:
@@ -378,5 +322,5 @@ def all_cases() -> Iterator[tuple[str, Case]]:
     for name, (check, find) in TOUCHED.items():
         found[f"flipped-{name}_fail"] = Case(about=f"one bit of a block is wrong: {name}", check=0, data=flipped(find))
         found[f"without-{name}_missing"] = Case(about=f"a block is not here: {name}", check=check, data=without(find))
-    found |= FILE_CASES | LINE_CASES
+    found |= FILE_CASES | LINE_CASES | GRAPH_CASES | KIND_CASES
     yield from sorted(found.items())

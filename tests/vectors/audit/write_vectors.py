@@ -6,8 +6,8 @@ A vector is a folder: `evidence.car`, and `expected.json`:
     cid      what the file is asked to prove; null: whatever its roots are
     deep     follow the parents
     verdict  "valid", "invalid" or "unchecked"
-    check    the number of the first check that is not true; null if all are
-    file     numbers of checks of the file (0) and of the ancestors (17) that are false, and unknown
+    check    the number of the first check that is not true: 0, those of the roots, 17, 30; null if all are
+    file     numbers of checks of the file (0, 30) and of the ancestors (17) that are false, and unknown
     records  for each root that is looked at, in order: its CID, verdict, and numbers that are false, and unknown
 
 Any implementation can run them. Keys and contents are fixed, so the same bytes come of every run.
@@ -24,9 +24,10 @@ from typing import Any
 
 from storage.car_block_store import CarBlockStore
 from storage.cid import cid_text, parse_cid
-from tests.vectors.audit.cases import Case, all_cases
+from tests.vectors.audit.cases import all_cases
+from tests.vectors.audit.shapes import Case
 from verifier.audit import audit_record
-from verifier.audit_car import audit_car, join_verdicts
+from verifier.audit_car import audit_car, join_verdicts, records_of
 from verifier.audit_deep import audit_ancestors
 from verifier.audit_report import AuditReport, Check
 from verifier.audit_sample import list_subject
@@ -46,10 +47,11 @@ def outcome(data: bytes, cid: str | None, *, deep: bool) -> dict[str, Any]:
     report = audit_car(car, None if cid is None else parse_cid(cid))
     of_file, verdicts = [report.file], [report.verdict]
     if deep:
-        roots = [root for root, _ in report.records]
+        roots = [record for root, _ in report.records for record in records_of(car, root)]
         found = audit_ancestors(car, roots, list_subject(roots), lambda one, _: audit_record(car, one))
         of_file += found.checks
         verdicts.append(AuditReport(checks=tuple(found.checks)).verdict)
+    of_file += [] if report.logs is None else [report.logs]
     checks = [*of_file[:1], *(check for _, one in report.records for check in one.checks), *of_file[1:]]
     return {
         "verdict": join_verdicts(verdicts),

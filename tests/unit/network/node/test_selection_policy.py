@@ -93,7 +93,7 @@ def test_the_demand_covers_the_disk_that_the_function_may_write():
 
 def test_nobody_keeps_gpus_that_nothing_uses():
     greedy = dataclasses.replace(DEMAND, gpus=1)
-    assert objection(SelectionPolicy(), offered(demand=greedy)) == "no engine of this node uses a GPU"
+    assert objection(SelectionPolicy(), offered(demand=greedy)) == "the offer demands 1 GPUs, and its task uses 0"
 
 
 @pytest.mark.parametrize("limits", [{"memory": 4 << 30}, {"output": 1 << 40}])
@@ -173,6 +173,7 @@ def test_a_probe_is_told_all_names_and_no_contents():
         "module": None,
         "runtime": cid_text(the_plan.function.runtime),
         "packages": [{"name": "tiny", "version": "1.0"}],
+        "image": None,
         "input": cid_text(made.input),
         "data": cid_text(the_plan.input.data),
         "volumes": [{"path": "/ref", "cid": cid_text(CID_OF_NOTHING)}],

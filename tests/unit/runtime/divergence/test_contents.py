@@ -19,8 +19,9 @@ from storage.unixfs_read import UnixfsReader
 from storage.unixfs_tree import TreeBuilder
 
 
-def png(rows, *, text=b"", level=6, filters=0):
-    """Return an 8-bit grey picture."""
+def png(rows, *, text=b"", level=6, filters=0, depth=8, colour=0, more=()):
+    """Return a picture, grey unless another colour type is named; more: (name, data) of chunks before the pixels."""
+    channels = {0: 1, 2: 3, 3: 1, 6: 4}[colour] * depth // 8
 
     def chunk(name, data):
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -29,8 +30,8 @@ def png(rows, *, text=b"", level=6, filters=0):
     for row in rows:
         line = bytes((v - b) & 255 for v, b in zip(row, before, strict=True)) if filters == 2 else bytes(row)
         raw, before = raw + bytes([filters]) + line, bytes(row)
-    header = struct.pack(">IIBBBBB", len(rows[0]), len(rows), 8, 0, 0, 0, 0)
-    texts = chunk(b"tEXt", text) if text else b""
+    header = struct.pack(">IIBBBBB", len(rows[0]) // channels, len(rows), depth, colour, 0, 0, 0)
+    texts = (chunk(b"tEXt", text) if text else b"") + b"".join(chunk(*one) for one in more)
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
@@ -57,6 +58,18 @@ CASES = [
     (png(PICTURE), png(PICTURE, filters=2), "png", ["the same pixels, compressed otherwise"]),
     (png(PICTURE, text=b"Date\x002000"), png(PICTURE, text=b"Date\x002001"), "png",
      ["chunk tEXt: 'Date\\x002000' against 'Date\\x002001'"]),
+    (png(PICTURE, text=b"Title\x00plot", more=[(b"tEXt", b"Date\x002000")]),
+     png(PICTURE, text=b"Title\x00plot", more=[(b"tEXt", b"Date\x002001")]), "png",
+     ["chunk tEXt: 'Date\\x002000' against 'Date\\x002001'"]),
+    (png(PICTURE, text=b"Title\x00plot"), png(PICTURE), "png", ["chunk tEXt: 'Title\\x00plot' against none"]),
+    (png([[1, 2, 3, 255, 5, 6, 7, 255]], colour=6), png([[1, 2, 3, 255, 5, 6, 9, 251]], colour=6), "png",
+     ["1 of 2 pixels differ, by at most 4 of 255, 1.5 on average; within x 1 to 1, y 0 to 0"]),
+    (png([[0, 1]], colour=3, more=[(b"PLTE", b"\0\0\0\1\1\1")]),
+     png([[0, 1]], colour=3, more=[(b"PLTE", b"\0\0\0\1\1\2")]), "png",
+     ["chunk PLTE: 00 00 00 01 01 01 against 00 00 00 01 01 02"]),
+    (png([[0, 1, 0, 2]], depth=16), png([[0, 1, 0, 3]], depth=16), "png", ["the compressed pixels differ"]),
+    (png(PICTURE), png([row[:2] for row in PICTURE]), "png",
+     ["chunk IHDR: 3 by 2 of 8 bits against 2 by 2 of 8 bits"]),
 ]  # fmt: skip
 
 
@@ -73,6 +86,14 @@ def test_a_pickle_is_compared_without_being_unpickled():
     kind, details = compare_contents("m", pickle.dumps([Trap(), 1.5], 4), pickle.dumps([Trap(), 1.25], 4))
     assert kind == "pickle"
     assert any("BINFLOAT 1.5 against BINFLOAT 1.25" in line for line in details)
+
+
+def test_a_long_part_of_a_pickle_is_shown_from_where_it_parts():
+    one, two = (pickle.dumps(bytes(500) + end + bytes(9), 4) for end in (b"a", b"b"))
+    kind, (line,) = compare_contents("m", one, two)
+    assert kind == "pickle"
+    rest = repr(b"\0" * 9)[2:-1]
+    assert line.endswith(f"BINBYTES of 510 against BINBYTES of 510, first at 500: b'a{rest}' against b'b{rest}'")
 
 
 def test_what_only_begins_like_a_pickle_is_bytes():

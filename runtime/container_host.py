@@ -1,0 +1,84 @@
+"""Containers for others: which of them a node runs, and what it makes of their ends. Asks the engine.
+
+Its operator has said that containers run here at all. Images come from no registry unless that was said too, and no
+container reaches a network unless that was: both are what a stranger could use this machine for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from runtime.container_engine import ContainerEngine, ContainerRun
+from runtime.container_plan import ContainerPlan
+from runtime.engine import UndeterminedError
+from runtime.stop_signal import StopSignal
+from storage.blocks import BlockStore
+from storage.errors import UnavailableError, UserError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSettings:
+    """What the operator said."""
+
+    pulls: bool = False
+    """Images that are not here are pulled by the digest that a task names."""
+    networks: bool = False
+    """Containers may have a network."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ContainerHost:
+    """An engine, and the operator's word on what runs there. Thread-safe."""
+
+    engine: ContainerEngine
+    settings: HostSettings
+    name: str
+    """What the engine calls itself."""
+    arch: str
+    policy_objection: Callable[[ContainerPlan], str] = field(default=lambda _plan: "")
+    """Why the policy of this home does not have a container; empty if it does. Blocks."""
+
+    def objection(self, plan: ContainerPlan) -> str:
+        """Return why a container is not run here, in one line that tells nothing of this machine; empty if it is."""
+        function = plan.function
+        if function.network != "none" and not self.settings.networks:
+            return "this node gives containers no network"
+        if refusal := self.policy_objection(plan):
+            return refusal
+        try:
+            is_here = self.engine.has_image(function.image)
+        except UnavailableError:
+            return "its container engine does not answer"
+        if is_here or (self.settings.pulls and function.repo_digest is not None):
+            return ""
+        return f"this node does not have the image {function.image}{_no_pulls(self.settings, plan)}"
+
+    def run(self, plan: ContainerPlan, store: BlockStore, gpus: Sequence[str], stop: StopSignal) -> ContainerRun:
+        """Run a container for which there is room; see `ContainerEngine.run`.
+
+        Raises:
+            UndeterminedError: it is not run here; also what `ContainerEngine.run` raises.
+        """
+        if refusal := self.objection(plan):
+            raise UndeterminedError(refusal)
+        self._bring(plan)
+        return self.engine.run(plan, store, stop=stop, gpus=gpus)
+
+    def _bring(self, plan: ContainerPlan) -> None:
+        """Pull the image if it is not here: by its digest alone, and only what has the id that the task names."""
+        function = plan.function
+        if function.repo_digest is None or self.engine.has_image(function.image):
+            return
+        try:
+            found = self.engine.find_image(function.repo_digest)
+        except UserError as error:
+            raise UndeterminedError(f"the image cannot be pulled: {error.problem}") from error
+        if found.id != function.image:
+            raise UndeterminedError(f"{function.repo_digest} is another image here than {function.image}")
+
+
+def _no_pulls(settings: HostSettings, plan: ContainerPlan) -> str:
+    if settings.pulls:
+        return ", and no registry is known that does"
+    return "" if plan.function.repo_digest is None else ", and pulls none"

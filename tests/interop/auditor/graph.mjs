@@ -1,0 +1,148 @@
+// Checks 21 to 30, of published graphs, as docs/graph.md has them.
+
+import { auditRecord, Findings, rule } from "./checks.mjs";
+import { Cid, decodeCbor, Missing, sha256, tried, Wrong } from "./codecs.mjs";
+import { checkSigned } from "./schema.mjs";
+
+const MAX_ENTRIES = 250_000n;
+
+/** Whether a root says that it is a graph, well-formed or not. */
+export const isGraph = (blocks, cid) => cid.codec === 0x71 && tried(() => decodeCbor(blocks.get(cid)).get("v"), null) === "graph/1";
+
+/** The records that a root stands for: those of a graph, or itself. */
+export const recordsOf = (blocks, cid) => tried(() => blocks.load(cid, "Graph").get("records"), [cid]);
+
+/** What one check reads and others need: what is wrong with it is said once. */
+function once(read) {
+  let state = null;
+  return () => {
+    if (state === null) {
+      try {
+        state = { value: read() };
+      } catch (error) {
+        state = { value: undefined };
+        throw error;
+      }
+    }
+    if (state.value === undefined) throw new Missing("another check is in charge");
+    return state.value;
+  };
+}
+
+function readChain(blocks, head) {
+  const size = head.get("size"), entries = [];
+  rule(size <= MAX_ENTRIES, "too many entries");
+  let next = head.get("last");
+  for (let number = size - 1n; number >= 0n; number--) {
+    rule(next !== null, "chain ends before its first entry");
+    const entry = blocks.load(next, "LogEntry");
+    rule(entry.get("publisher") === head.get("publisher") && entry.get("number") === number, "another entry");
+    entries.push({ cid: next, entry, leaf: sha256(Buffer.concat([Buffer.of(0), blocks.get(next)])) });
+    next = entry.get("previous");
+  }
+  rule(next === null, "first entry has one before it");
+  return entries.reverse();
+}
+
+/** RFC 9162, 2.1.1, over hashes of leaves. */
+function treeHash(leaves) {
+  if (leaves.length === 1) return leaves[0];
+  let split = 1;
+  while (split * 2 < leaves.length) split *= 2;
+  return sha256(Buffer.concat([Buffer.of(1), treeHash(leaves.slice(0, split)), treeHash(leaves.slice(split))]));
+}
+
+/** Returns {checks: [number, state] for each, head and chain as far as they are sound}. */
+export function auditGraph(blocks, cid) {
+  const graph = once(() => blocks.load(cid, "Graph"));
+  const head = once(() => blocks.load(graph().get("head"), "GraphHead"));
+  const chain = once(() => readChain(blocks, head()));
+  const records = () => graph().get("records");
+  const read = (record) => blocks.load(record, "Ancestor");
+  const readable = () => records().flatMap((record) => tried(() => [[record, read(record)]], []));
+  const places = () => {
+    const found = new Map();
+    for (const { entry } of chain()) {
+      const { id } = Cid.fromText(entry.get("record"));
+      found.set(id, [...(found.get(id) ?? []), entry.get("number")]);
+    }
+    return found;
+  };
+  const looks = [
+    () => void (graph(), head()),
+    () => checkSigned(head(), head().get("publisher")),
+    () => void chain(),
+    () => rule(treeHash(chain().map(({ leaf }) => leaf)).toString("hex") === head().get("tree"), "another tree"),
+    () => {
+      const found = places();
+      rule([...found.values()].every((numbers) => numbers.length === 1), "record of two entries");
+      rule(records().every((record) => found.has(record.id)), "record is not in the log");
+    },
+    (findings) => {
+      const listed = new Set(records().map((record) => record.id));
+      const found = findings.look(places) ?? new Map();
+      for (const record of records()) {
+        findings.look(() => {
+          for (const parent of blocks.need(record, "Ancestor").get("parents")) {
+            rule(listed.has(parent.id), "parent is not in the graph");
+            const [own] = found.get(record.id) ?? [], [before] = found.get(parent.id) ?? [];
+            rule(own === undefined || before === undefined || before < own, "published before its parent");
+          }
+        });
+      }
+    },
+    (findings) => {
+      for (const record of records()) {
+        const node = findings.look(() => read(record));
+        if (node?.get("v") !== "record/1") continue;
+        for (const [, state] of auditRecord(blocks, record)) {
+          findings.isWrong ||= state === false;
+          findings.isOpen ||= state === null;
+        }
+      }
+    },
+    (findings) => {
+      const outputs = new Map();
+      for (const [, node] of readable()) {
+        if (node.get("v") !== "record/1") continue;
+        const { id } = node.get("task"), output = node.get("output").id;
+        findings.look(() => rule((outputs.get(id) ?? output) === output, "two outputs of one task"));
+        outputs.set(id, output);
+      }
+      findings.isOpen ||= readable().length < records().length;
+    },
+    (findings) => {
+      findings.isOpen ||= readable().length < records().length;
+      findings.isOpen ||= readable().some(([, node]) => node.get("v") !== "record/1");
+    },
+  ];
+  const checks = looks.map((look, n) => {
+    const findings = new Findings();
+    findings.look(() => look(findings));
+    return [21 + n, findings.state];
+  });
+  const isTrue = (number) => checks[number - 21][1] === true;
+  const isSigned = isTrue(22), isSound = isSigned && isTrue(23) && isTrue(24);
+  return { checks, head: isSigned ? head() : null, chain: isSound ? chain() : null };
+}
+
+/** Check 30 over the audits of the graph roots of a file; [] if there are not two. */
+export function compareLogs(audits) {
+  if (audits.length < 2) return [];
+  const findings = new Findings();
+  for (const [n, one] of audits.entries()) {
+    if (one.chain === null) findings.isOpen = true;
+    for (const other of audits.slice(n + 1)) findings.look(() => comparePair(one, other));
+  }
+  return [[30, findings.state]];
+}
+
+function comparePair(one, other) {
+  if (one.head === null || other.head === null || one.head.get("publisher") !== other.head.get("publisher")) return;
+  const isOfOneSize = one.head.get("size") === other.head.get("size");
+  const isSame = one.head.get("last").id === other.head.get("last").id && one.head.get("tree") === other.head.get("tree");
+  if (isOfOneSize && !isSame) throw new Wrong("two logs of one size");
+  if (one.chain === null || other.chain === null) return;
+  const common = Math.min(one.chain.length, other.chain.length) - 1;
+  rule(one.chain[common].cid.id === other.chain[common].cid.id, "neither log goes on from the other");
+}
