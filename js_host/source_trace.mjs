@@ -5,7 +5,7 @@
 
 /** Most questions that are kept, and characters of their paths; a run with more of them is good for nobody else. */
 const MOST_QUESTIONS = 4_000;
-const MOST_CHARACTERS = 200_000;
+const MOST_CHARACTERS = 100_000;
 
 export class SourceTrace {
   #tree;

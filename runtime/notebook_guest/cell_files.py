@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .cell_source import is_empty
-from .parameters import INJECTED, PARAMETERS, inject, injected_cell
+from .parameters import PARAMETERS, inject, injected_cell
 
 Cells = list[dict[str, Any]]
 
@@ -83,6 +83,3 @@ def _read(path: Path) -> str:
 
 def _text(value: Any) -> bytes:
     return (json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
-
-
-__all__ = ["END", "FOLDER", "HEAD", "INJECTED", "CellFiles", "cell_files"]

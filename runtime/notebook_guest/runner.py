@@ -79,9 +79,12 @@ class Run:
                     code = loop.run(self._cells(cells))
                     if code is None:
                         yield
-                # Without room for them the notebook ends with the cells that ran.
-                with contextlib.suppress(OSError, MemoryError):
-                    self._document.add(self._files.rest())
+                if code is None:
+                    code = loop.run(self._cells(self._files.rest()))
+                else:
+                    # Without room for them the notebook ends with the cells that ran.
+                    with contextlib.suppress(OSError, MemoryError):
+                        self._document.add(self._files.rest())
                 return code or 0
             finally:
                 self._document.close()

@@ -95,7 +95,8 @@ def test_however_a_run_ends_the_notebook_until_then_is_there(run, source, code, 
     cells = executed(outcome)
     assert joined(cells[0]["outputs"])[1]["data"]["text/plain"] == "2"
     assert cells[1]["outputs"][-1]["ename"] == name
-    assert cells[2]["outputs"] == []
+    # What a cell raises leaves the runner time to add the cells that did not run.
+    assert [cell["outputs"] for cell in cells[2:]] == ([] if name == "RunEnded" else [[]])
     if name == "KeyError":
         assert outcome.stderr.endswith("KeyError: 'x'\n")
         assert "File \"<cell 2>\", line 2, in f\n    return {}['x']" in outcome.stderr

@@ -296,6 +296,10 @@ def test_parameters_are_put_in_behind_their_cell(run):
     assert ran.cells[2]["metadata"] == {"tags": ["injected-parameters"]}
     assert ran.outputs[0]["data"]["text/plain"] == "(None, 'it\\'s \"b\"')"
     assert [one["id"] for one in run(defaults).cells] == ["cell-1"]
+    late = run("0", cell("text", "parameters", kind="markdown"), given={"n": 2})
+    assert [one["id"] for one in late.cells] == ["cell-1", "cell-2", "injected-parameters"]
+    assert late.cells[2]["execution_count"] == 2
+    assert [one["id"] for one in run("n", given={"n": 2}).cells] == ["injected-parameters", "cell-1"]
 
 
 def test_halves_of_characters_do_not_break_the_file(run):
