@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from bacalhau.audit_demand import Demand, Replay, sample_json
 from bacalhau.file_audit import FileAudit
+from bacalhau.merge_statement import is_merge, merges_of
 from bacalhau.proof import open_car
 from bacalhau.replay import Rerun, rerun
 from bacalhau.services import Services
 from bacalhau.taint_report import taint_entry
 from bacalhau.targets import Target, find_target
+from network.job_store import JobStore
 from storage.blocks import BlockStore
-from storage.cid import CID, cid_text, parse_cid
+from storage.cid import CID, DAG_CBOR, cid_text, codec_of, is_cid_text, parse_cid
 from storage.errors import UnavailableError, UserError, VerificationError
 from verifier.audit import audit_record
 from verifier.audit_car import audit_car, check_file, is_graph, roots_for
@@ -121,6 +123,11 @@ def audit_here(
     """
     asked = demand or Demand()
     with services.open_store() as store, services.open_jobs() as jobs:
+        merge = _merge_named(text, services, store, jobs)
+        if merge is not None:
+            from bacalhau.shard_auditing import audit_merge
+
+            return audit_merge(merge, store, asked, count)
         target = find_target(text, jobs)
         if target.record is None and target.job is not None and target.job.task is None:
             from bacalhau.flow_report import is_of_flow
@@ -131,6 +138,20 @@ def audit_here(
         if target.record is None:
             return Audit(record=None, reason=_why_none(target))
         return _mistaken(target, store) or audit_whole(store, target.record, asked)
+
+
+def _merge_named(text: str, services: Services, store: BlockStore, jobs: JobStore) -> CID | None:
+    """Return the statement of a merge that a CID is, or that is here of an output that no job here gave."""
+    if not is_cid_text(text):
+        return None
+    cid = parse_cid(text)
+    if codec_of(cid) == DAG_CBOR:
+        return cid if is_merge(cid, store) else None
+    target = find_target(text, jobs)
+    if target.record is not None or target.job is not None:
+        return None
+    with services.open_lineage() as lineage:
+        return next(iter(merges_of(cid, lineage, store)), None)
 
 
 def audit_file(

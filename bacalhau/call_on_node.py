@@ -45,11 +45,11 @@ class CallsOnNode:
     _stopped: Event = field(default_factory=Event)
 
     def call(
-        self, order: Order, plan: Plan, parents: Sequence[CID], terms: CallTerms, node: NodeClient
+        self, order: Order, plan: Plan, parents: Sequence[CID], terms: CallTerms, node: NodeClient, job: str
     ) -> dict[str, Any]:
         """Run a task on a node and return its report; its output and record are in this home then, if there are any.
 
-        terms: by which the node is found again where it was away.
+        terms: by which the node is found again where it was away; job: its id.
 
         Raises:
             BacalhauError: as `submit_plan`, `wait_for_report` and `take_proof`.
@@ -59,7 +59,7 @@ class CallsOnNode:
         hold(self.store, plan.task)
         with self._known(terms) as announce:
             with self._turn(node):
-                job = submit_plan(order, plan, parents, (), self.store, self.display, node, announce)
+                submit_plan(order, plan, parents, (), self.store, self.display, node, announce, job)
             self._cancel_if_stopped(job, terms)
             report = wait_for_report(job, node, self.display, self._again(terms), self._pause)
         if report["task"] != cid_text(plan.task):
@@ -161,7 +161,7 @@ class CallsOnNode:
         from bacalhau.remote_shards import job_from_node, rows_from_node
         from bacalhau.shard_report import complete_report, shard_entry
         from network.shard_list import load_shards
-        from runtime.shard_merge import merge_shards
+        from verifier.shard_merge import merge_shards
 
         _, listed = load_shards(self.store, root)
         tasks = {number: one.task for number, one in enumerate(listed)}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -26,6 +25,7 @@ from bacalhau.prepared_parts import PreparedParts
 from bacalhau.progress import Display
 from bacalhau.report import job_of, run_report
 from bacalhau.run_job import Order, make_engines
+from bacalhau.run_spans import RunTracing, TracedRun, run_tracing
 from bacalhau.services import Services
 from bacalhau.taint_report import taint_of, with_record
 from bacalhau.task_verifier import TaskVerifier
@@ -65,6 +65,7 @@ class CallRunner:
     jobs: JobStore
     results: ResultStore
     on_node: CallsOnNode
+    tracing: RunTracing
     at_once: int
     """Calls at the same time that make sense here."""
     cluster: Engine | None
@@ -104,6 +105,7 @@ class CallRunner:
             elif terms.expects_node(services):
                 at_once = max(at_once, CALLS_ON_NODE)
             jobs = stack.enter_context(services.open_jobs())
+            tracing = stack.enter_context(run_tracing(os.environ))
             # Of its own: what looks at sources before anything runs; it starts nothing unless a source is doubtful.
             checking = services.make_engine(strict=terms.strict)
             stack.callback(checking.stop)
@@ -115,6 +117,7 @@ class CallRunner:
                 ),
                 jobs=jobs,
                 results=stack.enter_context(services.open_results()),
+                tracing=tracing,
                 on_node=CallsOnNode(services=services, store=store, jobs=jobs, display=display),
                 at_once=at_once,
                 cluster=cluster,
@@ -133,17 +136,18 @@ class CallRunner:
             UserError, UnavailableError, VerificationError: as `runtime.prepare.prepare`, `run_embedded` and
                 `CallsOnNode.call`.
         """
-        created_at, started = time.time(), time.perf_counter()
+        traced, started = self.tracing.begin(), time.perf_counter()
         terms = self._terms(made)
         request = self.inputs.request(made, arguments)
         plan, parents = self.inputs.plan(request, data, made)
+        traced.prepared(cid_text(plan.task))
         with terms.found_node(self.services, made.where) as node:
             order, terms, goes_out = self._order(request, terms, has_node=node is not None)
             plan = replace(plan, wall_clock_s=order.request.timeout_s)
             if node is not None and goes_out:
-                report = self.on_node.call(order, plan, parents, terms, node)
+                report = self.on_node.call(order, plan, parents, terms, node, traced.job)
             else:
-                report = self._call_here(order, plan, parents, created_at, time.perf_counter() - started)
+                report = self._call_here(order, plan, parents, traced, time.perf_counter() - started)
         if report["output"] is None:
             raise NotVerifiedError(report)
         gave: Verified[R] = Verified(
@@ -154,16 +158,16 @@ class CallRunner:
         return gave
 
     def _call_here(
-        self, order: Order, plan: Plan, parents: Sequence[CID], created_at: float, prepare_s: float
+        self, order: Order, plan: Plan, parents: Sequence[CID], traced: TracedRun, prepare_s: float
     ) -> dict[str, Any]:
         """Have a task verified on nodes of this process, keep the job and return its report."""
         verifier, started = self._verifier(order), time.perf_counter()
-        session = verifier.verify(plan, tuple(parents), order.rule)
+        session = verifier.verify(plan, tuple(parents), order.rule, traced.timed)
         run_s = time.perf_counter() - started
         store = self.inputs.parts.store
         report = run_report(
-            job=uuid.uuid4().hex,
-            created_at=created_at,
+            job=traced.job,
+            created_at=traced.began_s,
             labels=(),
             plan=plan,
             rule=order.rule,
@@ -174,7 +178,8 @@ class CallRunner:
         )
         report["trust"] = own_trust_entry(order.trust, order.rule)
         report |= taint_of(with_record(parents, session.record), store)
-        self.jobs.add(job_of(report, created_at, plan, session))
+        self.jobs.add(job_of(report, traced.began_s, plan, session))
+        traced.ended(report, time.perf_counter() - started)
         return report
 
     def shard(

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from runtime.shard_merge import Conflict
 from storage.cid import cid_text
+from verifier.shard_merge import Conflict
 
 MAX_CONFLICT_BYTES: Final = 256 << 10
 """Of their JSON: a path alone may have 32 kB."""

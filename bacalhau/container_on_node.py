@@ -57,6 +57,7 @@ def submit_container(
                 "timeout_s": order.request.content.timeout_s,
                 "parents": [cid_text(parent) for parent in parents],
                 "origins": origin_list(noted),
+                **({"require_verified": True} if order.require_verified else {}),
             }
         )
     return SubmittedJob(job=job, task=plan.task, function=plan.function_cid, input=plan.input_cid)

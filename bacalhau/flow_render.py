@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
+from bacalhau.disputed_tasks import print_disputes
 from bacalhau.render import print_fields, print_text, stderr_console
 from bacalhau.terminal_text import clean, one_line, visible
 from bacalhau.trust_report import trust_lines
@@ -39,6 +40,7 @@ def print_flow(report: Mapping[str, Any]) -> None:
         console.print(Text.assemble((word, "bold red"), f": {one_line(report['reason'])}; {counts}"))
     for line in trust_lines(report.get("trust")):
         console.print(one_line(line))
+    print_disputes(console, report, of_flow=True)
     print_fields(report, ("function", "input", "output", "record", "task"), console)
     if report["record"] is not None:
         console.print(f"next: bacalhau audit {report['record']}")

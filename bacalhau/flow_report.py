@@ -134,6 +134,8 @@ def flow_report(
         "origins": [dict(origin) for origin in origins],
         "steps": [_step(step, run) for step in run.graph.steps],
         "shards": [],
+        "disputes": [],
+        "dispute_count": 0,
         "timings": {f"{name}_s": round(seconds, 4) for name, seconds in timings_s.items()},
     }
 

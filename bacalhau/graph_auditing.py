@@ -1,6 +1,6 @@
 """What the result graph adds to an audit: the audit of a graph root, and what contradicts a record that is sound.
 
-The checks are `verifier.graph_audit`'s, 21 to 29; check 28 is also made of a single record, with what is filed here.
+The checks are `verifier.graph_audit`'s, 21 to 32; check 28 is also made of a single record, with what is filed here.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from verifier.audit_car import check_file
 from verifier.audit_report import AuditReport, Check
 from verifier.graph_audit import FIRST, audit_graph
 from verifier.graph_reading import read_facts
-from verifier.graph_types import Graph
-from verifier.model import load_node
+from verifier.graph_types import GRAPHS, load_graph
 
 if TYPE_CHECKING:
     from bacalhau.services import Services
@@ -108,7 +107,7 @@ def _is_of_graph(data: bytes) -> bool:
         node = dag_cbor.decode(data)
     except VerificationError:
         return False
-    return isinstance(node, dict) and node.get("v") == Graph.VERSION
+    return isinstance(node, dict) and node.get("v") in GRAPHS
 
 
 def _audit(root: CID, store: BlockStore, count: Count, refused: str) -> PublishedAudit:
@@ -127,7 +126,7 @@ def _is_graph(cid: CID, store: BlockStore) -> bool:
     if not _may_be_graph(cid):
         return False
     try:
-        load_node(store, cid, Graph)
+        load_graph(store, cid)
     except BacalhauError:
         return False
     return True

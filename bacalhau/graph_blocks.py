@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from storage.blocks import BlockStore
 from storage.cid import CID
 from storage.dag_walk import VisitKey, visit_key, walk
-from storage.errors import UnavailableError, UserError
+from storage.errors import BacalhauError, UnavailableError, UserError
 from verifier.closure import visit_trees
 from verifier.evidence import Evidence
 from verifier.graph_reading import RecordFacts, read_facts
-from verifier.graph_types import MAX_RECORDS, Graph, GraphHead, LogEntry
+from verifier.graph_types import MAX_RECORDS, GraphHead, LogEntry, load_graph
+from verifier.merge_types import Merge, merge_blocks
 from verifier.model import Function, Lock, load_node
 
 
@@ -50,10 +52,14 @@ def published_blocks(store: BlockStore, root: CID, *, wheels: bool = True) -> It
         VerificationError: one is not what it should be.
     """
     seen: set[VisitKey] = set()
-    graph = load_node(store, root, Graph)
+    graph = load_graph(store, root)
     trees: dict[CID, None] = {}
     for cid in (root, graph.head, *_entries(store, graph.head)):
         yield from _once(store, cid, seen)
+    for merge in graph.merges:
+        for cid in merge_blocks(store, merge):
+            yield from _once(store, cid, seen)
+        trees[load_node(store, merge, Merge).output] = None
     for record in graph.records:
         if read_facts(store, record).is_verified:
             evidence = Evidence(store=store, cid=record)
@@ -69,6 +75,21 @@ def published_blocks(store: BlockStore, root: CID, *, wheels: bool = True) -> It
         if visit.error is not None:
             raise visit.error
         yield from _once(store, visit.cid, seen)
+    yield from _evidence_here(store, graph.rivals, seen)
+
+
+def _evidence_here(store: BlockStore, records: Iterable[CID], seen: set[VisitKey]) -> Iterator[tuple[CID, bytes]]:
+    """Yield what the audits of records read, as far as it is here."""
+    trees: dict[CID, None] = {}
+    for record in records:
+        evidence = Evidence(store=store, cid=record)
+        for cid, _ in evidence.nodes():
+            if store.has(cid):
+                yield from _once(store, cid, seen)
+        trees.update(dict.fromkeys(evidence.trees()))
+    for visit in visit_trees(store, trees):
+        if visit.error is None:
+            yield from _once(store, visit.cid, seen)
 
 
 def whole_dag(store: BlockStore, root: CID) -> Iterator[tuple[CID, bytes]]:
@@ -123,19 +144,20 @@ def present_blocks(store: BlockStore, root: CID) -> Iterator[tuple[CID, bytes]]:
         UnavailableError, VerificationError: one of those is not.
     """
     seen: set[VisitKey] = set()
-    graph = load_node(store, root, Graph)
+    graph = load_graph(store, root)
     for cid in (root, graph.head, *_entries(store, graph.head)):
         yield from _once(store, cid, seen)
     trees: dict[CID, None] = {}
+    for merge in graph.merges:
+        with suppress(BacalhauError):  # not all of it is here
+            for cid in list(merge_blocks(store, merge)):
+                yield from _once(store, cid, seen)
+            trees[load_node(store, merge, Merge).output] = None
     for record in graph.records:
-        trees[record] = None
-        if read_facts(store, record).is_verified:
-            evidence = Evidence(store=store, cid=record)
-            for cid, _ in evidence.nodes():
-                if store.has(cid):
-                    yield from _once(store, cid, seen)
-            trees.update(dict.fromkeys(evidence.trees()))
-            del trees[record]
+        if not read_facts(store, record).is_verified:
+            trees[record] = None
     for visit in visit_trees(store, trees):
         if visit.error is None:
             yield from _once(store, visit.cid, seen)
+    verified = (record for record in graph.records if read_facts(store, record).is_verified)
+    yield from _evidence_here(store, (*verified, *graph.rivals), seen)

@@ -13,6 +13,7 @@ from bacalhau.graph_view import MAX_NAMED, Content, RecordNode, Standing
 from bacalhau.render import stderr_console, stdout_console
 from bacalhau.terminal_text import visible
 from storage.cid import CID, cid_text
+from storage.counting import counted
 from verifier.graph_reading import VERIFIED
 
 _STYLES: Final = {"verified": "bold green", "tainted": "bold yellow", "disputed": "bold red", "unknown": "bold yellow"}
@@ -62,7 +63,7 @@ def _head(node: RecordNode, indent: str, *, again: bool) -> Text:
         )
     word = "disputed" if node.rivals else "verified" if node.row.tier == VERIFIED else "tainted"
     said = node.row.tier if word != "disputed" else "disputed"
-    receipts = f", {node.row.receipts} receipts" if node.row.tier == VERIFIED else ""
+    receipts = f", {counted(node.row.receipts, 'receipt')}" if node.row.tier == VERIFIED else ""
     dissent = f", {node.row.dissent} dissenting" if node.row.dissent else ""
     merged = ", merged" if node.row.merged else ""
     back = "  (above)" if again else ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bacalhau.admission import check_evidence
 from bacalhau.graph_view import MAX_EDGES, Content, RecordGraph, RecordNode, producers_of
+from bacalhau.merge_statement import is_merge, merges_of
 from bacalhau.targets import split_content
 from network.job_store import Job, JobStore
 from network.lineage_index import Filer
@@ -19,8 +20,8 @@ from storage.ipld_path import content_at
 from storage.sqlite_block_store import SqliteBlockStore
 from verifier.audit import audit_record
 from verifier.graph_reading import read_facts
-from verifier.graph_types import Graph
-from verifier.model import load_node
+from verifier.graph_types import load_graph
+from verifier.merge_types import load_merge
 
 if TYPE_CHECKING:
     from bacalhau.progress import Display
@@ -58,7 +59,7 @@ class Named:
     """What a text names in the graph."""
 
     kind: str
-    """job, record, graph, output (of a record), part (something in an output), task, or content (none of these)."""
+    """job, record, graph, merge, output (of a record, or merged), part (something in an output), task, or content."""
     cid: CID | None
     """None of a job."""
     records: tuple[CID, ...]
@@ -87,6 +88,8 @@ def find_named(text: str, graph: OpenGraph, *, limit: int) -> Named:
 def _of_cid(cid: CID, graph: OpenGraph, limit: int) -> Named:
     if graph.lineage.record(cid) is not None or _file(cid, graph):
         return Named(kind="record", cid=cid, records=(cid,))
+    if is_merge(cid, graph.store):
+        return Named(kind="merge", cid=cid, records=tuple(load_merge(graph.store, cid)[1].values())[:limit])
     published = _published(cid, graph)
     if published:
         return Named(kind="graph", cid=cid, records=published[:limit])
@@ -99,6 +102,8 @@ def _of_cid(cid: CID, graph: OpenGraph, limit: int) -> Named:
     merged = next((job for job in graph.jobs.by_output(cid) if job.task is None), None)
     if merged is not None:
         return Named(kind="output", cid=cid, records=_of_job(merged, graph, limit), job=merged)
+    for merge in merges_of(cid, graph.lineage, graph.store)[:1]:
+        return replace(_of_cid(merge, graph, limit), kind="output", cid=cid)
     holders = producers_of(cid, graph.lineage, limit=limit)
     return Named(kind="part" if holders else "content", cid=cid, records=tuple(holders))
 
@@ -131,7 +136,7 @@ def _file(cid: CID, graph: OpenGraph) -> bool:
 
 def _published(cid: CID, graph: OpenGraph) -> tuple[CID, ...]:
     try:
-        return load_node(graph.store, cid, Graph).records
+        return load_graph(graph.store, cid).records
     except BacalhauError:
         return ()
 

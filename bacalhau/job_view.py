@@ -83,6 +83,7 @@ def _submission(asked: Submission) -> dict[str, Any]:
         "shard_count": asked.shard_count,
         "max_failures": asked.max_failures,
         "no_cache": asked.no_cache,
+        "require_verified": asked.require_verified,
         "trust": None if asked.trust is None else asked.trust.asked,
         "bad_nodes": None if asked.trust is None else asked.trust.bad,
     }

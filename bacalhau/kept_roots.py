@@ -101,6 +101,8 @@ def _roots_of_shard(entry: ShardEntry) -> Iterator[CID]:
 def _roots_of_outcome(outcome: Outcome) -> Iterator[CID]:
     yield from outcome.receipts
     yield from (cid for cid in (outcome.output, outcome.commitments, outcome.known) if cid is not None)
+    if outcome.before is not None:
+        yield outcome.before.record
 
 
 def roots_of_execution(entry: NodeEntry) -> Iterator[CID]:

@@ -30,6 +30,7 @@ from storage.sqlite_block_store import SqliteBlockStore
 from verifier.graph_audit import GraphAudit, audit_graph
 from verifier.graph_log import Equivocation, LogChain, compare_chains, read_chain
 from verifier.graph_types import GraphHead
+from verifier.merge_types import load_merge
 from verifier.model import load_node, node_cid
 
 Count = Callable[[str, int, int | None], None]
@@ -38,7 +39,7 @@ _BLOCKS_PER_PUT: Final = 64
 _MOST_RIVALS: Final = 100
 """Records that contradict one that is merged, of those that are told."""
 _MAY_BE_FALSE: Final = frozenset({"disputes"})
-_MAY_BE_UNKNOWN: Final = frozenset({"records", "taint", "disputes"})
+_MAY_BE_UNKNOWN: Final = frozenset({"records", "taint", "disputes", "merges", "rivals"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,8 @@ class Merged:
     tainted: int
     disputes: tuple[Dispute, ...]
     equivocation: Equivocation | None
+    merges: int = 0
+    """Outputs of jobs over shards that were merged again, and are what is said of them."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -78,6 +81,7 @@ class Merged:
             "new": self.new,
             "partly_checked": self.partly_checked,
             "tainted": self.tainted,
+            "merges": self.merges,
             "disputes": [one.to_json() for one in self.disputes],
             "equivocation": None if self.equivocation is None else equivocation_json(self.equivocation),
         }
@@ -181,7 +185,10 @@ def merge_root(
         store.put_many(batch)
     store.sync()
     logs.merge(root, chain, at=time.time())
-    Filer(store, lineage).add([facts for facts, _ in found.records], merged=True)
+    filer = Filer(store, lineage)
+    filer.add([facts for facts, _ in (*found.records, *found.rivals)], merged=True)
+    for merge in found.merges:
+        filer.add_merge(merge, load_merge(store, merge)[0])
     filed = [lineage.record(facts.cid) for facts, _ in found.records]
     return Merged(
         root=root,
@@ -191,6 +198,7 @@ def merge_root(
         partly_checked=sum(report is not None and report.verdict != "valid" for _, report in found.records),
         tainted=sum(not facts.is_verified for facts, _ in found.records),
         disputes=tuple(dispute for row in filed if row is not None for dispute in _disputes(row, lineage)),
+        merges=len(found.merges),
         equivocation=equivocation,
     )
 
@@ -213,6 +221,8 @@ def _admitted(root: CID, found: GraphAudit) -> LogChain:
     for facts, report in found.records:
         if report is not None:
             check_evidence(facts.cid, report)
+    for facts, rival in found.rivals:
+        check_evidence(facts.cid, rival)
     return found.chain
 
 
@@ -245,12 +255,12 @@ def read_log(root: CID, blocks: BlockStore) -> LogChain:
         VerificationError: it is not sound.
     """
     from verifier.graph_log import check_head
-    from verifier.graph_types import Graph
+    from verifier.graph_types import load_graph
 
     try:
         head = load_node(blocks, root, GraphHead)
     except VerificationError:
-        head = load_node(blocks, load_node(blocks, root, Graph).head, GraphHead)
+        head = load_node(blocks, load_graph(blocks, root).head, GraphHead)
     check_head(head)
     chain = read_chain(blocks, head)
     chain.check_tree()

@@ -25,13 +25,13 @@ from bacalhau.cluster import ClusterOptions, open_cluster
 from bacalhau.container_node_report import finished_container
 from bacalhau.engines import engine_for_all
 from bacalhau.known_report import Before
-from bacalhau.node_report import finished_job, finished_shards
+from bacalhau.node_report import checked_inputs, finished_job, finished_shards
 from bacalhau.services import Services
 from bacalhau.trace_client import open_tracing
 from bacalhau.web.page_files import read_page_files
 from network import key_store
 from network.demand import demand_of
-from network.known_results import find_known
+from network.known_results import find_known, find_prior
 from network.libp2p_transport import Libp2pSettings, open_libp2p
 from network.messages import EngineKind
 from network.node.changing_room import ChangingRoom
@@ -238,9 +238,13 @@ def _parts(
             submission, outcome, store, problem=problem
         ),
         make_shards_job=lambda submission, shards, settled, merged, *, problem: finished_shards(
-            submission, shards, settled, merged, store, problem=problem
+            submission, shards, settled, merged, store, problem=problem, before=before
         ),
         find_known=lambda task, rule: find_known(task, rule, before.records(task), store),
+        find_prior=lambda task: find_prior(
+            task, before.records(task), store, usable=before.results.records(task, nodes=Nodes.OPEN)
+        ),
+        check_inputs=lambda job: checked_inputs(job, store, before).refuse_unless_verified(),
         free_disk=partial(_free_disk, services.home.root),
         spot_checks=options.spot_checks,
         sample_known=before.results.sample,

@@ -5,8 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
+from bacalhau.disputed_tasks import disputes_of
+from bacalhau.input_check import InputCheck, check_inputs, contents_of
 from bacalhau.known_report import Before
+from bacalhau.merge_statement import state_merge
 from bacalhau.output_texts import read_texts
 from bacalhau.report import job_of, run_report
 from bacalhau.shard_report import job_of_shards, shard_of, shards_report
@@ -20,7 +24,6 @@ from network.shard_list import ShardList, load_shards
 from network.trust_terms import rule_in_force
 from runtime.engine import Plan
 from runtime.plan import plan_of_task
-from runtime.shard_merge import Merged
 from runtime.shard_pattern import parse_pattern
 from runtime.shard_plan import Sharding, ShardTask
 from runtime.shards import Shard
@@ -29,6 +32,7 @@ from storage.cid import cid_text, parse_cid
 from storage.errors import VerificationError
 from storage.unixfs_read import UnixfsReader
 from verifier.model import Input, Rule, Task, load_node, node_cid
+from verifier.shard_merge import Merged
 
 
 def finished_job(
@@ -59,9 +63,27 @@ def finished_job(
     if before is not None:
         report |= before.told(plan.task, session, store)
     report |= taint_of(with_record(submission.parents, session.record), store)
+    report |= _required(submission, store, before)
     if problem:
         report["reason"] = f"the agreed output is not here: {problem}"
     return job_of(report, submission.created_at, plan, session)
+
+
+def checked_inputs(submission: Submission, store: BlockStore, before: Before) -> InputCheck:
+    """Return what is known here of the inputs of a job, whatever its submitter says of them.
+
+    Raises:
+        UnavailableError, VerificationError: its inputs cannot be read.
+    """
+    parents = {*submission.parents, *submission.data_parents}
+    return check_inputs(contents_of(submission.root, store), parents, store, before.lineage)
+
+
+def _required(submission: Submission, store: BlockStore, before: Before | None) -> dict[str, Any]:
+    """Return the outcome of that check now, of a job that asked for it."""
+    if not submission.require_verified or before is None:
+        return {}
+    return {"require_verified": checked_inputs(submission, store, before).to_json()}
 
 
 def finished_shards(
@@ -72,10 +94,11 @@ def finished_shards(
     store: BlockStore,
     *,
     problem: str,
+    before: Before | None = None,
 ) -> Job:
     """Return the row of a job over shards that ended now, with theirs.
 
-    problem: why agreed outputs are not here, or not merged; empty if they are.
+    problem: why agreed outputs are not here, or not merged; empty if they are. before: as `finished_job` has it.
 
     Raises:
         UnavailableError: a block of a task is not here.
@@ -101,6 +124,13 @@ def finished_shards(
         timings_s={"total": max(0.0, time.time() - submission.created_at)},
     )
     report |= taint_of(all_parents, store)
+    report |= _required(submission, store, before)
+    if before is not None:
+        report |= disputes_of(rows, before, store)
+        # What is not here is in no merged output, though it was agreed.
+        here = [row for row in rows if merged is not None and row.number in merged.numbers]
+        merge = None if merged is None else state_merge(merged.output, here, store, before.lineage)
+        report["merge"] = None if merge is None else cid_text(merge)
     failed = sum(row.exit_code != 0 for row in rows)
     if not is_complete and (submission.max_failures is None or failed <= submission.max_failures):
         report["reason"] = f"it was cancelled: {shards.count - len(rows)} of {shards.count} shards have no verdict"

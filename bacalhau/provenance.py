@@ -18,6 +18,7 @@ from storage.blocks import BlockStore
 from storage.cid import CID, DAG_CBOR, cid_text, codec_of
 from storage.errors import UnavailableError, VerificationError
 from verifier.ancestry import walk_ancestors
+from verifier.container_types import ContainerFunction
 from verifier.graph_reading import RecordFacts, read_facts
 
 MAX_RECORDS: Final = 10_000
@@ -61,6 +62,17 @@ class Package:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """What a container was made of."""
+
+    config_sha256: str
+    """Of its configuration, hex: the image's id."""
+    repository: str | None
+    """Where a registry gives it; None where it came from none. So `manifest_sha256`."""
+    manifest_sha256: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Performed:
     """One record: a function, what it was applied to, what it gave, and who says so."""
 
@@ -84,6 +96,8 @@ class Performed:
     """Directory of a Python function."""
     module: CID | None = None
     """File of a WebAssembly module."""
+    image: Image | None = None
+    """Of a container."""
     exit_code: int | None = None
     """The function's, as those that agree or the record itself say; None where that is not here."""
     entry: str | None = None
@@ -203,6 +217,7 @@ def _performed(store: BlockStore, cid: CID, record: RecordFacts, footing: Footin
         kind=_text(function.get("v")) or "",
         source=_link(function.get("source")),
         module=_link(function.get("module")),
+        image=_image(function),
         exit_code=next((vote.exit_code for vote in votes if vote.agrees), _number(node.get("exit_code"))),
         entry=_text(function.get("entry")),
         runtime=_link(function.get("runtime")),
@@ -213,6 +228,21 @@ def _performed(store: BlockStore, cid: CID, record: RecordFacts, footing: Footin
         args=_plain(_map(x.get("args"))),
         seed=_text(x.get("seed")),
         epoch=_number(x.get("epoch")),
+    )
+
+
+def _image(function: Mapping[str, Any]) -> Image | None:
+    if function.get("v") != ContainerFunction.VERSION:
+        return None
+    try:
+        read = ContainerFunction.from_node(function)
+    except VerificationError:
+        return None
+    repository, _, manifest = (read.repo_digest or "").partition("@sha256:")
+    return Image(
+        config_sha256=read.image.removeprefix("sha256:"),
+        repository=repository or None,
+        manifest_sha256=manifest or None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any, Final
 
 from bacalhau.provenance import Performed, Provenance
@@ -38,6 +39,7 @@ def _record(one: Performed) -> dict[str, Any]:
             "kind": one.kind or None,
             "source": _text(one.source),
             "module": _text(one.module),
+            "image": None if one.image is None else asdict(one.image),
             "entry": one.entry,
             "runtime": _text(one.runtime),
             "profile": one.profile or None,

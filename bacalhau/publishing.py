@@ -6,29 +6,34 @@ Reads the clock. Knows nothing about where the blocks go.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bacalhau.admission import check_evidence
 from bacalhau.graph_blocks import with_ancestors
+from bacalhau.merge_statement import is_merge, merge_of_job, merges_of
+from bacalhau.shard_report import is_over_shards
 from bacalhau.targets import find_target
 from network.graph_store import Publication
 from network.job_store import Job, JobStore
 from network.key_store import load_or_create
 from network.lineage_index import Filer
+from network.lineage_store import MAX_MANY, LineageStore
 from storage.cid import CID, DAG_CBOR, cid_text, codec_of, is_cid_text, parse_cid
 from storage.errors import BacalhauError, UserError
 from storage.sqlite_block_store import SqliteBlockStore
 from verifier.audit import audit_record
 from verifier.graph_reading import RecordFacts, read_facts
-from verifier.graph_types import Graph
+from verifier.graph_types import load_graph
 from verifier.identity import Identity
-from verifier.model import load_node
+from verifier.merge_types import load_merge
 
 if TYPE_CHECKING:
     from bacalhau.services import Services
 
+_MOST_RIVALS: Final = 100
+"""Records that go along because they contradict what is published."""
 KEY_NAME: Final = "publisher.key"
 """A key of its own: what a node signs as a worker is not what its owner publishes."""
 
@@ -45,6 +50,10 @@ class Published:
     """Entries that the log is longer by."""
     publisher: str | None = None
     log_size: int | None = None
+    merges: tuple[CID, ...] = ()
+    """Statements of what jobs over shards gave."""
+    disputes: tuple[tuple[CID, CID], ...] = ()
+    """Records, each with one of the same task that has another output and goes along."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what is said of a graph."""
@@ -55,6 +64,8 @@ class Published:
             "added": self.added,
             "publisher": self.publisher,
             "log_size": self.log_size,
+            "merges": [cid_text(merge) for merge in self.merges],
+            "disputes": [{"record": cid_text(one), "rival": cid_text(rival)} for one, rival in self.disputes],
         }
 
 
@@ -83,15 +94,16 @@ def prepare(text: str, services: Services, store: SqliteBlockStore, *, plain: bo
         raise UserError("publishes content, and a job is none", where="--plain", fix="name the CID of its output")
     if root is not None and (plain or _is_graph(root, store)):
         return Published(root=root, is_graph=not plain)
-    with services.open_jobs() as jobs:
-        records = _records(text, root, store, jobs)
+    with services.open_jobs() as jobs, services.open_lineage() as lineage:
+        records, merges = _records(text, root, store, jobs, lineage)
     if not records:
         if root is None:
             raise UserError("this job has no record", where=text, fix="publish one that was verified")
         return Published(root=root, is_graph=False)
     found = with_ancestors(records, store)
     _check_strangers(found, services, store)
-    made = _publish([facts.cid for facts in found], services, store)
+    rivals = _rivals(found, services)
+    made = _publish([facts.cid for facts in found], services, store, merges, rivals.values())
     return Published(
         root=made.root,
         is_graph=True,
@@ -99,6 +111,8 @@ def prepare(text: str, services: Services, store: SqliteBlockStore, *, plain: bo
         added=made.added,
         publisher=made.head.publisher,
         log_size=made.head.size,
+        merges=tuple(merges),
+        disputes=tuple(rivals.items()),
     )
 
 
@@ -115,44 +129,77 @@ def _check_strangers(found: Sequence[RecordFacts], services: Services, store: Sq
                 check_evidence(facts.cid, audit_record(store, facts.cid))
 
 
-def _publish(records: Sequence[CID], services: Services, store: SqliteBlockStore) -> Publication:
+def _rivals(found: Sequence[RecordFacts], services: Services) -> dict[CID, CID]:
+    """Return records with what contradicts them here; of those that are published together none goes along.
+
+    Whoever gets one side of a dispute without the other could not know that there is one.
+    """
+    listed = frozenset(facts.cid for facts in found)
+    rivals: dict[CID, CID] = {}
+    with services.open_lineage() as lineage:
+        for start in range(0, len(found), MAX_MANY):
+            some = [facts.cid for facts in found[start : start + MAX_MANY]]
+            for record, rival in lineage.rivals(some, limit=_MOST_RIVALS):
+                if rival not in listed and len(rivals) < _MOST_RIVALS:
+                    rivals.setdefault(record, rival)
+    return rivals
+
+
+def _publish(
+    records: Sequence[CID],
+    services: Services,
+    store: SqliteBlockStore,
+    merges: Iterable[CID],
+    rivals: Iterable[CID],
+) -> Publication:
     with services.open_results() as results:
         # What everybody may know is no secret check of a node any more (docs/trust.md).
         for record in records:
             results.published(record)
     with services.open_published() as logs:
-        return logs.publish(publisher_of(services), records, store, at=time.time())
+        return logs.publish(publisher_of(services), records, store, at=time.time(), merges=merges, rivals=rivals)
 
 
 def _is_graph(cid: CID, store: SqliteBlockStore) -> bool:
     if codec_of(cid) != DAG_CBOR:
         return False
     try:
-        load_node(store, cid, Graph)
+        load_graph(store, cid)
     except BacalhauError:
         return False
     return True
 
 
-def _records(text: str, root: CID | None, store: SqliteBlockStore, jobs: JobStore) -> list[CID]:
-    """Return the records that something stands for; none of a task or another node, which are content like files."""
+def _records(
+    text: str, root: CID | None, store: SqliteBlockStore, jobs: JobStore, lineage: LineageStore
+) -> tuple[list[CID], list[CID]]:
+    """Return the records that something stands for, and the statements of merges that it is.
+
+    None of a task or another node, which are content like files.
+    """
     if root is not None and codec_of(root) == DAG_CBOR:
+        if is_merge(root, store):
+            return list(load_merge(store, root)[1].values()), [root]
         try:
-            return [read_facts(store, root).cid]
+            return [read_facts(store, root).cid], []
         except BacalhauError:
-            return []
+            return [], []
     target = find_target(text, jobs)
     if target.record is not None:
         target.check_record(store)
-        return [target.record]
-    return [] if target.job is None else _of_shards(target.job, jobs)
+        return [target.record], []
+    if target.job is not None:
+        merge = merge_of_job(target.job, jobs, store) if is_over_shards(target.job.report) else None
+        return _of_shards(target.job, jobs), [] if merge is None else [merge]
+    merges = [] if root is None else merges_of(root, lineage, store)[:1]
+    return [record for merge in merges for record in load_merge(store, merge)[1].values()], merges
 
 
 def _of_shards(job: Job, jobs: JobStore) -> list[CID]:
     """Return the records of a job over shards, or of a flow; of shards also those of the data that was split.
 
-    A shard's record cannot name them: its data is a directory of its own. Without them what taints the job would be
-    missing in what is published of it.
+    Records of shards name those that gave something of theirs since 2026; others could not. Without them what taints
+    the job would be missing in what is published of it.
 
     Raises:
         UserError: one of its tasks was not verified.

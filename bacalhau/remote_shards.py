@@ -13,9 +13,9 @@ from bacalhau.proof import open_proof
 from bacalhau.shard_layout import LaidOut, lay_out_shards
 from network.job_shards import MAX_FIRST_CHARACTERS, MAX_REASON_CHARACTERS, JobShard
 from network.job_store import Job, JobStore
-from runtime.shard_merge import merge_shards
 from storage.cid import CID, parse_cid
 from storage.errors import UnavailableError, UserError, VerificationError
+from verifier.shard_merge import merge_shards
 
 if TYPE_CHECKING:
     from bacalhau.node_client import NodeClient

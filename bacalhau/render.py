@@ -110,7 +110,11 @@ def _print_verdict(console: Console, report: Mapping[str, Any]) -> None:
     limit = _LIMITS.get(report["exit_code"], "")
     said = f"the function failed with exit code {report['exit_code']}{limit}, " if failed else ""
     word = ("verified", _UNSURE if failed else _GOOD)
-    console.print(Text.assemble(word, f": {said}{agreeing} of {len(receipts)} nodes agree{_before(report)}"))
+    console.print(
+        Text.assemble(
+            word, f": {said}{agreeing} of {len(receipts)} nodes agree{_before(report)}{_unblind(report, agreeing)}"
+        )
+    )
 
 
 def _before(report: Mapping[str, Any]) -> str:
@@ -120,6 +124,12 @@ def _before(report: Mapping[str, Any]) -> str:
     if report["verdict"] == "cached":
         return f" ({since}: nothing ran)"
     return f" ({known['receipts']} of them {since})" if known and known["receipts"] else ""
+
+
+def _unblind(report: Mapping[str, Any], agreeing: int) -> str:
+    """Return how many of those that agree may have seen what others had said before."""
+    blind = report.get("blind")  # jobs of earlier releases have none
+    return "" if blind is None or blind >= agreeing else f"; {agreeing - blind} may have seen earlier receipts"
 
 
 def _print_others(console: Console, report: Mapping[str, Any]) -> None:

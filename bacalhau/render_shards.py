@@ -8,6 +8,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from bacalhau.disputed_tasks import print_disputes
 from bacalhau.render import print_fields, print_text, stderr_console, stdout_console
 from bacalhau.shard_report import ShardTotals, shards_phrase
 from bacalhau.terminal_text import one_line, visible
@@ -37,6 +38,7 @@ def print_shards_run(report: Mapping[str, Any], rows: Iterable[JobShard]) -> Non
         console.print(one_line(line))
     _print_failed(console, report, rows)
     _print_conflicts(console, report)
+    print_disputes(console, report)
     print_fields(report, ("function", "input", "output"), console)
     name = report["job"][:8]
     console.print(f"next: bacalhau describe {name}")
@@ -59,6 +61,7 @@ def print_shards_description(report: Mapping[str, Any], rows: Iterable[JobShard]
         print_text(one_line(line))
     _print_failed(console, report, rows)
     _print_conflicts(console, report)
+    print_disputes(console, report)
 
 
 def print_shards_plan(plan: Mapping[str, Any]) -> None:

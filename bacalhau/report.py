@@ -64,6 +64,8 @@ def run_report(
         "origins": [dict(origin) for origin in origins],
         "shards": [],
         "known": None,
+        "blind": None,
+        "require_verified": None,
         "disputes": [],
         "timings": {
             **{f"{name}_s": round(seconds, 4) for name, seconds in timings_s.items()},

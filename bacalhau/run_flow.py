@@ -13,8 +13,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from bacalhau.disputed_tasks import disputes_of
 from bacalhau.flow_report import FlowRun, flow_report, job_of_flow, plan_report_of_flow, task_rows
 from bacalhau.flow_steps import FlowSteps
+from bacalhau.known_report import Before
 from bacalhau.planning import ONE_PART
 from bacalhau.prepared_parts import Fetching, PreparedParts
 from bacalhau.progress import Display
@@ -27,6 +29,7 @@ from bacalhau.task_verifier import TaskVerifier
 from bacalhau.trust_report import own_trust_entry, planned_trust_entry
 from network.embedded import SessionResult
 from network.embedded_flow import StepEnded, TaskEnded, run_flow
+from network.result_store import Nodes
 from runtime.engine import Engine
 from runtime.flow_graph import Graph
 from runtime.flow_thunk import StepTask
@@ -128,6 +131,9 @@ def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict
         )
         report["trust"] = own_trust_entry(order.trust, order.rule)
         report |= taint_of(run.origins(), store)
+        with services.open_lineage() as lineage:
+            before = Before(results=verifier.results, lineage=lineage, nodes=Nodes.EMBEDDED)
+            report |= disputes_of(rows, before, store)
         steps.parts.jobs.add(job_of_flow(report, created_at, run, rows, flow=flow, asked=asked))
     return complete_report(report, rows)
 

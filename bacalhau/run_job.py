@@ -4,39 +4,43 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bacalhau.input_check import check_inputs
 from bacalhau.known_report import Before
 from bacalhau.known_session import KnownSession
 from bacalhau.output_texts import read_texts
 from bacalhau.planning import ONE_PART, host_name, jail_level
 from bacalhau.progress import Display
 from bacalhau.report import job_of, origin_list, plan_report, run_report
+from bacalhau.run_spans import run_tracing
 from bacalhau.services import Services
 from bacalhau.taint_report import require_verified, taint_of, with_record
 from bacalhau.trust_report import own_trust_entry, planned_trust_entry, terms_among_own, trusted_session
 from network.embedded import run_embedded
-from network.job_store import JobStore
+from network.job_store import Job, JobStore
 from network.result_store import Nodes
 from runtime.arguments import split_volume
 from runtime.container_plan import ContainerPlan
+from runtime.content_givers import ContentGivers
 from runtime.contents import Noted, typed_cid
 from runtime.engine import Engine, Plan
 from runtime.planner.stack import Part
 from runtime.request import Request
 from runtime.url_list import Inside, read_url_list
 from storage.blocks import BlockStore
-from storage.cid import CID
+from storage.cid import CID, cid_text
+from storage.errors import UserError
 from storage.ipld_path import path_names
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
 from storage.unixfs_read import UnixfsReader
+from verifier.bounds import MAX_NODES
 from verifier.credibility import TrustGoal
 from verifier.model import Rule
 
@@ -84,18 +88,29 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
         UserError, UnavailableError, VerificationError: as `runtime.prepare.prepare` and `run_embedded`; no job is kept.
     """
     created_at, started = time.time(), time.perf_counter()
-    with ExitStack() as stack, services.open_store() as store, services.open_jobs() as jobs:
-        engine, *others = make_engines(order, services)
-        for each in (engine, *others):
+    with (
+        run_tracing(os.environ) as tracing,
+        ExitStack() as stack,
+        services.open_store() as store,
+        services.open_jobs() as jobs,
+    ):
+        traced = tracing.begin()
+        made = make_engines(order, services)
+        for each in made:
             stack.callback(each.stop)
         noted: list[Noted] = []
-        plan = make_task(order, services, store, engine, display, noted)
+        plan = make_task(order, services, store, made[0], traced.watched(display), noted)
+        traced.prepared(cid_text(plan.task))
+        engine, *others = traced.timed(made)
         # From here on a garbage collection leaves the task alone; what one has taken before is noticed now.
         hold(store, plan.task)
         prepared = time.perf_counter()
         parents = parent_records(order.request, plan, store, jobs)
+        check_parents(parents)
         if order.require_verified:
-            require_verified(parents, store)
+            with services.open_lineage() as lineage:
+                required = check_inputs((), parents, store, lineage)
+            required.refuse_unless_verified()
         run = partial(
             run_embedded,
             engine=engine,
@@ -127,7 +142,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
         finished = time.perf_counter()
         texts = None if session.output is None else read_texts(UnixfsReader(store), session.output)
         report = run_report(
-            job=uuid.uuid4().hex,
+            job=traced.job,
             created_at=created_at,
             labels=order.labels,
             plan=plan,
@@ -138,9 +153,12 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
             timings_s={"prepare": prepared - started, "run": finished - prepared, "total": finished - started},
         )
         report |= told
+        if order.require_verified:
+            report["require_verified"] = required.to_json()
         report["trust"] = own_trust_entry(order.trust, order.rule)
         report |= taint_of(with_record(parents, session.record), store)
         jobs.add(job_of(report, created_at, plan, session))
+        traced.ended(report, time.perf_counter() - prepared)
     return report
 
 
@@ -185,14 +203,47 @@ def parent_records(
     """Return the record here of each output that this task's inputs are, or were taken from.
 
     That is the record that was typed (`RECORD/output/…`), if a job here made it; of other outputs the newest one.
+    Of the output of a job over shards, which is nobody's, those of the shards that gave something of the input.
     of_data: also of the data, not of volumes alone. A shard's data is a directory of its own, which nothing gave.
+
+    Raises:
+        UserError, UnavailableError, VerificationError: as `ContentGivers.of`, of such an output.
     """
     typed = list(_typed(request, of_data=of_data))
     below_output = [inside.root for inside in typed if path_names(inside.path)[:1] == ["output"]]
     named = {record: output for record in below_output for output in _outputs_of(record, jobs)}
     contents = dict.fromkeys((*(inside.root for inside in typed), *_planned(plan, of_data=of_data)))
     newest = (_newest_record(cid, jobs) for cid in contents if cid not in named.values())
-    return sorted({record for record in (*named, *newest) if record is not None and store.has(record)})
+    gave = _of_merged(contents, list(_planned(plan, of_data=of_data)), jobs, store)
+    return sorted({record for record in (*named, *newest, *gave) if record is not None and store.has(record)})
+
+
+def _of_merged(contents: Iterable[CID], planned: Sequence[CID], jobs: JobStore, store: BlockStore) -> Iterator[CID]:
+    """Yield the records of shards that gave something of an input that merged outputs, here, are or were typed for."""
+    merged = {cid: job for cid in contents for job in jobs.by_output(cid)[:1] if job.record is None}
+    for cid in planned:
+        if cid in merged:
+            yield from _records_of_shards(merged[cid], jobs)
+    within = [job for cid, job in merged.items() if cid not in planned]
+    givers = ContentGivers(store, (record for job in within for record in _records_of_shards(job, jobs)))
+    for cid in planned:
+        if within and cid not in merged:
+            yield from givers.of(cid)
+
+
+def _records_of_shards(job: Job, jobs: JobStore) -> Iterator[CID]:
+    return (row.record for row in jobs.each_shard(job.id) if row.record is not None)
+
+
+def check_parents(parents: Collection[CID]) -> None:
+    """Refuse a task whose record cannot name all that its inputs come from.
+
+    Raises:
+        UserError: they are too many.
+    """
+    if len(parents) > MAX_NODES:
+        fix = "name the shards that it needs, or reduce them in batches with `bacalhau run flow`"
+        raise UserError(f"comes from {len(parents)} records, at most {MAX_NODES} can be named", where="-i", fix=fix)
 
 
 def _outputs_of(record: CID, jobs: JobStore) -> Iterator[CID]:

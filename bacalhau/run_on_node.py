@@ -5,8 +5,8 @@ A connection that ends is taken up again where it was: a node that is killed goe
 
 from __future__ import annotations
 
+import os
 import time
-import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from bacalhau.job_events import event_phrase
 from bacalhau.proof import proof_blocks
 from bacalhau.report import origin_list
-from bacalhau.run_job import make_task, parent_records
+from bacalhau.run_job import check_parents, make_task, parent_records
+from bacalhau.run_spans import run_tracing
 from bacalhau.taint_report import require_verified
 from storage.car import car_pieces
 from storage.cid import CID, cid_text
@@ -63,14 +64,17 @@ def submit_to_node(
     """
     refuse_strict(order)
     noted: list[Noted] = []
-    with services.open_store() as store, services.open_jobs() as jobs:
-        plan = make_task(order, services, store, services.make_engine(), display, noted)
+    with run_tracing(os.environ) as tracing, services.open_store() as store, services.open_jobs() as jobs:
+        traced = tracing.begin()
+        plan = make_task(order, services, store, services.make_engine(), traced.watched(display), noted)
+        traced.prepared(cid_text(plan.task))
         hold(store, plan.task)
         parents = parent_records(order.request, plan, store, jobs)
+        check_parents(parents)
         if order.require_verified:
             require_verified(parents, store)
-        job = submit_plan(order, plan, parents, noted, store, display, node, announce)
-    return SubmittedJob(job=job, task=plan.task, function=plan.function_cid, input=plan.input_cid)
+        submit_plan(order, plan, parents, noted, store, display, node, announce, traced.job)
+    return SubmittedJob(job=traced.job, task=plan.task, function=plan.function_cid, input=plan.input_cid)
 
 
 def submit_plan(
@@ -82,8 +86,9 @@ def submit_plan(
     display: Display,
     node: NodeClient,
     announce: Callable[[str], None],
-) -> str:
-    """Have the node accept a plan that is held here, and return the job's id, announced before the node is asked.
+    job: str,
+) -> None:
+    """Have the node accept a plan that is held here, as the job of an id, which is announced before it is asked.
 
     Raises:
         UnavailableError: a block of it is not here.
@@ -96,7 +101,6 @@ def submit_plan(
         is_there = node.has_block(plan.function_cid)
         parts = links_of(plan.function_cid, store.get(plan.function_cid)) if is_there else ()
         upload(node, store, plan.task, parents, without={visit_key(part) for part in parts})
-    job = uuid.uuid4().hex
     announce(job)
     body = {"task": cid_text(plan.task), "no_cache": order.no_cache, **common_body(order, job, parents, noted)}
     try:
@@ -107,7 +111,6 @@ def submit_plan(
         # It has the function, and not all that it consists of.
         upload(node, store, plan.function_cid, ())
         node.submit(body)
-    return job
 
 
 def refuse_strict(order: Order) -> None:
@@ -132,6 +135,7 @@ def common_body(order: Order, job: str, parents: Sequence[CID], noted: Sequence[
         "timeout_s": order.request.timeout_s,
         "parents": [cid_text(parent) for parent in parents],
         "origins": origin_list(noted),
+        **({"require_verified": True} if order.require_verified else {}),
         **({} if order.trust is None else {"trust": order.trust.asked, "bad_nodes": order.trust.bad}),
     }
 

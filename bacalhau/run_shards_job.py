@@ -8,33 +8,38 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-from bacalhau.known_session import KnownSession, RunSession
+from bacalhau.disputed_tasks import disputes_of
+from bacalhau.known_report import Before
+from bacalhau.known_session import KnownSession
+from bacalhau.merge_statement import state_merge
 from bacalhau.progress import Display
 from bacalhau.report import origin_list, plan_report
-from bacalhau.run_job import Order, make_engines, make_task, parent_records
+from bacalhau.run_job import Order, check_parents, make_engines, make_task, parent_records
+from bacalhau.run_spans import run_tracing
 from bacalhau.services import Services
 from bacalhau.shard_report import ShardTotals, job_of_shards, shard_of, sharding_node, shards_report
 from bacalhau.taint_report import require_verified, taint_of
 from bacalhau.trust_report import own_trust_entry, planned_trust_entry, terms_among_own, trusted_session
-from network.embedded import run_embedded
+from network.embedded import SessionResult, run_embedded
 from network.embedded_shards import run_shards
 from network.job_shards import JobShard
+from network.result_store import Nodes
+from runtime.content_givers import ContentGivers
 from runtime.contents import Noted
-from runtime.engine import Engine, Progress
-from runtime.shard_merge import Merged, merge_shards
+from runtime.engine import Engine, Plan, Progress
 from runtime.shard_plan import Sharding, ShardTask, shard_tasks
 from runtime.shards import BATCH_FLAG
 from storage.blocks import BatchingBlockStore, BlockStore
 from storage.cid import CID, cid_text
 from storage.errors import UserError
 from storage.sqlite_pins import hold
+from verifier.shard_merge import Merged, merge_shards
 
 MAX_SHARDS: Final = 1 << 17
 """Of one job: their rows are in memory until the job ends, about 100 MB of them."""
@@ -58,6 +63,7 @@ class ShardedOrder:
     """The same of volumes."""
 
 
+Verify = Callable[[Plan], SessionResult]
 Count = Callable[[ShardTotals, int | None], None]
 """Called with the shards that have ended, and how many there are in all: None as long as the input is being split."""
 
@@ -94,11 +100,14 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
     created_at, started = time.time(), time.perf_counter()
     noted: list[Noted] = []
     with ExitStack() as stack:
+        traced = stack.enter_context(run_tracing(os.environ)).begin()
         store = stack.enter_context(services.open_store())
         jobs = stack.enter_context(services.open_jobs())
         results = stack.enter_context(services.open_results())
         engines = _engines(order, services, stack)
-        whole = make_task(order, services, store, engines[0], display, noted)
+        whole = make_task(order, services, store, engines[0], traced.watched(display), noted)
+        traced.prepared()
+        engines = traced.timed(engines)
         # From here on a garbage collection leaves alone what shards have in common, and what they are made of; what is
         # made for each of them is put by this process and safe as long as it lives.
         for shared in (whole.function_cid, *(volume.cid for volume in whole.input.volumes), whole.task):
@@ -112,19 +121,27 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
         of_volumes = sorted(
             {*parent_records(order.request, whole, store, jobs, of_data=False), *sharded.volume_records}
         )
-        run = _session(order, services, store, engines, _each_once(display.step), of_volumes)
+        givers = ContentGivers(store, parents, whole=whole.input.data)
+        givers.look()  # before anything runs: too much of it is an answer
+        run = _session(order, services, store, engines, _each_once(display.step))
         verify = KnownSession(
             store=store,
             results=results,
             rule=order.rule,
             terms=terms_among_own(order.trust),
             run=run,
-            parents=tuple(of_volumes),
             asks_first=sharded.asks_first,
         )
+
+        def verify_shard(plan: Plan) -> SessionResult:
+            gave = () if plan.input.data is None else givers.of(plan.input.data)
+            named = tuple(sorted({*of_volumes, *gave}))
+            check_parents(named)
+            return replace(verify, run=partial(run, parents=named), parents=named)(plan)
+
         prepared = time.perf_counter()
         tasks = _Tasks(shard_tasks(whole, sharded.sharding, store))
-        rows = _verified(sharded, tasks, verify, engines, count)
+        rows = _verified(sharded, tasks, verify_shard, engines, count)
         is_complete = tasks.are_all_taken()
         ran = time.perf_counter()
         display.step("merging the outputs of shards")
@@ -132,7 +149,7 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
         finished = time.perf_counter()
         spent = {"prepare": prepared - started, "run": ran - prepared, "merge": finished - ran}
         report = shards_report(
-            job=uuid.uuid4().hex,
+            job=traced.job,
             created_at=created_at,
             labels=order.labels,
             whole=whole,
@@ -148,7 +165,13 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
         )
         report["trust"] = own_trust_entry(order.trust, order.rule)
         report |= taint_of(parents, store)
+        with services.open_lineage() as lineage:
+            before = Before(results=results, lineage=lineage, nodes=Nodes.EMBEDDED)
+            report |= disputes_of(rows, before, store)
+            merge = None if merged is None else state_merge(merged.output, rows, store, lineage)
+        report["merge"] = None if merge is None else cid_text(merge)
         jobs.add(job_of_shards(report, created_at, whole, merged, rows))
+        traced.ended(report, time.perf_counter() - prepared)
     return report
 
 
@@ -166,8 +189,7 @@ def _session(
     store: BlockStore,
     engines: tuple[Engine, ...],
     progress: Progress,
-    parents: Sequence[CID],
-) -> RunSession:
+) -> Callable[..., SessionResult]:
     """Return what verifies one task on the embedded nodes."""
     return partial(
         run_embedded,
@@ -177,7 +199,6 @@ def _session(
         rule=order.rule,
         parallel=min(order.rule.replication, os.cpu_count() or 1),
         progress=progress,
-        parents=tuple(parents),
         other_engines=engines[1:],
         **trusted_session(order.trust),
     )
@@ -210,7 +231,11 @@ def _bounded(tasks: Iterator[ShardTask]) -> Iterator[ShardTask]:
 
 
 def _verified(
-    sharded: ShardedOrder, tasks: _Tasks, verify: KnownSession, engines: Iterable[Engine], count: Count
+    sharded: ShardedOrder,
+    tasks: _Tasks,
+    verify: Verify,
+    engines: Iterable[Engine],
+    count: Count,
 ) -> list[JobShard]:
     """Run all shards and return their rows, in order."""
 

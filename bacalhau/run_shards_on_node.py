@@ -5,8 +5,8 @@ The function and its runtime travel once, if the node lacks them, and not with e
 
 from __future__ import annotations
 
+import os
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bacalhau.job_events import event_phrase
 from bacalhau.run_job import make_task, parent_records
 from bacalhau.run_on_node import common_body, find_present, follow_job, parent_blocks, refuse_strict
+from bacalhau.run_spans import run_tracing
 from bacalhau.shard_report import ShardTotals
 from bacalhau.taint_report import require_verified
 from network.shard_list import MAX_SHARDS, ListedShard, listed, store_shards
@@ -64,8 +65,10 @@ def submit_shards_to_node(
     order, sharding = sharded.order, sharded.sharding
     refuse_strict(order)
     noted: list[Noted] = []
-    with services.open_store() as store, services.open_jobs() as jobs:
-        whole = make_task(order, services, store, services.make_engine(), display, noted)
+    with run_tracing(os.environ) as tracing, services.open_store() as store, services.open_jobs() as jobs:
+        traced = tracing.begin()
+        whole = make_task(order, services, store, services.make_engine(), traced.watched(display), noted)
+        traced.prepared()
         hold(store, whole.task)
         if whole.input.data is None:
             raise UserError("there is no input to split", where="--sharding-glob-pattern", fix="give one with -i")
@@ -84,14 +87,14 @@ def submit_shards_to_node(
         of_data = sorted({*parents, *parent_records(order.request, whole, store, jobs), *sharded.data_records})
         if order.require_verified:
             require_verified(of_data, store)
-        job = uuid.uuid4().hex
+        job = traced.job
         body = {"shards": cid_text(cid), "no_cache": not sharded.asks_first} | common_body(order, job, parents, noted)
         if of_data != parents:
             body["data_parents"] = [cid_text(parent) for parent in of_data if parent not in parents]
         if sharded.max_failures is not None:
             body["max_failures"] = sharded.max_failures
         announce(job)
-        _submit(node, store, body, cid, whole, parents, display)
+        _submit(node, store, body, cid, whole, of_data, display)
     return SubmittedShards(job=job, function=whole.function_cid, input=whole.input_cid, shards=len(shards), root=cid)
 
 

@@ -7,7 +7,8 @@ unknown if it is for one. Three more are about the job, which no node signs and 
 15. shards  there is a record of each shard, and it is of the shard's task
 16. merge   the outputs in these records, merged, are the job's output
 
-Of a flow the last two: its tasks have records of their own, and its output is made of what they gave. Of a file, check
+Of the statement of a merge, which says what a job gave and not how it was split, the last alone. Of a flow the last
+two: its tasks have records of their own, and its output is made of what they gave. Of a file, check
 0 of `verifier.audit_car` is beside them; with `--deep` and `--sample` checks 17 and 18 of `verifier.audit_deep`.
 """
 
@@ -28,17 +29,20 @@ from network.job_store import Job, JobStore
 from runtime.engine import NO_PACKAGES
 from runtime.flow_types import StepKind
 from runtime.plan import make_plan
-from runtime.shard_merge import merge_shards
 from runtime.shard_plan import ShardTask, read_sharding, shard_tasks
 from storage.blocks import BlockStore, OverlayBlockStore
 from storage.cid import CID, cid_text, parse_cid
+from storage.counting import counted
 from storage.errors import UnavailableError, VerificationError
 from storage.unixfs_graft import finished_entry
 from storage.unixfs_import import Importer
 from verifier.audit_deep import DeepReport
 from verifier.audit_report import SHOWN_PROBLEMS, AuditReport, AuditVerdict, Check, Finding, examine, make_check
 from verifier.audit_sample import list_subject
+from verifier.merge_audit import check_merge, check_merged
+from verifier.merge_types import load_merge
 from verifier.model import Function, Input, Lock, Record, load_node
+from verifier.shard_merge import merge_shards
 from verifier.taint import Taint, find_taint
 from verifier.wasm_types import load_function
 
@@ -64,7 +68,7 @@ class _Joined:
                 self.findings.append(Finding(wrong=check.ok is False, text=f"shard {index}: {check.detail}"))
 
     def joined(self, n: int) -> Check:
-        return make_check(n, self.name, self.findings, f"{self.records} records")
+        return make_check(n, self.name, self.findings, counted(self.records, "record"))
 
 
 @dataclass(kw_only=True)
@@ -172,11 +176,25 @@ def audit_job(job: Job, jobs: JobStore, store: BlockStore, demand: Demand, count
     return found
 
 
+def audit_merge(merge: CID, store: BlockStore, demand: Demand, count: Count) -> ShardsAudit:
+    """Audit what a job over shards gave by its statement, with the blocks of the local store."""
+    output, records = load_merge(store, merge)
+    found, selection = ShardsAudit(), Selection(demand, records.values(), merge)
+    for number, record in records.items():
+        if selection.is_looked_at(record):
+            found.add(number, audit_one(store, record, selection.replay_for(record)))
+        _tell(count, found, len(records))
+    found.of_sample, found.sample = selection.checks(), selection.to_json()
+    found.of_job.append(make_check(16, "merge", examine(check_merged, store, output, records), cid_text(output)))
+    found.follow(store, records.values(), merge, demand)
+    return found
+
+
 def audit_flow(job: Job, jobs: JobStore, store: BlockStore, demand: Demand, count: Count) -> ShardsAudit:
     """Audit the tasks of a flow, and that what it gave is made of theirs, with the blocks of the local store."""
     found, strays = _audit_rows(job, jobs, store, demand, count, None)
     found.of_job += [
-        make_check(15, "tasks", strays, f"{sum(found.counts.values())} tasks"),
+        make_check(15, "tasks", strays, counted(sum(found.counts.values()), "task")),
         make_check(16, "output", examine(_check_flow_output, job, jobs, store), _text(job.output)),
     ]
     found.follow(store, _records(job, jobs), job.input, demand)
@@ -285,10 +303,9 @@ def _check_shard(row: JobShard, store: BlockStore) -> None:
 
 def _check_merge(job: Job, jobs: JobStore, store: BlockStore) -> None:
     outputs = {row.number: row.output for row in jobs.each_shard(job.id) if row.output is not None}
-    if not outputs or job.output is None:
+    if job.output is None:
         raise UnavailableError("no shard has an output")
-    if merge_shards(OverlayBlockStore(store), outputs).output != job.output:
-        raise VerificationError("the outputs of the shards give another one", where=cid_text(job.output))
+    check_merge(store, job.output, outputs)
 
 
 def _why(found: Audit) -> str:

@@ -17,10 +17,10 @@ from network.embedded import SessionResult
 from network.job_shards import MAX_FIRST_CHARACTERS, MAX_REASON_CHARACTERS, JobShard
 from network.job_store import Job
 from runtime.engine import Plan
-from runtime.shard_merge import Merged
 from runtime.shard_plan import INPUT_PATH, Sharding, ShardTask
 from storage.cid import CID, cid_text
 from verifier.model import Rule, Verdict
+from verifier.shard_merge import Merged
 
 _VERIFIED: Final = frozenset({Verdict.AGREED.value, CACHED})
 _NAMED: Final = 3
@@ -134,6 +134,10 @@ def shards_report(
         "lock": lock_list(whole.lock),
         "origins": [dict(origin) for origin in origins],
         "parents": [cid_text(parent) for parent in parents],
+        "merge": None,
+        "require_verified": None,
+        "disputes": [],
+        "dispute_count": 0,
         "sharding": {
             **sharding_node(sharding),
             "max_failures": max_failures,

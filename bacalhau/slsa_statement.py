@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
 from bacalhau.lineage_drawing import footing_phrase
-from bacalhau.provenance import Performed, Provenance
+from bacalhau.provenance import Image, Performed, Provenance
 from storage.cid import CID, cid_text
 from verifier.identity import Identity
 
@@ -79,8 +79,20 @@ def _definition(one: Performed) -> dict[str, Any]:
             "epoch": one.epoch,
         },
         "internalParameters": {"rule": dict(one.rule), "profile": one.profile or None},
-        "resolvedDependencies": [*named, *inputs, *parents, *packages],
+        "resolvedDependencies": [*named, *_images(one.image), *inputs, *parents, *packages],
     }
+
+
+def _images(image: Image | None) -> Iterator[dict[str, Any]]:
+    """Yield what a container was made of: by the id that ran, and by what its registry calls it."""
+    if image is None:
+        return
+    yield {"name": "image configuration", "digest": {"sha256": image.config_sha256}}
+    if image.repository is not None and image.manifest_sha256 is not None:
+        name = quote(image.repository.rpartition("/")[2], safe="")
+        at = quote(image.repository, safe="/")
+        uri = f"pkg:oci/{name}@sha256%3A{image.manifest_sha256}?repository_url={at}"
+        yield {"name": "image", "uri": uri, "digest": {"sha256": image.manifest_sha256}}
 
 
 def _details(one: Performed) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -54,20 +54,28 @@ class TaskVerifier:
         records = self.results.records(plan.task, nodes=Nodes.EMBEDDED)
         return find_known(plan.task, self.rule, records, self.store, terms=terms_among_own(self.trust))
 
-    def verify(self, plan: Plan, parents: tuple[CID, ...], rule: Rule | None = None) -> SessionResult:
+    def verify(
+        self,
+        plan: Plan,
+        parents: tuple[CID, ...],
+        rule: Rule | None = None,
+        timed: Callable[[tuple[Engine, ...]], tuple[Engine, ...]] = tuple,
+    ) -> SessionResult:
         """Return what a task gives: known, or run now.
 
-        parents: records that its inputs come from; rule: instead of this verifier's.
+        parents: records that its inputs come from; rule: instead of this verifier's; timed: makes of the engines those
+        that tell of executions.
 
         Raises:
             UserError, UnavailableError: as `run_embedded` and `KnownSession`.
         """
         self._hold(plan)
         rule = rule or self.rule
+        engine, *others = timed(self.engines)
         run = partial(
             run_embedded,
-            engine=self.engines[0],
-            other_engines=self.engines[1:],
+            engine=engine,
+            other_engines=tuple(others),
             store=self.store,
             keys_dir=self.keys_dir,
             rule=rule,

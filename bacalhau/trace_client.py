@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
-from network.node.spans import JOB, Span, Tell, root_id, trace_id
+from network.node.span import JOB, Span, Tell, root_id, trace_id
 from storage.errors import UserError
 
 if TYPE_CHECKING:

@@ -132,7 +132,7 @@ def trust_lines(trust: Mapping[str, Any] | None) -> Iterator[str]:
     few = trust.get("fewest_words")
     words = f"{few} to {trust['words']} equal words" if few not in (None, trust["words"]) else _words(trust)
     bad = f"{trust['bad_nodes']:g}"
-    yield f"trust: {reached} of {asked} asked for, if at most {bad} of all nodes are bad; {words} needed"
+    yield f"trust: {reached}, where {asked} was asked for, if at most {bad} of all nodes are bad; {words} needed"
 
 
 def explained_trust(trust: Mapping[str, Any], among_strangers: bool) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 from bacalhau.lineage_drawing import footing_phrase, votes_phrase
-from bacalhau.provenance import Performed, Provenance
+from bacalhau.provenance import Image, Performed, Provenance
 from storage.cid import CID, cid_text
 
 METADATA_NAME: Final = "ro-crate-metadata.json"
@@ -205,8 +205,11 @@ def _of_record(one: Performed, provenance: Provenance, paths: Sequence[str], mai
         "result": _links([_path_id(path) for path in results] or [_content_id(one.output)]),
         "identifier": cid_text(one.record),
         **_status(one),
+        **({} if one.image is None else {"containerImage": _link(_image_id(one.image))}),
         **({"subjectOf": _link(PROOF_NAME)} if PROOF_NAME in paths else {}),
     }
+    if one.image is not None:
+        yield _container_image(one.image)
     yield from objects
     if not is_last:
         yield _output(one)
@@ -254,6 +257,21 @@ def _output(one: Performed) -> Entity:
     }
 
 
+def _container_image(image: Image) -> Entity:
+    """Return an image as workflow-run terms have it; without a registry, by its id alone."""
+    registry, slash, name = (image.repository or "").partition("/")
+    is_named = bool(slash) and ("." in registry or ":" in registry or registry == "localhost")
+    where = {"registry": registry, "name": name} if is_named else {"registry": "docker.io", "name": image.repository}
+    return {
+        "@id": _image_id(image),
+        "@type": "ContainerImage",
+        "additionalType": _link("https://w3id.org/ro/terms/workflow-run#DockerImage"),
+        "identifier": f"sha256:{image.config_sha256}",
+        **({} if image.repository is None else where),
+        **({} if image.manifest_sha256 is None else {"sha256": image.manifest_sha256}),
+    }
+
+
 def _argument(name: str, value: Any, one: Performed, *, is_last: bool) -> Entity:
     return {
         "@id": f"#argument-{cid_text(one.record)}-{quote(name, safe='')}",
@@ -282,6 +300,10 @@ def _media_type(path: str) -> str:
 
 def _path_id(path: str) -> str:
     return quote(path)
+
+
+def _image_id(image: Image) -> str:
+    return f"#image-sha256-{image.config_sha256}"
 
 
 def _content_id(cid: CID) -> str:

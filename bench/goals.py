@@ -76,6 +76,8 @@ REBOOT = "plain Pyodide, booted for each call"
 UNSAFE = "plain Pyodide, warm and never reset (unsafe)"
 BARE = "3 bare executions"
 TINY = "tiny shard on a devstack"
+TRACES, OFF = "traces of tiny shards", "without traces"
+HOOKS, JOB_S = "hooks of traces that are off", "a tiny shard"
 MEMCPY = "memcpy of the same bytes"
 HUNDRED_SHARDS, MOST_SHARDS = "of 100 shards", "of 10,000 shards"
 SMALL_INPUT, LARGEST_INPUT = "1 MB of input", "4,000 MB of input"
@@ -120,6 +122,8 @@ GOALS: tuple[Goal, ...] = (
         Goal(row=row, text="at most 1.3 times 3 executions", measure=Measure.RATIO, against=BARE, at_most=1.3)
         for row in ("verified hello", "verified pandas")
     ),
+    Goal(row=TRACES, text="at most 3 % more than without", measure=Measure.RATIO, against=OFF, at_most=1.03),
+    Goal(row=HOOKS, text="at most 1/1000 of a tiny shard", measure=Measure.RATIO, against=JOB_S, at_most=0.001),
     Goal(row=TINY, text="at most 1.5 times 3 executions", measure=Measure.RATIO, against=BARE, at_most=1.5),
     *(
         Goal(

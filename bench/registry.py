@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from bench.cold_rows import cold, first
 from bench.comparison import Row
-from bench.goals import TINY
+from bench.goals import HOOKS, TINY, TRACES
 from bench.instrumentation_table import instrumentation
 from bench.programs import HELLO, JSON, PANDAS
 from bench.reset_row import reset
 from bench.size_rows import shards, stream
 from bench.storage_rows import export_file, export_files, import_file, import_files
+from bench.telemetry_rows import traces
 from bench.tiny_rows import tiny
 from bench.verified_rows import verified
 from bench.warm_rows import warm
@@ -51,6 +52,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     _one("export of small files", export_files),
     Measurement(name="shards", rows=("time per shard",), measure=shards),
     Measurement(name="tiny-shards", rows=(TINY,), measure=tiny),
+    Measurement(name="traces", rows=(TRACES, HOOKS), measure=traces),
     Measurement(
         name="stream",
         rows=("stream, time", "stream, memory of the worker", "stream, memory of the parent"),

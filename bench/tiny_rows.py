@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,9 +56,9 @@ class Spent:
 def tiny(workplace: Workplace) -> Row:
     """Processor seconds of a tiny shard on three nodes of a devstack, and of three bare executions of such shards."""
     ours, bare = [], []
-    with _devstack(workplace) as stack:
-        inputs = _Inputs(workplace.home)
-        _run(stack, inputs.folder(20))  # starts workers
+    with devstack(workplace) as stack:
+        inputs = Inputs(workplace.home)
+        run_shards(stack, inputs.folder(20))  # starts workers
         for _ in range(workplace.scale.rounds):
             spent = measure(stack, inputs.folder(workplace.scale.tiny_shards), workplace.scale.tiny_shards)
             print(
@@ -80,7 +80,7 @@ def tiny(workplace: Workplace) -> Row:
 def measure(stack: dict[str, Any], folder: Path, count: int) -> Spent:
     """Run a job over the files of a folder and return what each took."""
     before = _spent(stack)
-    _run(stack, folder)
+    run_shards(stack, folder)
     return _spent(stack).since(before, count)
 
 
@@ -95,7 +95,7 @@ def bare_s(workplace: Workplace) -> float:
         return (own_s(os.getpid()) + below_s(os.getpid()) - before) / BARE_COUNT
 
 
-class _Inputs:
+class Inputs:
     """Folders of files that no other has: a shard is not known from before."""
 
     def __init__(self, home: Path) -> None:
@@ -114,12 +114,12 @@ class _Inputs:
 
 
 @contextmanager
-def _devstack(workplace: Workplace) -> Iterator[dict[str, Any]]:
-    """Run a devstack that shares the workplace's caches; give what it says of itself."""
+def devstack(workplace: Workplace, settings: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:
+    """Run a devstack that shares the workplace's caches; give what it says of itself. settings: its environment's."""
     (workplace.home / "tiny_shard.py").write_text(TINY_SHARD.source)
     process = subprocess.Popen(
         [sys.executable, "-m", "bacalhau", "devstack", "--json", "--nodes", str(NODES)],
-        env=_environment(workplace.home),
+        env=_environment(workplace.home) | dict(settings or {}),
         stdout=subprocess.PIPE,
         start_new_session=True,
     )
@@ -137,12 +137,12 @@ def _devstack(workplace: Workplace) -> Iterator[dict[str, Any]]:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("BACALHAU_")} | {
+    return {name: value for name, value in os.environ.items() if not name.startswith(("BACALHAU_", "OTEL_"))} | {
         "BACALHAU_DIR": str(home)
     }
 
 
-def _run(stack: dict[str, Any], folder: Path) -> None:
+def run_shards(stack: dict[str, Any], folder: Path) -> None:
     """Run the function over each file of a folder, and see that every shard was verified on all nodes."""
     options = ["-i", str(folder), "--sharding-glob-pattern", "/*", "--concurrency", str(NODES), "--json"]
     done = subprocess.run(

@@ -193,7 +193,7 @@ def run_embedded(
         progress=progress,
         evidence=BatchingBlockStore(store),
         resumes=resumes,
-        taken=frozenset() if prior is None else frozenset(one.node for one in prior.commitments.commitments),
+        taken=frozenset() if prior is None else prior.nodes,
     )
     session, actions = start(plan.task, rule, max_nodes=max_nodes, prior=prior, terms=terms)
     queue = deque(actions)

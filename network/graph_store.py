@@ -6,7 +6,7 @@ Blocks of entries, heads and roots are in the block store. Safe for several thre
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from storage.cid import CID, check_cid
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_file import explained, open_durable_database, transaction
 from verifier.graph_log import LogChain, append, sign_head
-from verifier.graph_types import Graph, GraphHead
+from verifier.graph_types import GraphHead, make_graph
 from verifier.identity import Identity
 from verifier.model import PeerId, load_node, node_cid, store_node
 
@@ -65,8 +65,20 @@ class GraphStore:
         with self._explained():
             self._connection = open_durable_database(path, LAYOUT)
 
-    def publish(self, identity: Identity, records: Sequence[CID], store: SqliteBlockStore, *, at: float) -> Publication:
+    def publish(
+        self,
+        identity: Identity,
+        records: Sequence[CID],
+        store: SqliteBlockStore,
+        *,
+        at: float,
+        merges: Iterable[CID] = (),
+        rivals: Iterable[CID] = (),
+    ) -> Publication:
         """Append to the identity's log what of `records` is not in it, in their order, and make a root of all of them.
+
+        merges: statements of what jobs over shards gave; rivals: records that contradict some of these. The root names
+        them too, and the log does not.
 
         The log is read and written under one lock, so two commands at once never sign two logs of one size; blocks
         are on the disk before the rows that name them.
@@ -86,7 +98,8 @@ class GraphStore:
                 raise ValueError("nothing to publish")
             head = sign_head(identity, leaves, newest)
             store.put_many(appended.blocks)
-            root = store_node(store, Graph(head=store_node(store, head), records=tuple(sorted(set(records)))))
+            graph = make_graph(store_node(store, head), records, merges, rivals)
+            root = store_node(store, graph)
             store.sync()
             numbered = zip(appended.entries, appended.leaves, strict=True)
             self._connection.executemany(

@@ -8,7 +8,7 @@ the task contradict each other, none of them is an answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -55,15 +55,19 @@ def _reaches(terms: TrustTerms, found: SessionResult) -> bool:
     return credibility_reached(terms, found.receipts, leading, {}) >= terms.asked
 
 
-def find_prior(task: CID, records: Iterable[CID], store: SqliteBlockStore) -> Prior | None:
+def find_prior(
+    task: CID, records: Iterable[CID], store: SqliteBlockStore, *, usable: Collection[CID] | None = None
+) -> Prior | None:
     """Return the best evidence that records of this task have, to be added to; None if none of them is sound.
 
     Unlike an answer, this becomes part of a new record, so all that an audit looks at in it is checked (7 to 11).
+    usable: those of the records that may be added to, None for all; the others contradict and give nothing.
     """
     candidates = tuple(records)
     if len(outputs_of(task, candidates, store)) > 1:
         return None
-    found = [prior for record in candidates if (prior := _evidence(task, record, store)) is not None]
+    chosen = candidates if usable is None else [record for record in candidates if record in usable]
+    found = [prior for record in chosen if (prior := _evidence(task, record, store)) is not None]
     return max(found, key=lambda prior: len(prior.receipts), default=None)
 
 

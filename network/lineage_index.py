@@ -21,7 +21,9 @@ MAX_ENTRIES: Final = 1000
 """Entries that are filed of one directory and what is below it; of what is beyond, the directory alone is known."""
 MAX_DEPTH: Final = 8
 """Directories inside one another that are looked into."""
-_TAKEN: Final = frozenset({"data", "volume", "entry", "wheel"})
+MERGED: Final = "merged"
+"""Role of the output of a merge."""
+_TAKEN: Final = frozenset({"data", "volume", "entry", "wheel", MERGED})
 """Roles that mean something else than a link of a function."""
 _OF_EVERY_OUTPUT: Final = frozenset({"exit_code", "stderr", "stdout"})
 """Mostly empty, and the same in many outputs: where such a file came from nobody asks."""
@@ -59,6 +61,14 @@ class Filer:
             UnavailableError: the lineage cannot be written.
         """
         self._lineage.file([self._of(facts, merged=merged) for facts in records])
+
+    def add_merge(self, merge: CID, output: CID) -> None:
+        """File a statement of what a job over shards gave, under its output.
+
+        Raises:
+            UnavailableError: the lineage cannot be written.
+        """
+        self._lineage.file_part(Part(owner=merge, role=MERGED, path="", cid=output))
 
     def _filed(self, records: Iterable[CID]) -> Iterator[Filed]:
         for record in records:

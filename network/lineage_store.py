@@ -125,9 +125,9 @@ class Part:
     """What something is made of."""
 
     owner: CID
-    """A function, an input, or a directory."""
+    """A function, an input, a directory, or a merge (`verifier.merge_types`)."""
     role: str
-    """data, volume, source, lock, runtime, wheel, or entry (of a directory)."""
+    """data, volume, source, lock, runtime, wheel, entry (of a directory), or merged (output of a merge)."""
     path: str
     cid: CID
 
@@ -201,6 +201,12 @@ class LineageStore:
             )
             struck = {*(row.record for row in rows), *done}
             execute("DELETE FROM lineage_pending WHERE record = ?", [(cid,) for cid in struck])
+
+    def file_part(self, part: Part) -> None:
+        """File one thing that something is made of."""
+        with self._explained(), self._lock, transaction(self._connection):
+            row = (part.owner, part.role, part.path, part.cid)
+            self._connection.execute("INSERT OR IGNORE INTO lineage_parts VALUES(?, ?, ?, ?)", row)
 
     # Questions
 

@@ -8,12 +8,13 @@ the datastore (`restore`, `start`), as after a crash: there is no second path fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from network.blame import Blame
 from network.messages import Capacity, Demand
-from network.session_state import Session
+from network.session_state import Prior, Session
 from network.statement import Statement
 from runtime.engine import Execution
 from storage.cid import CID
@@ -108,6 +109,9 @@ class Submitted:
     """Until more nodes are offered a task, doubled each time."""
     queue_ms: int = 3_600_000
     """Longest search for nodes."""
+    priors: Mapping[CID, Prior] = field(default_factory=dict)
+    """By task: the checked evidence of an earlier session, to which only what is missing is added. Left aside in a job
+    that goes by trust."""
     unverified: bool = False
     """Its task is of a container: nodes make statements, and none commits."""
 

@@ -38,10 +38,11 @@ from network.protocol_events import (
     Submitted,
     Timer,
 )
-from network.requester_entries import MAX_TASKS, JobEntry, write
-from network.requester_memory import JOB, OUTCOME, KeptRequester, read_kept
+from network.requester_entries import MAX_TASKS, JobEntry, prior_entry, write
+from network.requester_memory import JOB, OUTCOME, PRIOR, KeptRequester, read_kept
 from network.requester_state import Found, RequesterTask, Seek
 from network.session_events import DeadlinePassed, Phase, Withdrawn
+from network.session_state import Prior
 from network.standing_nodes import StandingNodes
 from network.trust_terms import TrustSource, TrustTerms, Untrusting
 from storage.cid import CID
@@ -107,6 +108,8 @@ class Requester:
         """Tasks with their sessions that have not begun, by job; the job whose turn is next is first."""
         self._seeking: set[str] = set()
         """Sessions that look for nodes."""
+        self._priors: dict[str, Prior] = {}
+        """What sessions that have not ended go on from."""
         self._open: dict[str, set[str]] = {}
         self._standing = StandingNodes()
 
@@ -166,6 +169,7 @@ class Requester:
         kept = read_kept(entries, self.identity.peer)
         self.shunned = kept.convicted
         self.jobs = {job.job: job for job in kept.jobs}
+        self._priors = dict(kept.priors)
         actions: list[Action] = [Forget(key=key) for key in kept.left_over]
         for job in kept.jobs:
             actions += self._take_up(job, kept)
@@ -187,7 +191,9 @@ class Requester:
             self._waiting.setdefault(job.job, deque()).append((names[name], name))
         # A job without steps may wait its turn; one with steps has nodes that wait for it.
         for name in sorted(still & steps.keys()):
-            task, actions = requester_task.resume(self.identity, job, names[name], name, self.grace_ms, steps[name])
+            task, actions = requester_task.resume(
+                self.identity, job, names[name], name, self.grace_ms, steps[name], self._priors.get(name)
+            )
             yield from self._keep(task, actions)
         for name in still & steps.keys() & self.tasks.keys():
             self._standing.line_up(name, job.job, _at_work(self.tasks[name]))
@@ -247,12 +253,17 @@ class Requester:
             return (Report(news=JobAccepted(job=event.job)),)
         self.jobs[event.job] = entry
         self._open[event.job] = set()
+        kept: list[Action] = []
         for task in event.tasks:
             name = session_id(self.identity.peer, event.job, task)
             self._open[event.job].add(name)
             self._waiting.setdefault(event.job, deque()).append((task, name))
-        kept = Persist(key=f"job/{event.job}", value=write(entry))
-        return (kept, Report(news=JobAccepted(job=event.job)), *self._fill())
+            if (prior := event.priors.get(task)) is not None:
+                self._priors[name] = prior
+                kept.append(Persist(key=f"{PRIOR}/{name}", value=write(prior_entry(prior))))
+        # Behind them: without its job such an entry is one that is left over, and a job without it would run whole.
+        kept.append(Persist(key=f"{JOB}/{event.job}", value=write(entry)))
+        return (*kept, Report(news=JobAccepted(job=event.job)), *self._fill())
 
     def _cancel(self, name: str) -> tuple[Action, ...]:
         job = self.jobs.get(name)
@@ -357,7 +368,8 @@ class Requester:
         self._seeking.discard(task.session_id)
         self._note_end(task.session_id, requester_steps.outcome(task))
         self._open[task.job.job].discard(task.session_id)
-        return () if self._open[task.job.job] else self._job_ended(task.job.job)
+        gone = () if self._priors.pop(task.session_id, None) is None else (Forget(key=f"{PRIOR}/{task.session_id}"),)
+        return gone if self._open[task.job.job] else (*gone, *self._job_ended(task.job.job))
 
     def _note_end(self, session: str, outcome: str) -> None:
         self.ended[session] = outcome
@@ -407,6 +419,8 @@ class Requester:
         """
         needed = max(job.rule.replication, job.min_bids)
         standing = self._standing.of(job.job)
+        if session in self._priors:  # it needs fewer, and not those that it has had
+            return {}
         if len(standing) < needed or len(self.tasks) >= MAX_UNDER_WAY:
             return {}
         drawn = self.book.pick(
@@ -432,7 +446,9 @@ class Requester:
     ) -> requester_steps.Step:
         if standing:
             return requester_task.begin_with(self.identity, job, task, name, self.grace_ms, standing)
-        return requester_task.begin(self.identity, job, task, name, self.grace_ms, self._terms(job))
+        terms = self._terms(job)
+        prior = None if terms is not None else self._priors.get(name)
+        return requester_task.begin(self.identity, job, task, name, self.grace_ms, terms, prior)
 
     def _terms(self, job: JobEntry) -> TrustTerms | None:
         return self.trust.terms(

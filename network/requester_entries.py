@@ -21,12 +21,13 @@ from network.session_events import (
     Undetermined,
     Withdrawn,
 )
+from network.session_state import Prior
 from network.statement import Statement
 from network.trust_terms import Standing
 from storage import dag_cbor
 from storage.errors import VerificationError
-from verifier.bounds import Count, Hex32, Link, Peer, Votes, Word, at_most
-from verifier.model import Receipt, Rule
+from verifier.bounds import MAX_NODES, Count, Hex32, Link, Peer, SortedLinks, Votes, Word, at_most
+from verifier.model import CommitmentList, Receipt, Rule
 from verifier.schema import Schema
 
 MAX_TASKS: Final = 32_768
@@ -85,6 +86,18 @@ _STEPS_SINCE: Final[dict[str, dict[str, None]]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PriorEntry(Schema):
+    """What a session goes on from: the evidence of an earlier one, whole, since a machine reads no blocks."""
+
+    VERSION: ClassVar[str] = "prior-entry/1"
+
+    record: Link
+    commitments: CommitmentList
+    receipts: Annotated[tuple[Receipt, ...], at_most(MAX_NODES)]
+    parents: SortedLinks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeEntry(Schema):
     """A session is over; its steps say how."""
 
@@ -118,6 +131,18 @@ def read_step(data: bytes) -> StepEntry:
     if isinstance(node, dict) and (since := _STEPS_SINCE.get(str(node.get("v")))) is not None:
         node = {**since, **node, "v": StepEntry.VERSION}
     return StepEntry.from_node(node)
+
+
+def prior_entry(prior: Prior) -> PriorEntry:
+    """Return the entry of what a session goes on from."""
+    return PriorEntry(
+        record=prior.record, commitments=prior.commitments, receipts=prior.receipts, parents=prior.parents
+    )
+
+
+def prior_of(entry: PriorEntry) -> Prior:
+    """Return what was kept."""
+    return Prior(record=entry.record, commitments=entry.commitments, receipts=entry.receipts, parents=entry.parents)
 
 
 def read_job(data: bytes) -> JobEntry:

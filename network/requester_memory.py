@@ -11,12 +11,15 @@ from dataclasses import dataclass
 
 from network.blame import Blame
 from network.message_codec import session_id
-from network.requester_entries import JobEntry, OutcomeEntry, StepEntry, read, read_job, read_step
+from network.requester_entries import JobEntry, OutcomeEntry, PriorEntry, StepEntry, prior_of, read, read_job, read_step
+from network.session_state import Prior
 from storage.cid import CID
 from verifier.model import PeerId
 
-JOB, STEP, OUTCOME, BLAME, TOLD = "job", "step", "outcome", "blame", "job-ended"
+JOB, STEP, OUTCOME, PRIOR, BLAME, TOLD = "job", "step", "outcome", "prior", "blame", "job-ended"
 """First parts of keys. TOLD marked jobs that had ended when they still stayed; nothing writes it any more."""
+
+_KINDS = (JOB, STEP, OUTCOME, PRIOR, BLAME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,8 @@ class KeptRequester:
     """By session, of those without an outcome."""
     outcomes: Mapping[str, str]
     """By session."""
+    priors: Mapping[str, Prior]
+    """What sessions without an outcome go on from, by session."""
     convicted: frozenset[PeerId]
     left_over: tuple[str, ...]
     """Keys of what belongs to no job that is here."""
@@ -42,7 +47,7 @@ def read_kept(entries: Mapping[str, bytes], requester: PeerId) -> KeptRequester:
     Raises:
         VerificationError: the datastore holds something else.
     """
-    names = {kind: sorted(key for key in entries if key.startswith(f"{kind}/")) for kind in (JOB, STEP, OUTCOME, BLAME)}
+    names = {kind: sorted(key for key in entries if key.startswith(f"{kind}/")) for kind in _KINDS}
     jobs = [read_job(entries[key]) for key in names[JOB] if f"{TOLD}/{_name(key)}" not in entries]
     tasks = {job.job: {session_id(requester, job.job, task): task for task in job.tasks} for job in jobs}
     sessions = {name for some in tasks.values() for name in some}
@@ -55,11 +60,14 @@ def read_kept(entries: Mapping[str, bytes], requester: PeerId) -> KeptRequester:
         if (name := _name(key)) in unended:
             steps.setdefault(name, []).append(read_step(entries[key]))
             needed.add(key)
+    priors = {_name(key): prior_of(read(PriorEntry, entries[key])) for key in names[PRIOR] if _name(key) in unended}
+    needed |= {f"{PRIOR}/{name}" for name in priors}
     return KeptRequester(
         jobs=tuple(jobs),
         tasks=tasks,
         steps={name: tuple(some) for name, some in steps.items()},
         outcomes=outcomes,
+        priors=priors,
         convicted=frozenset(read(Blame, entries[key]).node for key in names[BLAME]),
         left_over=tuple(sorted(entries.keys() - needed)),
     )

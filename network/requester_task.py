@@ -55,7 +55,7 @@ from network.session_events import (
     Undetermined,
     Withdrawn,
 )
-from network.session_state import with_entry
+from network.session_state import Prior, with_entry
 from network.transition_table import Table, Transition, held_to
 from network.trust_terms import TrustTerms, rule_in_force
 from storage.cid import CID
@@ -68,14 +68,20 @@ LOST: Final = "the connection to it was lost"
 
 
 def begin(
-    identity: Identity, job: JobEntry, task: CID, session_id: str, grace_ms: int, terms: TrustTerms | None = None
+    identity: Identity,
+    job: JobEntry,
+    task: CID,
+    session_id: str,
+    grace_ms: int,
+    terms: TrustTerms | None = None,
+    prior: Prior | None = None,
 ) -> Step:
     """Begin a task: nodes are sought.
 
     grace_ms: how long newcomers are waited for when nobody else is left; terms: how far the answer is to be trusted,
-    which makes the counts of this task.
+    which makes the counts of this task; prior: what it goes on from.
     """
-    blank, actions = _blank(identity, _as_in_force(job, terms), task, session_id, grace_ms, terms)
+    blank, actions = _blank(identity, _as_in_force(job, terms), task, session_id, grace_ms, terms, prior)
     return translate(blank, actions)
 
 
@@ -88,9 +94,17 @@ def begin_with(
 
 
 def _blank(
-    identity: Identity, job: JobEntry, task: CID, session_id: str, grace_ms: int, terms: TrustTerms | None
+    identity: Identity,
+    job: JobEntry,
+    task: CID,
+    session_id: str,
+    grace_ms: int,
+    terms: TrustTerms | None,
+    prior: Prior | None = None,
 ) -> tuple[RequesterTask, tuple[CoreAction, ...]]:
-    session, actions = core.start(task, job.rule, max_nodes=job.max_nodes, terms=terms, unverified=job.unverified)
+    session, actions = core.start(
+        task, job.rule, max_nodes=job.max_nodes, terms=terms, prior=prior, unverified=job.unverified
+    )
     blank = RequesterTask(
         identity=identity,
         job=job,
@@ -124,7 +138,13 @@ def _as_in_force(job: JobEntry, terms: TrustTerms | None) -> JobEntry:
 
 
 def resume(
-    identity: Identity, job: JobEntry, task: CID, session_id: str, grace_ms: int, kept: Iterable[StepEntry]
+    identity: Identity,
+    job: JobEntry,
+    task: CID,
+    session_id: str,
+    grace_ms: int,
+    kept: Iterable[StepEntry],
+    prior: Prior | None = None,
 ) -> Step:
     """Take a task up again from the steps in the datastore: what is under way is said again.
 
@@ -133,9 +153,10 @@ def resume(
     """
     steps = tuple(kept)
     terms = next((entry.standing.terms for entry in steps if entry.standing is not None), None)
-    state, _ = begin(identity, job, task, session_id, grace_ms, terms)
+    prior = prior if terms is None else None
+    state, _ = begin(identity, job, task, session_id, grace_ms, terms, prior)
     session, last = core.start(
-        task, state.job.rule, max_nodes=state.job.max_nodes, terms=terms, unverified=job.unverified
+        task, state.job.rule, max_nodes=state.job.max_nodes, terms=terms, prior=prior, unverified=job.unverified
     )
     lists: tuple[KeepList, ...] = ()
     for entry in steps:

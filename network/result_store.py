@@ -65,9 +65,13 @@ class ResultStore:
             self._connection.execute(INSERT, (task, record, nodes.value, at))
 
     def records(self, task: CID, *, nodes: Nodes) -> list[CID]:
-        """Return records of a task, the newest first; of strangers alone if those are asked for."""
-        other = Nodes.NETWORK if nodes is Nodes.NETWORK else Nodes.EMBEDDED
-        return self._read(_FIND, task, Nodes.NETWORK.value, Nodes.OPEN.value, other.value, _MOST)
+        """Return records of a task, the newest first; of strangers, or open ones, alone if those are asked for."""
+        first, other = {
+            Nodes.EMBEDDED: (Nodes.NETWORK, Nodes.EMBEDDED),
+            Nodes.NETWORK: (Nodes.NETWORK, Nodes.NETWORK),
+            Nodes.OPEN: (Nodes.OPEN, Nodes.OPEN),
+        }[nodes]
+        return self._read(_FIND, task, first.value, Nodes.OPEN.value, other.value, _MOST)
 
     def of_strangers(self, limit: int) -> list[CID]:
         """Return the newest records of strangers, the oldest of them first."""

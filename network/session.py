@@ -55,7 +55,7 @@ from network.transition_table import Table, Transition, held_to
 from network.trust_terms import TrustTerms
 from storage.cid import CID
 from verifier.commitment import close_round, list_cid
-from verifier.model import Rule, Verdict
+from verifier.model import PeerId, Rule, Verdict
 
 __all__ = ["TRANSITIONS", "LocalProtocolError", "Step", "default_max_nodes", "start", "step"]
 
@@ -92,6 +92,7 @@ def start(
         published=prior.commitments,
         receipts=MappingProxyType(receipts),
         terms=terms,
+        prior=prior,
     )
     return session, (AskNodes(count=min(more_nodes(session), room(session))),)
 
@@ -105,7 +106,8 @@ def default_max_nodes(rule: Rule) -> int:
 
 
 def step(session: Session, event: Event) -> Step:
-    """Return the session after `event`, and what the driver must do now. Messages of nodes never asked are dropped.
+    """Return the session after `event`, and what the driver must do now. Messages of nodes never asked are dropped, and
+    of those that an earlier session asked: nothing they say now takes back what they signed then.
 
     Raises:
         LocalProtocolError: the event makes no sense in this phase; the session is as it was.
@@ -115,11 +117,15 @@ def step(session: Session, event: Event) -> Step:
         raise LocalProtocolError(f"{type(event).__name__} while {session.phase}")
     if isinstance(event, Committed | Revealed if session.unverified else Said):
         raise LocalProtocolError(f"{type(event).__name__} in a session of another tier")
-    if isinstance(event, Committed | Revealed | Said | Undetermined) and event.peer not in session.asked:
+    if isinstance(event, Committed | Revealed | Said | Undetermined) and not _is_asked(session, event.peer):
         return session, ()
     after, actions = transition.handle(session, event)
     held_to(transition, after.phase)
     return after, actions
+
+
+def _is_asked(session: Session, peer: PeerId) -> bool:
+    return peer in session.asked and peer not in session.taken
 
 
 def _assign(session: Session, event: Assigned) -> Step:

@@ -30,6 +30,11 @@ class Prior:
     parents: tuple[CID, ...] = ()
     """Records that its task's inputs were known to come from: the new record names them too, or taint would be lost."""
 
+    @property
+    def nodes(self) -> frozenset[PeerId]:
+        """Return the nodes that committed then, whether they revealed or not."""
+        return frozenset(one.node for one in self.commitments.commitments)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
@@ -64,6 +69,13 @@ class Session:
     """Of such a session alone; the first of each node."""
     withdrawn: bool = False
     """Cancelled by the submitter: whatever the receipts say, nothing was agreed."""
+    prior: Prior | None = None
+    """What it goes on from; None if it began by itself."""
+
+    @property
+    def taken(self) -> frozenset[PeerId]:
+        """Return the nodes of the session before: each has said what it had to say, and is asked no more."""
+        return frozenset() if self.prior is None else self.prior.nodes
 
 
 def more_nodes_needed(session: Session) -> int:

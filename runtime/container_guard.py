@@ -106,10 +106,10 @@ class ContainerGuard:
             if self._api is None:
                 self._api = stack.enter_context(self.connect())
             pause_s = self._measure(self._api)
-        except UnavailableError as error:
+        except UnavailableError:
             self._api, self._silent = None, self._silent + 1
             if self._silent >= MOST_SILENT:
-                self.give_up(error.problem, is_of_engine=True)
+                self.give_up("the container engine does not answer", is_of_engine=True)
             return 0.0
         except TooManyEntriesError:
             self.give_up("made more files than an output may have")

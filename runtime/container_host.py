@@ -6,8 +6,10 @@ container reaches a network unless that was: both are what a stranger could use 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from runtime.container_engine import ContainerEngine, ContainerRun
 from runtime.container_plan import ContainerPlan
@@ -15,6 +17,10 @@ from runtime.engine import UndeterminedError
 from runtime.stop_signal import StopSignal
 from storage.blocks import BlockStore
 from storage.errors import UnavailableError, UserError
+
+SILENT: Final = "its container engine does not answer"
+SILENCE_S: Final = 30.0
+"""How long an engine that did not answer is not asked again: other offers wait meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +45,8 @@ class ContainerHost:
     policy_objection: Callable[[ContainerPlan], str] = field(default=lambda _plan: "")
     """Why the policy of this home does not have a container; empty if it does. Blocks."""
 
+    _silent_until: float = 0.0
+
     def objection(self, plan: ContainerPlan) -> str:
         """Return why a container is not run here, in one line that tells nothing of this machine; empty if it is."""
         function = plan.function
@@ -46,10 +54,13 @@ class ContainerHost:
             return "this node gives containers no network"
         if refusal := self.policy_objection(plan):
             return refusal
+        if time.monotonic() < self._silent_until:
+            return SILENT
         try:
             is_here = self.engine.has_image(function.image)
         except UnavailableError:
-            return "its container engine does not answer"
+            self._silent_until = time.monotonic() + SILENCE_S
+            return SILENT
         if is_here or (self.settings.pulls and function.repo_digest is not None):
             return ""
         return f"this node does not have the image {function.image}{_no_pulls(self.settings, plan)}"

@@ -302,13 +302,16 @@ class DockerApi:
         import docker
 
         gone: list[str] = []
+        filters = {"label": [f"{label}={value}"]}
+        with self._explained("listing containers"):
+            containers = self._client.containers(all=True, filters=filters)
+            volumes = self._client.volumes(filters=filters).get("Volumes") or []
         with self._explained("removing what was left", limit_s=MAKE_S):
-            filters = {"label": [f"{label}={value}"]}
-            for one in self._client.containers(all=True, filters=filters):
+            for one in containers:
                 with suppress(docker.errors.NotFound):
                     self._client.remove_container(one["Id"], v=True, force=True)
                     gone.append(f"container {str(one['Id'])[:12]}")
-            for one in self._client.volumes(filters=filters).get("Volumes") or []:
+            for one in volumes:
                 with suppress(docker.errors.NotFound):
                     self._client.remove_volume(one["Name"], force=True)
                     gone.append(f"volume {one['Name']}")
@@ -356,7 +359,7 @@ def _refuse(doing: str, said: str, absent: re.Pattern[str] | None, error: Except
 def _short(error: Exception) -> str:
     """Return what an engine says, in one line."""
     if "timed out" in str(error).lower():
-        return "it does not answer"
+        return "nothing came in time"
     text = str(getattr(error, "explanation", None) or error)
     plain = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return plain[:_KEPT] or type(error).__name__

@@ -16,7 +16,6 @@ from runtime.flow_inputs import Find, Given, GivenValue, find_step_inputs
 from runtime.flow_types import Split, Step, StepKind
 from runtime.flow_values import Part, Value, ValueReader
 from runtime.plan import make_plan
-from runtime.shard_merge import Conflict, merge_shards
 from runtime.shard_plan import Sharding, shard_tasks
 from runtime.shard_tokens import FLAG
 from storage.blocks import BatchingBlockStore, BlockStore
@@ -24,6 +23,7 @@ from storage.cid import CID, cid_text
 from storage.errors import UserError
 from verifier.bounds import MAX_NODES
 from verifier.model import Function, Input, Lock
+from verifier.shard_merge import Conflict, merge_shards
 
 MAX_TASKS: Final = 100_000
 """Of one step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -161,8 +162,10 @@ class PyodideEngine:
         memory = plan.input.limits.memory
         builder = partial(self._start_builder, plan, store, jail, runtime)
         with ExitStack() as stack:
+            began = time.monotonic()
             image = self._source().open(choice, memory, builder, progress, checks=checks)
             stack.callback(image.close)
+            image_s = time.monotonic() - began
             opened = open_files(stack, runtime, plan.lock, store, self.wheels_dir, self.caches)
             source = small_source(UnixfsReader(store), plan.python.source)
             cpu_s = int(plan.wall_clock_s * CPU_PER_WALL) + CPU_SPARE_S
@@ -174,6 +177,7 @@ class PyodideEngine:
                 has_source=source is not None,
                 steps=self._steps(image, source),
                 resources=stack.pop_all(),
+                image_s=image_s,
             )
 
     def _steps(self, image: OpenImage, source: list[Entry] | None) -> StepKeeper | None:

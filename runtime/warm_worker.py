@@ -48,6 +48,8 @@ class WarmWorker:
     """Closed last in, first out: ends the process, then closes what it was handed."""
     steps: StepKeeper | None = None
     """For checkpoints, where there may be any."""
+    image_s: float = 0.0
+    """What finding its image has taken, or making it."""
     _busy_s: float = 0.0
     _is_used: bool = False
     _reset_s: float = 0.0
@@ -91,6 +93,8 @@ class WarmWorker:
         execution = _execution(plan, frame, assembly, self.engine)
         if self._is_used:
             execution.timings_s["reset"] = self._reset_s
+        else:
+            execution.timings_s["image"] = self.image_s
         self._is_used = True
         return execution
 

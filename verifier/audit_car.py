@@ -1,6 +1,7 @@
 """Audit what one CAR file is of, with its blocks and no others: check 0 of docs/audit.md, then those of each root.
 
-A root is a record (checks 1 to 13) or a published graph (21 to 29, docs/graph.md; of several, 30 as well).
+A root is a record (checks 1 to 13) or a published graph (21 to 29, docs/graph.md; of several, 30 as well; of a
+`graph/2`, 31 and 32).
 
  0. file  it is a CAR of version 1, read to its end: no block is other than its CID says, none is there twice, and each
           is a root or linked from another one; there is a root, and no root twice
@@ -15,13 +16,14 @@ from dataclasses import dataclass
 
 from storage.car_block_store import CarBlockStore
 from storage.cid import CID, cid_text
+from storage.counting import counted
 from storage.errors import UnavailableError, VerificationError
 from verifier.audit import audit_record
 from verifier.audit_report import AuditReport, AuditVerdict, Check, Finding, make_check
 from verifier.graph_agreement import LogAgreement
 from verifier.graph_audit import audit_graph
 from verifier.graph_reading import version_of
-from verifier.graph_types import Graph
+from verifier.graph_types import GRAPHS, load_graph
 from verifier.model import Record, load_node
 
 
@@ -68,7 +70,7 @@ def check_file(car: CarBlockStore, wanted: CID | None = None) -> Check:
         findings.append(Finding(wrong=False, text=car.excess))
     if wanted is not None and not roots_for(car, wanted):
         findings.append(Finding(wrong=False, text=f"no root is, or is of, {cid_text(wanted)}"))
-    return make_check(0, "file", findings, f"{len(car)} blocks, {car.size} bytes, {len(car.roots)} roots")
+    return make_check(0, "file", findings, f"{len(car)} blocks, {car.size} bytes, {counted(len(car.roots), 'root')}")
 
 
 def _problems(car: CarBlockStore) -> list[str]:
@@ -99,7 +101,7 @@ def records_of(car: CarBlockStore, root: CID) -> tuple[CID, ...]:
 
 def _records_in(car: CarBlockStore, root: CID) -> tuple[CID, ...]:
     try:
-        return load_node(car, root, Graph).records
+        return load_graph(car, root).records
     except (UnavailableError, VerificationError):
         return ()
 
@@ -107,7 +109,7 @@ def _records_in(car: CarBlockStore, root: CID) -> tuple[CID, ...]:
 def is_graph(car: CarBlockStore, root: CID) -> bool:
     """Tell whether a root says that it is a graph, well-formed or not."""
     try:
-        return version_of(car, root) == Graph.VERSION
+        return version_of(car, root) in GRAPHS
     except UnavailableError:
         return False
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from storage.cid import CID, cid_text
+from storage.counting import counted
 from storage.errors import BacalhauError, UnavailableError, VerificationError
 from verifier.audit_report import Finding, Outcome, examine, examine_each
 from verifier.commitment import check_commitment, check_opening
@@ -23,7 +24,7 @@ def check_commitments(evidence: Evidence) -> Outcome:
     findings = examine_each(lambda commitment: check_commitment(commitment, record.task), listed.commitments)
     if listed.task != record.task:
         findings.append(Finding(wrong=True, text="the commitment list is of another task"))
-    return findings, f"{len(listed.commitments)} commitments"
+    return findings, counted(len(listed.commitments), "commitment")
 
 
 def check_receipts(evidence: Evidence) -> Outcome:
@@ -32,7 +33,7 @@ def check_receipts(evidence: Evidence) -> Outcome:
     cids = (*record.receipts, *record.dissent)
     findings = examine_each(lambda cid: check_receipt(evidence.load(cid, Receipt), record.task), cids)
     findings += examine(_check_distinct, evidence)
-    return findings, f"{len(record.receipts)} receipts, {len(record.dissent)} dissenting"
+    return findings, f"{counted(len(record.receipts), 'receipt')}, {len(record.dissent)} dissenting"
 
 
 def _check_distinct(evidence: Evidence) -> None:
@@ -58,7 +59,8 @@ def check_rounds(evidence: Evidence) -> Outcome:
         check_opening(receipt, found.get(receipt.node))
 
     findings = examine_each(look, cids)
-    return findings, f"{len(rounds)} rounds; {len(final) - len(cids)} commitments without a receipt here"
+    silent = counted(len(final) - len(cids), "commitment")
+    return findings, f"{counted(len(rounds), 'round')}; {silent} without a receipt here"
 
 
 _Round: TypeAlias = Mapping[PeerId, Commitment]
@@ -106,4 +108,4 @@ def check_dissent(evidence: Evidence) -> Outcome:
         if claim_of(evidence.need(cid, Receipt)) in claims:
             raise VerificationError("is listed as dissent and claims the same", where=cid_text(cid))
 
-    return findings + examine_each(look, record.dissent), f"{len(record.dissent)} dissenting receipts"
+    return findings + examine_each(look, record.dissent), counted(len(record.dissent), "dissenting receipt")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from storage.cid import CID, cid_text
+from storage.counting import counted
 from storage.errors import UnavailableError, VerificationError
 from storage.unixfs_members import Member, members
 from storage.unixfs_read import UnixfsReader
@@ -127,7 +128,7 @@ def check_wheels(evidence: Evidence) -> Outcome:
         if digest.hexdigest() != wheel.sha256:
             raise VerificationError("is not the file that the lock names by sha256", where=wheel.file_name)
 
-    return examine_each(look, lock.wheels), f"{len(lock.wheels)} wheels"
+    return examine_each(look, lock.wheels), counted(len(lock.wheels), "wheel")
 
 
 def check_runtime(evidence: Evidence) -> Outcome:
@@ -143,7 +144,7 @@ def check_runtime(evidence: Evidence) -> Outcome:
         if size != file.size:
             raise VerificationError(f"has {size} bytes, not {file.size} as the manifest says", where=file.path)
 
-    return examine_each(look, runtime.files), f"{runtime.profile}, {len(runtime.files)} files"
+    return examine_each(look, runtime.files), f"{runtime.profile}, {counted(len(runtime.files), 'file')}"
 
 
 def check_output(evidence: Evidence) -> Outcome:
@@ -197,7 +198,7 @@ def check_parents(evidence: Evidence) -> Outcome:
             raise VerificationError("nothing of its output is an input of this task", where=cid_text(cid))
 
     findings = examine_each(look, evidence.record.parents)
-    notes = [f"{len(evidence.record.parents)} parents"]
+    notes = [counted(len(evidence.record.parents), "parent")]
     notes += [f"{edges.weak} by nothing but an empty file or directory"] if edges.weak else []
     notes += [f"{len(unverified)} of the tier unverified"] if unverified else []
     return findings, ", ".join(notes)

@@ -1,8 +1,8 @@
 """Audit a graph root: what a person published, all of it, and that the log behind it is one.
 
-The checks, in the numbers of docs/graph.md (rules version 2); those below 21 are of records and jobs:
+The checks, in the numbers of docs/graph.md (rules version 3); those below 21 are of records and jobs:
 
-21. root        its block is here, matches its CID, and is a strict `graph/1`; so is its head, a `graph-head/1`
+21. root        its block is here, matches its CID, and is a strict `graph/1` or `graph/2`; its head a `graph-head/1`
 22. signature   the head is signed by its publisher
 23. chain       as many strict entries as the head says, of its publisher, numbered down to 0, each linked to the next
 24. tree        the Merkle tree hash over the blocks of all entries is the one that is signed
@@ -11,6 +11,11 @@ The checks, in the numbers of docs/graph.md (rules version 2); those below 21 ar
 27. records     every record of the root passes its own audit (checks 1 to 13)
 28. disputes    no two records of the root are of one task and have different outputs
 29. taint       no record of the root is of another tier than `verified`, or rests on one that is
+
+and of a `graph/2`, which says more of its records:
+
+31. merges      every merge of the root is of records of the root, and merging their outputs again gives its output
+32. rivals      every rival of the root passes checks 1 to 13, is not in the root, and contradicts a record of it
 
 What is not here makes a check unknown, and the verdict `unchecked`; what is wrong makes it false, and the verdict
 `invalid`. Taint is unknown and never false: nobody claims that such a record is verified. Two records that contradict
@@ -35,11 +40,15 @@ from storage.errors import BacalhauError, UnavailableError, VerificationError
 from verifier.audit import audit_record
 from verifier.audit_report import AuditReport, Check, Finding, Outcome, examine, examine_each, make_check
 from verifier.graph_log import LogChain, check_head, read_chain
-from verifier.graph_reading import RecordFacts, read_facts
-from verifier.graph_types import Graph, GraphHead
+from verifier.graph_reading import RecordFacts, read_facts, version_of
+from verifier.graph_types import AnnotatedGraph, GraphHead, load_graph
+from verifier.merge_audit import check_merged
+from verifier.merge_types import load_merge
 from verifier.model import load_node
 
 FIRST: Final = 21
+FIRST_MORE: Final = 31
+"""30 is of several roots."""
 T = TypeVar("T")
 
 
@@ -55,6 +64,10 @@ class GraphAudit:
     """Records of the root; 0 if it cannot be read."""
     records: tuple[tuple[RecordFacts, AuditReport | None], ...]
     """The records that can be read, by CID, each with its own audit; None of a record of the unverified tier."""
+    rivals: tuple[tuple[RecordFacts, AuditReport], ...] = ()
+    """Those that contradict a record of the root."""
+    merges: tuple[CID, ...] = ()
+    """Statements that were found true."""
 
 
 @dataclass(slots=True)
@@ -87,7 +100,7 @@ class _Published:
 
     def __init__(self, store: BlockStore, cid: CID, told: Callable[[int, int], None]) -> None:
         self.store, self.cid, self.told = store, cid, told
-        self.graph = _Once("root", lambda: load_node(store, cid, Graph))
+        self.graph = _Once("root", lambda: load_graph(store, cid))
         self.head = _Once("head", lambda: load_node(store, self.graph().head, GraphHead))
         self.chain = _Once("chain", lambda: read_chain(store, self.head()))
         self.audits: dict[CID, AuditReport] = {}
@@ -120,6 +133,18 @@ class _Published:
         except VerificationError as error:
             raise UnavailableError("needs a sound record", where=cid_text(cid)) from error
 
+    def says_more(self) -> bool:
+        """Tell whether the root claims to be one that says more of its records, well-formed or not."""
+        try:
+            return version_of(self.store, self.cid) == AnnotatedGraph.VERSION
+        except UnavailableError:
+            return False
+
+    def contradicting(self) -> tuple[tuple[RecordFacts, AuditReport], ...]:
+        """Return the rivals that were audited."""
+        audited = [cid for cid in self.graph().rivals if cid in self.audits]
+        return tuple((read_facts(self.store, cid), self.audits[cid]) for cid in audited)
+
     def readable(self) -> dict[CID, RecordFacts]:
         """Return the records of the root that can be read."""
         found = {}
@@ -135,7 +160,8 @@ def audit_graph(store: BlockStore, cid: CID, told: Callable[[int, int], None] = 
     told: called with the number of records that were audited, and of all.
     """
     published = _Published(store, cid, told)
-    checks = tuple(_run(n, name, partial(look, published)) for n, (name, look) in enumerate(CHECKS, FIRST))
+    looks = [*enumerate(CHECKS, FIRST), *(enumerate(MORE_CHECKS, FIRST_MORE) if published.says_more() else ())]
+    checks = tuple(_run(n, name, partial(look, published)) for n, (name, look) in looks)
     report = AuditReport(checks=checks)
     sound = {check.name for check in checks if check.ok}
     return GraphAudit(
@@ -146,6 +172,8 @@ def audit_graph(store: BlockStore, cid: CID, told: Callable[[int, int], None] = 
         records=tuple((one, published.audits.get(cid)) for cid, one in published.readable().items())
         if "root" in sound
         else (),
+        rivals=published.contradicting() if "root" in sound else (),
+        merges=published.graph().merges if "merges" in sound else (),
     )
 
 
@@ -247,6 +275,10 @@ def _check_disputes(published: _Published) -> Outcome:
     missing = len(published.graph().records) - len(published.readable())
     if missing:
         findings.append(Finding(wrong=False, text=f"{missing} records cannot be read"))
+    findings += [
+        Finding(wrong=False, text=f"{cid_text(rival)} of the same task as one of these has another output")
+        for rival in published.graph().rivals
+    ]
     return findings, f"{len(outputs)} tasks, one output each"
 
 
@@ -273,6 +305,42 @@ def _check_taint(published: _Published) -> Outcome:
     return findings, "all are of the verified tier"
 
 
+def _check_merges(published: _Published) -> Outcome:
+    listed = frozenset(published.graph().records)
+
+    def look(cid: CID) -> None:
+        output, records = load_merge(published.store, cid)
+        strays = [record for record in records.values() if record not in listed]
+        if strays:
+            raise VerificationError("is of a record that is not in this graph", where=cid_text(strays[0]))
+        check_merged(published.store, output, records)
+
+    return examine_each(look, published.graph().merges), f"{len(published.graph().merges)} merges"
+
+
+def _check_rivals(published: _Published) -> Outcome:
+    outputs: dict[CID, set[CID]] = defaultdict(set)
+    for facts in published.readable().values():
+        if facts.is_verified:
+            outputs[facts.task].add(facts.output)
+    listed = frozenset(published.graph().records)
+    findings: list[Finding] = []
+
+    def look(cid: CID) -> None:
+        facts = read_facts(published.store, cid)
+        if cid in listed or not facts.is_verified or outputs[facts.task] <= {facts.output}:
+            raise VerificationError("contradicts no record of this graph", where=cid_text(cid))
+        report = published.audits[cid] = audit_record(published.store, cid)
+        findings.extend(
+            Finding(wrong=check.ok is False, text=f"{cid_text(cid)}: check {check.n} {check.name}: {check.detail}")
+            for check in report.checks
+            if not check.ok
+        )
+
+    failed = examine_each(look, published.graph().rivals)
+    return failed + findings, f"{len(published.graph().rivals)} rivals"
+
+
 CHECKS: Final[tuple[tuple[str, Callable[[_Published], Outcome]], ...]] = (
     ("root", _check_root),
     ("signature", _check_signature),
@@ -285,3 +353,8 @@ CHECKS: Final[tuple[tuple[str, Callable[[_Published], Outcome]], ...]] = (
     ("taint", _check_taint),
 )
 """In the order of their numbers."""
+MORE_CHECKS: Final[tuple[tuple[str, Callable[[_Published], Outcome]], ...]] = (
+    ("merges", _check_merges),
+    ("rivals", _check_rivals),
+)
+"""Of a root that says more of its records, from FIRST_MORE on."""

@@ -7,12 +7,16 @@ published version is never edited: a change of meaning is a new version.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, TypeAlias
 
+from storage.blocks import BlockStore
 from storage.cid import CID, cid_text, parse_cid
 from storage.errors import UserError
-from verifier.bounds import Amount, Count, Epoch, Hex32, Link, Peer, Signature, at_most
+from verifier.bounds import Amount, Count, Epoch, Hex32, Link, Peer, Signature, SortedLinks, at_most
+from verifier.graph_reading import version_of
+from verifier.model import load_node
 from verifier.schema import Schema
 
 MAX_RECORDS: Final = 40_000
@@ -87,3 +91,51 @@ class Graph(Schema):
     head: Link
     records: Annotated[tuple[Link, ...], at_most(MAX_RECORDS), _ascending]
     """Those that this is about, and their ancestors; of the others in the log only the CIDs are published."""
+
+    @property
+    def merges(self) -> tuple[CID, ...]:
+        """Return the outputs of jobs over shards that it is about: none."""
+        return ()
+
+    @property
+    def rivals(self) -> tuple[CID, ...]:
+        """Return the records that contradict its own: none that it tells."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotatedGraph(Schema):
+    """A graph root that says more of its records than that they are there."""
+
+    VERSION: ClassVar[str] = "graph/2"
+
+    head: Link
+    records: Annotated[tuple[Link, ...], at_most(MAX_RECORDS), _ascending]
+    """As of `Graph`."""
+    merges: SortedLinks
+    """Statements that outputs are merged of what records of this root gave (`verifier.merge_types`)."""
+    rivals: SortedLinks
+    """Records that contradict some of these, in no log of this publisher: it tells of them, and does not claim them."""
+
+
+AnyGraph: TypeAlias = Graph | AnnotatedGraph
+GRAPHS: Final = frozenset({Graph.VERSION, AnnotatedGraph.VERSION})
+
+
+def load_graph(store: BlockStore, cid: CID) -> AnyGraph:
+    """Return a graph root of either version.
+
+    Raises:
+        UnavailableError: it is not here. VerificationError: it is none.
+    """
+    if version_of(store, cid) == AnnotatedGraph.VERSION:
+        return load_node(store, cid, AnnotatedGraph)
+    return load_node(store, cid, Graph)
+
+
+def make_graph(head: CID, records: Iterable[CID], merges: Iterable[CID] = (), rivals: Iterable[CID] = ()) -> AnyGraph:
+    """Return a root, of the oldest version that can say it."""
+    listed, merged, others = (tuple(sorted(set(cids))) for cids in (records, merges, rivals))
+    if merged or others:
+        return AnnotatedGraph(head=head, records=listed, merges=merged, rivals=others)
+    return Graph(head=head, records=listed)

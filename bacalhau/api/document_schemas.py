@@ -92,7 +92,7 @@ _ASKED: Final = _all(
     rule=_RULE, demand=_DEMAND, min_bids=_COUNT, selector=_WORDS_BY_NAME, timeout_s={"type": "number"}, parents=_TEXTS,
     data_parents=_TEXTS,
     origins=_list(_ANY_OBJECT), shards=_maybe("string"), shard_count=_COUNT, max_failures=_maybe("integer"),
-    no_cache=_FLAG, trust=_maybe("number"), bad_nodes=_maybe("number"),
+    no_cache=_FLAG, trust=_maybe("number"), bad_nodes=_maybe("number"), require_verified=_FLAG,
 )  # fmt: skip
 _ASKED_RULE: Final = {
     **_object(
@@ -137,6 +137,11 @@ SCHEMAS: Final[dict[str, Any]] = {
             **_list(_DAG_CBOR_CID, MAX_PARENTS),
             "uniqueItems": True,
             "description": "Of a job over shards: records of the data that was split.",
+        },
+        require_verified={
+            **_FLAG,
+            "default": False,
+            "description": "Refuse inputs that come from something unverified, as far as is known here.",
         },
         origins={**_list(_ANY_OBJECT, MAX_ORIGINS), "description": "Where fetched content came from."},
         trust={

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from bacalhau import __version__
 from bacalhau.api.answers import RefusedError
 from bacalhau.api.request_counts import RequestCounts
-from network.node.measures import EXECUTIONS, MESSAGES, OTHER, VERDICTS, Levels, Measures, Seconds
+from network.node.measures import CONVICTIONS, EXECUTIONS, MESSAGES, OTHER, VERDICTS, Levels, Measures, Seconds
 from runtime.cache_counts import HIT, IMAGE, MISS, WHEEL, CacheCounts, KeepsCaches
 from runtime.engine import Engine
 from storage.sqlite_block_layout import Usage
@@ -157,7 +157,7 @@ class _Families:
         yield Count("bacalhau_disagreements", "Tasks about which nodes said different things.", measures.disagreements)
         yield Count("bacalhau_dissents", "Receipts that did not say what was agreed.", measures.dissents)
         convictions = Count("bacalhau_convictions", "Peers proven to have broken the rules.", labels=["kind"])
-        for kind in sorted(measures.convictions):
+        for kind in dict.fromkeys((*CONVICTIONS, *sorted(measures.convictions))):
             convictions.add_metric([kind], measures.convictions[kind])
         yield convictions
         yield Count("bacalhau_offences", "Messages of peers that broke the rules, without proof.", measures.offences)

@@ -16,7 +16,7 @@ from network.shard_list import MAX_SHARDS
 from network.trust_terms import LEAST_RULE
 from storage.cid import CID, DAG_CBOR, SHA2_256, cid_text, codec_of, parse_cid, split_cid
 from storage.errors import UserError
-from verifier.bounds import MAX_JSON_DEPTH
+from verifier.bounds import MAX_JSON_DEPTH, MAX_NODES
 from verifier.compare import make_rule
 from verifier.credibility import BAD_SHARE, TrustGoal
 from verifier.model import ModelError, Rule
@@ -28,7 +28,8 @@ MAX_BIDS: Final = 1000
 MAX_LABELS: Final = 64
 """Of a job, and in its selector."""
 MAX_TEXT_BYTES: Final = 255
-MAX_PARENTS: Final = 64
+MAX_PARENTS: Final = MAX_NODES
+"""What a record can name."""
 MAX_ORIGINS: Final = 1024
 MAX_CID_CHARACTERS: Final = 256
 DEFAULT_TIMEOUT_S: Final = 600.0
@@ -36,7 +37,7 @@ DEFAULT_TIMEOUT_S: Final = 600.0
 _JOB: Final = re.compile(r"[0-9a-f]{32}")
 _KEYS: Final = (
     "job", "task", "shards", "max_failures", "no_cache", "rule", "min_bids", "labels", "selector", "timeout_s",
-    "parents", "data_parents", "origins", "trust", "bad_nodes",
+    "parents", "data_parents", "origins", "trust", "bad_nodes", "require_verified",
 )  # fmt: skip
 _RULE_KEYS: Final = ("replication", "confidence", "diverse")
 T = TypeVar("T")
@@ -65,6 +66,7 @@ class Asked:
     origins: tuple[Mapping[str, Any], ...]
     trust: TrustGoal | None
     """The rule says no more than the least counts then."""
+    require_verified: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,7 @@ def read_asked(body: bytes) -> Asked:
         data_parents=_maybe(fields, "data_parents", _parents, ()),
         origins=_maybe(fields, "origins", _origins, ()),
         trust=trust,
+        require_verified=_maybe(fields, "require_verified", _flag, False),
     )
 
 
@@ -140,6 +143,7 @@ def make_submission(asked: Asked, *, job: str, created_at: float, needs: Needs) 
         data_parents=asked.data_parents,
         origins=asked.origins,
         trust=asked.trust,
+        require_verified=asked.require_verified,
         unverified=needs.unverified,
     )
 

@@ -12,6 +12,7 @@ import click
 from bacalhau.cli.options import json_option, named_path, services_of
 from bacalhau.exit_codes import ExitCode
 from storage.cid import CID, cid_text
+from storage.counting import counted
 from storage.errors import UserError
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def command(
         "missing": len(provenance.missing),
         "footing": last.footing.value,
     }
-    print_json(said) if as_json else print_text(f"{path}  {last.footing.value}, {len(provenance.performed)} records")
+    records = counted(len(provenance.performed), "record")
+    print_json(said) if as_json else print_text(f"{path}  {last.footing.value}, {records}")
     return ExitCode.DONE
 
 

@@ -8,6 +8,7 @@ import click
 
 from bacalhau.cli.options import json_option, named_text, services_of
 from bacalhau.exit_codes import ExitCode
+from storage.counting import counted
 from storage.errors import UserError
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def _show(shown: dict[str, Any]) -> None:
     for entry in shown["entries"]:
         print_text(f"{entry['number']:>6}  {entry['at']}  {entry['record']}")
     console = stderr_console()
-    console.print(f"{shown['size']} entries of {shown['publisher']}: signature, chain and tree are sound")
+    entries = counted(shown["size"], "entry", "entries")
+    console.print(f"{entries} of {shown['publisher']}: signature, chain and tree are sound")
     console.print(f"  tree {shown['tree']}")
 
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from storage.sqlite_block_store import SqliteBlockStore
 
 
+_SHOWN = 20
+"""Disputes that are told a person."""
+
+
 @click.command("publish", short_help="Give results with their proof, or any content, to the world.")
 @click.argument("content", metavar="CID|JOB", type=named_text)
 @click.option("--to", metavar="car:FILE|kubo:URL|dir:PATH", default="kubo:",
@@ -34,11 +38,13 @@ def command(ctx: click.Context, /, content: str, to: str, wheels: bool, plain: b
     A job, a record, or an output that a record here names becomes a graph root: the records with all that they rest on
     and everything that an auditor needs, entered in a signed log. The CID of that root is printed.
 
+    A record here that contradicts one of them, of the same task with another output, goes along and is told.
+
     A daemon that is online tells its network: publish what anybody may read.
     """
     from bacalhau.progress import shown_progress
     from bacalhau.publishing import prepare
-    from bacalhau.render import print_json, print_text
+    from bacalhau.render import print_json, print_text, stderr_console
     from storage.endpoints import read_endpoint
 
     endpoint = read_endpoint(to, ("car", "kubo", "dir"), "--to")
@@ -61,6 +67,9 @@ def command(ctx: click.Context, /, content: str, to: str, wheels: bool, plain: b
         **(published.to_json() if published.is_graph else {}),
     }
     print_json(said) if as_json else print_text(cid_text(published.root))
+    for record, rival in published.disputes[: 0 if as_json else _SHOWN]:
+        line = f"DISPUTED: {cid_text(record)} is contradicted by {cid_text(rival)}, which goes along:"
+        stderr_console().print(f"{line} the same task, another output")
     return ExitCode.DONE
 
 

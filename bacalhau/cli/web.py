@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from bacalhau.cli.network_extra import require_network
 from bacalhau.cli.options import json_option, node_of, services_of
 from bacalhau.exit_codes import ExitCode
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command("web", short_help="Show jobs, records and files in a browser.")
@@ -31,6 +26,8 @@ def command(ctx: click.Context, /, port: int, opens: bool, as_json: bool) -> int
             _announce(f"{node.name}/#token={node.token}", opens=opens, as_json=as_json)
         return ExitCode.DONE
     require_network("web")
+    # Before what takes a second to load: who has typed this waits for a sign.
+    click.echo(f"bacalhau: no node runs here; serving the pages of {services.home.root} until Ctrl-C", err=True)
     from bacalhau.web.home_server import serve_home
 
     serve_home(services, port, lambda url: _announce(url, opens=opens, as_json=as_json))

@@ -5,7 +5,7 @@ No contract: it changes with the pages. Blocks are read in threads, a few at a t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -25,13 +25,16 @@ from bacalhau.web.content_view import head_of_file, listing
 from bacalhau.web.graph_view import MAX_NODES, graph_view
 from bacalhau.web.record_view import record_view
 from network.job_store import JobStore
-from network.lineage_store import LineageStore
+from network.lineage_index import Filer
+from network.lineage_store import MAX_MANY, LineageStore
 from storage.cid import CID, cid_text, is_cid_text, parse_cid
 
 _LONGEST_CID: Final = 256
 _LONGEST_PATH: Final = 4096
 _MOST_SKIPPED: Final = 10_000_000
 _SHARDS_OF_JOB: Final = 1000
+_MOST_RIVALS: Final = 1000
+"""Contradicting records that are drawn."""
 _FILE_HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -117,7 +120,11 @@ class PageData:
                 raise RefusedError(400, "is no CID", where="of")
             focus = self._records_of(parse_cid(name))
         # Those that may have come of it are among the newest: what is not related is left out by the page.
-        found = graph_view(self._room.store, [*focus, *self._newest(limit)], limit=limit)
+        newest = self._newest(limit)
+        found = graph_view(self._room.store, [*focus, *newest], limit=limit)
+        rivals = self._rivals([parse_cid(node["cid"]) for node in found["nodes"]])
+        if rivals:  # what contradicts may have come with a graph that was merged, and be no job's here
+            found = graph_view(self._room.store, [*focus, *rivals, *newest], limit=limit)
         return {**found, "focus": [cid_text(cid) for cid in focus]}
 
     def _records_of(self, cid: CID) -> list[CID]:
@@ -125,7 +132,16 @@ class PageData:
         of_jobs = (job.record for job in self._jobs.by_output(cid))
         of_shards = (shard.record for _, shard in self._jobs.shards_with(cid, limit=1))
         found = [record for record in (*of_jobs, *of_shards) if record is not None]
-        return found or [cid]
+        return found or self._lineage.users("output", cid, limit=MAX_MANY) or [cid]
+
+    def _rivals(self, drawn: Sequence[CID]) -> list[CID]:
+        """Return the records that contradict those that are drawn, and are not drawn, by CID."""
+        Filer(self._room.store, self._lineage).catch_up()
+        rivals: set[CID] = set()
+        for start in range(0, len(drawn), MAX_MANY):
+            some = drawn[start : start + MAX_MANY]
+            rivals.update(rival for _, rival in self._lineage.rivals(some, limit=_MOST_RIVALS))
+        return sorted(rivals - set(drawn))[:_MOST_RIVALS]
 
     def _newest(self, limit: int) -> list[CID]:
         found: dict[CID, None] = {}

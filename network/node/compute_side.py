@@ -24,7 +24,8 @@ from network.node.measures import Measures
 from network.node.reasons import reason
 from network.node.selection import NO_CONTAINERS, JobSelection
 from network.node.selection_policy import OfferedTask
-from network.node.spans import Tell, execution_span
+from network.node.span import Tell
+from network.node.spans import execution_span
 from network.node.task_header import Headers, bring_header, read_headers
 from network.node_state import WAITS_FOR_ROOM
 from network.parcel import unseal

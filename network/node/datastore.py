@@ -77,6 +77,8 @@ class Submission:
     """How far answers are to be trusted; `rule` says no more than the least counts then."""
     unverified: bool = False
     """The task is of a container: it is run by as many nodes as the rule's replication says, and never agreed."""
+    require_verified: bool = False
+    """Refuse inputs that come from something unverified, as far as this requester knows."""
 
     @property
     def root(self) -> CID:

@@ -27,6 +27,7 @@ from network.messages import (
     Reveal,
     Settled,
 )
+from network.session_events import FaultKind
 from network.statement import Statement
 from runtime.engine import Execution
 from verifier.compare import Decision
@@ -47,6 +48,8 @@ EXECUTIONS: Final = (DONE, FUNCTION_FAILED, UNDETERMINED, GIVEN_UP)
 """How executions end: with exit code 0, with another one, with no output as the host failed, with nobody waiting."""
 CACHED: Final = "cached"
 WITHDRAWN: Final = "withdrawn"
+CONVICTIONS: Final = (FaultKind.EQUIVOCATION.value, FaultKind.FORGED.value, FaultKind.MISMATCH.value)
+"""What peers are proven to have done (`network.blame`)."""
 VERDICTS: Final = (*(verdict.value for verdict in Verdict if verdict is not Verdict.CACHED), CACHED, WITHDRAWN)
 """How tasks end at a requester: with a verdict, with what was verified before, or cancelled."""
 

@@ -32,12 +32,12 @@ from network.node.measures import Levels, Measures
 from network.node.outbox import Outbox
 from network.node.peer_book import PeerBook
 from network.node.peer_source import PeerSource
-from network.node.requester_side import FindKnown, RequesterSide
+from network.node.requester_side import FindKnown, FindPrior, RequesterSide
 from network.node.selection import JobSelection
 from network.node.settlement import MakeContainerJob, MakeJob, Settlement
 from network.node.shard_outputs import ShardOutputs
 from network.node.shard_settlement import MakeShardsJob, ShardSettlement
-from network.node.spans import SUBMIT, Span, Tell
+from network.node.span import SUBMIT, Span, Tell
 from network.node.spot_checks import SpotChecks
 from network.node.task_header import Headers
 from network.node.trust_book import TrustBook, with_most_words
@@ -118,6 +118,14 @@ def _nothing_known(_task: CID, _rule: Rule) -> None:
     return None
 
 
+def _take_inputs(_submission: Submission) -> None:
+    raise UserError("verified inputs cannot be asked for here", where="require_verified", fix="leave it out")
+
+
+def _nothing_prior(_task: CID) -> None:
+    return None
+
+
 def _none_known(_count: int) -> Sequence[tuple[CID, CID]]:
     return ()
 
@@ -148,6 +156,9 @@ class NodeParts:
     free_disk: Callable[[], int]
     """Bytes that are free where blocks are kept, now; called by threads."""
     find_known: FindKnown = field(default=_nothing_known)
+    find_prior: FindPrior = field(default=_nothing_prior)
+    check_inputs: Callable[[Submission], None] = _take_inputs
+    """Refuses a job that asks for verified inputs, and whose inputs are not; blocks."""
     objection_to_job: Callable[[Submission], str] = _no_objection
     """Why the operator's policy does not have a job submitted here; empty if it does."""
     max_wall_clock_s: float = MAX_WALL_CLOCK_S
@@ -400,6 +411,8 @@ class Node:
                 records=parts.records_of,
             ),
             find_known=parts.find_known,
+            find_prior=parts.find_prior,
+            check_inputs=parts.check_inputs,
             nursery=self._nursery,
             say=self._say,
             count_offence=self._count_offence,

@@ -11,7 +11,10 @@ from typing import Any
 
 from network.node.datastore import Submission
 from network.node.shard_entry import ShardEntry
+from runtime.content_givers import ContentGivers
+from storage.blocks import BlockStore
 from storage.cid import CID
+from verifier.model import Input, Task, load_node
 
 
 @dataclass(slots=True)
@@ -47,6 +50,8 @@ class OpenJob:
     """The machine has it. A job over shards is on disk before: what is known of it is looked up first."""
     is_cancelled: bool = False
     is_given_up: bool = False
+    givers: ContentGivers | None = None
+    """Of a job over shards whose data is known to come from records."""
 
     @property
     def has_shards(self) -> bool:
@@ -58,6 +63,19 @@ class OpenJob:
         """Tell whether it is to be given up."""
         most = self.submission.max_failures
         return most is not None and self.tally.failed > most
+
+    def parents_of(self, task: CID, store: BlockStore) -> tuple[CID, ...]:
+        """Return the records that the inputs of one of its tasks come from, by CID. Blocks.
+
+        Raises:
+            UnavailableError, VerificationError: the task cannot be read.
+            UserError: what it comes from has too much in it to be looked into.
+        """
+        if self.givers is None:
+            return self.submission.parents
+        data = load_node(store, load_node(store, task, Task).input, Input).data
+        gave = () if data is None else self.givers.of(data)
+        return tuple(sorted({*self.submission.parents, *gave}))
 
     def count(self, entries: Iterable[ShardEntry]) -> None:
         """Count shards that have ended."""

@@ -16,13 +16,14 @@ from network.node.reasons import reason
 from network.protocol_events import TaskEnded
 from network.requester_entries import write
 from network.session_events import Fault, FaultKind
+from network.session_state import Session
 from network.session_trust import trust_note
 from network.trust_terms import TrustNote, rule_in_force
 from storage import dag_cbor
 from storage.blocks import BlockStore
 from storage.cid import CID
 from storage.errors import VerificationError
-from verifier.bounds import Hex32, Link, Peer, Word, at_most
+from verifier.bounds import Count, Hex32, Link, Peer, SortedLinks, Word, at_most
 from verifier.commitment import list_cid
 from verifier.compare import compare
 from verifier.model import Receipt, Task, Verdict, load_node, node_cid, store_node
@@ -50,11 +51,23 @@ class Breach(Schema):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Before(Schema):
+    """The earlier session that one went on from."""
+
+    record: Link
+    receipts: Count
+    """How many of the receipts are of then."""
+    parents: SortedLinks
+    """Records that its record names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome(Schema):
     """A session that is over; the blocks that it names are in the store. Its record is made while settling."""
 
-    VERSION: ClassVar[str] = "outcome/3"
-    """1 named a record, so that no session could end whose task could not be read; 2 did not have `trust`."""
+    VERSION: ClassVar[str] = "outcome/4"
+    """1 named a record, so that no session could end whose task could not be read; 2 did not have `trust`, 3 no
+    `before`."""
 
     session: Hex32 | None
     """None: nothing was asked of anybody."""
@@ -74,6 +87,8 @@ class Outcome(Schema):
     faults: Annotated[tuple[Breach, ...], at_most(2 * MAX_NODES)]
     trust: TrustNote | None = None
     """None if counts were all that was asked for."""
+    before: Before | None = None
+    """None if nothing was known that could be added to."""
 
 
 def known_outcome(known: SessionResult) -> Outcome:
@@ -122,7 +137,16 @@ def keep_outcome(ended: TaskEnded, store: BlockStore) -> Outcome:
             for fault in session.faults
         ),
         trust=trust_note(session),
+        before=_before(session),
     )
+
+
+def _before(session: Session) -> Before | None:
+    prior = session.prior
+    if prior is None:
+        return None
+    receipts = sum(receipt.node in session.receipts for receipt in prior.receipts)
+    return Before(record=prior.record, receipts=receipts, parents=prior.parents)
 
 
 def write_outcome(outcome: Outcome) -> bytes:
@@ -140,9 +164,9 @@ def read_outcome(data: bytes) -> Outcome:
 
 
 def as_outcome_now(node: object) -> object:
-    """Return the node of a note as this version would have written it, if the version before did."""
-    if isinstance(node, dict) and node.get("v") == "outcome/2":
-        return {"trust": None, **node, "v": Outcome.VERSION}
+    """Return the node of a note as this version would have written it, if one of those before did."""
+    if isinstance(node, dict) and node.get("v") in ("outcome/2", "outcome/3"):
+        return {"trust": None, "before": None, **node, "v": Outcome.VERSION}
     return node
 
 
@@ -159,7 +183,11 @@ def session_result(outcome: Outcome, submission: Submission, store: BlockStore) 
         faults = tuple(
             Fault(peer=one.node, kind=FaultKind(one.kind), detail=one.detail, evidence=()) for one in outcome.faults
         )
-        record = outcome.known if submission.task is None else keep_record(outcome, submission.task, submission, store)
+        record = (
+            outcome.known
+            if submission.task is None
+            else keep_record(outcome, submission.task, submission, store, parents=submission.parents)
+        )
     except ValueError as error:
         raise VerificationError(f"a kept outcome is not whole ({error})") from error
     return SessionResult(
@@ -173,7 +201,11 @@ def session_result(outcome: Outcome, submission: Submission, store: BlockStore) 
         undetermined=tuple((one.node, one.reason) for one in outcome.undetermined),
         faults=faults,
         cached=outcome.session is None,
-        from_before=len(receipts) if outcome.session is None else 0,
+        from_before=len(receipts)
+        if outcome.session is None
+        else 0
+        if outcome.before is None
+        else outcome.before.receipts,
         trust=outcome.trust,
     )
 
@@ -184,10 +216,13 @@ def keep_record(
     submission: Submission,
     store: BlockStore,
     receipts: Sequence[Receipt] | None = None,
+    *,
+    parents: Sequence[CID],
 ) -> CID | None:
     """Put the record of what was agreed into the store; None without agreement.
 
-    receipts: those of the outcome, where they are at hand; None reads them.
+    receipts: those of the outcome, where they are at hand; None reads them. parents: records that the task's inputs
+    come from; those that were known to an earlier session are named as well.
 
     Raises:
         UnavailableError: a receipt or the task is not here, or the record cannot be kept.
@@ -203,7 +238,7 @@ def keep_record(
         parts=load_node(store, task, Task),
         rule=rule,
         commitments=outcome.commitments,
-        parents=submission.parents,
+        parents=tuple(sorted({*parents, *(() if outcome.before is None else outcome.before.parents)})),
     )
     return store_node(store, record)
 

@@ -39,9 +39,10 @@ from network.node.trust_book import TrustBook, witness_by
 from network.protocol_events import Action, JobEnded, KeepList, Persist, Report, TaskEnded
 from network.requester_entries import read_job, read_step
 from network.shard_list import load_shards
+from runtime.content_givers import ContentGivers
 from storage.blocks import BatchingBlockStore, BlockMissingError
-from storage.cid import cid_text
-from storage.errors import BacalhauError, VerificationError
+from storage.cid import cid_text, parse_cid
+from storage.errors import BacalhauError, UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
 from verifier.model import PeerId, store_node
 
@@ -126,8 +127,11 @@ class RequesterLedger:
         """
         if submission.shards is None:
             return OpenJob(submission=submission, tasks=(submission.root,))
-        _, shards = load_shards(self.store, submission.shards)
-        return OpenJob(submission=submission, tasks=tuple(shard.task for shard in shards), is_begun=False)
+        listed, shards = load_shards(self.store, submission.shards)
+        job = OpenJob(submission=submission, tasks=tuple(shard.task for shard in shards), is_begun=False)
+        if submission.data_parents:
+            job.givers = ContentGivers(self.store, submission.data_parents, whole=parse_cid(listed.data))
+        return job
 
     def _read_job(self, kept: KeptJob) -> OpenJob:
         job = self.open_job(kept.submission)
@@ -235,8 +239,14 @@ class RequesterLedger:
             return []
         try:
             receipts = (*news.decision.agreeing, *news.decision.dissenting)
-            record = keep_record(outcome, task, job.submission, blocks, receipts)
-        except (VerificationError, BlockMissingError, ValueError) as error:  # the disk has lost it: not again and again
+            parents = job.parents_of(task, self.store) if outcome.commitments is not None else ()
+            record = keep_record(outcome, task, job.submission, blocks, receipts, parents=parents)
+        except (
+            VerificationError,
+            BlockMissingError,
+            UserError,
+            ValueError,
+        ) as error:  # the disk has lost it: not again and again
             log.warning(
                 "shard %d of job %s cannot be checked: %s",
                 number,

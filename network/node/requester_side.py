@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 import trio
 
 from network.embedded import SessionResult
+from network.known_results import with_parents
 from network.message_codec import decode, encode, version_of
 from network.messages import Refuse
 from network.node.announcement import Announcement
@@ -28,7 +30,8 @@ from network.node.open_job import OpenJob
 from network.node.peer_book import PeerBook
 from network.node.requester_ledger import RequesterLedger
 from network.node.settlement import Settlement
-from network.node.spans import SessionSpans, Tell
+from network.node.span import Tell
+from network.node.spans import SessionSpans
 from network.node.spot_checks import SpotChecks
 from network.node.trust_book import TrustBook
 from network.parcel import pack
@@ -49,6 +52,7 @@ from network.protocol_events import (
 )
 from network.requester import Requester
 from network.session_events import Phase
+from network.session_state import Prior
 from storage.cid import CID
 from storage.errors import BacalhauError, UnavailableError, UserError
 from storage.sqlite_block_store import SqliteBlockStore
@@ -56,11 +60,14 @@ from storage.sqlite_pins import hold
 from verifier.credibility import TrustGoal
 from verifier.identity import Identity
 from verifier.model import PeerId, Rule
+from verifier.taint import find_taint
 
 MAX_OPEN: Final = 10_000
 """Jobs that have not ended."""
 MAX_OPEN_TASKS: Final = 131_072
 """Tasks of all of them: four jobs of as many shards as one may have, some 1 KiB of memory each."""
+MAX_PRIORS: Final = 2_048
+"""Shards of one job that are begun from earlier evidence, some 10 KiB of memory each; the others run whole."""
 KNOWN_AT_ONCE: Final = 64
 """Shards that are looked up between two commits."""
 REVEAL_MS: Final = 30_000
@@ -70,6 +77,8 @@ AROUND_MS: Final = 60_000
 DISK_PAUSE_S: Final = 10.0
 COUNT_S: Final = 1.0
 """Between two times that followers of a job over shards are told how many have ended."""
+FindPrior = Callable[[CID], Prior | None]
+"""Returns the evidence that a task has among nodes that few know of, to be added to. Blocks."""
 FindKnown = Callable[[CID, Rule], SessionResult | None]
 """Returns what an earlier session gave of a task, if it meets the rule and its output is here. Blocks."""
 log = logging.getLogger(__name__)
@@ -90,6 +99,8 @@ class RequesterSide:
         trust: TrustBook,
         checks: SpotChecks,
         find_known: FindKnown,
+        find_prior: FindPrior,
+        check_inputs: Callable[[Submission], None],
         nursery: trio.Nursery,
         say: Callable[[PeerId, bytes], None],
         count_offence: Callable[[Misbehaved], None],
@@ -109,6 +120,8 @@ class RequesterSide:
         self._book = book
         self._settlement = settlement
         self._find_known = find_known
+        self._find_prior = find_prior
+        self._check_inputs = check_inputs
         self._nursery = nursery
         self._say = say
         self._count_offence = count_offence
@@ -184,7 +197,11 @@ class RequesterSide:
     async def _open_job(self, submission: Submission) -> OpenJob:
         # From here on a collection leaves the task alone; what one has taken before is noticed now.
         await trio.to_thread.run_sync(hold, self._store, submission.root)
+        if submission.require_verified:
+            await trio.to_thread.run_sync(self._check_inputs, submission)
         job: OpenJob = await trio.to_thread.run_sync(self._ledger.open_job, submission)
+        # What it comes from is looked into now, so that too much of it is an answer and no shard's end.
+        await trio.to_thread.run_sync(job.parents_of, job.tasks[0], self._store)
         tasks = sum(len(one.tasks) for one in self.open.values()) + len(job.tasks)
         if len(self.open) >= MAX_OPEN or tasks > MAX_OPEN_TASKS:
             problem = f"{len(self.open)} jobs of {tasks - len(job.tasks)} tasks are open here"
@@ -193,7 +210,7 @@ class RequesterSide:
 
     async def _accept(self, submission: Submission) -> None:
         job = await self._open_job(submission)
-        known = await self._look_up(submission, [submission.root])
+        known, priors = await self._look_up(job, [submission.root])
         if known:
             await self._in_thread(lambda: self._ledger.answer_whole(submission, known[0]))
             self._measures.known()
@@ -205,7 +222,7 @@ class RequesterSide:
         try:
             # A submitter that goes away now has submitted.
             with trio.CancelScope(shield=True):
-                await self.host.ask(self._submitted(submission, job.tasks))
+                await self.host.ask(self._submitted(submission, job.tasks, priors))
             self._mix_in(submission, 1)
         except BacalhauError:
             self._ledger.remove(submission.job)
@@ -240,7 +257,7 @@ class RequesterSide:
         try:
             if (job := self.open.get(name)) is None:
                 return True
-            await self._answer_known(job)
+            priors = await self._answer_known(job)
             # Read again: meanwhile it may have been made anew.
             if (job := self.open.get(name)) is None or job.is_begun:
                 return True
@@ -251,7 +268,7 @@ class RequesterSide:
                 self._ledger.remove(name)
                 self._settlement.begin(name)
                 return True
-            await self.host.ask(self._submitted(job.submission, tuple(rest)))
+            await self.host.ask(self._submitted(job.submission, tuple(rest), priors))
             self._mix_in(job.submission, len(rest))
             if (begun := self.open.get(name)) is not None:
                 begun.is_begun = True
@@ -262,38 +279,67 @@ class RequesterSide:
             return False
         return True
 
-    async def _answer_known(self, job: OpenJob) -> None:
+    async def _answer_known(self, job: OpenJob) -> dict[CID, Prior]:
+        """Keep what is known of shards, and return what is to be added to of others."""
+        priors: dict[CID, Prior] = {}
         if not _takes_known(job.submission):
-            return
+            return priors
         for start in range(0, len(job.tasks), KNOWN_AT_ONCE):
             numbers = range(start, min(start + KNOWN_AT_ONCE, len(job.tasks)))
             some = [number for number in numbers if number not in job.tally.ended]
             if job.is_cancelled or job.has_too_many_failures:
-                return
-            found = await self._look_up(job.submission, [job.tasks[number] for number in some])
+                break
+            found, more = await self._look_up(job, [job.tasks[number] for number in some])
+            priors |= dict(islice(more.items(), MAX_PRIORS - len(priors)))
             if found:
                 known = {some[place]: session for place, session in found.items()}
                 await self._in_thread(partial(self._ledger.answer, job, known))
                 self._measures.known(len(known))
                 self._kept()
+        return priors
 
-    async def _look_up(self, submission: Submission, tasks: Sequence[CID]) -> dict[int, SessionResult]:
-        """Return what is known of tasks, by their place, without what a node had a part in that was convicted since."""
+    async def _look_up(self, job: OpenJob, tasks: Sequence[CID]) -> tuple[dict[int, SessionResult], dict[CID, Prior]]:
+        """Return what is known of tasks, by their place, and by task what of the others is to be added to.
+
+        Neither has anything that a node had a part in which was convicted since.
+        """
+        submission = job.submission
         if not tasks or not _takes_known(submission):
-            return {}
+            return {}, {}
         machine = self.host.machine
         shunned = machine.shunned if isinstance(machine, Requester) else frozenset()
 
-        def look_up() -> dict[int, SessionResult]:
+        def look_up() -> tuple[dict[int, SessionResult], dict[CID, Prior]]:
             found = ((place, self._find_known(task, submission.rule)) for place, task in enumerate(tasks))
             sound = {
                 place: session
                 for place, session in found
-                if session is not None and shunned.isdisjoint(one.node for one in session.receipts)
+                if session is not None
+                and shunned.isdisjoint(one.node for one in session.receipts)
+                and self._may_answer(submission, () if session.record is None else (session.record,))
             }
-            return sound if submission.trust is None else self._trusted(sound, tasks, submission.trust)
+            if submission.trust is not None:  # how far it gets with others is not known before they are asked
+                return self._trusted(sound, tasks, submission.trust), {}
+            known = {place: self._with_parents(session, job, tasks[place]) for place, session in sound.items()}
+
+            def usable(prior: Prior) -> bool:
+                return _is_apart(prior, shunned) and self._may_answer(submission, prior.parents)
+
+            rest = [task for place, task in enumerate(tasks) if place not in known]
+            priors = ((task, self._find_prior(task)) for task in rest)
+            return known, {task: prior for task, prior in priors if prior is not None and usable(prior)}
 
         return await trio.to_thread.run_sync(look_up)
+
+    def _may_answer(self, submission: Submission, records: Sequence[CID]) -> bool:
+        """Tell whether an answer that rests on records is one, where inputs are to be verified."""
+        return not submission.require_verified or find_taint(self._store, records).is_tainted is False
+
+    def _with_parents(self, session: SessionResult, job: OpenJob, task: CID) -> SessionResult:
+        """Return what is known under a record that names what the task's inputs are known to come from now."""
+        if session.record is None:
+            return session
+        return replace(session, record=with_parents(session.record, job.parents_of(task, self._store), self._store))
 
     def _trusted(
         self, found: Mapping[int, SessionResult], tasks: Sequence[CID], goal: TrustGoal
@@ -463,7 +509,7 @@ class RequesterSide:
                 job.is_cancelled = True
                 self.host.feed(CancelRequested(job=news.job))
 
-    def _submitted(self, submission: Submission, tasks: tuple[CID, ...]) -> Submitted:
+    def _submitted(self, submission: Submission, tasks: tuple[CID, ...], priors: Mapping[CID, Prior]) -> Submitted:
         return Submitted(
             job=submission.job,
             tasks=tasks,
@@ -476,8 +522,13 @@ class RequesterSide:
             reveal_ms=REVEAL_MS,
             offer_ms=OFFER_MS,
             queue_ms=self._queue_ms,
+            priors=priors,
             unverified=submission.unverified,
         )
+
+
+def _is_apart(prior: Prior, nodes: frozenset[PeerId]) -> bool:
+    return nodes.isdisjoint(prior.nodes)
 
 
 def _takes_known(submission: Submission) -> bool:

@@ -23,7 +23,7 @@ from network.node.datastore import AddEvent, AddResult, Change, Datastore, Finis
 from network.node.job_events import ENDED, FETCHING, MISSING, ended_words, unverified_words
 from network.node.outcome import read_outcome, session_result
 from network.node.shard_settlement import ShardSettlement
-from network.node.spans import JOB, PUBLICATION, Span, Tell
+from network.node.span import JOB, PUBLICATION, Span, Tell
 from network.node.trust_book import TrustBook, witness_in
 from network.protocol_events import TaskEnded
 from storage.block_source import BlockSource

@@ -16,8 +16,8 @@ from verifier.schema import Schema
 class ShardEntry(Schema):
     """A shard that has ended; the blocks that its outcome names are in the store."""
 
-    VERSION: ClassVar[str] = "shard-entry/2"
-    """1 had an outcome of its time."""
+    VERSION: ClassVar[str] = "shard-entry/3"
+    """1 and 2 had outcomes of their times."""
 
     number: Count
     """From 0."""
@@ -55,6 +55,6 @@ def read_shard(data: bytes) -> ShardEntry:
         VerificationError: the datastore holds something else.
     """
     node = dag_cbor.decode(data)
-    if isinstance(node, dict) and node.get("v") == "shard-entry/1":
+    if isinstance(node, dict) and node.get("v") in ("shard-entry/1", "shard-entry/2"):
         node = {**node, "outcome": as_outcome_now(node.get("outcome")), "v": ShardEntry.VERSION}
     return ShardEntry.from_node(node)

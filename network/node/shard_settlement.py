@@ -33,7 +33,6 @@ from network.node.shard_entry import ShardEntry, read_shard, shards_of
 from network.node.shard_outputs import MANY, ShardOutputs, held
 from network.protocol_events import TaskEnded
 from network.shard_list import ListedShard, ShardList, load_shards
-from runtime.shard_merge import Merged, merge_shards
 from storage.blocks import BlockMissingError
 from storage.cid import CID
 from storage.dag_fetch import fetch_dag
@@ -41,6 +40,7 @@ from storage.errors import BacalhauError, UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
 from verifier.model import PeerId, Receipt, load_node
+from verifier.shard_merge import Merged, merge_shards
 
 TRIES: Final = 6
 FIRST_PAUSE_S: Final = 2.0

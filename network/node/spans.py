@@ -1,59 +1,23 @@
 """What a node does for a job, as spans of one trace: over all nodes, without a word in their messages.
 
-The trace's id is made from the job's, which offers carry anyway, so that spans of nodes that never spoke of tracing
-join. Nothing here knows a library or a clock; whoever takes spans does not wait and does not raise.
+Nothing here knows a library or a clock; whoever takes spans does not wait and does not raise.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final
 
 from network.message_codec import decode, version_of
 from network.messages import Assign, Close, Offer
+from network.node.span import BIDS, EXECUTION, VERIFICATION, Span, Tell
 from network.protocol_events import Action, ContainerEnded, Executed, ExecutionFailed, Report, Run, Send, TaskEnded
 from storage.cid import cid_text
 from verifier.model import PeerId
 
-JOB: Final = "job"
-SUBMIT: Final = "submit"
-BIDS: Final = "bids"
-VERIFICATION: Final = "verification"
-PUBLICATION: Final = "publication"
-EXECUTION: Final = "execution"
 MAX_SESSIONS: Final = 10_000
 """Sessions whose beginnings are remembered; of further ones there are no spans."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """Something that has ended."""
-
-    job: str
-    """32 hex digits."""
-    name: str
-    """JOB is the one that all others are below; its requester tells it."""
-    began_s: float
-    """Seconds since 1970, like the next."""
-    ended_s: float
-    problem: str = ""
-    """Why it failed; empty if it did not."""
-    detail: Mapping[str, str | int | float] = field(default_factory=dict)
-
-
-Tell: TypeAlias = Callable[[Span], None]
-
-
-def trace_id(job: str) -> int:
-    """Return the id of a job's trace: 16 bytes of the SHA-256 of its id's text."""
-    return int.from_bytes(hashlib.sha256(job.encode("ascii")).digest()[:16], "big")
-
-
-def root_id(job: str) -> int:
-    """Return the id of the span JOB: the 8 bytes after those of the trace."""
-    return int.from_bytes(hashlib.sha256(job.encode("ascii")).digest()[16:24], "big")
 
 
 def execution_span(

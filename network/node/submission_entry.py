@@ -35,8 +35,9 @@ Pair = Annotated[tuple[Word, ...], lambda pair: "" if len(pair) == 2 else "must 
 class SubmissionEntry(Schema):
     """A `Submission` without its origins."""
 
-    VERSION: ClassVar[str] = "submission-entry/5"
-    """1 had no shards and no known results, 2 no trust, 3 no records of the data, 4 no containers."""
+    VERSION: ClassVar[str] = "submission-entry/6"
+    """1 had no shards and no known results, 2 no trust, 3 no records of the data, 4 no containers, 5 never asked for
+    verified inputs."""
 
     job: JobId
     created_at: Seconds
@@ -57,9 +58,11 @@ class SubmissionEntry(Schema):
     trust: Share | None
     bad: Share | None
     unverified: bool
+    require_verified: bool
 
 
-_SINCE_4: Final[dict[str, Any]] = {"unverified": False}
+_SINCE_5: Final[dict[str, Any]] = {"require_verified": False}
+_SINCE_4: Final[dict[str, Any]] = {"unverified": False, **_SINCE_5}
 _SINCE_3: Final[dict[str, Any]] = {"data_parents": [], **_SINCE_4}
 _SINCE_2: Final[dict[str, Any]] = {"trust": None, "bad": None, **_SINCE_3}
 _SINCE: Final[dict[str, dict[str, Any]]] = {
@@ -67,6 +70,7 @@ _SINCE: Final[dict[str, dict[str, Any]]] = {
     "submission-entry/2": _SINCE_2,
     "submission-entry/3": _SINCE_3,
     "submission-entry/4": _SINCE_4,
+    "submission-entry/5": _SINCE_5,
 }
 """What earlier versions did not say, and meant."""
 
@@ -97,6 +101,7 @@ def write_submission(submission: Submission) -> tuple[bytes, str]:
             trust=None if submission.trust is None else submission.trust.asked,
             bad=None if submission.trust is None else submission.trust.bad,
             unverified=submission.unverified,
+            require_verified=submission.require_verified,
         )
     except ModelError as error:
         raise UserError(error.problem, where=f"submission: {error.field}", fix="submit the job with another") from error
@@ -132,6 +137,7 @@ def read_submission(data: bytes, origins: str) -> Submission:
         origins=_origins(origins),
         trust=_goal(entry),
         unverified=entry.unverified,
+        require_verified=entry.require_verified,
     )
 
 

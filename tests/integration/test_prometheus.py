@@ -1,5 +1,6 @@
 """A node as a process: scraped by hand, and by a real Prometheus as docs/telemetry.md has it configured."""
 
+import json
 import re
 import shutil
 import socket
@@ -100,3 +101,44 @@ def test_prometheus_scrapes_a_node(prometheus):
     assert {dict(labels)["verdict"] for labels in verdicts} >= {"agreed", "split", "too-few"}
     (buckets,) = asked(url, process, 'count(bacalhau_execution_seconds_bucket{outcome="done"})').values()
     assert buckets == 16
+    dashboard = json.loads((ROOT / "docs/grafana.json").read_text())
+    # A rate needs two samples; with the slowest one there, all others are.
+    asked(url, process, 'rate(bacalhau_build_info{job="bacalhau"}[1m])')
+    for title, expression in expressions(dashboard):
+        asked_for = expression.replace("$node", ".*").replace("$__rate_interval", "1m")
+        assert "$" not in asked_for, title
+        answer = httpx.get(f"{url}/api/v1/query", params={"query": asked_for}, trust_env=False)
+        assert answer.status_code == 200, f"{title}: {answer.text}"
+        series = answer.json()["data"]["result"]
+        # This node has no quota, and there is nothing else of which it tells nothing.
+        assert bool(series) != ("quota" in expression), f"{title}: {expression}"
+    variable = next(one for one in dashboard["templating"]["list"] if one["type"] == "query")
+    metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]).groups()
+    (labels,) = asked(url, process, metric)
+    assert label in dict(labels)
+
+
+def expressions(dashboard):
+    """Yield each query of a dashboard with the title of its panel."""
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            yield panel["title"], target["expr"]
+
+
+def test_the_dashboard_is_laid_out_as_grafana_wants_it():
+    dashboard = json.loads((ROOT / "docs/grafana.json").read_text())
+    panels = dashboard["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    source = {"type": "prometheus", "uid": "${source}"}
+    taken = set()
+    for panel in panels:
+        assert panel["datasource"] == source
+        assert panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"]
+        assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+        assert all(target["legendFormat"] for target in panel["targets"])
+        place = panel["gridPos"]
+        cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        assert not cells & taken, f"{panel['title']} lies over another panel"
+        assert place["x"] + place["w"] <= 24
+        taken |= cells

@@ -7,7 +7,6 @@ import pytest
 
 from network.embedded import run_embedded
 from network.embedded_shards import run_shards
-from runtime.shard_merge import merge_shards
 from runtime.shard_plan import read_sharding, shard_tasks
 from storage.cid import cid_text
 from storage.unixfs_import import Importer
@@ -15,6 +14,7 @@ from storage.unixfs_read import UnixfsReader
 from storage.unixfs_tree import TreeBuilder
 from verifier.audit import audit_record
 from verifier.compare import make_rule
+from verifier.shard_merge import merge_shards
 
 pytestmark = pytest.mark.integration
 

@@ -3,10 +3,10 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.shard_merge import merge_shards
 from storage.blocks import MemoryBlockStore
 from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
+from verifier.shard_merge import merge_shards
 
 deterministic = settings(deadline=None, derandomize=True, max_examples=300)
 

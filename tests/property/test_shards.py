@@ -5,7 +5,6 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.shard_merge import merge_shards
 from runtime.shard_pattern import parse_pattern
 from runtime.shards import make_shards
 from storage.blocks import MemoryBlockStore
@@ -13,6 +12,7 @@ from storage.unixfs_import import Importer
 from storage.unixfs_members import members
 from storage.unixfs_profile import V1_2025
 from storage.unixfs_read import UnixfsReader
+from verifier.shard_merge import merge_shards
 
 deterministic = settings(deadline=None, derandomize=True, max_examples=120)
 

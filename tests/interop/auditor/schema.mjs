@@ -152,7 +152,8 @@ export function checkSigned(node, by) {
 const engine = struct({ name: word, version: word, arch: word, isolation: list(word, { most: 64 }) });
 const unverified = struct({
   v: constant("unverified-record/1"), tier: constant("unverified"), task: link, function: link, input: link, output: link,
-  exit_code: int(0n, 255n), runs: list(struct({ output: link, exit_code: int(0n, 255n), engine }), { most: 1000 }), parents: links,
+  exit_code: int(0n, 255n), parents: links,
+  runs: list(struct({ output: link, exit_code: int(0n, 255n), engine, node: nullable(peer) }), { most: 1000 }),
 });
 const commitment = struct({ v: constant("commitment/1"), task: link, node: peer, digest: hex32, signature });
 

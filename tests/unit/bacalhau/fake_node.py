@@ -17,11 +17,11 @@ from network.node.datastore import JobEvent, JobState, KeptJob
 from network.node.shard_settlement import SettledShard
 from network.shard_list import load_shards
 from runtime.plan import plan_of_task
-from runtime.shard_merge import merge_shards
 from storage.errors import UserError
 from storage.sqlite_pins import hold
 from tests.unit.bacalhau.fakes import FakeEngine
 from tests.unit.network.transport_world import identity
+from verifier.shard_merge import merge_shards
 
 PEER = identity(1).peer
 NOTHING = Demand(cpu_milli=0, memory=0, disk=0, gpus=0)

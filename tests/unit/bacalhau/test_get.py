@@ -48,7 +48,7 @@ def test_the_proof_of_a_child_holds_its_parent(desk, report, tmp_path):
     desk.home = type(desk.home)(tmp_path / "stranger")
     said = desk("audit", "--car", tmp_path / "child" / "record.car", "--json")
     assert said.json["verdict"] == "valid"
-    assert said.json["checks"][13]["detail"] == "1 parents"
+    assert said.json["checks"][13]["detail"] == "1 parent"
 
 
 def test_a_dissenting_output_is_not_needed(desk, tmp_path):

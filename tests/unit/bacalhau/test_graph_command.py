@@ -255,6 +255,30 @@ def test_a_record_that_contradicts_is_a_dispute_everywhere(desk, other, chain):
     assert rerun["disputes"] == [{"record": theirs["record"], "output": theirs["output"]}]
 
 
+def test_who_publishes_one_side_of_a_dispute_says_so_and_gives_the_other(desk, other, chain, tmp_path):
+    first, second = chain
+    desk.engine.behave = lambda number, plan, store: Gave(result=b"something else")
+    theirs = other(*RUN, "-i", "x.txt").json
+    publish(other, theirs["record"], "car:theirs.car")
+    desk("graph", "merge", "theirs.car")
+    said = desk("publish", second["record"], "--to", "car:ours.car", "--json").json
+    assert said["disputes"] == [{"record": first["record"], "rival": theirs["record"]}]
+    assert (said["records"], said["log_size"]) == (2, 2)
+    plain = desk("publish", second["record"], "--to", "car:again.car")
+    assert f"DISPUTED: {first['record']} is contradicted by {theirs['record']}" in plain.err
+    # It is told of and not claimed: no check is false, and none is more than unknown for it.
+    audit = other("audit", "--car", "ours.car", "--json")
+    assert (audit.code, audit.json["verdict"]) == (4, "unchecked")
+    assert [check["n"] for check in audit.json["checks"] if check["ok"] is not True] == [28]
+    third = type(desk)(home=Home(tmp_path / "third"), engine=desk.engine, read_output=desk.read_output)
+    merged = third("graph", "merge", "ours.car", "--json").json["merged"][0]
+    assert merged["disputes"] == [{"task": first["task"], "merged": first["record"], "here": theirs["record"]}]
+    for record in (first["record"], theirs["record"]):
+        found = third("graph", "show", record, "--json").json["standing"][record]
+        assert found["standing"] == "disputed"
+    assert theirs["record"] not in third("graph", "log", "ours.car", "--json").text
+
+
 def test_taint_flows_down(desk, chain, other):
     first, second = chain
     with desk.store() as store:
@@ -360,7 +384,14 @@ def test_every_shard_is_in_the_graph(desk, shards, other):
     assert (made["records"], made["log_size"]) == (3, 3)
     said = other("audit", "--car", "x.car", "--json").json
     assert (said["verdict"], said["checks"][0]["name"]) == ("valid", "file")
-    assert other("graph", "merge", "x.car", "--json").json["merged"][0]["new"] == 3
+    merged = other("graph", "merge", "x.car", "--json").json["merged"][0]
+    assert (merged["new"], merged["merges"], made["merges"]) == (3, 1, [shards["merge"]])
+    # Where no such job ever ran, its output is what the statement says.
+    for named in (shards["output"], shards["merge"]):
+        assert sorted(other("graph", "why", named, "--json").json["roots"]) == sorted(records)
+        audit = other("audit", named, "--json").json
+        assert (audit["verdict"], audit["checks"][-1]["n"]) == ("valid", 16)
+        assert publish(other, named, f"car:{named[-8:]}.car")["merges"] == [shards["merge"]]
 
 
 def test_a_job_of_which_a_shard_was_not_verified_is_not_published_whole(desk, shards, tmp_path):

@@ -11,7 +11,9 @@ from storage import dag_cbor
 from storage.cid import DAG_CBOR, cid_text, make_cid, parse_cid
 from tests.requirements_gate import need
 from tests.unit.bacalhau.fakes import FakeEngine, Gave
+from tests.unit.verifier.test_unverified import function as container_function
 from tests.vectors.records.world import put_unverified
+from verifier.model import store_node
 from verifier.peer_id import public_key_of
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -368,3 +370,35 @@ def test_what_others_wrote_cannot_break_a_form(desk, report):
         assert "\u202e" not in text
     assert "<script>" not in export(desk, forged, "svg")
     assert "\\\\N" in export(desk, forged, "dot")
+
+
+@pytest.fixture
+def contained(desk):
+    """A record of a container whose image came from a registry."""
+    function_ = container_function(image=f"sha256:{'0a' * 32}", repo_digest=f"ghcr.io/owner/name@sha256:{'0b' * 32}")
+    first = desk.run("-i", desk.file(b"hello"))
+    with desk.store() as store:
+        function = store_node(store, function_)
+        return cid_text(put_unverified(store, parse_cid(first["output"]), function=function))
+
+
+def test_a_container_names_the_digests_of_its_image(desk, contained, tmp_path):
+    (record,) = json.loads(export(desk, contained, "json"))["records"]
+    assert record["function"]["image"] == {
+        "config_sha256": "0a" * 32, "repository": "ghcr.io/owner/name", "manifest_sha256": "0b" * 32,
+    }  # fmt: skip
+    envelope = json.loads(export(desk, contained, "in-toto"))
+    statement = json.loads(base64.b64decode(envelope["payload"]))
+    materials = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
+    assert {"name": "image configuration", "digest": {"sha256": "0a" * 32}} in materials
+    assert {
+        "name": "image",
+        "uri": f"pkg:oci/name@sha256%3A{'0b' * 32}?repository_url=ghcr.io/owner/name",
+        "digest": {"sha256": "0b" * 32},
+    } in materials
+    assert desk("graph", "export", contained, "--format", "ro-crate", "-o", tmp_path / "crate").code == 0
+    graph = json.loads((tmp_path / "crate" / "ro-crate-metadata.json").read_text())["@graph"]
+    (image,) = (entity for entity in graph if entity["@type"] == "ContainerImage")
+    assert (image["registry"], image["name"], image["sha256"]) == ("ghcr.io", "owner/name", "0b" * 32)
+    (action,) = (entity for entity in graph if entity["@type"] == "CreateAction")
+    assert action["containerImage"] == {"@id": image["@id"]}

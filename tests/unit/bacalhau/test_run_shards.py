@@ -12,13 +12,14 @@ from bacalhau.conflict_list import MAX_CONFLICT_BYTES, conflict_list
 from bacalhau.shard_report import count_shards, job_verdict
 from network.job_shards import JobShard
 from runtime.engine import UndeterminedError
-from runtime.shard_merge import Conflict, Version
-from storage.cid import DAG_CBOR, RAW, make_cid, parse_cid
+from storage.cid import DAG_CBOR, RAW, cid_text, make_cid, parse_cid
 from storage.sqlite_collection import collect
 from storage.unixfs_read import UnixfsReader
 from tests.unit.bacalhau.fakes import FakeEngine, Gave, shout
 from tests.unit.bacalhau.test_run_python import CONTRACT
+from verifier.merge_types import load_merge, store_merge
 from verifier.model import Record, load_node
+from verifier.shard_merge import Conflict, Version
 
 TASK, BLOCK = make_cid(DAG_CBOR, b"task"), make_cid(RAW, b"block")
 SHARD_KEYS = {
@@ -47,6 +48,10 @@ def unless(name, otherwise):
         return note_names(number, plan, store)
 
     return behave
+
+
+def parents_of(store, record):
+    return [cid_text(cid) for cid in load_node(store, parse_cid(record), Record).parents]
 
 
 @pytest.fixture
@@ -506,7 +511,7 @@ def test_collections_beside_a_job_take_nothing_from_it(desk, folder, monkeypatch
     assert desk("audit", report["job"]).code == 0
 
 
-def test_volumes_have_parents_and_a_shards_own_directory_has_none(desk):
+def test_a_shard_names_the_record_that_gave_its_data_and_those_of_volumes(desk, tmp_path):
     desk.engine = FakeEngine(shout)
     made = desk.run("-i", desk.file())
     desk.engine = FakeEngine(note_names)
@@ -519,9 +524,93 @@ def test_volumes_have_parents_and_a_shards_own_directory_has_none(desk):
     again = run(desk, made["output"], split=split)
     assert again["parents"] == [made["record"]]
     with desk.store() as store:
-        assert load_node(store, parse_cid(again["shards"][0]["record"]), Record).parents == ()
+        assert parents_of(store, again["shards"][0]["record"]) == [made["record"]]
     for job in (report["job"], again["job"]):
-        assert desk("audit", job).code == 0
+        audit = desk("audit", job, "--deep", "--json").json
+        assert (audit["verdict"], audit["ancestors"]["counts"]["valid"]) == ("valid", 1)
+    assert desk("get", again["job"], "--output-dir", tmp_path / "got").code == 0
+    assert desk("audit", "--car", tmp_path / "got" / "record.car").code == 0
+
+
+def test_what_is_known_of_a_shard_gets_the_parents_that_became_known_since(desk, folder):
+    split = ("--sharding-glob-pattern", "/*")
+    raw = run(desk, folder, split=split)
+    assert raw["parents"] == []
+    texts = {name: f"content of {name}".encode() for name in "abcde"}
+    desk.engine = FakeEngine(lambda number, plan, store: Gave(outputs=texts))
+    made = desk.run("--arg", "n=1")
+    given = run(desk, f"{made['output']}/outputs/outputs", split=split)
+    assert (given["verdict"], given["parents"]) == ("cached", [made["record"]])
+    assert [one["output"] for one in given["shards"]] == [one["output"] for one in raw["shards"]]
+    with desk.store() as store:
+        assert [parents_of(store, one["record"]) for one in raw["shards"]] == [[]] * 5
+        assert [parents_of(store, one["record"]) for one in given["shards"]] == [[made["record"]]] * 5
+
+
+def test_each_shard_of_a_merged_output_names_the_shards_that_gave_it(desk, folder):
+    first = run(desk, folder)
+    records = [one["record"] for one in first["shards"]]
+    split = ("--sharding-glob-pattern", "/*/", "--sharding-base-path", "/inputs/shards")
+    second = run(desk, first["output"], split=split)
+    assert sorted(second["parents"]) == sorted(records)
+    with desk.store() as store:
+        assert [parents_of(store, one["record"]) for one in second["shards"]] == [[one] for one in records]
+        # What all of them wrote into one tree is traced by its content.
+        whole = run(desk, first["output"], split=("--sharding-glob-pattern", "/outputs/outputs/*"))
+        assert [parents_of(store, one["record"]) for one in whole["shards"]] == [
+            [records[0]], [records[0]], [records[1]], [records[1]], [records[2]]
+        ]  # fmt: skip
+    for job in (second, whole):
+        assert desk("audit", job["job"], "--deep").code == 0
+
+
+def test_what_runs_over_a_merged_output_comes_of_the_shards(desk, folder):
+    first = run(desk, folder)
+    records = sorted(one["record"] for one in first["shards"])
+    desk.engine = FakeEngine(lambda number, plan, store: Gave(result=b"whole"))
+    whole = desk.run("-i", first["output"])
+    part = desk.run("-i", f"{first['output']}/shards/1")
+    file = desk.run("-i", f"{first['output']}/outputs/outputs/e")
+    with desk.store() as store:
+        assert sorted(parents_of(store, whole["record"])) == records
+        assert parents_of(store, part["record"]) == [first["shards"][1]["record"]]
+        assert parents_of(store, file["record"]) == [first["shards"][2]["record"]]
+    assert desk("audit", whole["record"], "--deep").code == 0
+    assert whole["record"] in desk("graph", "dependents", records[0], "--json").json["direct"]
+
+
+def test_what_a_job_gave_is_a_statement_that_is_checked_by_merging_again(desk, folder):
+    report = run(desk, folder)
+    merge = parse_cid(report["merge"])
+    with desk.store() as store:
+        output, records = load_merge(store, merge)
+        assert (cid_text(output), [cid_text(one) for one in records.values()]) == (
+            report["output"], [one["record"] for one in report["shards"]],
+        )  # fmt: skip
+        swapped = store_merge(store, output, {0: records[1], 1: records[0], 2: records[2]})
+        short = store_merge(store, output, {0: records[0], 1: records[1]})
+    audit = desk("audit", report["merge"], "--json").json
+    assert audit["verdict"] == "valid"
+    assert {check["n"] for check in audit["checks"]} == {*range(1, 14), 16}
+    for false in (swapped, short):
+        audit = desk("audit", cid_text(false), "--json")
+        assert (audit.code, [one["n"] for one in audit.json["checks"] if one["ok"] is False]) == (1, [16])
+    found = desk("graph", "why", report["merge"], "--json").json
+    assert (found["kind"], len(found["roots"])) == ("merge", 3)
+
+
+def test_contradictions_of_shards_are_told(desk, folder):
+    first = run(desk, folder)
+    assert (first["disputes"], first["dispute_count"]) == ([], 0)
+    desk.engine = FakeEngine(unless("c", lambda number, plan, store: Gave(result=b"another")))
+    second = run(desk, folder, "--no-cache")
+    theirs = first["shards"][1]
+    assert second["dispute_count"] == 1
+    assert second["disputes"] == [{"index": 1, "first": "c", "record": theirs["record"], "output": theirs["output"]}]
+    said = call(desk, folder, "--no-cache")
+    assert f"DISPUTED: shard 1: record {theirs['record']} of the same task has another output" in said.err
+    described = desk("describe", second["job"])
+    assert "DISPUTED: shard 1" in described.text
 
 
 def test_the_output_of_a_shard_has_a_record_as_parent(desk, folder):

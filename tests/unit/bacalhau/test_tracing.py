@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from bacalhau import trace_client
 from bacalhau.trace_client import exporters_of, open_tracing
-from network.node.spans import Span
+from network.node.span import Span
 from runtime.engine import UndeterminedError
 from storage.errors import UserError
 from storage.sqlite_block_store import SqliteBlockStore

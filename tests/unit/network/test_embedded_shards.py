@@ -8,7 +8,6 @@ from network.embedded import run_embedded
 from network.embedded_shards import run_shards
 from runtime.engine import Execution, UndeterminedError
 from runtime.plan import plan_of_task
-from runtime.shard_merge import merge_shards
 from runtime.shard_plan import read_sharding, shard_tasks
 from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
@@ -17,6 +16,7 @@ from tests.vectors.records.world import STATE, World
 from verifier.audit import audit_record
 from verifier.compare import make_rule
 from verifier.model import EngineInfo, Verdict
+from verifier.shard_merge import merge_shards
 
 ENGINE = EngineInfo(name="scripted", version="1", arch="x86_64", isolation=())
 

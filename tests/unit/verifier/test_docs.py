@@ -12,7 +12,9 @@ from verifier.audit import CHECKS
 from verifier.commitment import PREIMAGE_VERSION
 from verifier.container_types import ContainerFunction
 from verifier.graph_audit import CHECKS as GRAPH_CHECKS
-from verifier.graph_types import Graph, GraphHead, LogEntry
+from verifier.graph_audit import MORE_CHECKS
+from verifier.graph_types import AnnotatedGraph, Graph, GraphHead, LogEntry
+from verifier.merge_types import Merge, MergedShard, MergePart
 from verifier.schema import Schema
 from verifier.unverified_types import UnverifiedRecord, UnverifiedRun
 from verifier.wasm_types import WasmFunction, WasmRuntime
@@ -21,7 +23,8 @@ DOCS = Path(__file__).parents[3] / "docs"
 KINDS = [
     kind for kind in vars(model).values() if isinstance(kind, type) and issubclass(kind, Schema) and kind is not Schema
 ] + [
-    ContainerFunction, Graph, GraphHead, ListedShard, LogEntry, ShardList, ShardPart, UnverifiedRecord, UnverifiedRun,
+    AnnotatedGraph, ContainerFunction, Graph, GraphHead, ListedShard, LogEntry, Merge, MergePart, MergedShard,
+    ShardList, ShardPart, UnverifiedRecord, UnverifiedRun,
     WasmFunction, WasmRuntime,
 ]  # fmt: skip
 
@@ -63,4 +66,5 @@ def test_the_audit_is_described_check_by_check():
 def test_the_audit_of_a_graph_is_described_check_by_check():
     listed = re.findall(r"^(\d+)\. \*\*(\w+)\.\*\*", (DOCS / "graph.md").read_text(encoding="utf-8"), re.MULTILINE)
     of_several = (str(graph_agreement.NUMBER), "logs")
-    assert listed == [*((str(n), name) for n, (name, _) in enumerate(GRAPH_CHECKS, 21)), of_several]
+    of_more = ((str(n), name) for n, (name, _) in enumerate(MORE_CHECKS, 31))
+    assert listed == [*((str(n), name) for n, (name, _) in enumerate(GRAPH_CHECKS, 21)), of_several, *of_more]

@@ -1,4 +1,4 @@
-"""Checks 21 to 29 on a graph of three records, each broken by itself."""
+"""Checks 21 to 29, and 31 and 32, on a graph of three records, each broken by itself."""
 
 import dataclasses
 
@@ -8,11 +8,13 @@ from storage import dag_cbor
 from storage.blocks import MemoryBlockStore
 from storage.cid import DAG_CBOR, make_cid
 from tests.vectors.records.world import World, put_unverified
-from verifier.graph_audit import CHECKS, audit_graph
+from verifier.graph_audit import CHECKS, MORE_CHECKS, audit_graph
 from verifier.graph_log import append, sign_head
-from verifier.graph_types import Graph
+from verifier.graph_types import Graph, load_graph, make_graph
 from verifier.identity import Identity
+from verifier.merge_types import store_merge
 from verifier.model import Record, load_node, store_node
+from verifier.shard_merge import merge_shards
 
 ALICE, BOB = (Identity.from_seed(bytes([number]) * 32) for number in (1, 2))
 
@@ -67,7 +69,8 @@ def test_numbers_and_names_are_those_of_the_docstring():
     import verifier.graph_audit as module
 
     listed = [line.split()[:2] for line in (module.__doc__ or "").splitlines() if line[:2].isdigit()]
-    assert listed == [[f"{n}.", name] for n, (name, _) in enumerate(CHECKS, 21)]
+    numbered = [*enumerate(CHECKS, 21), *enumerate(MORE_CHECKS, 31)]
+    assert listed == [[f"{n}.", name] for n, (name, _) in numbered]
 
 
 def test_what_is_no_graph_is_invalid_and_an_empty_store_unknown():
@@ -188,3 +191,48 @@ def test_what_is_no_record_is_false():
 def test_a_graph_without_records_cannot_be_made():
     with pytest.raises(ValueError, match="not empty"):
         Graph(head=make_cid(DAG_CBOR, b"x"), records=())
+
+
+def annotated(shelf, *, merges=(), rivals=()):
+    """Return a root of the shelf's records that says this of them besides."""
+    plain = load_graph(shelf.store, shelf.publish())
+    return store_node(shelf.store, make_graph(plain.head, plain.records, merges, rivals))
+
+
+def merge_of(shelf, *records):
+    outputs = {number: load_node(shelf.store, record, Record).output for number, record in enumerate(records)}
+    return merge_shards(shelf.store, outputs).output
+
+
+def test_a_root_without_merges_and_rivals_is_what_it_always_was():
+    shelf = Shelf()
+    assert annotated(shelf) == shelf.publish()
+
+
+def test_a_merge_is_true_only_if_its_records_are_there_and_merging_gives_it():
+    shelf = Shelf()
+    true = store_merge(shelf.store, merge_of(shelf, shelf.first), {0: shelf.first})
+    assert shelf.states(annotated(shelf, merges=[true])) == ("valid", {})
+    other = store_merge(shelf.store, load_node(shelf.store, shelf.first, Record).output, {0: shelf.first})
+    moved = store_merge(shelf.store, merge_of(shelf, shelf.first), {1: shelf.first})
+    elsewhere = store_merge(shelf.store, merge_of(shelf, shelf.first), {0: shelf.another(dissent=())})
+    for false in (other, moved, elsewhere, shelf.first):
+        assert shelf.states(annotated(shelf, merges=[false])) == ("invalid", {31: False})
+    gone = make_cid(DAG_CBOR, b"gone")
+    assert shelf.states(annotated(shelf, merges=[true, gone])) == ("unchecked", {31: None})
+
+
+def test_a_rival_is_told_of_and_not_claimed():
+    shelf = Shelf()
+    other = World(liars=0, store=shelf.store, edits={"output": lambda files: files.update(result=b"a lie")})
+    rival = other.build()
+    assert shelf.states(annotated(shelf, rivals=[rival])) == ("unchecked", {28: None})
+    found = audit_graph(shelf.store, annotated(shelf, rivals=[rival]))
+    assert [(facts.cid, report.verdict) for facts, report in found.rivals] == [(rival, "valid")]
+    assert rival not in {facts.cid for facts, _ in found.records}
+    # Only what contradicts, and has sound evidence, is one.
+    unsound = store_node(
+        shelf.store, dataclasses.replace(load_node(shelf.store, rival, Record), commitments=make_cid(DAG_CBOR, b"x"))
+    )
+    for no_rival, ok in ((shelf.first, False), (shelf.another(dissent=()), False), (unsound, None)):
+        assert shelf.states(annotated(shelf, rivals=[no_rival]))[1][32] is ok

@@ -61,7 +61,7 @@ def tree(store: MemoryBlockStore, files: Mapping[str, bytes]) -> CID:
 def put_unverified(store: MemoryBlockStore, output: CID, parents: Iterable[CID] = (), **changes: Any) -> CID:
     """Put a record of the tier that nobody verifies; its function and input are nowhere."""
     elsewhere = make_cid(DAG_CBOR, b"\xa0")
-    run = {"output": output, "exit_code": 0, "engine": ENGINE}
+    run = {"output": output, "exit_code": 0, "engine": ENGINE, "node": None}
     node = {
         "v": "unverified-record/1",
         "tier": "unverified",

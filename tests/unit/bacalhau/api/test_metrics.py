@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bacalhau.api import metrics
 from bacalhau.api.metrics import NodeMetrics
+from network.blame import _PROOFS
 from network.node.measures import Levels, Measures
 from runtime.cache_counts import IMAGE, CacheCounts
 from tests.unit.bacalhau.fake_node import served
@@ -67,6 +68,10 @@ def test_a_scrape_has_what_was_counted_and_how_much_there_is(node):
     assert values["bacalhau_bids_total", ("outcome", "declined")] == 0
     assert values["bacalhau_verdicts_total", ("verdict", "split")] == 1
     assert values["bacalhau_convictions_total", ("kind", "two-reveals")] == 1
+    proven = {kind.value for kind, _ in _PROOFS}
+    assert {labels[0][1] for name, *labels in values if name == "bacalhau_convictions_total"} == proven | {
+        "two-reveals"
+    }
     assert values["bacalhau_cache_lookups_total", ("cache", "image"), ("result", "hit")] == 1
     assert values["bacalhau_cache_lookups_total", ("cache", "wheel"), ("result", "miss")] == 0
     levels = ("jobs_open", "tasks_open", "tasks_unassigned", "offers_waiting", "executions_running", "peers_connected")

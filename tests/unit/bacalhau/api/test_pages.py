@@ -7,13 +7,19 @@ import pytest
 
 from bacalhau.web.graph_view import graph_view
 from bacalhau.web.page_files import LIBRARIES, read_page_files
+from network.lineage_index import Filer
+from network.result_store import Nodes
 from storage import dag_cbor
 from storage.cid import DAG_CBOR, cid_text, make_cid
 from storage.unixfs_import import Importer
 from tests.unit.bacalhau.fake_node import served
+from tests.unit.bacalhau.record_nodes import record_node
 from tests.unit.verifier.test_unverified import ENGINE, OTHER, unverified, verified
+from verifier.graph_reading import read_facts
 from verifier.model import node_cid, store_node
 from verifier.unverified_types import UnverifiedRun
+
+TASK = make_cid(DAG_CBOR, b"a task")
 
 
 @pytest.fixture
@@ -102,6 +108,26 @@ def test_records_content_files_and_the_graph(client, services, task):
     audit = client.post(f"/pages/data/records/{cid_text(first)}/audit").json()
     assert audit["verdict"] != "valid"
     assert (audit["tainted"], audit["taint"]) == (True, [cid_text(first)])
+
+
+def test_a_contradiction_that_was_merged_is_drawn_with_what_it_contradicts(client, services):
+    with services.open_store() as store, services.open_lineage() as lineage, services.open_results() as results:
+
+        def put(output, **more):
+            node = record_node(task=TASK, output=make_cid(DAG_CBOR, output), **more)
+            data = dag_cbor.encode(node)
+            cid = make_cid(DAG_CBOR, data)
+            store.put(cid, data)
+            return cid
+
+        ours, theirs = put(b"one"), put(b"another")
+        results.add(TASK, ours, nodes=Nodes.EMBEDDED, at=1.0)
+        Filer(store, lineage).add([read_facts(store, theirs)], merged=True)
+    found = client.get("/pages/data/graph", params={"of": cid_text(ours)}).json()
+    assert {one["cid"]: one["disputed"] for one in found["nodes"]} == {cid_text(ours): True, cid_text(theirs): True}
+    # What was merged is found by its output as well.
+    named = cid_text(make_cid(DAG_CBOR, b"another"))
+    assert client.get("/pages/data/graph", params={"of": named}).json()["focus"] == [cid_text(theirs)]
 
 
 def test_what_is_not_known_is_not_drawn_as_verified(services):

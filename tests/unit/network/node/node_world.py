@@ -9,7 +9,7 @@ import trio
 
 from network.job_shards import JobShard
 from network.job_store import Job, JobStore
-from network.known_results import find_known
+from network.known_results import find_known, find_prior
 from network.messages import Demand, EngineKind
 from network.node.compute_side import ComputeSettings
 from network.node.datastore import Submission
@@ -87,6 +87,7 @@ class Place:
         self.spot_checks = 0.0
         self.changing = None
         self.objection = lambda job: ""
+        self.check_inputs = lambda job: None
         self.wrap = lambda datastore: datastore
         self.tell_span = None
 
@@ -119,6 +120,13 @@ class Place:
                 make_job=make_job,
                 make_shards_job=make_shards_job,
                 find_known=lambda task, rule: find_known(task, rule, results.records(task, nodes=Nodes.NETWORK), store),
+                find_prior=lambda task: find_prior(
+                    task,
+                    results.records(task, nodes=Nodes.NETWORK),
+                    store,
+                    usable=results.records(task, nodes=Nodes.OPEN),
+                ),
+                check_inputs=self.check_inputs,
                 objection_to_job=self.objection,
                 free_disk=lambda: 1 << 40,
                 spot_checks=self.spot_checks,

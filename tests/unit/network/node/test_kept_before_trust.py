@@ -1,6 +1,6 @@
 """Entries of versions that knew no trust: a node that was upgraded goes on with what it had."""
 
-from network.node.outcome import Outcome, read_outcome, write_outcome
+from network.node.outcome import Before, Outcome, read_outcome, write_outcome
 from network.node.shard_entry import ShardEntry, read_shard, write_shard
 from network.node.submission_entry import read_submission, write_submission
 from network.requester_entries import StepEntry, read_step, write
@@ -36,12 +36,19 @@ def test_a_step():
 
 
 def test_an_outcome_and_a_shard():
-    assert read_outcome(before(write_outcome(OUTCOME), "outcome/2", "trust")) == OUTCOME
+    assert read_outcome(before(write_outcome(OUTCOME), "outcome/2", "trust", "before")) == OUTCOME
+    assert read_outcome(before(write_outcome(OUTCOME), "outcome/3", "before")) == OUTCOME
+    known = Before(record=TASK, receipts=2, parents=(TASK,))
+    topped_up = Outcome(**{name: getattr(OUTCOME, name) for name in OUTCOME.__slots__} | {"before": known})
+    assert read_outcome(write_outcome(topped_up)) == topped_up
     note = TrustNote(terms=TERMS, reached=0.5, nodes=(PEER,), passes=(7,))
     trusting = Outcome(**{name: getattr(OUTCOME, name) for name in OUTCOME.__slots__} | {"trust": note})
     assert read_outcome(write_outcome(trusting)) == trusting
     shard = ShardEntry(number=3, exit_code=None, record=None, outcome=OUTCOME)
     node = dag_cbor.decode(write_shard(shard))
+    del node["outcome"]["before"]
+    node["outcome"]["v"], node["v"] = "outcome/3", "shard-entry/2"
+    assert read_shard(dag_cbor.encode(node)) == shard
     del node["outcome"]["trust"]
     node["outcome"]["v"], node["v"] = "outcome/2", "shard-entry/1"
     assert read_shard(dag_cbor.encode(node)) == shard
@@ -50,8 +57,14 @@ def test_an_outcome_and_a_shard():
 def test_a_submission():
     plain = submission(TASK)
     data, origins = write_submission(plain)
-    assert read_submission(before(data, "submission-entry/2", "trust", "bad", "data_parents"), origins) == plain
-    assert read_submission(before(data, "submission-entry/3", "data_parents"), origins) == plain
+    since_5, since_4 = ("require_verified",), ("unverified", "require_verified")
+    since_3 = ("data_parents", *since_4)
+    assert read_submission(before(data, "submission-entry/5", *since_5), origins) == plain
+    assert read_submission(before(data, "submission-entry/2", "trust", "bad", *since_3), origins) == plain
+    assert read_submission(before(data, "submission-entry/3", *since_3), origins) == plain
+    assert read_submission(before(data, "submission-entry/4", *since_4), origins) == plain
+    asked = submission(TASK, require_verified=True)
+    assert read_submission(*write_submission(asked)) == asked
     with_data = submission(None, shards=TASK, shard_count=2, data_parents=(TASK,))
     assert read_submission(*write_submission(with_data)) == with_data
     trusting = submission(TASK, trust=TrustGoal(asked=0.99, bad=0.2), rule=LEAST_RULE)

@@ -12,7 +12,7 @@ from network.node.datastore import JobState
 from network.transport import PeerRefusedError, PeerUnreachableError
 from runtime.engine import UndeterminedError
 from storage.cid import DAG_CBOR, make_cid
-from storage.errors import UnavailableError, UserError
+from storage.errors import UnavailableError, UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
 from tests.unit.network.node.node_world import (
     JOB,
@@ -96,6 +96,24 @@ async def test_a_job_that_the_policy_does_not_have_is_not_accepted(tmp_path):
         with pytest.raises(UserError, match="not with 3 nodes"):
             await node.submit(submission(task))
         assert await node.job(JOB) is None
+
+
+@on_real_time
+async def test_inputs_that_are_to_be_verified_are_checked_by_the_node(tmp_path):
+    net = Net(tmp_path, [Engine()])
+    task = task_at(net.requester)
+
+    def refuse(job):
+        raise VerificationError("an input is tainted", where=job.job)
+
+    net.requester.check_inputs = refuse
+    async with net.running() as node:
+        with pytest.raises(VerificationError, match="an input is tainted"):
+            await node.submit(submission(task, require_verified=True))
+        assert await node.job(JOB) is None
+        alone = make_rule(replication=1, confidence=1)
+        await node.submit(submission(task, rule=alone))  # who does not ask for it is not refused
+        await until_event(node, JOB, "ended")
 
 
 @on_real_time

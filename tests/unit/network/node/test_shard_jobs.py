@@ -8,7 +8,6 @@ from network.node.datastore import Machine, Put
 from network.node.sqlite_datastore import SqliteDatastore
 from network.result_store import Nodes, ResultStore
 from network.transport_core import TransportCore
-from runtime.shard_merge import merge_shards
 from storage.errors import UnavailableError
 from storage.sqlite_block_store import SqliteBlockStore
 from tests.unit.network.node.node_world import (
@@ -23,6 +22,7 @@ from tests.unit.network.node.node_world import (
 )
 from tests.unit.network.node.offers import on_real_time
 from verifier.compare import make_rule
+from verifier.shard_merge import merge_shards
 
 COUNT = 7
 ALONE = make_rule(replication=1, confidence=1)

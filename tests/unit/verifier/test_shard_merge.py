@@ -1,6 +1,5 @@
 import pytest
 
-from runtime.shard_merge import MAX_VERSIONS, Conflict, Version, merge_shards
 from storage.blocks import MemoryBlockStore
 from storage.cid import DAG_PB, RAW, make_cid
 from storage.dag_pb import Link, encode_node
@@ -11,6 +10,7 @@ from storage.unixfs_node import NodeType, UnixfsNode, encode_unixfs
 from storage.unixfs_read import UnixfsReader
 from storage.unixfs_tree import TreeBuilder
 from tests.counting_store import CountingBlockStore
+from verifier.shard_merge import MAX_VERSIONS, Conflict, Version, merge_shards
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_an_output_that_is_not_here_is_told(store):
 
 
 def test_too_many_entries_end(store, monkeypatch):
-    monkeypatch.setattr("runtime.shard_merge.MAX_ENTRIES", 100)
+    monkeypatch.setattr("verifier.shard_merge.MAX_ENTRIES", 100)
     outputs = {shard: output(store, {f"outputs/o/{shard}": b""}) for shard in range(60)}
     with pytest.raises(UserError, match="more than 100 entries"):
         merge_shards(store, outputs)

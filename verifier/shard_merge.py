@@ -11,7 +11,7 @@ every version stays in its shard, and the conflict is listed. Nothing is ever ov
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from storage.blocks import BlockStore
@@ -61,6 +61,8 @@ class Merged:
     conflicts: tuple[Conflict, ...]
     """By path, names by their UTF-8 bytes."""
     conflict_count: int
+    numbers: frozenset[int] = frozenset()
+    """Of the shards whose outputs are in it."""
 
 
 @dataclass(slots=True)
@@ -106,7 +108,7 @@ def merge_shards(store: BlockStore, outputs: Mapping[int, CID]) -> Merged:
     for shard in sorted(outputs):
         merge.add(shard, outputs[shard])
     shards = {str(shard): finished_entry(store, cid) for shard, cid in outputs.items()}
-    return merge.finish(shards)
+    return replace(merge.finish(shards), numbers=frozenset(outputs))
 
 
 class _Merge:

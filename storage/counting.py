@@ -1,0 +1,8 @@
+"""Numbers of things in sentences: `1 wheel`, `5 wheels`. Pure."""
+
+from __future__ import annotations
+
+
+def counted(number: int, thing: str, things: str = "") -> str:
+    """Return a number with what it counts; things: the plural, where it is not `thing` with an `s` behind it."""
+    return f"{number} {thing if number == 1 else things or thing + 's'}"
