@@ -114,7 +114,7 @@ class PyodideEngine:
 
     def _pool_key(self, plan: Plan, choice: ImageChoice) -> tuple[object, ...]:
         """A worker serves one function of one submitter, in the jail and with the limits that it was started with."""
-        made = (self.host, self.level, self.strict, self.runtimes_dir)
+        made = (self.host, self.level, self.strict, self.runtimes_dir, self.checkpoints_dir)
         return (made, plan.submitter, plan.function_cid, choice, plan.input.limits.memory)
 
     def _jail(self) -> JailReport:
