@@ -83,7 +83,7 @@ def read_taken(header: dict[str, Any], most_bytes: int) -> Taken:
 
 
 def read_questions(value: object) -> tuple[Question, ...]:
-    """Check a list of questions.
+    """Check a list of questions, and return it in one order: a run that has gone on has asked them in another.
 
     Raises:
         VerificationError: it is malformed.
@@ -93,7 +93,7 @@ def read_questions(value: object) -> tuple[Question, ...]:
     for one in value:
         if not isinstance(one, list) or len(one) != 2 or one[0] not in _KINDS or not isinstance(one[1], str):
             raise VerificationError("a checkpoint has a question that is none")
-    return tuple((kind, path) for kind, path in value)
+    return tuple(sorted((kind, path) for kind, path in value))
 
 
 def going_on(entries: Sequence[Entry], steps: int) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from runtime.checkpoint_model import Taken, answers_of, going_on, key_name, read_taken
+from runtime.checkpoint_model import Taken, answers_of, going_on, key_name, read_questions, read_taken
 from runtime.checkpoint_store import PIECE_BYTES, CheckpointStore, evict, list_checkpoints
 from runtime.engine import UndeterminedError
 from storage.blocks import MemoryBlockStore
@@ -183,6 +183,8 @@ def test_what_checkpoints_have_in_common():
 def test_what_a_worker_says_is_checked():
     good = {"steps": 1, "questions": [["read", "x"]], "state_bytes": 1, "data_bytes": 2}
     assert read_taken(good, 3).questions == (("read", "x"),)
+    both = [["read", "x"], ["lookup", "x"]]
+    assert read_questions(both) == read_questions(both[::-1])
     for bad in (
         {"steps": 0}, {"steps": True}, {"steps": "1"}, {"state_bytes": -1}, {"data_bytes": 3}, {"data_bytes": 1.0},
         {"questions": None}, {"questions": [["write", "x"]]}, {"questions": [["read"]]}, {"questions": [["read", 1]]},
