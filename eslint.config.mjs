@@ -34,6 +34,6 @@ export default [
     languageOptions: { ecmaVersion: 2024, globals: globals.browser },
   },
   // Parts of it run in the browser.
-  { files: ["tests/interop/pages.test.mjs"], languageOptions: { globals: { ...globals.node, ...globals.browser } } },
+  { files: ["tests/interop/pages.test.mjs", "tests/interop/graph_times.mjs"], languageOptions: { globals: { ...globals.node, ...globals.browser } } },
   { files: ["*.mjs"], languageOptions: { globals: globals.node } },
 ];

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import js_host
 from bacalhau.home import Home
+from bacalhau.optional_parts import look_at_parts
 from bacalhau.planning import load_policy
 from network import key_store
 from runtime.docker_api_client import DockerApi, engine_problem
@@ -42,6 +43,11 @@ LAYERS: Final = (
     ("sealed Python", "no JavaScript, sockets or host files are reachable from Python"),
 )
 """Sandbox layers in force, outermost first."""
+_FIXES: Final = {
+    "bubblewrap": "nothing to do",
+    "cgroup": "for this bound too, run in a systemd session or unit with Delegate=yes (docs/sandbox.md)",
+}
+"""Layers that may well lack -> what to do."""
 _TIMEOUT_S: Final = 60.0
 
 
@@ -77,6 +83,7 @@ def check_up(home: Home, *, online: bool, look_at_room: Callable[[], MachineRoom
         ("policy", lambda: _policy(home)),
         ("sandbox", _sandbox),
         ("docker", _containers),
+        ("extra", _parts),
         ("capacity", lambda: _capacity(look_at_room())),
         ("online", _online if online else _offline),
     ]
@@ -200,6 +207,19 @@ def _containers() -> Iterator[Finding]:
         yield Finding(name="docker", ok=None, detail=f"{error.where}: {error.problem}", fix=error.fix)
 
 
+def _parts() -> Iterator[Finding]:
+    """What may be installed besides; nothing that is needed always is among it."""
+    for state in look_at_parts():
+        yield Finding(name="extra", ok=None if state.missing else True, detail=state.text, fix=state.fix)
+    for name in HOSTS[1:]:
+        try:
+            host = find_host(name)
+            yield Finding(name="extra", ok=True, detail=f"{host.name}: {host.version}, for --engine {name}")
+        except UnavailableError as error:
+            detail = f"{name}: {error.problem}; only --engine {name} needs it"
+            yield Finding(name="extra", ok=None, detail=detail, fix=error.fix)
+
+
 def _installed_hosts() -> Iterator[EngineHost]:
     """Node is needed, any other engine is not."""
     yield find_host(HOSTS[0])
@@ -221,7 +241,10 @@ def _jail(name: str, report: JailReport) -> Iterator[Finding]:
     yield Finding(name="sandbox", ok=True if is_strict else None, detail=what, fix=fix)
     for layer in report.layers:
         state = "in force" if layer.in_force else layer.detail or "available, not part of this level"
-        yield Finding(name="sandbox", ok=True if layer.in_force else None, detail=f"{name}: {layer.name}: {state}")
+        fix = "" if layer.in_force else _FIXES.get(layer.name, "")
+        yield Finding(
+            name="sandbox", ok=True if layer.in_force else None, detail=f"{name}: {layer.name}: {state}", fix=fix
+        )
     for problem in report.refused:
         yield Finding(name="sandbox", ok=None, detail=f"{name}: refused {problem}")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bacalhau.report import origin_list
 from bacalhau.run_container import prepare_order
-from bacalhau.run_job import parent_records
+from bacalhau.run_job import check_parents, parent_records
 from bacalhau.run_on_node import SubmittedJob, upload
 from bacalhau.taint_report import require_verified
 from storage.cid import cid_text
@@ -39,6 +39,7 @@ def submit_container(
         plan = prepare_order(order, engine, services, store, display, noted, may_be_elsewhere=True)
         hold(store, plan.task)
         parents = parent_records(order.request.content, plan, store, jobs)
+        check_parents(parents)
         if order.require_verified:
             require_verified(parents, store)
         if node.is_elsewhere:

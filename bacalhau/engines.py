@@ -23,4 +23,4 @@ def engine_for_all(
         UserError, UnavailableError: as `Services.make_engine`.
     """
     python = services.make_engine(host, strict=strict, level=level, room=room)
-    return EngineByKind(python, lambda: services.make_engine(WASM, strict=strict, level=level))
+    return EngineByKind(python, lambda: services.make_engine(WASM, strict=strict, level=level, room=room))

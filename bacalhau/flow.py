@@ -25,7 +25,18 @@ from bacalhau.services import Services, default_services
 from runtime import arguments
 from runtime.flow_graph import make_graph
 from runtime.flow_text import anchored
-from runtime.flow_types import MAX_STEPS, Content, Literal, Reference, Split, Step, StepKind, Tree, is_step_name
+from runtime.flow_types import (
+    MAX_STEPS,
+    Content,
+    Literal,
+    Reference,
+    Split,
+    Step,
+    StepKind,
+    Tree,
+    is_step_name,
+    what_is_wrong,
+)
 from runtime.flow_types import Flow as Steps
 from runtime.input_draft import draft_input
 from runtime.mounts import check_places
@@ -199,14 +210,14 @@ class Flow:
         split: Split | None,
         options: StepOptions,
     ) -> FlowStep:
-        code = options.get("code")
-        name = options.get("name") or free_name(function, self._steps)
+        name = options.get("name") or free_name(function or options.get("module"), self._steps)
         where = f"step {name}"
         if not is_step_name(name) or name in self._steps:
             fix = "use up to 64 letters, digits, '_' and '-', and each name once"
             raise UserError("is no name for a step, or taken", where=where, fix=fix)
-        if (function is None) == (code is None):
-            raise UserError("has a function and code, or neither", where=where, fix="give one of them")
+        given = {"function": function, **options}
+        if (wrong := what_is_wrong([key for key, value in given.items() if value is not None])) is not None:
+            raise UserError(wrong[0], where=where, fix=wrong[1])
         if len(self._steps) >= MAX_STEPS:
             raise UserError(f"is one more than the {MAX_STEPS} that a flow may have", where=where, fix="use a map")
         request = request_of(where, function, options)

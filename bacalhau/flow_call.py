@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypedDict
 
+from runtime.flow_text import anchored
 from runtime.request import Request
 from storage.errors import UserError
 
@@ -23,6 +24,10 @@ class StepOptions(TypedDict, total=False):
     """Default: the function's, with a number behind it if it is taken."""
     code: str
     """A script, instead of a function."""
+    module: str | Path
+    """A WebAssembly module, instead of a function: path, CID or URL."""
+    arguments: Sequence[str]
+    """Of a module."""
     requirements: str | Path
     entry: str
     volumes: Mapping[str, Source]
@@ -65,7 +70,7 @@ Source: TypeAlias = FlowStep | str | Path
 def free_name(function: str | Path | None, taken: Collection[str]) -> str:
     """Return a name for a step: the function's, with a number behind it if it is taken."""
     path = Path(function or "step")
-    name = path.stem if path.suffix == ".py" else path.name
+    name = path.stem if path.suffix in (".py", ".wasm") else path.name
     name = re.sub(r"[^A-Za-z0-9_-]", "-", name)[:50].strip("-_") or "step"
     return name if name not in taken else f"{name}-{len(taken) + 1}"
 
@@ -81,6 +86,8 @@ def request_of(where: str, function: str | Path | None, options: StepOptions) ->
     return Request(
         function=None if function is None else Path(function).absolute(),
         requirements=None if requirements is None else Path(requirements).absolute(),
+        module=None if "module" not in options else anchored(str(options["module"]), Path.cwd()),
+        arguments=tuple(options.get("arguments", ())),
         outputs=tuple(f"{name}:{path}" for name, path in options.get("outputs", {}).items()),
         args=args,
         env=tuple(f"{name}={value}" for name, value in options.get("env", {}).items()),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bacalhau.planning import ONE_PART, load_policy, plan_run
 from bacalhau.run_flow import FlowOrder
 from bacalhau.services import Services
 from bacalhau.trust_report import trust_flag
 from runtime.flow_graph import Graph
+from runtime.planner.stack import Kind, Part
 from runtime.planner.wishes import Wish, Wishes
 from runtime.quantity import parse_bytes
 from runtime.request import DEFAULT_TIMEOUT_S
@@ -35,12 +36,28 @@ def with_flow_stack(
     """
     wishes = _wishes(order, said)
     chosen = plan_run(wishes, load_policy(services.home, policy), services)
+    modules = _stack_of_modules(order, wishes, chosen, services, policy)
     numbers = chosen.stack.numbers
     rule = make_rule(
         replication=int(numbers["nodes"]), confidence=int(numbers["confidence"]), diverse=chosen.stack.diverse
     )
     graph = _with_timeout(order.graph, float(numbers["timeout"]))
-    return replace(order, graph=graph, rule=rule, parts=chosen.stack.parts or ONE_PART), wishes, chosen
+    parts = chosen.stack.parts or ONE_PART
+    return replace(order, graph=graph, rule=rule, parts=parts, modules=modules), wishes, chosen
+
+
+def _stack_of_modules(
+    order: FlowOrder, wishes: Wishes, chosen: Chosen, services: Services, policy: Path | None
+) -> Part | None:
+    """Return what runs the steps that are modules, if there are any: with the numbers of the other steps' stack."""
+    if all(step.request.module is None for step in order.graph.steps):
+        return None
+    numbers = chosen.stack.numbers
+    names = ("nodes", "confidence", "timeout", "memory")
+    named: dict[str, Any] = {name: Wish(value=numbers[name], said=True) for name in names}
+    same = replace(wishes, kind=Kind.WASM, **named)
+    (part,) = plan_run(same, load_policy(services.home, policy), services).stack.parts
+    return part
 
 
 def _wishes(order: FlowOrder, said: Collection[str]) -> Wishes:

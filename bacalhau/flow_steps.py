@@ -50,7 +50,7 @@ class FlowSteps:
             with _told(step, step.at):
                 plan = self.parts.function(step.request)
                 self._made[step.name] = StepFunction(
-                    function=plan.python,
+                    function=plan.function,
                     lock=plan.lock,
                     draft=draft_input(step.request),
                     wall_clock_s=step.request.timeout_s,

@@ -21,6 +21,7 @@ from storage.sqlite_block_store import SqliteBlockStore
 from verifier.audit import audit_record
 from verifier.graph_reading import read_facts
 from verifier.graph_types import load_graph
+from verifier.merge_audit import check_merged
 from verifier.merge_types import load_merge
 
 if TYPE_CHECKING:
@@ -89,7 +90,10 @@ def _of_cid(cid: CID, graph: OpenGraph, limit: int) -> Named:
     if graph.lineage.record(cid) is not None or _file(cid, graph):
         return Named(kind="record", cid=cid, records=(cid,))
     if is_merge(cid, graph.store):
-        return Named(kind="merge", cid=cid, records=tuple(load_merge(graph.store, cid)[1].values())[:limit])
+        output, merged_of = load_merge(graph.store, cid)
+        if cid not in graph.lineage.merges(output, limit=MAX_EDGES):  # of a stranger: checked, as records are
+            check_merged(graph.store, output, merged_of)
+        return Named(kind="merge", cid=cid, records=tuple(merged_of.values())[:limit])
     published = _published(cid, graph)
     if published:
         return Named(kind="graph", cid=cid, records=published[:limit])

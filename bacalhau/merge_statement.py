@@ -7,7 +7,7 @@ from typing import Final
 
 from network.job_shards import JobShard
 from network.job_store import Job, JobStore
-from network.lineage_index import MERGED, Filer
+from network.lineage_index import Filer
 from network.lineage_store import LineageStore
 from storage.blocks import BlockStore
 from storage.cid import CID
@@ -52,8 +52,7 @@ def merge_of_job(job: Job, jobs: JobStore, store: BlockStore) -> CID | None:
 
 def merges_of(output: CID, lineage: LineageStore, store: BlockStore) -> list[CID]:
     """Return statements that are filed here of an output, as far as they can be read."""
-    owners = lineage.owners(output, limit=_MOST)
-    return [part.owner for part in owners if part.role == MERGED and is_merge(part.owner, store)]
+    return [merge for merge in lineage.merges(output, limit=_MOST) if is_merge(merge, store)]
 
 
 def is_merge(cid: CID, store: BlockStore) -> bool:

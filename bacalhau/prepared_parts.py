@@ -18,7 +18,7 @@ from bacalhau.services import Services
 from network.job_store import JobStore
 from runtime.contents import Noted
 from runtime.engine import Engine, Plan
-from runtime.flow_inputs import GivenLiteral
+from runtime.flow_inputs import GivenLiteral, given_literal
 from runtime.request import Request
 from storage.sqlite_block_store import SqliteBlockStore
 
@@ -59,7 +59,9 @@ class PreparedParts:
             UserError, UnavailableError, VerificationError: as `runtime.prepare.prepare`.
         """
         names = tuple(sorted(text.partition("=")[0] for text in request.args))
-        key = (request.function, request.code, request.requirements, request.entry, names)
+        key: _Key = (request.function, request.code, request.requirements, request.entry, names)
+        if request.module is not None:
+            key = (request.module, request.memory)  # whether it begins with more than it may have is told now
         with self._turn(key):
             if key not in self._functions:
                 # Of a request only what the function is made of: its data is brought by itself.
@@ -85,7 +87,7 @@ class PreparedParts:
         plan = self._plan(request)
         cid = plan.input.data if is_data else plan.input.volumes[0].cid
         assert cid is not None  # noqa: S101  it was asked for
-        return GivenLiteral(cid=cid, parents=frozenset(parent_records(request, plan, self.store, self.jobs)))
+        return given_literal(cid, parent_records(request, plan, self.store, self.jobs), self.store)
 
     def _plan(self, request: Request) -> Plan:
         fetching = self.fetching

@@ -6,7 +6,7 @@ Reads the clock. Knows nothing about where the blocks go.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +27,7 @@ from verifier.audit import audit_record
 from verifier.graph_reading import RecordFacts, read_facts
 from verifier.graph_types import load_graph
 from verifier.identity import Identity
+from verifier.merge_audit import check_merged
 from verifier.merge_types import load_merge
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def prepare(text: str, services: Services, store: SqliteBlockStore, *, plain: bo
 
     Raises:
         UserError: there is no such job, or it has no record.
-        UnavailableError, VerificationError: an ancestor is not here, or is no record.
+        UnavailableError, VerificationError: an ancestor is not here, or is no record; a merge gives something else.
     """
     root = parse_cid(text) if is_cid_text(text) else None
     if plain and root is None:
@@ -103,7 +104,7 @@ def prepare(text: str, services: Services, store: SqliteBlockStore, *, plain: bo
     found = with_ancestors(records, store)
     _check_strangers(found, services, store)
     rivals = _rivals(found, services)
-    made = _publish([facts.cid for facts in found], services, store, merges, rivals.values())
+    made = _publish([facts.cid for facts in found], services, store, merges, tuple(rivals.values()))
     return Published(
         root=made.root,
         is_graph=True,
@@ -150,11 +151,11 @@ def _publish(
     services: Services,
     store: SqliteBlockStore,
     merges: Iterable[CID],
-    rivals: Iterable[CID],
+    rivals: Collection[CID],
 ) -> Publication:
     with services.open_results() as results:
-        # What everybody may know is no secret check of a node any more (docs/trust.md).
-        for record in records:
+        # What everybody may know is no secret check of a node any more (docs/trust.md), and is not topped up.
+        for record in (*records, *rivals):
             results.published(record)
     with services.open_published() as logs:
         return logs.publish(publisher_of(services), records, store, at=time.time(), merges=merges, rivals=rivals)
@@ -179,7 +180,9 @@ def _records(
     """
     if root is not None and codec_of(root) == DAG_CBOR:
         if is_merge(root, store):
-            return list(load_merge(store, root)[1].values()), [root]
+            output, records = load_merge(store, root)
+            check_merged(store, output, records)  # anybody may have put it here
+            return list(records.values()), [root]
         try:
             return [read_facts(store, root).cid], []
         except BacalhauError:
@@ -198,8 +201,8 @@ def _records(
 def _of_shards(job: Job, jobs: JobStore) -> list[CID]:
     """Return the records of a job over shards, or of a flow; of shards also those of the data that was split.
 
-    Records of shards name those that gave something of theirs since 2026; others could not. Without them what taints
-    the job would be missing in what is published of it.
+    A shard's record names those that gave something of it; records of earlier releases name none. Without them what
+    taints the job would be missing in what is published of it.
 
     Raises:
         UserError: one of its tasks was not verified.

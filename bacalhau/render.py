@@ -15,6 +15,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from bacalhau.advice import advice
 from bacalhau.terminal_text import clean, one_line, visible
 from bacalhau.trust_report import trust_lines
 
@@ -89,6 +90,8 @@ def print_run(report: Mapping[str, Any], *, is_here: bool = True) -> None:
     print_fields(report, ("function", "input", "output", "record", "task"), console)
     if report.get("taint_reason"):
         print_taint(console, report)
+    if report["exit_code"] == 1 and (tip := advice(report["stderr"])):
+        console.print(Text(f"try: {tip}"))
     _print_next(console, report, is_here=is_here)
 
 

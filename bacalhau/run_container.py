@@ -15,7 +15,7 @@ from typing import Any
 from bacalhau.container_report import FailedRun, Repeated, container_job, container_report
 from bacalhau.output_texts import read_texts
 from bacalhau.progress import Display
-from bacalhau.run_job import parent_records
+from bacalhau.run_job import check_parents, parent_records
 from bacalhau.services import Services
 from bacalhau.taint_report import require_verified
 from runtime.container_engine import ContainerEngine, ContainerRun, IncompleteRunError
@@ -91,6 +91,7 @@ def run_container(order: ContainerOrder, services: Services, display: Display) -
         plan = prepare_order(order, engine, services, store, display, noted)
         hold(store, plan.task)
         parents = parent_records(order.request.content, plan, store, jobs)
+        check_parents(parents)
         if order.require_verified:
             require_verified(parents, store)
         prepared = time.perf_counter()

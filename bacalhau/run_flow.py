@@ -17,7 +17,7 @@ from bacalhau.disputed_tasks import disputes_of
 from bacalhau.flow_report import FlowRun, flow_report, job_of_flow, plan_report_of_flow, task_rows
 from bacalhau.flow_steps import FlowSteps
 from bacalhau.known_report import Before
-from bacalhau.planning import ONE_PART
+from bacalhau.planning import ONE_PART, host_name, jail_level
 from bacalhau.prepared_parts import Fetching, PreparedParts
 from bacalhau.progress import Display
 from bacalhau.report import origin_list
@@ -31,6 +31,7 @@ from network.embedded import SessionResult
 from network.embedded_flow import StepEnded, TaskEnded, run_flow
 from network.result_store import Nodes
 from runtime.engine import Engine
+from runtime.engine_by_kind import EngineByKind
 from runtime.flow_graph import Graph
 from runtime.flow_thunk import StepTask
 from runtime.planner.stack import Part
@@ -52,6 +53,8 @@ class FlowOrder:
     """Run nothing outside of a whole jail."""
     parts: tuple[Part, ...] = ONE_PART
     """Engines of the nodes, which take them in turn, and what each runs in (`flow_stack`)."""
+    modules: Part | None = None
+    """Engine of steps that are modules, and what it runs in; None if there are no such steps."""
     at_once: int | None = None
     """Tasks at the same time; None: as many as there are cores."""
     is_cached: bool = True
@@ -95,11 +98,7 @@ def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict
     created_at, started = time.time(), time.perf_counter()
     with ExitStack() as stack:
         store = stack.enter_context(services.open_store())
-        engines = make_engines(
-            Order(request=Request(), rule=order.rule, strict=order.strict, parts=order.parts), services
-        )
-        for each in engines:
-            stack.callback(each.stop)
+        engines = _engines(order, services, stack)
         steps = _steps(order, services, store, engines[0], display, stack)
         flow, asked = steps.definition()
         for cid in (flow, asked):
@@ -136,6 +135,19 @@ def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict
             report |= disputes_of(rows, before, store)
         steps.parts.jobs.add(job_of_flow(report, created_at, run, rows, flow=flow, asked=asked))
     return complete_report(report, rows)
+
+
+def _engines(order: FlowOrder, services: Services, stack: ExitStack) -> tuple[Engine, ...]:
+    """Return the engines that nodes take in turn, each for steps of either kind; they are stopped with the stack."""
+    engines = make_engines(Order(request=Request(), rule=order.rule, strict=order.strict, parts=order.parts), services)
+    if order.modules is not None:
+        name, level = host_name(order.modules), jail_level(order.modules)
+        modules = services.make_engine(name, strict=order.strict, level=level)
+        engines = tuple(EngineByKind(each, lambda: modules) for each in engines)
+        stack.callback(modules.stop)
+    for each in engines:
+        stack.callback(each.stop)
+    return engines
 
 
 def _steps(

@@ -20,6 +20,7 @@ from bacalhau.progress import Display
 from bacalhau.report import job_of, origin_list, plan_report, run_report
 from bacalhau.run_spans import run_tracing
 from bacalhau.services import Services
+from bacalhau.shard_report import is_over_shards
 from bacalhau.taint_report import require_verified, taint_of, with_record
 from bacalhau.trust_report import own_trust_entry, planned_trust_entry, terms_among_own, trusted_session
 from network.embedded import run_embedded
@@ -222,17 +223,18 @@ def _of_merged(contents: Iterable[CID], planned: Sequence[CID], jobs: JobStore, 
     """Yield the records of shards that gave something of an input that merged outputs, here, are or were typed for."""
     merged = {cid: job for cid in contents for job in jobs.by_output(cid)[:1] if job.record is None}
     for cid in planned:
-        if cid in merged:
-            yield from _records_of_shards(merged[cid], jobs)
-    within = [job for cid, job in merged.items() if cid not in planned]
-    givers = ContentGivers(store, (record for job in within for record in _records_of_shards(job, jobs)))
-    for cid in planned:
-        if within and cid not in merged:
+        # All of it: every shard's output is in it. Not so of a flow, where a step may have given what another took.
+        if cid in merged and is_over_shards(merged[cid].report):
+            yield from _records_of_tasks(merged[cid], jobs)
+    within = [job for cid, job in merged.items() if cid not in planned or not is_over_shards(job.report)]
+    givers = ContentGivers(store, (record for job in within for record in _records_of_tasks(job, jobs)))
+    for cid in planned if within else ():
+        if cid not in merged or not is_over_shards(merged[cid].report):
             yield from givers.of(cid)
 
 
-def _records_of_shards(job: Job, jobs: JobStore) -> Iterator[CID]:
-    return (row.record for row in jobs.each_shard(job.id) if row.record is not None)
+def _records_of_tasks(job: Job, jobs: JobStore) -> Iterator[CID]:
+    return (row.record for row in jobs.each_shard(job.id) if row.record is not None and row.output is not None)
 
 
 def check_parents(parents: Collection[CID]) -> None:

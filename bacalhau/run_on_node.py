@@ -219,14 +219,20 @@ def find_present(job: str, find_again: Callable[[], NodeClient | None]) -> NodeC
     return node
 
 
-def parent_blocks(store: BlockStore, parent: CID) -> Iterator[tuple[CID, bytes]]:
-    """Yield what a node needs of a record that an input comes from: its proof, or of an unverified one what it gave."""
-    record = load_any_record(store, parent)
-    if isinstance(record, UnverifiedRecord):
-        yield parent, store.get(parent)
-        yield from walk(store, record.output)
-        return
-    yield from proof_blocks(store, parent)
+def parent_blocks(store: BlockStore, parents: Iterable[CID]) -> Iterator[tuple[CID, bytes]]:
+    """Yield what a node needs of records that inputs come from: their proofs, or of unverified ones what they gave.
+
+    What the proofs have in common, such as the runtime, is read once for all of them.
+    """
+    verified: list[CID] = []
+    for parent in parents:
+        record = load_any_record(store, parent)
+        if isinstance(record, UnverifiedRecord):
+            yield parent, store.get(parent)
+            yield from walk(store, record.output)
+        else:
+            verified.append(parent)
+    yield from proof_blocks(store, *verified)
 
 
 def upload(
@@ -241,7 +247,7 @@ def _blocks(
 ) -> Iterator[tuple[CID, bytes]]:
     """Yield what a node needs: a root with everything below it, and the proofs of inputs; nothing below `without`."""
     seen = set(without)
-    for source in (walk(store, root, skip=without), *(parent_blocks(store, parent) for parent in parents)):
+    for source in (walk(store, root, skip=without), parent_blocks(store, parents)):
         for cid, data in source:
             if visit_key(cid) not in seen:
                 seen.add(visit_key(cid))

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from bacalhau.disputed_tasks import disputes_of
+from bacalhau.input_check import check_inputs
 from bacalhau.known_report import Before
 from bacalhau.known_session import KnownSession
 from bacalhau.merge_statement import state_merge
@@ -24,7 +25,7 @@ from bacalhau.run_job import Order, check_parents, make_engines, make_task, pare
 from bacalhau.run_spans import run_tracing
 from bacalhau.services import Services
 from bacalhau.shard_report import ShardTotals, job_of_shards, shard_of, sharding_node, shards_report
-from bacalhau.taint_report import require_verified, taint_of
+from bacalhau.taint_report import taint_of
 from bacalhau.trust_report import own_trust_entry, planned_trust_entry, terms_among_own, trusted_session
 from network.embedded import SessionResult, run_embedded
 from network.embedded_shards import run_shards
@@ -116,8 +117,11 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
         parents = sorted(
             {*parent_records(order.request, whole, store, jobs), *sharded.data_records, *sharded.volume_records}
         )
+        required = None
         if order.require_verified:
-            require_verified(parents, store)
+            with services.open_lineage() as lineage:
+                required = check_inputs((), parents, store, lineage)
+            required.refuse_unless_verified()
         of_volumes = sorted(
             {*parent_records(order.request, whole, store, jobs, of_data=False), *sharded.volume_records}
         )
@@ -170,6 +174,7 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
             report |= disputes_of(rows, before, store)
             merge = None if merged is None else state_merge(merged.output, rows, store, lineage)
         report["merge"] = None if merge is None else cid_text(merge)
+        report["require_verified"] = None if required is None else required.to_json()
         jobs.add(job_of_shards(report, created_at, whole, merged, rows))
         traced.ended(report, time.perf_counter() - prepared)
     return report

@@ -26,6 +26,7 @@ from storage.dag_walk import VisitKey, visit_key, walk
 from storage.errors import UnavailableError, UserError
 from storage.gateway_answer import gathered
 from storage.sqlite_pins import hold
+from verifier.wasm_types import parts_of
 
 if TYPE_CHECKING:
     from bacalhau.node_client import NodeClient
@@ -119,7 +120,7 @@ def _submit(
         node.submit(body)
         return
     display.step("sending the shards to the node")
-    parts = {visit_key(whole.python.lock), visit_key(whole.python.runtime), visit_key(whole.python.source)}
+    parts = {visit_key(part) for part in parts_of(whole.function)}
     is_there = node.has_block(whole.function_cid)
     _upload(node, _blocks(store, shards, parents, without=parts if is_there else set()), shards)
     try:
@@ -141,7 +142,7 @@ def _blocks(
 ) -> Iterator[tuple[CID, bytes]]:
     """Yield what is below a root, and the proofs of inputs, each block once; nothing below `without`."""
     seen = set(without)
-    for source in (walk(store, root, skip=without), *(parent_blocks(store, parent) for parent in parents)):
+    for source in (walk(store, root, skip=without), parent_blocks(store, parents)):
         for cid, data in source:
             if visit_key(cid) not in seen:
                 seen.add(visit_key(cid))

@@ -165,9 +165,9 @@ def default_services() -> Services:
         beside: Engine | None = None,
     ) -> Engine:
         if host == "wasmtime":
-            from runtime.wasm_engine import WasmEngine
+            from runtime.wasm_engine import WasmEngine, make_module_pool
 
-            return WasmEngine(compiled_dir=home.modules_dir, strict=strict, level=level)
+            return WasmEngine(compiled_dir=home.modules_dir, strict=strict, level=level, pool=make_module_pool(room))
         from runtime.engine_host import find_host
         from runtime.pyodide_engine import PyodideEngine, make_pool
 

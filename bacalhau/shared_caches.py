@@ -24,7 +24,7 @@ def share_caches(home: Home, other: Home) -> None:
     other.create()
     for mine, theirs in zip(_caches(home), _caches(other), strict=True):
         try:
-            mine.mkdir(parents=True, exist_ok=True)
+            mine.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not os.path.lexists(theirs):
                 theirs.symlink_to(mine, target_is_directory=True)
         except OSError as error:
@@ -34,4 +34,4 @@ def share_caches(home: Home, other: Home) -> None:
 
 
 def _caches(home: Home) -> tuple[Path, ...]:
-    return (home.cache_dir, home.runtimes_dir, home.wheels_dir, home.images_dir)
+    return (home.cache_dir, home.runtimes_dir, home.wheels_dir, home.images_dir, home.modules_dir)

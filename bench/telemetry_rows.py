@@ -18,10 +18,12 @@ from typing import Any
 from bench.comparison import Contestant, Row, Side, Unit, take_turns
 from bench.goals import HOOKS, JOB_S, OFF, TRACES
 from bench.processes import ProgramFailedError, end_group
-from bench.tiny_rows import Inputs, devstack, measure, run_shards
-from bench.workplace import Workplace
+from bench.processor_time import below_s
+from bench.programs import TINY_SHARD
+from bench.tiny_rows import NODES, Inputs, devstack, measure, run_shards
+from bench.workplace import Workplace, on_all_cores
 
-SHARDS = 300
+SHARDS = 100
 """Of one turn."""
 _CALLS = 2_000
 
@@ -34,8 +36,12 @@ def traces(workplace: Workplace) -> tuple[Row, Row]:
             for stack in (on, off):
                 run_shards(stack, inputs.folder(20))  # starts workers
 
+            # Workers do the same with traces and without, and would add the chance of one that was started anew.
+            workers_s = _workers_s(workplace)
+
             def of(stack: dict[str, Any]) -> float:
-                return measure(stack, inputs.folder(SHARDS), SHARDS).all
+                spent = measure(stack, inputs.folder(SHARDS), SHARDS)
+                return spent.nodes + spent.requester + workers_s
 
             sides = take_turns(
                 workplace.scale.rounds,
@@ -47,11 +53,22 @@ def traces(workplace: Workplace) -> tuple[Row, Row]:
     hooks = tuple(_hooks_s() for _ in range(workplace.scale.rounds))
     return (
         Row(name=TRACES, unit=Unit.SECONDS, sides=sides, is_reduced=workplace.scale.is_reduced,
-            note=f"processor time; {SHARDS} shards a turn, each on 3 nodes of a devstack"),
+            note=f"processor time; {SHARDS} shards a turn, each on {NODES} nodes of a devstack; workers measured once"),
         Row(name=HOOKS, unit=Unit.SECONDS,
             sides=(Side(name="ours", values=hooks), Side(name=JOB_S, values=sides[1].values)),
             is_reduced=workplace.scale.is_reduced, note="processor time of all hooks of a job that runs here"),
     )  # fmt: skip
+
+
+def _workers_s(workplace: Workplace) -> float:
+    """Return the processor seconds of the workers of a shard, one on each node."""
+    function = workplace.function(TINY_SHARD)
+    plans = [workplace.with_input(function, TINY_SHARD, number) for number in range(SHARDS)]
+    with workplace.engine() as engine:
+        on_all_cores(lambda plan: workplace.execute(engine, plan), plans[:20])
+        before = below_s(os.getpid())
+        on_all_cores(lambda plan: workplace.execute(engine, plan), plans)
+        return NODES * (below_s(os.getpid()) - before) / SHARDS
 
 
 def _hooks_s() -> float:
@@ -61,19 +78,16 @@ def _hooks_s() -> float:
 
     display = Display(step=lambda _phrase: None, transfer=lambda _what, _done, _total: None)
     report = {"verdict": "agreed", "record": None}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     began = time.process_time()
     for _ in range(_CALLS):
-        with run_tracing(_without_tracing()) as tracing:
+        with run_tracing(environment) as tracing:
             traced = tracing.begin()
             traced.watched(display)
             traced.prepared("")
             traced.timed(())
             traced.ended(report, 0.0)
     return (time.process_time() - began) / _CALLS
-
-
-def _without_tracing() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
 
 
 @contextmanager

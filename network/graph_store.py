@@ -5,18 +5,15 @@ Blocks of entries, heads and roots are in the block store. Safe for several thre
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import ClassVar, Final
 
-from network.datastore_file import LAYOUT, intact
+from network.datastore_connection import DatastoreConnection
+from network.datastore_file import intact
 from storage.cid import CID, check_cid
 from storage.sqlite_block_store import SqliteBlockStore
-from storage.sqlite_file import explained, open_durable_database, transaction
+from storage.sqlite_file import transaction
 from verifier.graph_log import LogChain, append, sign_head
 from verifier.graph_types import GraphHead, make_graph
 from verifier.identity import Identity
@@ -53,17 +50,14 @@ class Publication:
     """Records that were not in the log before."""
 
 
-class GraphStore:
+class GraphStore(DatastoreConnection):
     """The logs in the database at `path`; use as a context manager or `close` it.
 
     Every method raises UnavailableError if the database cannot be used.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        with self._explained():
-            self._connection = open_durable_database(path, LAYOUT)
+    PROBLEM: ClassVar[str] = "published logs cannot be read or kept"
+    IS_DURABLE: ClassVar[bool] = True
 
     def publish(
         self,
@@ -147,23 +141,3 @@ class GraphStore:
         """Return all graphs that a garbage collection keeps."""
         with intact(self._path, _FIX):
             return [check_cid(bytes(row[0])) for row in self._read("SELECT root FROM graph_roots")]
-
-    def close(self) -> None:
-        """Close the database. Closing twice is fine."""
-        with self._lock:
-            self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _read(self, sql: str, *values: object) -> list[Any]:
-        with self._explained(), self._lock:
-            return self._connection.execute(sql, values).fetchall()
-
-    def _explained(self) -> AbstractContextManager[None]:
-        return explained(self._path, "published logs cannot be read or kept")

@@ -8,20 +8,17 @@ evidence.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final
 
-from network.datastore_file import LAYOUT, intact, job_ids
+from network.datastore_connection import DatastoreConnection
+from network.datastore_file import intact, job_ids
 from network.job_id import find_job_id, is_job_id
 from network.job_shards import INSERT_SHARD, SHARD_COLUMNS, JobShard, optional_cid, read_shard, shard_row
 from storage.cid import CID, check_cid
 from storage.errors import UserError
-from storage.sqlite_file import explained, open_database, transaction
+from storage.sqlite_file import transaction
 
 _COLUMNS: Final = (
     "id", "created_at", "labels", "task", "function", "input", "output", "record", "verdict", "tier", "exit_code",
@@ -72,18 +69,13 @@ class Job:
             raise ValueError("a job id has 32 hex digits")
 
 
-class JobStore:
+class JobStore(DatastoreConnection):
     """Jobs in a SQLite database at `path`; use as a context manager or `close` it.
 
     Every method raises UnavailableError if the database cannot be used.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        # One connection under one lock.
-        with self._explained():
-            self._connection = open_database(path, LAYOUT)
+    PROBLEM: ClassVar[str] = "jobs cannot be read or kept"
 
     def add(self, job: Job) -> None:
         """Keep a finished job.
@@ -128,8 +120,7 @@ class JobStore:
 
     def shards(self, job: str, *, after: int = -1, limit: int = _ALL) -> tuple[JobShard, ...]:
         """Return the shards of a job, by its whole id, that are numbered above `after`; none of a single task."""
-        with self._explained(), self._lock:
-            rows = self._connection.execute(_SHARDS, (job, after, limit)).fetchall()
+        rows = self._read(_SHARDS, job, after, limit)
         with intact(self._path, _FIX):
             return tuple(read_shard(row) for row in rows)
 
@@ -152,8 +143,7 @@ class JobStore:
     def roots_of_shards(self) -> list[CID]:
         """Return the tasks, outputs and records of all shards of all jobs, in no order."""
         parts = [f"SELECT {name} FROM shards WHERE {name} NOTNULL" for name in ("task", "output", "record")]  # noqa: S608
-        with self._explained(), self._lock:
-            rows = self._connection.execute(" UNION ".join(parts)).fetchall()
+        rows = self._read(" UNION ".join(parts))
         with intact(self._path, _FIX):
             return [check_cid(bytes(row[0])) for row in rows]
 
@@ -166,31 +156,14 @@ class JobStore:
         with self._explained(), self._lock:
             return int(self._connection.execute("SELECT count(*) FROM jobs").fetchone()[0])
 
-    def close(self) -> None:
-        """Close the database. Closing twice is fine."""
-        with self._lock:
-            self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _jobs(self, where: str, *values: object, limit: int = _ALL) -> list[Job]:
-        with self._explained(), self._lock:
-            rows = self._connection.execute(f"{_SELECT} {where} {_NEWEST} LIMIT ?", (*values, limit)).fetchall()
+        rows = self._read(f"{_SELECT} {where} {_NEWEST} LIMIT ?", *values, limit)
         with intact(self._path, _FIX):
             return [_job(row) for row in rows]
 
     def _ids_from(self, digits: str) -> list[str]:
         with self._explained(), self._lock:
             return job_ids(self._connection, digits)
-
-    def _explained(self) -> AbstractContextManager[None]:
-        return explained(self._path, "jobs cannot be read or kept")
 
 
 def job_row(job: Job) -> tuple[object, ...]:

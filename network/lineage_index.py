@@ -8,7 +8,7 @@ from typing import Final
 from network.lineage_store import Filed, LineageRow, LineageStore, Part
 from storage import dag_cbor
 from storage.blocks import BlockMissingError, BlockStore
-from storage.cid import CID, DAG_CBOR, codec_of
+from storage.cid import CID, DAG_CBOR, cid_text, codec_of
 from storage.errors import BacalhauError, VerificationError
 from storage.unixfs_load import is_raw
 from storage.unixfs_read import UnixfsReader
@@ -21,9 +21,9 @@ MAX_ENTRIES: Final = 1000
 """Entries that are filed of one directory and what is below it; of what is beyond, the directory alone is known."""
 MAX_DEPTH: Final = 8
 """Directories inside one another that are looked into."""
-MERGED: Final = "merged"
-"""Role of the output of a merge."""
-_TAKEN: Final = frozenset({"data", "volume", "entry", "wheel", MERGED})
+_MERGE: Final = "merge"
+"""Role of the statement that an output is merged."""
+_TAKEN: Final = frozenset({"data", "volume", "entry", "wheel", _MERGE})
 """Roles that mean something else than a link of a function."""
 _OF_EVERY_OUTPUT: Final = frozenset({"exit_code", "stderr", "stdout"})
 """Mostly empty, and the same in many outputs: where such a file came from nobody asks."""
@@ -68,7 +68,7 @@ class Filer:
         Raises:
             UnavailableError: the lineage cannot be written.
         """
-        self._lineage.file_part(Part(owner=merge, role=MERGED, path="", cid=output))
+        self._lineage.file_part(Part(owner=output, role=_MERGE, path=cid_text(merge), cid=merge))
 
     def _filed(self, records: Iterable[CID]) -> Iterator[Filed]:
         for record in records:

@@ -8,17 +8,15 @@ Safe for several threads and processes at once.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
-from network.datastore_file import LAYOUT, intact
+from network.datastore_connection import DatastoreConnection
+from network.datastore_file import intact
 from storage.cid import CID, check_cid
-from storage.sqlite_file import explained, open_database, transaction
+from storage.sqlite_file import transaction
 
 MAX_WALK: Final = 10_000
 """Most records of one walk."""
@@ -83,6 +81,7 @@ _DESCENDANTS: Final = "".join((_WALK.format(seeds=_SEEDS, to="record", by="paren
 _PARENTS: Final = "SELECT parent FROM lineage_parents WHERE record = ? ORDER BY parent LIMIT ?"
 _CHILDREN: Final = "SELECT record FROM lineage_parents WHERE parent = ? ORDER BY record LIMIT ?"
 _PARTS: Final = "SELECT owner, role, path, cid FROM lineage_parts WHERE owner = ? LIMIT ?"
+_MERGES: Final = "SELECT cid FROM lineage_parts WHERE owner = ? AND role = 'merge' ORDER BY path LIMIT ?"
 _OWNERS: Final = "SELECT owner, role, path, cid FROM lineage_parts WHERE cid = ? LIMIT ?"
 _PENDING: Final = "SELECT record FROM lineage_pending LIMIT ?"
 QUESTIONS: Final = (
@@ -96,6 +95,7 @@ QUESTIONS: Final = (
     _PARENTS,
     _CHILDREN,
     _PARTS,
+    _MERGES,
     _OWNERS,
 )
 """All that is asked of what may be a million rows; tests look that no plan of SQLite's reads a whole table."""
@@ -125,9 +125,9 @@ class Part:
     """What something is made of."""
 
     owner: CID
-    """A function, an input, a directory, or a merge (`verifier.merge_types`)."""
+    """A function, an input, or a directory."""
     role: str
-    """data, volume, source, lock, runtime, wheel, entry (of a directory), or merged (output of a merge)."""
+    """data, volume, source, lock, runtime, wheel, entry (of a directory), or merge (a statement that it is merged)."""
     path: str
     cid: CID
 
@@ -165,17 +165,17 @@ class Walked:
     """The nearest first."""
 
 
-class LineageStore:
+class LineageStore(DatastoreConnection):
     """The lineage in the database at `path`; use as a context manager or `close` it.
 
     Every method raises UnavailableError if the database cannot be used.
     """
 
+    PROBLEM: ClassVar[str] = "the lineage cannot be read or kept"
+
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
+        super().__init__(path)
         with self._explained():
-            self._connection = open_database(path, LAYOUT)
             self._connection.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
 
     # Filing
@@ -262,6 +262,10 @@ class LineageStore:
         """Return what a function, an input or a directory is made of."""
         return self._parts(_PARTS, owner, limit)
 
+    def merges(self, output: CID, *, limit: int) -> list[CID]:
+        """Return the statements that are filed of an output of a job over shards (`verifier.merge_types`)."""
+        return self._cids(_MERGES, output, limit)
+
     def owners(self, cid: CID, *, limit: int) -> list[Part]:
         """Return what is made of this."""
         return self._parts(_OWNERS, cid, limit)
@@ -286,23 +290,6 @@ class LineageStore:
         marks = ",".join("?" * len(records[:MAX_WALK]))
         return self._cids(_DESCENDANTS.format(marks), *records[:MAX_WALK], limit)
 
-    def close(self) -> None:
-        """Close the database. Closing twice is fine."""
-        with self._lock:
-            self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _read(self, sql: str, *values: object) -> list[Any]:
-        with self._explained(), self._lock:
-            return self._connection.execute(sql, values).fetchall()
-
     def _cids(self, sql: str, *values: object) -> list[CID]:
         rows = self._read(sql, *values)
         with intact(self._path, _FIX):
@@ -320,9 +307,6 @@ class LineageStore:
                 Part(owner=check_cid(bytes(row[0])), role=str(row[1]), path=str(row[2]), cid=check_cid(bytes(row[3])))
                 for row in rows
             ]
-
-    def _explained(self) -> AbstractContextManager[None]:
-        return explained(self._path, "the lineage cannot be read or kept")
 
 
 def _marks(values: Sequence[CID]) -> str:

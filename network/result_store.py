@@ -7,16 +7,12 @@ at once.
 
 from __future__ import annotations
 
-import threading
-from contextlib import AbstractContextManager
 from enum import StrEnum
-from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final
 
-from network.datastore_file import LAYOUT, intact
+from network.datastore_connection import DatastoreConnection
+from network.datastore_file import intact
 from storage.cid import CID, check_cid
-from storage.sqlite_file import explained, open_database
 
 KEPT_S: Final = 30 * 86_400.0
 """How long a result is kept for its own sake; what a job names stays with the job."""
@@ -46,18 +42,13 @@ class Nodes(StrEnum):
     """Of such nodes, which no label chose, and not given away since: any node may be asked, and few know the answer."""
 
 
-class ResultStore:
+class ResultStore(DatastoreConnection):
     """Results in a SQLite database at `path`; use as a context manager or `close` it.
 
     Every method raises UnavailableError if the database cannot be used.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        # One connection under one lock.
-        with self._explained():
-            self._connection = open_database(path, LAYOUT)
+    PROBLEM: ClassVar[str] = "results cannot be read or kept"
 
     def add(self, task: CID, record: CID, *, nodes: Nodes, at: float) -> None:
         """Keep that a record, which is in the block store, verified a task; at: seconds since 1970, UTC."""
@@ -71,16 +62,15 @@ class ResultStore:
             Nodes.NETWORK: (Nodes.NETWORK, Nodes.NETWORK),
             Nodes.OPEN: (Nodes.OPEN, Nodes.OPEN),
         }[nodes]
-        return self._read(_FIND, task, first.value, Nodes.OPEN.value, other.value, _MOST)
+        return self._records(_FIND, task, first.value, Nodes.OPEN.value, other.value, _MOST)
 
     def of_strangers(self, limit: int) -> list[CID]:
         """Return the newest records of strangers, the oldest of them first."""
-        return self._read(_NEWEST, Nodes.NETWORK.value, Nodes.OPEN.value, limit)[::-1]
+        return self._records(_NEWEST, Nodes.NETWORK.value, Nodes.OPEN.value, limit)[::-1]
 
     def sample(self, count: int) -> list[tuple[CID, CID]]:
         """Return tasks and their records, drawn at random of those that are open."""
-        with self._explained(), self._lock:
-            rows = self._connection.execute(_SAMPLE, (Nodes.OPEN.value, count)).fetchall()
+        rows = self._read(_SAMPLE, Nodes.OPEN.value, count)
         with intact(self._path, _FIX):
             return [(check_cid(bytes(task)), check_cid(bytes(record))) for task, record in rows]
 
@@ -97,31 +87,14 @@ class ResultStore:
 
     def since(self, at: float) -> list[CID]:
         """Return the records that were kept then or later, in no order."""
-        return self._read(_SINCE, at)
+        return self._records(_SINCE, at)
 
     def forget(self, *, before: float) -> None:
         """Forget what is older."""
         with self._explained(), self._lock:
             self._connection.execute(_FORGET, (before,))
 
-    def close(self) -> None:
-        """Close the database. Closing twice is fine."""
-        with self._lock:
-            self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _read(self, sql: str, *values: object) -> list[CID]:
-        with self._explained(), self._lock:
-            rows = self._connection.execute(sql, values).fetchall()
+    def _records(self, sql: str, *values: object) -> list[CID]:
+        rows = self._read(sql, *values)
         with intact(self._path, _FIX):
             return [check_cid(bytes(row[0])) for row in rows]
-
-    def _explained(self) -> AbstractContextManager[None]:
-        return explained(self._path, "results cannot be read or kept")

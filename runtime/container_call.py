@@ -23,7 +23,10 @@ NOBODY: Final = "65534:65534"
 """Who a program runs as whose image names nobody, or root."""
 MAX_PROCESSES: Final = 512
 MAX_OPEN_FILES: Final = 4096
+MAX_USER_PROCESSES: Final = 4096
+"""Of one user over all containers; of one container, MAX_PROCESSES are counted."""
 TEMPORARY: Final = "/tmp"  # noqa: S108  in the container
+PODMAN: Final = "podman"
 HOST_NAME: Final = "bacalhau"
 LOADING: Final = "/bacalhau"
 """Where volumes are mounted in the container that is never started and through which they are filled."""
@@ -51,13 +54,16 @@ def container_call(
     outputs: Sequence[tuple[str, str]],
     gpus: Sequence[str],
     labels: Mapping[str, str],
+    engine: str,
 ) -> dict[str, Any]:
     """Return the body that creates a plan's container.
 
     inputs: mounts with the names of their volumes; outputs: guest paths with theirs; gpus: UUIDs of the devices that
-    are its own.
+    are its own; engine: what it calls itself.
     """
     function, limits = plan.function, plan.input.limits
+    # Podman 4 overlooks NoCopy of a mount, and heeds it in this older form, which has no word for a path with a colon.
+    bound = [(path, name) for path, name in outputs if engine == PODMAN and ":" not in path]
     body: dict[str, Any] = {
         "Image": function.image,
         "Hostname": HOST_NAME,
@@ -91,11 +97,14 @@ def container_call(
                 _limit("core", 0),
                 _limit("nofile", MAX_OPEN_FILES),
                 _limit("fsize", limits.output),
+                # Without it Podman raises this one to the most there is, which it may not everywhere.
+                *([_limit("nproc", MAX_USER_PROCESSES)] if engine == PODMAN else []),
             ],
             "Mounts": [
                 *(_mount(mount.path, name, read_only=True) for mount, name in inputs),
-                *(_mount(path, name, read_only=False) for path, name in outputs),
+                *(_mount(path, name, read_only=False) for path, name in outputs if (path, name) not in bound),
             ],
+            "Binds": [f"{name}:{path}:rw,nocopy" for path, name in bound],
         },
     }
     if function.entrypoint is not None:

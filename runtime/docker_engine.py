@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import IO, BinaryIO, Final, cast
@@ -22,6 +22,7 @@ from runtime.container_call import (
     LABEL_HOME,
     LABEL_OWNER,
     LOADING,
+    PODMAN,
     container_call,
     isolation_of,
     labels_of,
@@ -212,12 +213,15 @@ class _Run:
         names = [f"bacalhau-{self.labels[LABEL_OWNER]}-{number}" for number in range(len(inputs) + len(outputs))]
         for name in names:
             self.api.create_volume(name, self.labels)
-        loader = self.api.create_container(loader_call(self.plan.function.image, names, self.labels))
+        # Podman gives a new volume to whom its first container runs as: not to the one that fills the others.
+        filled = names[: len(inputs)] if self.api.name == PODMAN else names
+        loader = self.api.create_container(loader_call(self.plan.function.image, filled, self.labels))
         for number, mount in enumerate(inputs):
             with DagTar(UnixfsReader(self.scratch), mount.cid) as content:
                 self.api.unpack(loader, f"{LOADING}/{number}", cast("BinaryIO", content))
-        if outputs:
-            self.api.unpack(loader, "/", _open_to_all(range(len(inputs), len(names))))
+        if outputs and self.api.name != PODMAN:  # which gives a new volume to the container's user itself
+            places = (f"{LOADING.strip('/')}/{number}" for number in range(len(inputs), len(names)))
+            self.api.unpack(loader, "/", _open_to_all(places))
         return self.api.create_container(
             container_call(
                 self.plan,
@@ -225,6 +229,7 @@ class _Run:
                 outputs=list(zip(outputs, names[len(inputs) :], strict=True)),
                 gpus=gpus,
                 labels=self.labels,
+                engine=self.api.name,
             )
         )
 
@@ -301,12 +306,12 @@ def _head(stream: IO[bytes]) -> bytes:
     return stream.read(MAX_KEPT_TEXT_BYTES)
 
 
-def _open_to_all(numbers: Sequence[int]) -> bytes:
-    """Return a tar that makes directories of LOADING writable for everybody: any user may run in the container."""
+def _open_to_all(places: Iterable[str]) -> bytes:
+    """Return a tar that makes directories writable for everybody: any user may run in the container."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for number in numbers:
-            entry = tarfile.TarInfo(f"{LOADING.strip('/')}/{number}")
+        for place in places:
+            entry = tarfile.TarInfo(place)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o777
             archive.addfile(entry)
     return buffer.getvalue()

@@ -22,8 +22,9 @@ from typing import Any, Final
 
 from runtime import arguments
 from runtime.flow_fields import Fields, entries, json_value, told_at, whole_number
-from runtime.flow_text import fill, fill_value, read_content
+from runtime.flow_text import anchored, fill, fill_value, read_content
 from runtime.flow_types import (
+    APPLIED,
     MAX_ENTRIES,
     MAX_STEPS,
     Content,
@@ -35,6 +36,7 @@ from runtime.flow_types import (
     StepKind,
     Tree,
     is_step_name,
+    what_is_wrong,
 )
 from runtime.flow_yaml import ListNode, MapNode, Node, TextNode, read_yaml, refused
 from runtime.input_draft import draft_input
@@ -50,7 +52,7 @@ _PARTS: Final = ("flow", "args", "steps")
 _NUMBERS: Final = ("epoch", "fuel", "timeout")
 _TEXTS: Final = ("entry", "seed", "memory")
 _FIELDS: Final = (
-    "function", "code", "requirements", "data", "map", "reduce", "volumes", "outputs", "args", "env",
+    *APPLIED, "arguments", "requirements", "data", "map", "reduce", "volumes", "outputs", "args", "env",
     *_TEXTS, *_NUMBERS,
 )  # fmt: skip
 _FLAGS: Final = {
@@ -123,10 +125,9 @@ class _StepReader:
 
     def _request(self) -> Request:
         fields = self._fields
-        function, code = fields.text("function"), fields.text("code")
-        if (function is None) == (code is None):
-            problem = "has neither function nor code" if code is None else "has a function and code"
-            raise refused(self._at, f"step {self._name} {problem}", "give one of them")
+        if (wrong := what_is_wrong([name for name in _FIELDS if fields.get(name) is not None])) is not None:
+            raise refused(self._at, f"step {self._name} {wrong[0]}", wrong[1])
+        function, code, module = (fields.text(name) for name in APPLIED)
         requirements = fields.text("requirements")
         more: dict[str, Any] = {name: value for name in _TEXTS if (value := self._filled(name)) is not None}
         more |= {name: number for name in _NUMBERS if (number := self._number(name)) is not None}
@@ -135,6 +136,8 @@ class _StepReader:
         return Request(
             function=None if function is None else self._folder / function,
             code=code,
+            module=None if module is None else self._anchored(module),
+            arguments=tuple(self._arguments()),
             requirements=None if requirements is None else self._folder / requirements,
             args=tuple(f"{key.text}={json.dumps(json_value(node, self._values))}" for key, node in self._map("args")),
             env=tuple(f"{key.text}={self._filled_node(node)}" for key, node in self._map("env")),
@@ -193,6 +196,20 @@ class _StepReader:
 
     def _map(self, name: str) -> Iterator[tuple[TextNode, Node]]:
         return entries(self._fields.get(name), name)
+
+    def _arguments(self) -> Iterator[str]:
+        node = self._fields.get("arguments")
+        if node is None:
+            return
+        if not isinstance(node, ListNode):
+            raise refused(node.at, "arguments is a list", "write [one, two], or a line with '- one' for each")
+        yield from (self._filled_node(item) for item in node.items)
+
+    def _anchored(self, module: str) -> str:
+        try:
+            return anchored(module, self._folder)
+        except UserError as error:
+            raise refused(self._fields.at("module"), f"{error.where}: {error.problem}", error.fix) from error
 
     def _filled(self, name: str) -> str | None:
         text = self._fields.text(name)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from runtime.content_givers import ContentGivers
 from runtime.flow_types import Content, Literal, Reference, Step, Tree
 from runtime.flow_values import ValueReader
 from runtime.mounts import check_places, nest
@@ -39,10 +40,12 @@ class GivenLiteral:
     cid: CID
     parents: frozenset[CID]
     """Records here whose outputs it is, or was taken from."""
+    givers: ContentGivers | None = None
+    """Tells which of them gave a part of it; None: there are none."""
 
-    def records(self, taken: CID) -> set[CID]:  # noqa: ARG002  part of the protocol
-        """Return the same for all of it."""
-        return set(self.parents)
+    def records(self, taken: CID) -> set[CID]:
+        """Return the same for all of it, or those that gave something of a part."""
+        return set(self.parents) if taken == self.cid or self.givers is None else set(self.givers.of(taken))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,4 +115,11 @@ def _found(step: Step, content: Content, find: Find, store: BlockStore) -> Given
         except VerificationError as error:
             problem = f"step {step.name}: data: {error.where}: {error.problem}"
             raise UserError(problem, where=content.at, fix="give each content a plain path of its own") from error
-    return GivenLiteral(cid=builder.finish().cid, parents=frozenset(parents))
+    return given_literal(builder.finish().cid, parents, store)
+
+
+def given_literal(cid: CID, parents: Iterable[CID], store: BlockStore) -> GivenLiteral:
+    """Return content that comes from records; which parts of it come from which is looked up when it is split."""
+    named = frozenset(parents)
+    givers = ContentGivers(store, named, whole=cid) if named else None
+    return GivenLiteral(cid=cid, parents=named, givers=givers)

@@ -22,8 +22,9 @@ from storage.blocks import BatchingBlockStore, BlockStore
 from storage.cid import CID, cid_text
 from storage.errors import UserError
 from verifier.bounds import MAX_NODES
-from verifier.model import Function, Input, Lock
+from verifier.model import Input, Lock
 from verifier.shard_merge import Conflict, merge_shards
+from verifier.wasm_types import AnyFunction
 
 MAX_TASKS: Final = 100_000
 """Of one step."""
@@ -33,7 +34,7 @@ MAX_TASKS: Final = 100_000
 class StepFunction:
     """What a step applies: all of its tasks have it in common."""
 
-    function: Function
+    function: AnyFunction
     lock: Lock
     draft: Input
     """Without data and volumes."""

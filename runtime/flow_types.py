@@ -6,7 +6,7 @@ Made by `flow_file` of a file and by `bacalhau.Flow` of calls; whether the steps
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -20,6 +20,28 @@ MAX_ENTRIES: Final = 10_000
 PARAMETERS: Final = "args"
 """No step's name: `${args.x}` is a parameter of the flow."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+APPLIED: Final = ("function", "code", "module")
+"""What a step applies: one of these."""
+
+
+def what_is_wrong(keys: Collection[str]) -> tuple[str, str] | None:
+    """Return what is wrong with the keys of a step that say what it applies, and a fix; None: nothing.
+
+    keys: those that are given, as a flow file calls them.
+    """
+    given = [name for name in APPLIED if name in keys]
+    if len(given) != 1:
+        problem = f"has {' and '.join(given)}" if given else "has neither function, code nor module"
+        return problem, "give one of them"
+    needs_other = ("arguments",) if given != ["module"] else ("requirements", "entry", "args")
+    wrong = next((name for name in needs_other if name in keys), None)
+    if wrong is None:
+        return None
+    if given == ["module"]:
+        return f"is a module, and has {wrong!r}", "give a module a list of texts as 'arguments', or leave it out"
+    return f"is no module, and has {wrong!r}", "give what a function is called with as 'args'"
 
 
 def is_step_name(text: str) -> bool:

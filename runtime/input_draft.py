@@ -7,7 +7,7 @@ fetched.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from runtime import arguments
 from runtime.quantity import parse_bytes
@@ -15,6 +15,7 @@ from runtime.request import Request
 from storage.cid import RAW, make_cid
 from storage.errors import UserError
 from verifier.model import Input, Limits, ModelError, Volume
+from verifier.wasm_types import ARGUMENTS_KEY
 
 MIN_MEMORY: Final = 64 << 20
 MAX_MEMORY: Final = (4 << 30) - (64 << 10)
@@ -41,7 +42,7 @@ def draft_input(request: Request, paths: Sequence[str] = ()) -> Input:
     Raises:
         UserError: a text cannot be read, or a value is out of bounds; names the flag.
     """
-    args, env = arguments.parse_args(request.args), arguments.parse_env(request.env)
+    args, env = _args(request), arguments.parse_env(request.env)
     outputs, seed = arguments.parse_outputs(request.outputs), arguments.parse_seed(request.seed)
     limits = _limits(request)
     _check_numbers(request)
@@ -58,7 +59,16 @@ def draft_input(request: Request, paths: Sequence[str] = ()) -> Input:
             limits=limits,
         )
     except ModelError as error:
-        raise _out_of_bounds(error) from error
+        raise _out_of_bounds(error, is_module=request.module is not None) from error
+
+
+def _args(request: Request) -> dict[str, Any]:
+    """Return what the entry point gets by name, or a module as its arguments."""
+    if request.module is None:
+        return arguments.parse_args(request.args)
+    if any("\0" in text for text in request.arguments):
+        raise UserError("an argument holds a NUL byte", where="run wasm", fix="pass it as data with -i")
+    return {ARGUMENTS_KEY: list(request.arguments)}
 
 
 def _check_numbers(request: Request) -> None:
@@ -79,8 +89,10 @@ def _limits(request: Request) -> Limits:
     return Limits(fuel=fuel, memory=memory // 65536 * 65536, output=OUTPUT_LIMIT)
 
 
-def _out_of_bounds(error: ModelError) -> UserError:
+def _out_of_bounds(error: ModelError, *, is_module: bool) -> UserError:
     """Tell what the model refuses in the words of the flag it came from."""
+    if is_module and error.field.startswith("args"):
+        return UserError(f"an argument {error.problem}", where="run wasm", fix="pass it as data with -i")
     flags = {"args": "--arg", "env": "-e", "volumes": "-v", "outputs": "-o", "path": "-v"}
     head = error.field.partition("[")[0].partition(".")[0]
     return UserError(error.problem, where=flags.get(head, error.field), fix="give a shorter or simpler value")

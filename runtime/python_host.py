@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from runtime.shared_libraries_client import listed_libraries
+from runtime.worker_transport import Program
 from storage.errors import UnavailableError
 
 PYTHON: Final = "python"
@@ -36,6 +37,18 @@ from runtime.wasm_worker import {{entry}}
 {{entry}}(sys.argv[{1 + len(PACKAGES)}:])
 """
 Bind = tuple[str, str]
+
+
+def this_python() -> Program:
+    """Return this interpreter as the program of a worker."""
+    return Program(
+        name=PYTHON,
+        binary=python_binary(),
+        directory=package_dir("runtime"),
+        arguments=lambda inside: worker_arguments(inside, "main"),
+        environment=worker_environment(),
+        also=tuple(worker_binds()),
+    )
 
 
 @functools.cache

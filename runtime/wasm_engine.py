@@ -1,36 +1,34 @@
-"""Executes WebAssembly modules: each in a process of its own, in a jail, which compiles it, runs it once, and ends."""
+"""Executes WebAssembly modules in workers: jailed processes, each with one module, and used while pristine."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Final
 from weakref import WeakValueDictionary
 
+from runtime.capacity import Room
 from runtime.engine import Execution, Plan, Progress, UndeterminedError, silent
-from runtime.entropy_stream import EntropyStream
 from runtime.frames import Frame
-from runtime.input_server import InputServer
 from runtime.jail import JailLimits, JailReport, Level, at_level, require_strict
 from runtime.jail_probe_client import probe, probe_layers
-from runtime.output_assembly import FRAME_TYPES, OutputAssembly
-from runtime.python_host import PYTHON, package_dir, python_binary, worker_arguments, worker_binds, worker_environment
+from runtime.pool_capacity import PoolCapacity
+from runtime.python_host import PYTHON, python_binary, this_python
 from runtime.stop_signal import StopSignal
-from runtime.task_frames import entropy_key, read_done
-from runtime.warm_worker import answer, failure
+from runtime.warm_module import WarmModule, blocks_here, note
 from runtime.wasm_cache import MAX_COMPILED_BYTES, CompiledCache
-from runtime.wasm_frames import task_text
 from runtime.wasm_module import MAX_MODULE_BYTES
 from runtime.wasm_profile import ENGINE
 from runtime.wasm_release import engine_version, wasm_runtime_cid
+from runtime.worker_pool import WorkerPool
 from runtime.worker_transport import CPU_PER_WALL, CPU_SPARE_S, Program, Worker, start_program
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
-from storage.errors import UnavailableError, VerificationError
 from storage.unixfs_read import UnixfsReader
 from verifier.model import EngineInfo
 
@@ -43,7 +41,16 @@ _COMPILER_BYTES: Final = 3 << 30
 """For Python, the compiler and compiled code, beside the task's memory, and files that are as large at most."""
 _STACK_BYTES: Final = 1 << 30
 """Asked of the system; the guest's part of it is counted (`wasm_stack`)."""
-_PHASES: Final = {"compile": "compiling the module", "run": "running the module", "collect": "collecting outputs"}
+_IDLE_S: Final = 60.0
+"""How long a worker waits for the next task of its module."""
+_USUAL_ENGINE_BYTES: Final = 128 << 20
+"""Of an interpreter, the engine and compiled code, beside the task's memory."""
+
+
+def make_module_pool(room: Room | None = None) -> WorkerPool[WarmModule]:
+    """Return a pool for an engine. room: what its workers get together, None for what this machine has."""
+    capacity = PoolCapacity.of_machine() if room is None else PoolCapacity.of_room(room)
+    return WorkerPool(capacity=capacity, idle_timeout_s=_IDLE_S)
 
 
 class Turn:
@@ -55,14 +62,18 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WasmEngine:
-    """Runs tasks of the profile wasi-1. Thread-safe."""
+    """Runs tasks of the profile wasi-1. Thread-safe: a worker runs one task at a time, and serves one module."""
 
     compiled_dir: Path
     strict: bool = False
     """Refuse to run anything where a layer of the strict jail is missing."""
     level: Level | None = None
     """This level and not the best there is."""
-    _stopping: StopSignal = field(default_factory=StopSignal, repr=False, compare=False)
+    program: Callable[[], Program] = this_python
+    """What a worker is; tests have one of another machine."""
+    arch: str = field(default_factory=platform.machine)
+    """The machine that it is made for."""
+    pool: WorkerPool[WarmModule] = field(default_factory=lambda: make_module_pool(), repr=False, compare=False)
     _compiling: WeakValueDictionary[CID, Turn] = field(default_factory=WeakValueDictionary, repr=False, compare=False)
     """One module is compiled once, whoever asks meanwhile."""
     _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
@@ -73,24 +84,48 @@ class WasmEngine:
         """Run the task once; see `runtime.engine.Engine.execute`."""
         if plan.module.runtime != wasm_runtime_cid():
             raise UndeterminedError(f"its runtime {cid_text(plan.module.runtime)} is not this release's")
-        jail = self._jail()
-        with ExitStack() as stack:
-            limits = JailLimits(
-                memory_bytes=2 * plan.input.limits.memory + _COMPILER_BYTES,
-                stack_bytes=_STACK_BYTES,
-                cpu_s=int(plan.wall_clock_s * CPU_PER_WALL) + CPU_SPARE_S,
-            )
-            worker = start_program(_program(), jail=jail, limits=limits)
-            stack.callback(worker.close)
-            stack.enter_context(self._stopping.ending(worker.stop))
-            if stop is not None:
-                stack.enter_context(stop.ending(worker.stop))
-            self._open(worker, plan, store, progress)
-            return _Conversation(worker, plan, store, progress, _info(jail)).run()
+        stop, jail = stop or StopSignal(), self._jail()
+        start = partial(self._start, plan, store, jail, progress, stop)
+        while True:
+            with (
+                self.pool.lease(self._pool_key(plan), _worker_memory(plan), start) as lease,
+                stop.ending(lease.worker.worker.stop),
+            ):
+                if not lease.worker.is_ready():  # spent: the pool ends it, and gives another one
+                    continue
+                execution = lease.worker.run(plan, store, progress)
+                lease.keep()
+                return execution
 
     def stop(self) -> None:
         """End the executions that are under way and refuse later ones; see `runtime.engine.Engine.stop`."""
-        self._stopping.set()
+        self.pool.close()
+
+    def _pool_key(self, plan: Plan) -> tuple[object, ...]:
+        """A worker serves one module of one submitter, in the jail and with the limits that it was started with."""
+        made = (self.compiled_dir, self.level, self.strict)
+        return (made, plan.submitter, plan.function_cid, plan.input.limits.memory, plan.wall_clock_s)
+
+    def _start(
+        self, plan: Plan, store: BlockStore, jail: JailReport, progress: Progress, stop: StopSignal
+    ) -> WarmModule:
+        """Start a worker and have it take its module."""
+        limits = JailLimits(
+            memory_bytes=2 * plan.input.limits.memory + _COMPILER_BYTES,
+            stack_bytes=_STACK_BYTES,
+            cpu_s=int(plan.wall_clock_s * CPU_PER_WALL) + CPU_SPARE_S,
+        )
+        with ExitStack() as stack:
+            worker = start_program(self.program(), jail=jail, limits=limits)
+            stack.callback(worker.close)
+            with self.pool.ending(worker.stop), stop.ending(worker.stop):
+                self._open(worker, plan, store, progress)
+            return WarmModule(
+                worker=worker,
+                engine=_info(jail, self.arch),
+                memory_bytes=_worker_memory(plan),
+                resources=stack.pop_all(),
+            )
 
     def _jail(self) -> JailReport:
         report = probe(python_binary(), PYTHON) if self.level is None else at_level(probe_layers(), self.level)
@@ -118,113 +153,17 @@ class WasmEngine:
                 elif frame.type == "compiled":
                     cache.keep(module.module, module.runtime, _receive_pieces(worker))
                 else:
-                    _note(frame, progress)
+                    note(frame, progress)
 
 
-@dataclass(frozen=True, slots=True)
-class _Conversation:
-    """What is said about one task with a worker that has its module."""
-
-    worker: Worker
-    plan: Plan
-    store: BlockStore
-    progress: Progress
-    engine: EngineInfo
-
-    def run(self) -> Execution:
-        """Have the task run, and import its output.
-
-        Raises:
-            UndeterminedError: the host, not the module, failed.
-            UnavailableError, VerificationError: an input cannot be read.
-        """
-        server = InputServer(UnixfsReader(self.store))
-        entropy = EntropyStream(entropy_key(self.plan))
-        assembly = OutputAssembly(self.store, self.plan.input.limits.output)
-        with self.worker.within(self.plan.wall_clock_s):
-            with _blocks_here():
-                text = task_text(self.plan, server)
-            self.worker.send(Frame(header={"type": "task"}, payload=text))
-            frames = _frames(self.worker)
-            for frame in frames:
-                if frame.type in ("lookup", "list", "read"):
-                    self.worker.send(answer(server, frame))
-                elif frame.type == "entropy":
-                    self.worker.send(_drawn(entropy, frame))
-                elif frame.type in FRAME_TYPES:
-                    _take(assembly, frame, frames)
-                elif frame.type == "done":
-                    return self._execution(frame, assembly)
-                else:
-                    _note(frame, self.progress)
-        raise UndeterminedError("the worker stopped talking")
-
-    def _execution(self, frame: Frame, assembly: OutputAssembly) -> Execution:
-        try:
-            done = read_done(frame)
-            output = assembly.finish(done.exit_code)
-        except (KeyError, TypeError, ValueError, AttributeError, VerificationError) as error:
-            raise UndeterminedError(f"the worker's last frame is malformed: {error}") from error
-        return Execution(
-            task=self.plan.task,
-            output=output,
-            exit_code=done.exit_code,
-            fuel=done.fuel,
-            state_digest=done.state_digest,
-            engine=self.engine,
-            timings_s=done.timings_s,
-        )
+def _worker_memory(plan: Plan) -> int:
+    """Return what a worker counts for, bytes: what is usual, not its bound."""
+    return plan.input.limits.memory + _USUAL_ENGINE_BYTES
 
 
-def _program() -> Program:
-    return Program(
-        name=PYTHON,
-        binary=python_binary(),
-        directory=package_dir("runtime"),
-        arguments=lambda inside: worker_arguments(inside, "main"),
-        environment=worker_environment(),
-        also=tuple(worker_binds()),
-    )
-
-
-def _info(jail: JailReport) -> EngineInfo:
+def _info(jail: JailReport, arch: str) -> EngineInfo:
     layers = ("process", *jail.in_force, "wasm")
-    return EngineInfo(name=ENGINE, version=engine_version(), arch=platform.machine(), isolation=layers)
-
-
-def _frames(worker: Worker) -> Iterator[Frame]:
-    while True:
-        yield worker.receive()
-
-
-def _note(frame: Frame, progress: Progress) -> None:
-    """Take a frame that may come at any time.
-
-    Raises:
-        UndeterminedError: the worker has failed, or breaks the rules.
-    """
-    if frame.type == "failed":
-        raise failure(frame)
-    if frame.type != "phase":
-        raise UndeterminedError(f"the worker sent a frame {frame.type[:32]!r}")
-    progress(_PHASES.get(str(frame.header.get("name")), "working"))
-
-
-def _take(assembly: OutputAssembly, frame: Frame, following: Iterator[Frame]) -> None:
-    try:
-        assembly.take(frame, following)
-    except VerificationError as error:
-        raise UndeterminedError(f"the worker sent an impossible output: {error}") from error
-
-
-def _drawn(entropy: EntropyStream, frame: Frame) -> Frame:
-    count = frame.header.get("length")
-    if type(count) is not int:
-        raise UndeterminedError("the worker asked for no number of random bytes")
-    try:
-        return Frame(header={"type": "bytes"}, payload=entropy.draw(count))
-    except ValueError as error:
-        raise UndeterminedError(f"the worker asked for too much: {error}") from error
+    return EngineInfo(name=ENGINE, version=engine_version(), arch=arch, isolation=layers)
 
 
 def _module_pieces(module: CID, store: BlockStore) -> Iterator[bytes]:
@@ -235,24 +174,13 @@ def _module_pieces(module: CID, store: BlockStore) -> Iterator[bytes]:
         VerificationError: a block is not what its CID says.
     """
     reader = UnixfsReader(store)
-    with _blocks_here():
+    with blocks_here():
         stat = reader.stat(module)
         if stat.kind != "file" or stat.size > MAX_MODULE_BYTES:
             raise UndeterminedError(f"its module is a {stat.kind} of {stat.size} bytes, and no module")
         with reader.open(module) as stream:
             while piece := stream.read(_PIECE_BYTES):
                 yield piece
-
-
-@contextmanager
-def _blocks_here() -> Iterator[None]:
-    """Make of a block that is not here what it is to an execution."""
-    try:
-        yield
-    except UndeterminedError:
-        raise
-    except UnavailableError as error:
-        raise UndeterminedError(error.problem, where=error.where, fix=error.fix) from error
 
 
 def _cut(data: bytes) -> Iterator[bytes]:

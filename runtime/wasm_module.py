@@ -186,7 +186,7 @@ def _sections(data: bytes) -> dict[int, memoryview]:
     if data[:4] != MAGIC:
         raise ModuleError("is no WebAssembly module: it does not begin with \\0asm")
     if data[4:8] == COMPONENT_VERSION:
-        raise ModuleError("is a component, and only core modules are run (WASI preview 1, target wasm32-wasip1)")
+        raise ModuleError("is a component (WASI 0.2), and only core modules for WASI preview 1 are run")
     if data[4:8] != MODULE_VERSION:
         raise ModuleError("is of a version of WebAssembly that is not known")
     reader = Reader(memoryview(data), "module")

@@ -26,8 +26,8 @@ from storage.errors import UserError
 from storage.sqlite_pins import check_whole
 from storage.unixfs_read import UnixfsReader
 from storage.url_fetch import UrlFetcher
-from verifier.model import Input, ModelError, store_node
-from verifier.wasm_types import ARGUMENTS_KEY, WasmFunction
+from verifier.model import Input, store_node
+from verifier.wasm_types import WasmFunction
 
 _ADVICE = "build it as a command for WASI preview 1: wasm32-wasip1 (Rust), --target=wasm32-wasi (C), GOOS=wasip1 (Go)"
 
@@ -51,7 +51,7 @@ def prepare_wasm(
     """
     if request.module is None:
         raise ValueError("the request names no module")
-    said = _with_arguments(draft_input(request), request.arguments)
+    said = draft_input(request)
     bounds, endpoints = url_bounds(request), [read_endpoint(text, KINDS, "--from") for text in request.sources]
     hold = hold or (lambda cid: check_whole(store, [cid]))
     with Sources(endpoints) as sources:
@@ -68,7 +68,7 @@ def prepare_wasm(
         for content in inputs.all:
             check_not_around(content.place, content.where, cache_dir)
         check_places(inputs.paths, data=inputs.data_path, outputs=[output.path for output in said.outputs])
-        draft = _with_arguments(draft_input(request, inputs.paths), request.arguments)
+        draft = draft_input(request, inputs.paths)
         if isinstance(place, Path):
             _check(_read(place, where), draft, where)  # before it is copied
         module = importer.bring(
@@ -81,15 +81,6 @@ def prepare_wasm(
     return make_plan(
         function, replace(draft, data=data, volumes=volumes), NO_PACKAGES, store=store, wall_clock_s=request.timeout_s
     )
-
-
-def _with_arguments(draft: Input, arguments: tuple[str, ...]) -> Input:
-    if any("\0" in text for text in arguments):
-        raise UserError("an argument holds a NUL byte", where="run wasm", fix="pass it as data with -i")
-    try:
-        return replace(draft, args={ARGUMENTS_KEY: list(arguments)})
-    except ModelError as error:
-        raise UserError(f"an argument {error.problem}", where="run wasm", fix="pass it as data with -i") from error
 
 
 def _read(path: Path, where: str) -> bytes:

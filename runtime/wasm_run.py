@@ -9,6 +9,7 @@ import ctypes
 import mmap
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, Final
 
 from wasmtime import (
@@ -44,17 +45,22 @@ from runtime.wasm_task import Outcome, WasmTask
 from runtime.wasm_world import Parent, World, make_world
 
 UNBOUNDED_FUEL: Final = (1 << 63) - 1
-_TRAPS: Final[Mapping[TrapCode, str]] = {
-    TrapCode.MEMORY_OUT_OF_BOUNDS: "memory access out of bounds",
-    TrapCode.TABLE_OUT_OF_BOUNDS: "table access out of bounds",
-    TrapCode.INDIRECT_CALL_TO_NULL: "call of an empty table element",
-    TrapCode.BAD_SIGNATURE: "call of a function of another type",
-    TrapCode.INTEGER_OVERFLOW: "integer overflow",
-    TrapCode.INTEGER_DIVISION_BY_ZERO: "integer division by zero",
-    TrapCode.BAD_CONVERSION_TO_INTEGER: "conversion to an integer that cannot hold it",
-    TrapCode.UNREACHABLE: "unreachable instruction",
-}
+_TRAPS: Final[Mapping[TrapCode, str]] = MappingProxyType(
+    {
+        TrapCode.MEMORY_OUT_OF_BOUNDS: "memory access out of bounds",
+        TrapCode.TABLE_OUT_OF_BOUNDS: "table access out of bounds",
+        TrapCode.INDIRECT_CALL_TO_NULL: "call of an empty table element",
+        TrapCode.BAD_SIGNATURE: "call of a function of another type",
+        TrapCode.INTEGER_OVERFLOW: "integer overflow",
+        TrapCode.INTEGER_DIVISION_BY_ZERO: "integer division by zero",
+        TrapCode.BAD_CONVERSION_TO_INTEGER: "conversion to an integer that cannot hold it",
+        TrapCode.UNREACHABLE: "unreachable instruction",
+    }
+)
 """Traps that are the guest's doing. The words are ours: they are part of the output, and the engine's may change."""
+TORN_BYTES: Final = 15
+"""Of the memory's end, which are zeros in the state of a run that ended by an access out of bounds: a store of 16 bytes
+that begins inside and ends outside has written what is inside, or has not, by what the processor likes."""
 _STACK_SPENT: Final = "call stack exhausted"
 
 
@@ -67,13 +73,17 @@ class OutOfFuelError(Exception):
 
 
 def run_module(engine: Engine, module: Module, task: WasmTask, parent: Parent) -> Outcome:
-    """Run a module's `_start`.
+    """Run a module's `_start` in a store and an instance of its own, which are gone when this returns.
 
     Raises:
         HostFailureError: the host has too little of something, or its own stack ended first.
     """
     _check_room(task.memory_bytes)
-    return _Run(engine, module, task, parent).outcome()
+    run = _Run(engine, module, task, parent)
+    try:
+        return run.outcome()
+    finally:
+        run.close()
 
 
 def _check_room(memory_bytes: int) -> None:
@@ -89,7 +99,6 @@ class _Run:
     """One instance."""
 
     def __init__(self, engine: Engine, module: Module, task: WasmTask, parent: Parent) -> None:
-        self._engine = engine
         self._module = module
         self._task = task
         self._fuel = UNBOUNDED_FUEL if task.fuel is None else task.fuel
@@ -99,8 +108,9 @@ class _Run:
         )
         self._store.set_fuel(self._fuel)
         self._memory: Memory | None = None
-        self._view = memoryview(b"")
+        self._view = memoryview(bytearray())
         self._instance: Instance | None = None
+        self._linker = Linker(engine)
         self._world: World = make_world(task, parent, self._look)
 
     def outcome(self) -> Outcome:
@@ -122,6 +132,13 @@ class _Run:
             state_digest=state_digest(self._look()),
         )
 
+    def close(self) -> None:
+        """Give back the guest's memory and all that belongs to the store."""
+        # The view reads the memory wherever it is: it must not outlive it.
+        self._view, self._memory, self._instance = memoryview(b""), None, None
+        self._linker.close()
+        self._store.close()
+
     def _fits(self) -> bool:
         """Tell whether the memory is, at the beginning, no larger than it may be."""
         ours = (one.type for one in self._module.exports if one.name == MEMORY_NAME)
@@ -132,7 +149,8 @@ class _Run:
     def _run(self) -> int:
         """Run the guest to its end, however that comes, and return the exit code."""
         try:
-            self._instance = self._linker().instantiate(self._store, self._module)
+            self._define_calls()
+            self._instance = self._linker.instantiate(self._store, self._module)
             self._find_memory(lambda name: _export(self._store, self._instance, name))
             start = _export(self._store, self._instance, START)
             assert isinstance(start, Func)  # noqa: S101  checked before it was compiled
@@ -157,6 +175,9 @@ class _Run:
         if code is None or code not in _TRAPS:
             raise HostFailureError(f"the engine ended the run: {code}")
         words = _TRAPS[code]
+        if code is TrapCode.MEMORY_OUT_OF_BOUNDS:
+            end = self._look()[-TORN_BYTES:]
+            end[:] = bytes(len(end))
         if code is TrapCode.UNREACHABLE and self._stack_left() == SPENT:
             words = _STACK_SPENT
         with suppress(OutputExceededError):  # as much as there is room for
@@ -169,15 +190,14 @@ class _Run:
 
     # The guest's calls
 
-    def _linker(self) -> Linker:
-        linker = Linker(self._engine)
+    def _define_calls(self) -> None:
+        linker = self._linker
+        linker.allow_shadowing = True  # one that is imported twice
         for one in self._module.imports:
             name = str(one.name)
             parameters = [ValType.i64() if letter == "I" else ValType.i32() for letter in SIGNATURES[name]]
             results = [] if name in RETURNS_NOTHING else [ValType.i32()]
-            linker.allow_shadowing = True  # one that is imported twice
             linker.define_func(MODULE, name, FuncType(parameters, results), self._answer(name), access_caller=True)
-        return linker
 
     def _answer(self, name: str) -> Callable[..., Any]:
         host, store = self._world.host, self._store

@@ -12,37 +12,22 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from storage.blocks import block_key, block_missing
-from storage.cid import CID, DAG_CBOR, DAG_PB, RAW, SHA2_256, inline_data, verify_block
+from storage.cid import CID, inline_data, verify_block
 from storage.errors import UnavailableError
 from storage.sqlite_block_layout import LAYOUT, Usage, usage_of
+from storage.sqlite_block_rows import put_rows, touch_rows
 from storage.sqlite_file import connect, explained, open_database, transaction
 from storage.sqlite_lease import Lease
+from storage.sqlite_log_writeback import LogWriteback
 
 _DIGESTS_PER_PAGE: Final = 1000
-_COMMON_HEADS: Final = frozenset(bytes([1, codec, SHA2_256, 32]) for codec in (RAW, DAG_PB, DAG_CBOR))
-"""How nearly every CID begins whose digest follows; the rules for all of them give the same, slower."""
-_ROWS_AT_ONCE: Final = 64
-"""Rows put by one statement: for each, SQLite saves the page of `state`, which costs more than a small block."""
-_SMALL_BYTES: Final = 64 << 10
-"""Blocks up to this size are put together: SQLite holds a copy of all of a statement's."""
-_PUT: Final = (
-    "INSERT INTO blocks(digest, data) VALUES{} ON CONFLICT(digest) DO UPDATE"
-    " SET data = excluded.data WHERE data IS NOT excluded.data"
-)
-_TOUCH: Final = (
-    "INSERT INTO touched(digest, generation) VALUES{} ON CONFLICT(digest) DO UPDATE"
-    " SET generation = excluded.generation WHERE generation < excluded.generation"
-)
-_ONE_ROW: Final = "(?, ?)"
-_MANY_ROWS: Final = ", ".join([_ONE_ROW] * _ROWS_AT_ONCE)
 
 
 class SqliteBlockStore:
@@ -57,6 +42,7 @@ class SqliteBlockStore:
         with self._explained():
             self._writer = open_database(path, LAYOUT)
             self._reader = connect(path)
+        self._log = LogWriteback(path, self._writer)
 
     def put(self, cid: CID, data: bytes) -> None:
         """Keep one block."""
@@ -72,12 +58,17 @@ class SqliteBlockStore:
             UnavailableError: the disk or the quota is full, or the database cannot be written.
             VerificationError: a CID with a hash function other than sha2-256 or identity.
         """
-        with self.writing() as connection:
-            before = usage_of(connection)
-            digests: list[bytes] = []
-            _insert(connection, _PUT, _rows(blocks, digests))
-            self._check_quota(before, usage_of(connection))
-            self._touch(connection, digests)
+        with self._write_lock:
+            self._log.make_room()
+            with self.writing() as connection:
+                before = usage_of(connection)
+                digests = put_rows(connection, blocks)
+                after = usage_of(connection)
+                self._check_quota(before, after)
+                self._touch(connection, digests)
+                size = after.bytes - before.bytes
+                self._log.about_to_commit(size)
+            self._log.committed(size)
 
     def keep(self, cid: CID) -> bool:
         """Tell whether the block is here, and if so keep it until the store is closed, as if it had been put."""
@@ -203,6 +194,7 @@ class SqliteBlockStore:
         """Close the database; the store cannot be used after that. Closing twice is fine."""
         with self._write_lock, self._read_lock:
             self._end_lease()
+            self._log.close()
             self._reader.close()
             self._writer.close()
 
@@ -214,9 +206,8 @@ class SqliteBlockStore:
     ) -> None:
         self.close()
 
-    def _touch(self, connection: sqlite3.Connection, digests: Iterable[bytes]) -> None:
-        generation = self.lease(connection).generation
-        _insert(connection, _TOUCH, ((digest, generation) for digest in digests))
+    def _touch(self, connection: sqlite3.Connection, digests: Sequence[bytes]) -> None:
+        touch_rows(connection, digests, self.lease(connection).generation)
 
     def _check_quota(self, before: Usage, after: Usage) -> None:
         if after.quota is not None and before.bytes < after.bytes > after.quota:
@@ -242,33 +233,3 @@ class SqliteBlockStore:
 
     def _explained(self) -> AbstractContextManager[None]:
         return explained(self._path, "block store cannot be used")
-
-
-def _rows(blocks: Iterable[tuple[CID, bytes]], digests: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield what is to be stored, and note its digests."""
-    for cid, data in blocks:
-        if len(cid) == 36 and cid[:4] in _COMMON_HEADS:
-            digest = cid[4:]
-        elif inline_data(cid) is None:
-            digest = block_key(cid)
-        else:
-            continue
-        digests.append(digest)
-        yield digest, data
-
-
-def _insert(connection: sqlite3.Connection, statement: str, rows: Iterable[tuple[bytes, bytes | int]]) -> None:
-    """Run a statement for rows of two values, several at a time; {} in it stands for their places."""
-    one, many = statement.format(_ONE_ROW), statement.format(_MANY_ROWS)
-    together: list[tuple[bytes, bytes | int]] = []
-    for row in rows:
-        if isinstance(row[1], bytes) and len(row[1]) > _SMALL_BYTES:
-            connection.execute(one, row)
-            continue
-        together.append(row)
-        if len(together) == _ROWS_AT_ONCE:
-            connection.execute(many, list(chain.from_iterable(together)))
-            together.clear()
-    if together:
-        rest = statement.format(", ".join([_ONE_ROW] * len(together)))
-        connection.execute(rest, list(chain.from_iterable(together)))

@@ -21,7 +21,7 @@ from storage.errors import UnavailableError
 
 _BUSY_TIMEOUT_S: Final = 60.0
 """Longer than any transaction of 16 MiB takes on a slow disk."""
-_LOG_PAGES: Final = 256
+LOG_PAGES: Final = 256
 """The write-ahead log is written back at this length: 8 MiB of pages of 32 KiB."""
 _LITTLE_BYTES: Final = 1 << 20
 """With less free than this, an input or output error is taken for a full disk: SQLite needs room to read as well."""
@@ -95,7 +95,7 @@ def connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
     except BaseException:
         connection.close()
         raise
@@ -150,6 +150,8 @@ def _make(path: Path, layout: Layout) -> None:
         new = Path(folder) / path.name
         with closing(connect(new)) as connection:
             _fill(connection, layout)
+        with new.open("rb") as file:
+            os.fsync(file.fileno())  # once, and before anybody sees it
         try:
             os.link(new, path)
         except FileExistsError:  # another process was first, with the same
@@ -158,6 +160,7 @@ def _make(path: Path, layout: Layout) -> None:
 
 def _fill(connection: sqlite3.Connection, layout: Layout) -> None:
     for statement in (
+        "PRAGMA synchronous = OFF",
         f"PRAGMA page_size = {layout.page_bytes}",
         "PRAGMA auto_vacuum = INCREMENTAL",  # costs nothing that can be measured; room can be given back to the disk
         "PRAGMA journal_mode = WAL",

@@ -46,7 +46,7 @@ class BlockBatch:
 
     def __init__(self, store: BlockStore) -> None:
         self._store = store
-        self._held: list[tuple[CID, bytes]] = []
+        self._held: dict[CID, bytes] = {}
         self._held_bytes = 0
         self._depth = 0
         self._thread: ThreadPoolExecutor | None = None
@@ -64,7 +64,9 @@ class BlockBatch:
         """Take one block; only inside `open`. Raises what putting an earlier batch raised."""
         if self._depth == 0:
             raise RuntimeError("blocks are added inside an open batch")
-        self._held.append((cid, data))
+        if cid in self._held:
+            return
+        self._held[cid] = data
         self._held_bytes += len(data)
         if self._held_bytes >= BATCH_BYTES or len(self._held) >= BATCH_BLOCKS:
             self._put_beside()
@@ -81,7 +83,7 @@ class BlockBatch:
             if error is None:
                 self._wait()
                 if self._held:
-                    self._store.put_many(self._held)
+                    self._store.put_many(self._held.items())
         finally:
             self._clear()
             self._putting = None
@@ -95,7 +97,7 @@ class BlockBatch:
             from concurrent.futures import ThreadPoolExecutor  # most who import this never need it
 
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="blocks")
-        self._putting = self._thread.submit(self._store.put_many, self._held)
+        self._putting = self._thread.submit(self._store.put_many, self._held.items())
         self._clear()
 
     def _wait(self) -> None:
@@ -109,7 +111,7 @@ class BlockBatch:
             putting.result()
 
     def _clear(self) -> None:
-        self._held = []
+        self._held = {}
         self._held_bytes = 0
 
 
@@ -125,9 +127,9 @@ class NodeWriter:
         if not self._profile.raw_leaves:
             content = data or None
             return self._node([], UnixfsNode(type=NodeType.FILE, data=content, filesize=len(data)), len(data))
-        cid = make_cid(RAW, data)
+        cid, size = make_cid(RAW, data), len(data)
         self._batch.add(cid, data)
-        return Entry(cid=cid, size=len(data), tsize=len(data))
+        return Entry(cid=cid, size=size, tsize=size)
 
     def parent(self, children: Sequence[Entry]) -> Entry:
         """Make the file node above consecutive parts of a file."""

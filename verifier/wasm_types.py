@@ -74,6 +74,13 @@ def runtime_kind(function: AnyFunction) -> type[Runtime | WasmRuntime]:
     return WasmRuntime if isinstance(function, WasmFunction) else Runtime
 
 
+def parts_of(function: AnyFunction) -> tuple[CID, ...]:
+    """Return what a function consists of."""
+    if isinstance(function, WasmFunction):
+        return function.module, function.runtime
+    return function.source, function.lock, function.runtime
+
+
 def load_function(store: BlockStore, cid: CID) -> AnyFunction:
     """Read a function of either kind.
 

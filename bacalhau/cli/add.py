@@ -18,6 +18,8 @@ PROFILE_NAMES: Final = ("unixfs-v1-2025", "unixfs-v0-2015", "legacy")
 """As `storage.unixfs_profile.profile_named` knows them; the first is the default."""
 _STEP_BYTES: Final = 64 << 20
 """Progress is told this often: about once a second."""
+_STEP_BLOCKS: Final = 20_000
+"""The same for small files."""
 
 
 @click.command("add", short_help="Put a file or directory into the store; print its CID.")
@@ -68,7 +70,8 @@ class Counted:
         self._store = store
         self._progress = progress
         self._bytes = 0
-        self._told = 0
+        self._blocks = 0
+        self._told = (0, 0)
 
     def put(self, cid: CID, data: bytes) -> None:
         """Keep one block."""
@@ -79,9 +82,10 @@ class Counted:
         kept = list(blocks)
         self._store.put_many(kept)
         self._bytes += sum(len(data) for _, data in kept)
-        if self._bytes - self._told >= _STEP_BYTES:
-            self._told = self._bytes
-            self._progress(f"added {self._bytes >> 20} MiB")
+        self._blocks += len(kept)
+        if self._bytes - self._told[0] >= _STEP_BYTES or self._blocks - self._told[1] >= _STEP_BLOCKS:
+            self._told = (self._bytes, self._blocks)
+            self._progress(f"added {self._bytes >> 20} MiB in {self._blocks} blocks")
 
     def get(self, cid: CID) -> bytes:
         """Return the block, checked."""

@@ -28,6 +28,8 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     ),
     "run wasm": (
         ("A module of WASI, with its arguments", "bacalhau run wasm module.wasm -i data.csv -- --column price"),
+        ("Over the CSV files of a directory, a hundred at a time",
+         "bacalhau run wasm module.wasm -i tables --sharding-glob-pattern '/**/*.csv' --sharding-batch-size 100"),
     ),
     "run docker": (
         ("A program of an image over a file", "bacalhau run docker busybox -i data.csv -- wc -l /inputs/data"),

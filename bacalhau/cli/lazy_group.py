@@ -25,14 +25,17 @@ class LazyGroup(click.Group):
         help: str,  # noqa: A002
         lazy: Mapping[str, tuple[str, str]],
         is_root: bool = False,
+        forgotten: str = "",
     ) -> None:
         """Make a group.
 
-        lazy: name -> (module, one line of help); is_root: it is the program, and no command of it.
+        lazy: name -> (module, one line of help); is_root: it is the program, and no command of it; forgotten: the
+        command that who names none most likely means.
         """
         super().__init__(name=name, help=help, invoke_without_command=True, callback=_show_help)
         self._lazy = lazy
         self.is_root = is_root
+        self._forgotten = forgotten
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the names, in the order in which the help shows them."""
@@ -60,6 +63,8 @@ class LazyGroup(click.Group):
             said = f"No such command {name!r}."
             if like:
                 said += f" Did you mean {' or '.join(repr(one) for one in like)}?"
+            elif self._forgotten:
+                said += f" Did you mean `{ctx.command_path} {self._forgotten} {name}`?"
             raise click.UsageError(said, ctx)
         return super().resolve_command(ctx, args)
 

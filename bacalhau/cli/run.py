@@ -5,6 +5,7 @@ from bacalhau.cli.lazy_group import LazyGroup
 command = LazyGroup(
     "run",
     help="Run something on several nodes and verify the result.",
+    forgotten="python",
     lazy={
         "python": ("bacalhau.cli.run_python", "Run a Python function deterministically."),
         "wasm": ("bacalhau.cli.run_wasm", "Run a WebAssembly module deterministically."),

@@ -111,9 +111,7 @@ def carry_out(ctx: click.Context, flags: dict[str, Any], request: Request) -> in
         no_cache=flags["no_cache"],
         require_verified=flags["require_verified"],
     )
-    kind, sharding = Kind.WASM, None
-    if request.module is None:
-        kind, sharding = Kind.PYTHON, read_shard_flags(flags)
+    kind, sharding = Kind.PYTHON if request.module is None else Kind.WASM, read_shard_flags(flags)
     target = read_target(flags)
     services = services_of(ctx)
     if flags["dry_run"]:

@@ -9,6 +9,7 @@ import click
 from bacalhau.cli.options import from_option, json_option, named_path, named_text
 from bacalhau.cli.run_python import carry_out, refuse_unbuilt
 from bacalhau.cli.run_stack import stack_options
+from bacalhau.cli.shard_options import shard_options
 from bacalhau.cli.trust_options import trust_options
 from runtime.request import DEFAULT_EPOCH, DEFAULT_MEMORY, DEFAULT_TIMEOUT_S, DEFAULT_URL_LIMIT, Request
 from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION
@@ -43,6 +44,7 @@ from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION
 @click.option("--diverse", is_flag=True, help="Require different architectures; only nodes elsewhere have them.")
 @click.option("--isolation", type=click.Choice(["best", "strict"]), default="best", show_default=True,
               help="strict: run nothing where a layer of the jail is missing.")  # fmt: skip
+@shard_options
 @click.option("-l", "--label", "labels", multiple=True, help="Label the job.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S, show_default=True,
               help="Seconds after which a node gives up.")  # fmt: skip

@@ -184,6 +184,7 @@ class RequesterLedger:
             for number, session in known.items()
         ]
         changes = [change for entry in entries for change in self._kept(job, entry)]
+        self.store.sync()  # records that name more parents than those of before
         kept = self.open[job.submission.job]
         tally, is_given_up = copy.deepcopy(kept.tally), kept.is_given_up
         try:

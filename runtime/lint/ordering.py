@@ -185,8 +185,11 @@ class _Orders:
         if isinstance(parent, ast.For | ast.comprehension) and parent.iter is whole:
             yield from self._used(rule, source, whole, depth + 1)
             return
-        if isinstance(parent, ast.Compare):
-            return
+        if isinstance(parent, ast.Compare | ast.Expr):
+            return  # compared as a whole, or thrown away
+        around = self._names.parents.get(parent) if isinstance(parent, ast.Starred) else None
+        if isinstance(around, ast.Call) and self._forgets(around):
+            return  # set.intersection(*[…])
         target = parent.targets[0] if isinstance(parent, ast.Assign) and len(parent.targets) == 1 else None
         if isinstance(parent, ast.Assign) and isinstance(target, ast.Name) and self._is_sorted_later(parent, target.id):
             return

@@ -208,6 +208,11 @@ class Document:
     named: list[Command] = field(default_factory=list)
 
     @property
+    def has_commands(self) -> bool:
+        """Also if they cannot be read."""
+        return any(block.kind == "commands" for block in self.blocks)
+
+    @property
     def commands(self) -> list[Command]:
         """Those of the blocks, in their order."""
         return [one for block in self.blocks if block.kind == "commands" for one in commands_of(block)]

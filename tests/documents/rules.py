@@ -52,6 +52,8 @@ TESTED_BY: Final = {
 
 NAMED_ONLY: Final = {
     r"bacalhau > network > .*": "layers of imports",
+    r"bacalhau run mine": "a slip: tests/unit/bacalhau/test_command_polish.py",
+    r"(git clone|export PATH=.*|mkdir mine)": "what blocks of README.md and docs/index.md have, where it is run",
     r"bacalhau-audit --deep": "tests/integration/test_auditors_install.py",
     r"(go install|ipfs add).*": "commands of Kubo: tests/integration/test_kubo.py",
     r"ssh -L .*": "a command of OpenSSH",
@@ -83,6 +85,7 @@ SHOWN: Final = {
     "docs/notebooks.md: %load_ext": "tests/unit/bacalhau/test_notebook_magic.py",
     "docs/packages.md: pandas": "a requirements.txt",
     "docs/protocol.md: requester": "messages",
+    "docs/sharding.md: Merge": "blocks",
     "docs/sharding.md: bacalhau: --sharding": "an error: tests/property/test_shard_pattern.py",
     "docs/trust.md: f/(1": "a formula",
     "docs/telemetry.md: scrape_configs:": "tests/integration/test_prometheus.py::test_prometheus_scrapes_a_node",

@@ -52,16 +52,20 @@ def need_docker() -> None:
 
 def _import(api: DockerApi, name: str, changes: list[str] | None) -> None:
     repository, _, tag = name.partition(":")
-    api._client.import_image_from_data(_root(), repository=repository, tag=tag, changes=changes)
+    said = api._client.import_image_from_data(root_image(), repository=repository, tag=tag, changes=changes)
+    made = json.loads(said.strip().splitlines()[-1])
+    api._client.tag(made.get("id") or made["status"], repository, tag)  # Podman 4.3 leaves the tag out
 
 
-def _root() -> bytes:
+def root_image(*, outputs: bool = True) -> bytes:
+    """A file system of busybox; outputs: with something at /outputs, of root."""
     binary = next((path for path in PLACES if _is_static(path)), None)
     if binary is None:
         raise FileNotFoundError(f"no static busybox at {' or '.join(PLACES)}: apt-get install busybox-static")
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, mode in (("bin", 0o755), ("etc", 0o755), ("outputs", 0o755), ("tmp", 0o1777)):
+        directories = [("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777), *([("outputs", 0o755)] if outputs else [])]
+        for name, mode in directories:
             info = tarfile.TarInfo(name)
             info.type, info.mode = tarfile.DIRTYPE, mode
             archive.addfile(info)
@@ -70,8 +74,8 @@ def _root() -> bytes:
             info = tarfile.TarInfo(f"bin/{name}")
             info.type, info.linkname = tarfile.SYMTYPE, "busybox"
             archive.addfile(info)
-        info = tarfile.TarInfo("outputs/of-the-image")
-        archive.addfile(info, io.BytesIO())
+        if outputs:
+            archive.addfile(tarfile.TarInfo("outputs/of-the-image"), io.BytesIO())
     return buffer.getvalue()
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from storage import sqlite_log_writeback
 from storage.cid import cid_text
 from storage.errors import UserError
 from storage.sqlite_block_store import SqliteBlockStore
@@ -23,6 +24,7 @@ from storage.unixfs_import import Importer
 
 def main(path: Path, seed: int) -> None:
     choice = random.Random(seed)
+    sqlite_log_writeback.BESIDE_BYTES = 1 << 20  # so that each directory's log is written back beside the work
     for number in range(10_000):
         with SqliteBlockStore(path) as store:
             known = [one.name for one in pins(store)]

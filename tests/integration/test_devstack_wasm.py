@@ -16,6 +16,12 @@ pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("devstack")]
 PROBE = Path(__file__).parent / "modules" / "probe.wat"
 
 
+@pytest.fixture
+def stack_home(tmp_path):
+    """A home without an image of Python: none is needed."""
+    return tmp_path / "home"
+
+
 def test_three_nodes_verify_a_module(stack_home, tmp_path):
     (tmp_path / "probe.wasm").write_bytes(bytes(wat2wasm(PROBE.read_text())))
     folder = tmp_path / "folder"
@@ -37,3 +43,12 @@ def test_three_nodes_verify_a_module(stack_home, tmp_path):
         assert (alone["output"], alone["state_digest"]) == (report["output"], report["state_digest"])
         bids = bacalhau(stack.home, "events", report["job"]).stdout
         assert "verdict agreed: 3 receipts" in bids
+        split = ("--sharding-glob-pattern", "/*", "--sharding-batch-size", 2)
+        sharded = bacalhau(stack.home, "run", "wasm", tmp_path / "probe.wasm", *arguments, *split)
+        parts = json.loads(sharded.stdout)
+        assert (sharded.returncode, parts["verdict"], parts["tier"]) == (3, "agreed", "verified"), sharded.stderr
+        assert [(one["first"], one["exit_code"], one["receipts"]) for one in parts["shards"]] == [
+            ("a", 152, 3),
+            ("c", 152, 3),
+        ]
+        assert bacalhau(stack.home, "audit", parts["job"]).returncode == 0

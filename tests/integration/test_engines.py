@@ -114,23 +114,55 @@ def test_functions_leave_the_same_machine_on_aarch64(house: Any, name: str) -> N
     compare(house, aarch64(), **sample(name))
 
 
-def test_a_diverse_run_agrees_and_bun_can_audit(tmp_path: Path) -> None:
-    _, bun = BINARIES["bun"]
+@pytest.fixture(scope="module")
+def bacalhau(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The command in a home of its own, where Bun is found; returns the exit code and the JSON that it prints."""
     other_engine("bun")
-    path = f"{bun.parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "BACALHAU_DIR": str(tmp_path), "PATH": path}
+    path = f"{BINARIES['bun'][1].parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "BACALHAU_DIR": str(tmp_path_factory.mktemp("home")), "PATH": path}
 
-    def bacalhau(*arguments: str) -> Any:
-        command = [sys.executable, "-m", "bacalhau", *arguments, "--json"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=True)
-        return json.loads(done.stdout)
+    def call(*arguments: object) -> Any:
+        command = [sys.executable, "-m", "bacalhau", *map(str, arguments), "--json"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        assert done.stdout, done.stderr
+        return done.returncode, json.loads(done.stdout)
 
+    return call
+
+
+SCALED = """
+def main(data, scale=1):
+    total = 0
+    for name in sorted({"a" * n for n in range(4)}):
+        total += len(name) * scale
+    return total
+"""
+
+
+def test_diff_and_chaos_execute_in_bun(bacalhau: Any, tmp_path: Path) -> None:
+    (tmp_path / "f.py").write_text(SCALED)
+    once = ("--concurrency", 1, "--confidence", 1)
+    one, other = (bacalhau("run", "python", tmp_path / "f.py", "--arg", f"scale={n}", *once)[1] for n in (1, 3))
+    code, said = bacalhau("diff", one["record"], one["record"], "--engine-b", "bun")
+    assert (code, said["verdict"]) == (0, "same")
+    assert [said["rerun"][side]["engine"] for side in "ab"] == ["pyodide-node", "pyodide-bun"]
+    assert all(said["rerun"][side]["reproduced"] for side in "ab")
+    code, said = bacalhau("diff", one["record"], other["record"], "--engine-a", "bun", "--engine-b", "bun")
+    assert (code, said["outputs"][0]["path"]) == (1, "result")
+    assert said["rerun"]["parting"]["variables"] == [{"name": "scale", "a": "1", "b": "3"}]
+    code, said = bacalhau("chaos", tmp_path / "f.py", "--factor", "engine bun")
+    assert (code, said["badge"], said["skipped"]) == (0, "pure", [])
+    assert said["factors"][0]["factors"] == ["engine bun"]
+    assert said["factors"][0]["changed"] is False
+
+
+def test_a_diverse_run_agrees_and_bun_can_audit(bacalhau: Any) -> None:
     is_strict = set(STRICT) <= set(probe(find_node().binary).in_force)
     isolation = ["--isolation", "strict"] if is_strict else []
-    report = bacalhau("run", "python", "-c", "print(id(object()))", "--diverse", *isolation)
+    _, report = bacalhau("run", "python", "-c", "print(id(object()))", "--diverse", *isolation)
     assert not is_strict or all(set(STRICT) < set(receipt["isolation"]) for receipt in report["receipts"])
     assert report["verdict"] == "agreed"
     assert {receipt["engine"] for receipt in report["receipts"]} == {"pyodide-node", "pyodide-bun"}
     assert len({receipt["state_digest"] for receipt in report["receipts"]}) == 1
-    (rerun,) = bacalhau("audit", report["record"], "--rerun", "--engine", "bun")["reruns"]
+    (rerun,) = bacalhau("audit", report["record"], "--rerun", "--engine", "bun")[1]["reruns"]
     assert (rerun["engine"], rerun["ok"]) == ("pyodide-bun", True)

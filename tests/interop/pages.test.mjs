@@ -174,48 +174,91 @@ test("search leads to jobs, records and content; a wrong name is told", { skip }
   await close(page, "absent");
 });
 
-test("everything can be reached by keyboard, and has a name", { skip }, async () => {
-  const page = await open(`#/record/${facts.record}`);
-  // Where a person begins who has clicked nothing.
-  await page.evaluate(() => document.querySelector(".brand a").focus());
-  await page.keyboard.press("Shift+Tab");
-  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to the content");
+/** Every page, by a name for its picture; the one that is there at first comes last. */
+const pages = () => [
+  ["job", `#/job/${facts.job}`], ["shards", `#/job/${facts.sharded}`], ["record", `#/record/${facts.record}`],
+  ["dissent", `#/record/${facts.disputed}`], ["graph", `#/graph/${facts.tainted}`], ["folder", `#/content/${facts.output}`],
+  ["table", `#/content/${facts.output}/outputs/outputs/table.csv`], ["notebook", `#/content/${facts.output}/outputs/outputs/book.ipynb`],
+  ["text", `#/content/${facts.output}/outputs/outputs/note.txt`], ["node", "#/node"], ["jobs", "#/jobs"],
+];
+
+async function picture(page, name) {
+  if (process.env.PAGES_SCREENSHOTS) await page.screenshot({ path: `${process.env.PAGES_SCREENSHOTS}/${name}.png`, fullPage: false });
+}
+
+/** Press Tab until the end of the page, and return the names of what has the focus on the way; all must have one. */
+async function walked(page) {
   const reached = new Set();
   for (let count = 0; count < 60; count += 1) {
     await page.keyboard.press("Tab");
     const said = await page.evaluate(() => {
       const element = document.activeElement;
       const label = element.labels?.[0]?.textContent ?? "";
-      return element === document.body ? null : { name: (element.getAttribute("aria-label") ?? (label || element.textContent)).trim(), outline: getComputedStyle(element).outlineStyle };
+      return element === document.body ? null : { name: (element.getAttribute("aria-label") ?? (label || element.textContent)).trim(), outline: getComputedStyle(element).outlineStyle, markup: element.outerHTML.slice(0, 80) };
     });
     if (said === null) break;
-    assert.notEqual(said.name, "");
-    assert.notEqual(said.outline, "none");
+    assert.notEqual(said.name, "", said.markup);
+    assert.notEqual(said.outline, "none", said.markup);
     reached.add(said.name);
   }
-  for (const name of ["Jobs", "Graph", "Node", "Job id or CID", "Find", "Audit it", "Receipts"]) assert.ok(reached.has(name), `${name} of ${[...reached]}`);
+  return reached;
+}
+
+test("everything can be reached by keyboard, and has a name", { skip }, async () => {
+  const page = await open();
+  for (const [name, place] of pages()) {
+    await go(page, place);
+    // Where a person begins who has clicked nothing.
+    await page.evaluate(() => document.querySelector(".brand a").focus());
+    await page.keyboard.press("Shift+Tab");
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to the content");
+    const reached = await walked(page);
+    const own = { record: ["Audit it", "Receipts"], graph: ["Zoom in", "Show all"] }[name] ?? [];
+    for (const wanted of ["Jobs", "Graph", "Node", "Job id or CID", "Find", ...own]) assert.ok(reached.has(wanted), `${wanted} of ${name}: ${[...reached]}`);
+    // Screen readers go by headings, and by the names of controls and pictures.
+    assert.deepEqual(await page.evaluate(() => [...document.querySelectorAll("main img:not([alt]), main [role=img]:not([aria-label]), main th:empty:not([aria-hidden])")].map((element) => element.outerHTML)), []);
+    assert.equal(await page.locator("h1").count(), 1, name);
+  }
   await close(page, "keyboard");
 });
 
 for (const colorScheme of ["light", "dark"]) {
-  test(`text stands out enough from its ground: ${colorScheme}`, { skip }, async () => {
-    const page = await open(`#/record/${facts.disputed}`, { colorScheme });
-    const faint = await page.evaluate(() => {
-      const parts = (colour) => colour.match(/[\d.]+/g).map(Number);
-      const light = ([r, g, b]) => [r, g, b].map((value) => value / 255).map((value) => (value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)).reduce((sum, value, index) => sum + value * [0.2126, 0.7152, 0.0722][index], 0);
-      const ground = (element) => {
-        for (let at = element; at; at = at.parentElement) {
-          const colour = parts(getComputedStyle(at).backgroundColor);
-          if (colour[3] === undefined || colour[3] > 0) return colour;
-        }
-        return [255, 255, 255];
-      };
-      return [...document.querySelectorAll("body *")].filter((element) => [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()) && element.getClientRects().length > 0 && !element.closest("noscript")).map((element) => {
-        const [one, two] = [light(parts(getComputedStyle(element).color)), light(ground(element))].sort((a, b) => b - a);
-        return { text: element.textContent.slice(0, 30), ratio: (one + 0.05) / (two + 0.05) };
-      }).filter(({ ratio }) => ratio < 4.5);
-    });
-    assert.deepEqual(faint, []);
+  test(`text stands out enough from its ground on every page: ${colorScheme}`, { skip }, async () => {
+    const page = await open(undefined, { colorScheme });
+    for (const [name, place] of pages()) {
+      await go(page, place);
+      await picture(page, `${colorScheme}-${name}`);
+      assert.deepEqual(await page.evaluate(faint), [], name);
+    }
     await close(page, `scheme-${colorScheme}`);
   });
+}
+
+test("on a narrow screen no page is wider than it", { skip }, async () => {
+  const page = await open();
+  await page.setViewportSize({ width: 360, height: 740 });
+  for (const [name, place] of pages()) {
+    await go(page, place);
+    await picture(page, `narrow-${name}`);
+    assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 360, name);
+  }
+  await close(page, "narrow");
+});
+
+/** Return texts of the page whose contrast is below 4.5; runs in it. */
+function faint() {
+  const parts = (colour) => colour.match(/[\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((value) => value / 255).map((value) => (value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)).reduce((sum, value, index) => sum + value * [0.2126, 0.7152, 0.0722][index], 0);
+  const ground = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = parts(getComputedStyle(at).backgroundColor);
+      if (colour[3] === undefined || colour[3] > 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const hasText = (element) => [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+  return [...document.querySelectorAll("body *")].filter((element) => hasText(element) && element.getClientRects().length > 0 && !element.closest("noscript")).map((element) => {
+    const [one, two] = [light(parts(getComputedStyle(element).color)), light(ground(element))].sort((a, b) => b - a);
+    return { text: element.textContent.slice(0, 30), ratio: (one + 0.05) / (two + 0.05) };
+  }).filter(({ ratio }) => ratio < 4.5);
 }

@@ -3,9 +3,11 @@
 
 import { get } from "/pages/api.js";
 import { cidLink, h, mark, table, tell } from "/pages/dom.js";
-import { layered, lineage } from "/pages/layout.js";
+import { layered, lineages } from "/pages/layout.js";
 
 const LISTED = 500;
+// From here on nodes are points and edges thin lines: arrowheads could not be seen, and cost most of a frame.
+const MANY = 2000;
 const KINDS = [
   ["good", "--good", "verified"],
   ["disputed", "--warn", "disputed: records contradict each other"],
@@ -21,7 +23,7 @@ export async function graphPage(place, [cid], signal) {
     place.append(h("p", null, "No records yet."));
     return;
   }
-  const state = { focus: found.focus[0] ?? null, found, draw: () => {} };
+  const state = { focus: found.focus[0] ?? null, found, lineage: lineages(found.edges), draw: () => {} };
   const list = h("div", null);
   const select = (chosen) => {
     state.focus = chosen;
@@ -77,28 +79,33 @@ function drawn(box, state, select, signal) {
   const style = getComputedStyle(document.documentElement);
   const colours = Object.fromEntries(KINDS.map(([kind, name]) => [kind, style.getPropertyValue(name).trim()]));
   colours.unknown = colours.gone;
+  const panel = style.getPropertyValue("--panel").trim();
   const quiet = style.getPropertyValue("--line").trim(), text = style.getPropertyValue("--text").trim();
+  const many = nodes.length > MANY || edges.length > 2 * MANY;
+  const { EdgeLineProgram, NodePointProgram } = Sigma.rendering;
   const graph = new graphology.Graph({ type: "directed", multi: false });
   const places = layered(nodes.map((node) => node.cid), edges);
   for (const node of nodes) {
-    graph.addNode(node.cid, { ...places[node.cid], size: nodes.length > 2000 ? 2.5 : 6, label: node.cid.slice(-8), color: colours[kindOf(node)], kind: kindOf(node) });
+    graph.addNode(node.cid, { ...places[node.cid], size: many ? 2.5 : 6, label: node.cid.slice(-8), color: colours[kindOf(node)], kind: kindOf(node) });
   }
   for (const [parent, child] of edges) if (!graph.hasEdge(parent, child)) graph.addEdge(parent, child, { size: 1, color: quiet });
   let near = null;
   state.draw = () => {
-    near = state.focus ? lineage(state.focus, edges) : null;
+    near = state.focus ? state.lineage(state.focus) : null;
     sigma.refresh({ skipIndexation: true });
   };
   const sigma = new Sigma(graph, box, {
     labelColor: { color: text },
     labelFont: "ui-monospace, monospace",
-    defaultEdgeType: "arrow",
-    hideEdgesOnMove: edges.length > 5000,
+    defaultDrawNodeLabel: (canvas, node, settings) => label(canvas, node, settings, panel),
+    ...(many ? { defaultEdgeType: "line", edgeProgramClasses: { line: EdgeLineProgram }, nodeProgramClasses: { circle: NodePointProgram } } : { defaultEdgeType: "arrow" }),
+    hideEdgesOnMove: many,
+    hideLabelsOnMove: many,
     renderEdgeLabels: false,
     zIndex: true,
     nodeReducer: (cid, data) => {
       if (!near) return data;
-      return near.has(cid) ? { ...data, zIndex: 1, size: data.size * (cid === state.focus ? 2 : 1.3), forceLabel: near.size < 60 } : { ...data, color: quiet, label: "", zIndex: 0 };
+      return near.has(cid) ? { ...data, zIndex: 1, size: data.size * (cid === state.focus ? 2 : 1.3), forceLabel: near.size < box.offsetWidth / 20 } : { ...data, color: quiet, label: "", zIndex: 0 };
     },
     edgeReducer: (edge, data) => {
       if (!near) return data;
@@ -114,9 +121,21 @@ function drawn(box, state, select, signal) {
   state.draw();
 }
 
+/** Draw the label of a node beside it: on the right, or on the left where the drawing ends; edges do not strike it out. */
+function label(canvas, node, settings, ground) {
+  if (!node.label) return;
+  canvas.font = `${settings.labelWeight} ${settings.labelSize}px ${settings.labelFont}`;
+  const { width } = canvas.measureText(node.label), gap = node.size + 3;
+  const end = canvas.canvas.width / globalThis.devicePixelRatio;
+  const place = [node.label, node.x + gap + width > end ? node.x - gap - width : node.x + gap, node.y + settings.labelSize / 3];
+  Object.assign(canvas, { strokeStyle: ground, lineWidth: 4, lineJoin: "round", fillStyle: settings.labelColor.color });
+  canvas.strokeText(...place);
+  canvas.fillText(...place);
+}
+
 function listed(state, place, select) {
-  const { nodes, edges } = state.found;
-  const near = state.focus ? lineage(state.focus, edges) : null;
+  const { nodes } = state.found;
+  const near = state.focus ? state.lineage(state.focus) : null;
   const rows = (near ? nodes.filter((node) => near.has(node.cid)) : nodes).slice(0, LISTED);
   const total = near ? near.size : nodes.length;
   place.replaceChildren(
@@ -125,9 +144,9 @@ function listed(state, place, select) {
     total > rows.length ? h("p", { class: "quiet" }, `The first ${rows.length} of ${total}.`) : "",
     table("Records", [
       ["record", (node) => cidLink(node.cid, "record")],
-      ["", (node) => marks(node, state.focus)],
+      ["state", (node) => marks(node, state.focus)],
       ["output", (node) => cidLink(node.output)],
-      ["", (node) => h("button", { type: "button", click: () => select(node.cid), "aria-label": `Choose record ${node.cid.slice(-8)}` }, "Choose")],
+      ["lineage", (node) => h("button", { type: "button", click: () => select(node.cid), "aria-label": `Choose record ${node.cid.slice(-8)}` }, "Choose")],
     ], rows),
   );
 }

@@ -111,7 +111,7 @@ export function receipts(report) {
   return [
     h("h2", null, "What the nodes said"),
     table("Receipts", [
-      ["", (row) => (row.agrees === false ? mark("dissent", "bad") : mark("agrees", "good"))],
+      ["word", (row) => (row.agrees === false ? mark("dissent", "bad") : mark("agrees", "good"))],
       ["node", (row) => h("span", { class: "cid" }, row.node)],
       ["engine", (row) => `${row.engine} on ${row.arch}`],
       ["output", (row) => cidLink(row.output)],

@@ -51,14 +51,17 @@ export function layered(cids, edges) {
   return places;
 }
 
-/** Return what a record came of and what came of it: a Set with itself. */
-export function lineage(cid, edges) {
-  const reach = (from, to) => {
+/** Return what finds all that a record came of and that came of it, as a Set with itself; reads the edges once. */
+export function lineages(edges) {
+  const ways = [0, 1].map((from) => {
     const next = new Map();
-    for (const edge of edges) (next.get(edge[from]) ?? next.set(edge[from], []).get(edge[from])).push(edge[to]);
+    for (const edge of edges) (next.get(edge[from]) ?? next.set(edge[from], []).get(edge[from])).push(edge[1 - from]);
+    return next;
+  });
+  const reach = (cid, next) => {
     const found = new Set([cid]), todo = [cid];
     while (todo.length > 0) for (const one of next.get(todo.pop()) ?? []) if (!found.has(one)) [found.add(one), todo.push(one)];
     return found;
   };
-  return new Set([...reach(0, 1), ...reach(1, 0)]);
+  return (cid) => new Set(ways.flatMap((next) => [...reach(cid, next)]));
 }

@@ -36,13 +36,13 @@ export async function recordPage(place, [cid, ...path], signal) {
 
 function receiptTable(rows) {
   return table("Receipts", [
-    ["", (row) => (row.problem ? mark("not here", "") : row.dissents ? mark("dissent", "bad") : mark("agrees", "good"))],
+    ["word", (row) => (row.problem ? mark("not here", "") : row.dissents ? mark("dissent", "bad") : mark("agrees", "good"))],
     ["node", (row) => h("span", { class: "cid" }, row.node ?? row.problem)],
     ["engine", (row) => (row.engine ? `${row.engine} on ${row.arch}` : "")],
     ["output", (row) => cidLink(row.output)],
     ["exit code", (row) => row.exit_code ?? "", true],
     ["fuel", (row) => (row.fuel ?? "").toLocaleString(), true],
-    ["state digest", (row) => h("span", { class: "cid" }, row.state_digest ? `${row.state_digest.slice(0, 16)}…` : "")],
+    ["state digest", (row) => h("span", { class: "cid" }, row.state_digest ? `${row.state_digest.slice(0, 12)}…` : "")],
     ["jail", (row) => (row.isolation ?? []).join(", ")],
   ], rows);
 }
@@ -60,7 +60,7 @@ async function audit(cid, place, button, signal) {
       table("Checks; docs/audit.md says what each of them looks at", [
         ["number", (one) => one.n, true],
         ["check", (one) => one.name],
-        ["", (one) => (one.ok === true ? mark("ok", "good") : one.ok === false ? mark("false", "bad") : mark("not checked", ""))],
+        ["found", (one) => (one.ok === true ? mark("ok", "good") : one.ok === false ? mark("false", "bad") : mark("not checked", ""))],
         ["detail", (one) => h("span", { class: "cid" }, one.detail)],
       ], found.checks),
     );

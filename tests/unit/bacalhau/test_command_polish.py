@@ -48,6 +48,7 @@ def test_examples_are_of_commands_and_in_the_help(desk):
     [
         (["adit"], "No such command 'adit'. Did you mean 'audit'?; see `bacalhau --help`"),
         (["run", "pyhton"], "run: No such command 'pyhton'. Did you mean 'python'?"),
+        (["run", "mine"], "run: No such command 'mine'. Did you mean `bacalhau run python mine`?"),
         (["qqqqq"], "No such command 'qqqqq'; see"),
         (["run", "python", "--sed", "5"], "Did you mean '--seed'?"),
     ],

@@ -579,6 +579,18 @@ def test_what_runs_over_a_merged_output_comes_of_the_shards(desk, folder):
     assert whole["record"] in desk("graph", "dependents", records[0], "--json").json["direct"]
 
 
+def test_each_task_of_a_map_over_a_merged_output_comes_of_its_shard_alone(desk, folder, tmp_path):
+    first = run(desk, folder)
+    path = tmp_path / "flow.yaml"
+    path.write_text(f"flow: 1\nsteps: {{one: {{code: pass, map: {{over: {first['output']}, glob: /shards/*/}}}}}}\n")
+    said = desk("run", "flow", path, "--json")
+    assert said.out, said.err
+    with desk.store() as store:
+        named = [parents_of(store, one["record"]) for one in said.json["shards"]]
+    assert named == [[one["record"]] for one in first["shards"]]
+    assert desk("audit", said.json["job"], "--deep").code == 0
+
+
 def test_what_a_job_gave_is_a_statement_that_is_checked_by_merging_again(desk, folder):
     report = run(desk, folder)
     merge = parse_cid(report["merge"])
@@ -597,6 +609,10 @@ def test_what_a_job_gave_is_a_statement_that_is_checked_by_merging_again(desk, f
         assert (audit.code, [one["n"] for one in audit.json["checks"] if one["ok"] is False]) == (1, [16])
     found = desk("graph", "why", report["merge"], "--json").json
     assert (found["kind"], len(found["roots"])) == ("merge", 3)
+    # Nobody is shown, or signs for, what is false.
+    for call_ in (("graph", "why", cid_text(swapped)), ("publish", cid_text(swapped), "--to", f"dir:{folder}-out")):
+        said = desk(*call_)
+        assert (said.code, "the outputs of the shards give another one" in said.err) == (1, True)
 
 
 def test_contradictions_of_shards_are_told(desk, folder):

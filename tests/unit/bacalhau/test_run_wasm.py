@@ -1,5 +1,7 @@
 """`run wasm`: what its flags ask for, and that stacks, engines and audits know modules."""
 
+from pathlib import Path
+
 import pytest
 
 from runtime.engine import NO_PACKAGES
@@ -19,8 +21,9 @@ def plans_of_modules(requests):
         requests.append(request)
         runtime = WasmRuntime(profile="wasi-1", engine="wasmtime", version="1", host="00" * 32, settings={})
         module = Importer(store).bytes(MAGIC).cid
+        data = None if request.data is None else Importer(store).path(Path(request.data)).cid
         input_ = Input(
-            data=None, volumes=(), outputs=(OutputMount(name="outputs", path="/outputs"),), env={}, seed=None,
+            data=data, volumes=(), outputs=(OutputMount(name="outputs", path="/outputs"),), env={}, seed=None,
             args={"argv": list(request.arguments)}, epoch=request.epoch,
             limits=Limits(fuel=request.fuel, memory=1 << 29, output=1 << 26),
         )  # fmt: skip
@@ -107,6 +110,8 @@ def test_a_module_that_fails_is_verified_all_the_same(desk, asked):
         (("main.wasm", "--no-wait"), "needs a node"),
         (("main.wasm", "--no-deterministic"), "only deterministic runs exist"),
         (("main.wasm", "--entry", "main"), "No such option"),
+        (("main.wasm", "--sharding-glob-pattern", "/*"), "there is no input to split"),
+        (("main.wasm", "--sharding-batch-size", "2"), "means nothing without"),
         (("main.wasm", "--diverse"), "cannot be had"),
     ],
 )

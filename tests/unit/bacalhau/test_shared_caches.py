@@ -4,7 +4,7 @@ from bacalhau.home import Home
 from bacalhau.shared_caches import share_caches
 from storage.errors import UnavailableError
 
-CACHES = ("cache", "runtimes", "wheels", "images")
+CACHES = ("cache", "runtimes", "wheels", "images", "modules")
 
 
 def test_caches_are_shared_and_nothing_else_is(tmp_path):

@@ -66,8 +66,9 @@ def input_of(name: str) -> Path:
 
 
 def test_no_other_function_is_there() -> None:
-    # `flows` has functions of its own, each in its flow; a notebook is made into one when it runs.
-    assert sorted(path.name for path in FUNCTIONS.iterdir() if path.is_dir()) == sorted([*NAMES, "flows", "notebooks"])
+    # `flows` has functions of its own, each in its flow; a notebook is made into one when it runs, a module is one.
+    others = ["flows", "modules", "notebooks"]
+    assert sorted(path.name for path in FUNCTIONS.iterdir() if path.is_dir()) == sorted([*NAMES, *others])
 
 
 @every_function
@@ -158,7 +159,22 @@ def test_the_guide_lists_it(name: str) -> None:
     assert f"[{name}](../functions/{name}/function.py)" in guide
 
 
-every_flow = pytest.mark.parametrize("flow", sorted((FUNCTIONS / "flows").glob("*/flow.yaml")), ids=lambda path: path.parent.name)
+every_flow = pytest.mark.parametrize(
+    "flow", sorted((FUNCTIONS / "flows").glob("*/flow.yaml")), ids=lambda path: path.parent.name
+)
+
+
+@pytest.mark.parametrize("module", sorted((FUNCTIONS / "modules").iterdir()), ids=lambda path: path.name)
+def test_a_module_has_its_source_and_a_note_of_how_to_build_and_run_it(module: Path) -> None:
+    note, place = (module / "SOURCE.md").read_text(encoding="utf-8"), f"functions/modules/{module.name}"
+    (data,) = module.glob("input.*")
+    names = {"SOURCE.md", "main.c", "main.wasm", "expected.json", "make_input.py", data.name}
+    assert {path.name for path in module.iterdir()} == names
+    assert f"    bacalhau run wasm {place}/main.wasm -i {place}/{data.name}" in note.splitlines()
+    assert re.search(rf"^    clang .* -o {place}/main.wasm {place}/main.c$", note, re.MULTILINE)
+    assert re.search(r"^Licence: \S", note, re.MULTILINE)
+    assert 1_000 <= data.stat().st_size <= 200_000
+    assert (module / "main.wasm").stat().st_size < 65_536
 
 
 def test_there_are_two_flows() -> None:

@@ -10,7 +10,7 @@ import struct
 import tarfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -24,6 +24,12 @@ class FakeDocker:
         self.name = name
         self.code = code
         self.started = threading.Event()
+        self.over = threading.Event()
+        """Its container writes, and lives until this is set: by a kill, or by the test."""
+        self.over.set()
+        self.hung = False
+        """No question is answered any more."""
+        self.released = threading.Event()
         self.calls: list[tuple[str, str, object]] = []
         self.labelled: dict[str, list[dict]] = {"containers": [], "volumes": []}
 
@@ -32,6 +38,8 @@ class FakeDocker:
         return [body for said, at, body in self.calls if said == method and re.fullmatch(path, at)]
 
     def answer(self, method: str, path: str, body: object) -> tuple[int, object]:
+        if self.hung:
+            self.released.wait(60)
         if path.endswith("/version"):
             return 200, {"ApiVersion": "1.41", "Version": "4.3.1", "Arch": "amd64", "Components": [{"Name": self.name}]}
         if path.startswith("/images/"):
@@ -46,6 +54,8 @@ class FakeDocker:
             return 201, made
         if path.endswith("/start"):
             self.started.set()
+        if path.endswith("/kill"):
+            self.over.set()
         if path.endswith("/wait"):
             return 200, {"StatusCode": self.code}
         if path == "/containers/json":
@@ -77,7 +87,8 @@ def _handler(fake: FakeDocker) -> type[BaseHTTPRequestHandler]:
                 self._send(200, _archive(), "application/x-tar")
             else:
                 code, said = fake.answer(self.command, path, body)
-                self._send(code, b"" if said is None else json.dumps(said).encode(), "application/json")
+                with suppress(BrokenPipeError):  # whoever asked has gone
+                    self._send(code, b"" if said is None else json.dumps(said).encode(), "application/json")
 
         def _attach(self) -> None:
             self.wfile.write(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
@@ -85,6 +96,8 @@ def _handler(fake: FakeDocker) -> type[BaseHTTPRequestHandler]:
             fake.started.wait(60)
             for stream, text in ((1, b"hello\n"), (2, b"oh\n")):
                 self.wfile.write(struct.pack(">BxxxL", stream, len(text)) + text)
+            self.wfile.flush()
+            fake.over.wait(60)
             self.close_connection = True
 
         def _send(self, code: int, data: bytes, kind: str) -> None:
@@ -129,5 +142,7 @@ def listening(fake: FakeDocker, path: Path) -> Iterator[str]:
         try:
             yield str(path)
         finally:
+            fake.over.set()
+            fake.released.set()
             server.shutdown()
             thread.join()

@@ -2,12 +2,16 @@
 
 import json
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from bacalhau.container_room import make_containers, sweep_left_behind
 from bacalhau.home import Home
+from runtime.container_engine import IncompleteRunError
 from runtime.container_plan import make_container_plan
+from runtime.disk_usage_client import TooManyEntriesError, allocated_bytes
 from runtime.docker_api_client import DockerApi, engine_problem
 from runtime.engine import UndeterminedError
 from storage.blocks import MemoryBlockStore
@@ -153,3 +157,107 @@ def test_a_node_without_an_engine_starts_all_the_same(tmp_path, monkeypatch, cap
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
     sweep_left_behind(home)
     assert "could not be looked for" in caplog.text
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """Nobody waits long."""
+    for name, seconds in (("ANSWER_S", 0.2), ("_KNOCK_S", 0.2), ("_WAIT_S", 0.1)):
+        monkeypatch.setattr(f"runtime.docker_api_client.{name}", seconds)
+    for name in ("LOOK_S", "GONE_S"):
+        monkeypatch.setattr(f"runtime.container_guard.{name}", 0.05)
+    # Defaults are bound where the function is made.
+    monkeypatch.setitem(DockerApi._explained.__wrapped__.__kwdefaults__, "limit_s", 0.2)
+
+
+def run_in_thread(engine, store):
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(engine.run, plan(store), store)
+    pool.shutdown(wait=False)
+    return future
+
+
+def test_an_engine_that_hangs_keeps_nobody_waiting(engine, fake, hurried):
+    fake.over.clear()
+    future = run_in_thread(engine, MemoryBlockStore())
+    assert fake.started.wait(60)
+    fake.hung = True
+    with pytest.raises(IncompleteRunError, match="the container engine does not answer") as caught:
+        future.result(60)
+    assert caught.value.is_of_engine
+    assert caught.value.stdout == b"hello\n"
+    with pytest.raises(UnavailableError, match=r"podman.sock: does not answer: .*nothing came in time"):
+        engine.identify()
+
+
+def test_an_engine_that_ends_is_told_as_such(engine, fake):
+    fake.over.clear()
+    future = run_in_thread(engine, MemoryBlockStore())
+    assert fake.started.wait(60)
+    whole = fake.answer
+    fake.answer = lambda *asked: (500, {"message": "shutting down"}) if "/wait" in asked[1] else whole(*asked)
+    fake.over.set()
+    with pytest.raises(IncompleteRunError, match="waiting for a container: the engine failed: shutting down") as caught:
+        future.result(60)
+    assert caught.value.is_of_engine
+
+
+@pytest.mark.parametrize(
+    ("writable", "asked", "reason"),
+    [(False, "/system/df", "1048576 bytes to its outputs"), (True, "/containers/json", "its copy of the image")],
+)
+def test_an_engine_elsewhere_is_asked_how_much_is_written(engine, fake, hurried, writable, asked, reason):
+    """Where the directories that it names are none of this machine."""
+    fake.over.clear()
+    store, whole = MemoryBlockStore(), fake.answer
+
+    def answer(method, path, body):
+        if path == "/system/df":
+            size = 0 if writable else 1 << 30
+            return 200, {"Volumes": [{"Name": "ours", "UsageData": {"Size": size}}, {"Name": "other"}]}
+        if path == "/containers/json" and writable and fake.started.is_set() and not fake.over.is_set():
+            return 200, [{"Id": "0", "SizeRw": 2 << 30}]
+        code, said = whole(method, path, body)
+        if path.startswith("/containers/") and path.endswith("/json") and path != "/containers/json":
+            mount = {"Type": "volume", "Name": "ours", "Source": "/of/another/machine", "RW": True}
+            said = {**said, "Mounts": [mount, {"Type": "volume", "Name": "input", "RW": False}]}
+        return code, said
+
+    fake.answer = answer
+    with pytest.raises(IncompleteRunError, match=reason) as caught:
+        engine.run(plan(store, writable_root=writable), store)
+    assert not caught.value.is_of_engine
+    assert fake.asked("GET", asked)
+
+
+def test_what_could_not_be_removed_is_removed_when_the_engine_is_back(engine, fake, monkeypatch):
+    monkeypatch.setattr("runtime.docker_engine.AGAIN_S", 0.05)
+    whole, refused, gone = fake.answer, threading.Event(), threading.Event()
+
+    def answer(method, path, body):
+        if method == "DELETE" and not refused.is_set():
+            refused.set()
+            return 500, {"message": "busy"}
+        said = whole(method, path, body)
+        if method == "DELETE" and fake.labelled == {"containers": [], "volumes": []}:
+            gone.set()
+        return said
+
+    fake.answer = answer
+    store = MemoryBlockStore()
+    engine.run(plan(store), store)
+    assert refused.is_set()
+    assert gone.wait(60)
+
+
+def test_files_are_counted_as_they_lie_on_the_disk(tmp_path, monkeypatch):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "file").write_bytes(b"x" * 100_000)
+    with (tmp_path / "a" / "sparse").open("wb") as hole:
+        hole.truncate(1 << 40)
+    (tmp_path / "a" / "link").symlink_to("/")
+    assert 100_000 <= allocated_bytes([str(tmp_path / "a")]) < 300_000
+    assert allocated_bytes([str(tmp_path / "a"), str(tmp_path / "absent")]) is None
+    monkeypatch.setattr("runtime.disk_usage_client.MAX_ENTRIES", 3)
+    with pytest.raises(TooManyEntriesError):
+        allocated_bytes([str(tmp_path / "a")])

@@ -89,8 +89,8 @@ def test_data_put_together_and_code():
         ("flow: 1", "flow: 2", "f.yaml:1:7: is of version '2'; begin the file with 'flow: 1'"),
         ("flow: 1\n", "", "f.yaml:1:1: has no version; begin the file with 'flow: 1'"),
         ("flow: 1", "flow: 1\nstep: 2", "f.yaml:2:1: a flow has no 'step'; did you mean 'steps'?"),
-        ("    function: ./count\n", "", "f.yaml:6:3: step count has neither function nor code; give one of them"),
-        ("./count", "./count\n    code: x", "f.yaml:6:3: step count has a function and code; give one of them"),
+        ("    function: ./count\n", "", "f.yaml:6:3: step count has neither function, code nor module; give one of them"),  # noqa: E501
+        ("./count", "./count\n    code: x", "f.yaml:6:3: step count has function and code; give one of them"),
         ("  count:\n", "  args:\n", "f.yaml:6:3: 'args' is no name of a step; use up to 64 letters, digits, '_' and '-'; 'args' is for parameters"),  # noqa: E501
         ("function: ./count", "funktion: ./count", "f.yaml:7:5: step count has no 'funktion'; did you mean 'function'?"),  # noqa: E501
         ("function: ./count", "function: [a]", "f.yaml:7:15: function is a text; write it on one line, or as a block after '|'"),  # noqa: E501
@@ -111,6 +111,10 @@ def test_data_put_together_and_code():
         ("memory: 256Mb", "memory: 9Gb", "f.yaml:27:13: step total: --memory: 9Gb is out of range; choose between 64Mb and 4095Mb"),  # noqa: E501
         ("fuel: 1000", "fuel: much", "f.yaml:28:11: fuel is 'much'; write a whole number"),
         ("seed: 2a", "seed: x", "f.yaml:30:11: step total: --seed: 'x' is not a seed; write 1 to 64 bytes in hex, such as --seed 2a"),  # noqa: E501
+        ("./count", "./count\n    arguments: [x]", "f.yaml:6:3: step count is no module, and has 'arguments'; give what a function is called with as 'args'"),  # noqa: E501
+        ("function: ./count", "module: ./count.wasm\n    entry: x", "f.yaml:6:3: step count is a module, and has 'entry'; give a module a list of texts as 'arguments', or leave it out"),  # noqa: E501
+        ("function: ./count", "module: ./count.wasm\n    arguments: x", "f.yaml:8:16: arguments is a list; write [one, two], or a line with '- one' for each"),  # noqa: E501
+        ("function: ./count", "module: ./count.wasm\n    arguments: [\"a\\0b\"]", "f.yaml:6:3: step count: run wasm: an argument holds a NUL byte; pass it as data with -i"),  # noqa: E501
         ("timeout: 60", "data: x", "f.yaml:14:13: step total has data and reduce; keep one of them"),
     ],
 )  # fmt: skip

@@ -60,7 +60,7 @@ def test_a_module_is_taken_apart():
     [
         (b"", "does not begin with"),
         (b"(module)", "does not begin with"),
-        (b"\0asm\x0d\0\1\0", "is a component"),
+        (b"\0asm\x0d\0\1\0", r"is a component \(WASI 0\.2\), and only core modules"),
         (b"\0asm\2\0\0\0", "a version of WebAssembly that is not known"),
         (EMPTY + b"\x01", "ends too early"),
         (EMPTY + b"\x01\xff\xff\xff\xff\xff\x01", "a number is too long"),

@@ -72,6 +72,34 @@ def test_every_end_has_one_code(body, code, words):
     assert again == done
 
 
+@pytest.mark.parametrize(
+    "store",
+    [
+        "(v128.store (i32.const {at}) (v128.const i64x2 -1 -1))",
+        "(i64.store (i32.const {at}) (i64.const -1))",
+        "(i32.store16 (i32.const {at}) (i32.const -1))",
+        "(drop (i64.load (i32.const {at})))",
+        "(drop (i64.load (i32.const 70000)))",
+    ],
+)
+def test_a_store_that_is_half_outside_leaves_the_same_on_every_processor(store):
+    """Some write what is inside before they trap: the bytes that this may be are not in the state."""
+    clean = run("(drop (i32.load (i32.const 65535)))")
+    before = "(memory.fill (i32.const 65521) (i32.const 7) (i32.const 15))"
+    done = run(before + store.format(at=65535))
+    assert (done.exit_code, done.state_digest) == (134, clean.state_digest)
+    further = run("(i32.store8 (i32.const 65520) (i32.const 7))" + store.format(at=65535))
+    assert further.state_digest != clean.state_digest
+    assert run(f"{before} unreachable").state_digest != clean.state_digest
+
+
+def test_a_memory_of_no_bytes_ends_out_of_bounds_too():
+    engine = make_engine()
+    wat = '(module (memory 0) (func (export "_start") (drop (i32.load (i32.const 0)))))'
+    module, _ = compile_module(engine, bytes(wat2wasm(wat)))
+    assert run_module(engine, module, WasmTask(**DEFAULTS), Tree()).exit_code == 134
+
+
 def test_recursion_without_end_is_an_output():
     more = "(func $deep (param i64) (call $deep (local.get 0)) (call $say))"
     done = in_thread(lambda: run("(call $deep (i64.const 1))", more=more, fuel=1 << 40))

@@ -7,7 +7,9 @@ from network.job_store import JobStore
 from network.node.datastore import Machine, Put
 from network.node.sqlite_datastore import SqliteDatastore
 from network.result_store import Nodes, ResultStore
+from network.shard_list import load_shards
 from network.transport_core import TransportCore
+from storage.cid import parse_cid
 from storage.errors import UnavailableError
 from storage.sqlite_block_store import SqliteBlockStore
 from tests.unit.network.node.node_world import (
@@ -21,7 +23,9 @@ from tests.unit.network.node.node_world import (
     until_event,
 )
 from tests.unit.network.node.offers import on_real_time
+from tests.vectors.records.world import put_unverified
 from verifier.compare import make_rule
+from verifier.model import Record, load_node
 from verifier.shard_merge import merge_shards
 
 COUNT = 7
@@ -48,6 +52,25 @@ def left_of(place):
     with SqliteDatastore(place.folder / "datastore.sqlite") as datastore:
         settled = datastore.entries(Machine.SETTLEMENT)
         return [*settled, *(key for key in datastore.entries(Machine.REQUESTER) if key.startswith("step/"))]
+
+
+@on_real_time
+async def test_shards_name_the_records_that_gave_their_data_also_those_that_are_known(tmp_path):
+    net = Net(tmp_path, [Engine(), Engine(), Engine()])
+    with SqliteBlockStore(net.requester.folder / "blocks.sqlite") as store:
+        shards, more = put_shards(store, 2), put_shards(store, 3)
+        parent = put_unverified(store, parse_cid(load_shards(store, shards)[0].data))
+    first, second = JOB, JOB[::-1]
+    async with net.running() as node:
+        await node.submit(shards_submission(shards, 2, first))
+        await until_event(node, first, "ended")
+        await node.submit(shards_submission(more, 3, second, data_parents=(parent,)))
+        await until_event(node, second, "ended")
+    with SqliteBlockStore(net.requester.folder / "blocks.sqlite") as store:
+        named = [[load_node(store, row.record, Record).parents for row in rows_of(net.requester, job)]
+                 for job in (first, second)]  # fmt: skip
+    assert named == [[()] * 2, [(parent,)] * 3]
+    assert [row.verdict for row in rows_of(net.requester, second)] == ["cached", "cached", "agreed"]
 
 
 @on_real_time

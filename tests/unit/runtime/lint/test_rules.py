@@ -110,6 +110,8 @@ NOTHING = [
     "def f(fig): fig.savefig('a.png'); fig.savefig('a.svg', metadata={'Date': None})",
     "open('/outputs/a.txt', 'w'); open('out.txt', 'w'); open('/inputs/data')",
     "def hash(x): return 3\nhash('a')",
+    "names = set(open('x'))\nboth = set.intersection(*[set(name) for name in names])",
+    "names = set(open('x'))\nseen = set()\n[seen.add(name) for name in names]",
     "def f(random): return random.random()",
     "if __name__ == '__main__':\n    import time\n    print(time.time())",
     "import sys\nif sys.platform == 'win32':\n    import winreg",
