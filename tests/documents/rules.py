@@ -80,6 +80,9 @@ SHOWN: Final = {
     "docs/instrumentation.md: local.tee": "instructions",
     "docs/lint.md: function.py:12:11": "tests/unit/bacalhau/test_lint_command.py",
     "docs/notebooks.md: function.py": "tests/unit/bacalhau/test_run_notebook.py",
+    "docs/notebooks.md: bacalhau: node 1": (
+        "tests/integration/test_notebooks.py::test_only_what_follows_the_first_changed_cell_runs_again"
+    ),
     "docs/notebooks.md: %load_ext": "tests/unit/bacalhau/test_notebook_magic.py",
     "docs/packages.md: pandas": "a requirements.txt",
     "docs/protocol.md: requester": "messages",
