@@ -104,6 +104,19 @@ def test_one_that_was_harmed_is_not_used(store, at):
     assert list_checkpoints(store.directory.parent) == []
 
 
+def test_one_that_the_disk_neither_gives_back_nor_lets_go_is_not_used(store):
+    keep(store, FIRST)
+    with store.find(KEY, ENTRIES) as found:
+        folder = os.open(store.directory, os.O_RDONLY)
+        os.dup2(folder, found.file.fileno())  # reading it is an error
+        os.close(folder)
+        found.path.unlink()
+        found.path.mkdir()
+        with pytest.raises(VerificationError, match="harmed"):
+            list(found.pieces())
+        found.discard()
+
+
 @pytest.mark.parametrize("size", [0, 10, 40, len(BODY)])
 def test_one_that_was_cut_is_removed(store, size):
     keep(store, FIRST)
