@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.checkpoint_store import list_checkpoints
+from runtime.checkpoint_model import Taken, read_questions
+from runtime.checkpoint_store import CheckpointStore, list_checkpoints
 from runtime.notebook_file import read_notebook
 from runtime.notebook_function import SEED, function_files
 from storage.unixfs_read import UnixfsReader
@@ -246,6 +247,28 @@ def test_a_time_that_no_date_can_be_is_an_error_of_the_function(house):
     outcome = house.run({"function.py": TIMES})
     assert (outcome.exit_code, outcome.result) == (0, "-8640000000000.0"), outcome.stderr
     assert outcome.stdout == "Invalid argument\n" * 2
+
+
+def test_behind_a_million_steps_a_run_goes_on_without_checkpoints(runs):
+    files = {"function.py": STEPS % "pass"}
+    first = runs.going_on(files, args=("n=1",))
+    for path in runs.kept:
+        if path.name.startswith("1-"):
+            of_first_step = path.read_bytes()
+            key, store = path.parent.name, CheckpointStore(directory=path.parent.parent)
+        path.unlink()
+    # One that says that it is of the millionth step: nobody waits for a million.
+    length = int.from_bytes(of_first_step[-36:-32], "little")
+    trailer = json.loads(of_first_step[-36 - length : -36])
+    state, rest = of_first_step[: trailer["state_bytes"]], of_first_step[trailer["state_bytes"] : -36 - length]
+    assert state.startswith(b'{"steps":1,')
+    body = state.replace(b'"steps":1,', b'"steps":1000000,', 1) + rest
+    questions = read_questions(trailer["questions"])
+    taken = Taken(steps=1_000_000, questions=questions, state_bytes=len(state) + 6, data_bytes=len(rest))
+    store.keep(key, taken, [("function.py", "file", files["function.py"].encode().hex())], iter([body]))
+    assert_same_machine(runs.going_on(files, args=("n=1",)), first)
+    assert runs.gone_on == "1000000 steps unchanged, going on from there"
+    assert [path.name[:8] for path in runs.kept] == ["1000000-"]
 
 
 def test_one_that_was_harmed_or_is_of_another_node_is_not_gone_on_from(runs):
