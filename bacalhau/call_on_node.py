@@ -16,7 +16,7 @@ from bacalhau.call_terms import EXECUTOR, CallTerms
 from bacalhau.remote_proof import Claimed, take_proof
 from bacalhau.run_on_node import find_present, submit_plan, wait_for_report
 from storage.cid import CID, cid_text
-from storage.errors import BacalhauError, UnavailableError, VerificationError
+from storage.errors import BacalhauError, UnavailableError, UserError, VerificationError
 from storage.sqlite_pins import hold
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bacalhau.run_job import Order
     from bacalhau.run_shards_job import ShardedOrder
     from bacalhau.services import Services
+    from network.job_shards import JobShard
     from network.job_store import JobStore
     from runtime.engine import Plan
     from storage.sqlite_block_store import SqliteBlockStore
@@ -147,18 +148,16 @@ class CallsOnNode:
             raise UnavailableError("the executor was stopped", where=EXECUTOR)
 
     def _take(self, report: Mapping[str, Any], task: CID, order: Order, terms: CallTerms) -> None:
-        from bacalhau.remote_shards import job_from_node
-
         if report["output"] is not None:
             with find_present(report["job"], self._again(terms)) as node:
                 claim = Claimed.of(report, task, order.rule.confidence, node.name)
-                take_proof(node, report["job"], [claim], self.store)
-        self.jobs.add(job_from_node(report))
+                take_proof(node, report["job"], [claim], self.store, self.services.home.cache_dir)
+        self._keep(report)
 
     def _take_shards(
         self, report: Mapping[str, Any], root: CID, sharded: ShardedOrder, terms: CallTerms
     ) -> dict[str, Any]:
-        from bacalhau.remote_shards import job_from_node, rows_from_node
+        from bacalhau.remote_shards import rows_from_node
         from bacalhau.shard_report import complete_report, shard_entry
         from network.shard_list import load_shards
         from verifier.shard_merge import merge_shards
@@ -173,10 +172,21 @@ class CallsOnNode:
             proven = [row for row in rows if row.output is not None]
             claims = [Claimed.of(shard_entry(row), row.task, least, node.name) for row in proven]
             if claims:
-                take_proof(node, report["job"], claims, self.store)
+                take_proof(node, report["job"], claims, self.store, self.services.home.cache_dir)
             outputs = {row.number: row.output for row in proven if row.output is not None}
             merged = cid_text(merge_shards(self.store, outputs).output) if outputs else None
             if merged != report["output"]:
                 raise VerificationError("says another output than the shards give", where=node.name)
-        self.jobs.add(job_from_node(report, rows))
+        self._keep(report, rows)
         return complete_report(report, rows)
+
+    def _keep(self, report: Mapping[str, Any], rows: tuple[JobShard, ...] = ()) -> None:
+        """Keep the row of a job that ended elsewhere."""
+        from bacalhau.remote_shards import job_from_node
+
+        try:
+            job = job_from_node(report, rows)
+        except (KeyError, TypeError, ValueError, UserError) as error:
+            fix = "is the node of this version?"
+            raise UnavailableError("answers with what is no report", where=str(report["job"]), fix=fix) from error
+        self.jobs.add(job)

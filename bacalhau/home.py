@@ -72,6 +72,11 @@ class Home:
         return self.root / "images"
 
     @property
+    def checkpoints_dir(self) -> Path:
+        """States of runs between two steps, for changed functions to go on from; may be deleted at any time."""
+        return self.root / "checkpoints"
+
+    @property
     def modules_dir(self) -> Path:
         """Compiled WebAssembly modules: code that workers run. May be deleted at any time."""
         return self.root / "modules"

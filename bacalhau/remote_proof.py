@@ -59,14 +59,14 @@ class Claimed:
             raise UnavailableError("says what is no result", where=where, fix="is it of this version?") from error
 
 
-def take_proof(node: NodeClient, job: str, claims: Sequence[Claimed], store: SqliteBlockStore) -> None:
-    """Fetch the proof of a job, check every claim by it, and keep records and outputs.
+def take_proof(node: NodeClient, job: str, claims: Sequence[Claimed], store: SqliteBlockStore, cache_dir: Path) -> None:
+    """Fetch the proof of a job into `cache_dir`, check every claim by it, and keep records and outputs in the store.
 
     Raises:
         UnavailableError: the node does not give all of it, or something of it could not be checked.
         VerificationError: a claim is false.
     """
-    with _fetched(node, job, store.path.parent) as proof:
+    with _fetched(node, job, cache_dir) as proof:
         for claim in claims:
             _check(claim, proof, node.name)
         blocks = proof_blocks(proof, *(claim.record for claim in claims))
@@ -77,7 +77,8 @@ def take_proof(node: NodeClient, job: str, claims: Sequence[Claimed], store: Sql
 
 @contextmanager
 def _fetched(node: NodeClient, job: str, folder: Path) -> Iterator[BlockStore]:
-    """Give the blocks of a job's proof, and nothing else. folder: where there is room."""
+    """Give the blocks of a job's proof, and nothing else. folder: where there is room; what a kill leaves may go."""
+    folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="proof-", dir=folder) as place:
         car = Path(place) / "proof.car"
         with car.open("xb") as stream:

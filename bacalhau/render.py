@@ -90,7 +90,7 @@ def print_run(report: Mapping[str, Any], *, is_here: bool = True) -> None:
     print_fields(report, ("function", "input", "output", "record", "task"), console)
     if report.get("taint_reason"):
         print_taint(console, report)
-    if report["exit_code"] == 1 and (tip := advice(report["stderr"])):
+    if report["exit_code"] == 1 and (tip := advice(report["stderr"] or "")):
         console.print(Text(f"try: {tip}"))
     _print_next(console, report, is_here=is_here)
 

@@ -122,6 +122,7 @@ def run_job(order: Order, services: Services, display: Display) -> dict[str, Any
             progress=display.step,
             parents=tuple(parents),
             other_engines=tuple(others),
+            resumes=not order.no_cache,
             **trusted_session(order.trust),
         )
         with services.open_results() as results, services.open_lineage() as lineage:

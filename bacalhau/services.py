@@ -175,6 +175,7 @@ def default_services() -> Services:
             runtimes_dir=home.runtimes_dir,
             wheels_dir=home.wheels_dir,
             images_dir=home.images_dir,
+            checkpoints_dir=home.checkpoints_dir,
             host=find_host(host),
             strict=strict,
             level=level,

@@ -99,6 +99,8 @@ export class Collected {
 /** What the function gives: its result and its exit code. Until it gives one, it has failed. */
 export class Outcome {
   exitCode = 1;
+  /** Whether Python has come back with steps of the function left. */
+  hasMore = false;
 
   /** @param {OutputMeter} meter shared by all outputs of the task */
   constructor(meter) {
@@ -167,6 +169,8 @@ export function installDevices(Module, world) {
     ["sleep", ops(null, sleep)],
     ["result", ops(null, (bytes) => world.outcome.result.write(bytes))],
     ["exit_code", ops(null, exitCode)],
+    // The guest's main says that its function has steps left.
+    ["step", ops(null, () => (world.outcome.hasMore = true))],
   ];
   for (const fd of [0, 1, 2]) FS.closeStream(fd);
   for (const gone of ["tty", "tty1", "stdin", "stdout", "stderr", "random", "urandom"]) {

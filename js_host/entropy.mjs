@@ -59,6 +59,16 @@ export class EntropyStream {
     this.drawn = 0;
   }
 
+  /** Go to where the stream of this key is when `drawn` bytes have been taken. */
+  resume(drawn) {
+    const blocks = Math.floor(drawn / 64);
+    this.#state[12] = blocks % 2 ** 32 | 0;
+    this.#state[13] = Math.floor(blocks / 2 ** 32);
+    this.#used = 64;
+    this.drawn = blocks * 64;
+    this.fill(new Uint8Array(drawn % 64));
+  }
+
   /** Overwrite `bytes` with the next bytes of the stream. */
   fill(bytes) {
     this.drawn += bytes.length;

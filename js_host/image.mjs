@@ -43,7 +43,7 @@ export function captureState(instance, log) {
     table: {
       start: instance.firstSlots, length: table.length, free: [...Module.freeTableIndexes], slots: nameSlots(instance),
     },
-    symbols: { start: instance.firstSymbols.size, changed: changedSymbols(instance) },
+    symbols: describeSymbols(Module, instance.firstSymbols),
     libraries,
     files: writtenFiles(Module),
   };
@@ -53,10 +53,10 @@ export function captureState(instance, log) {
 export const symbolsOf = ({ GOT }) =>
   new Map(Object.entries(GOT).map(([name, { value, required }]) => [name, [value, required === true]]));
 
-/** [name, value, required] of those that are not as in every process that has come as far as `bootInstance`. */
-function changedSymbols({ Module, firstSymbols }) {
-  return [...symbolsOf(Module)].filter(([name, now]) => firstSymbols.get(name)?.join() !== now.join())
-    .map(([name, now]) => [name, ...now]);
+/** How many symbols there were at first, and [name, value, required] of those that are others now. */
+export function describeSymbols(Module, first) {
+  const changed = [...symbolsOf(Module)].filter(([name, now]) => first.get(name)?.join() !== now.join());
+  return { start: first.size, changed: changed.map(([name, now]) => [name, ...now]) };
 }
 
 /** Let memory grow until there is room beyond what is used. */
@@ -84,7 +84,7 @@ function writtenFiles(Module) {
 }
 
 /** Name the functions in slots that the loader has set: [slot, path of the module, name of its export]. */
-function nameSlots({ Module, imports, exports, table, slots }) {
+export function nameSlots({ Module, imports, exports, table, slots }) {
   const names = new Map();
   const name = (path, all) => {
     for (const [symbol, value] of Object.entries(all)) {
@@ -126,10 +126,7 @@ export function restoreImage(instance, state, pristine, compile) {
   restoreSymbols(Module, state.symbols);
   loadLibraries(instance, state.libraries, compile);
   table.growTo(state.table.length);
-  for (const [slot, path, symbol] of state.table.slots) {
-    Module.setWasmTableEntry(slot, functionOf(instance, path, symbol));
-    Module.updateTableMap(slot, 1);
-  }
+  fillSlots(instance, state.table.slots);
   Module.freeTableIndexes.splice(0, Infinity, ...state.table.free);
   pristine.layOver(Module.HEAPU8);
   for (const [name, length] of Object.entries(state.tables)) tables[name].grow(length - tables[name].length, null);
@@ -139,9 +136,19 @@ export function restoreImage(instance, state, pristine, compile) {
   table.begin();
 }
 
+/** Put functions into the table. slots: see `nameSlots`. */
+export function fillSlots(instance, slots) {
+  const { Module } = instance;
+  for (const [slot, path, symbol] of slots) {
+    Module.setWasmTableEntry(slot, functionOf(instance, path, symbol));
+    Module.updateTableMap(slot, 1);
+  }
+}
+
 const contentOf = (table) => Array.from({ length: table.length }, (_, i) => table.get(i));
 
-function restoreSymbols({ GOT }, { start, changed }) {
+/** Give symbols the addresses that they had where they were described. */
+export function restoreSymbols({ GOT }, { start, changed }) {
   const found = Object.keys(GOT).length;
   if (found !== start) throw new Error(`the loader knows ${found} symbols, not ${start}`);
   for (const [name, value, required] of changed) {

@@ -82,6 +82,16 @@ export function loadLibraries({ Module, imports, table }, libraries, compile) {
   }
 }
 
+/** Bring the loader's books of a module that is loaded already to what was recorded. */
+export function updateLibrary({ LDSO }, { path, handles, refcount }) {
+  const dso = LDSO.loadedLibsByName[path];
+  dso.refcount = countOf(refcount);
+  for (const [handle, other] of Object.entries(LDSO.loadedLibsByHandle)) {
+    if (other === dso) delete LDSO.loadedLibsByHandle[handle];
+  }
+  for (const handle of handles) LDSO.loadedLibsByHandle[handle] = dso;
+}
+
 /** The loader looks for needed libraries in several directories; here they are loaded already, whichever it was. */
 function findLoaded({ loadedLibsByName }, needed) {
   const paths = Object.keys(loadedLibsByName).filter((path) => path === needed || path.endsWith(`/${needed}`));

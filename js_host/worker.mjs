@@ -5,7 +5,8 @@
 //   parent: equip {…}      worker: phase*
 //   to make an image       worker: image {…}, piece*: state, then memory | unfit {statement, reason}
 //   to run tasks, each:
-//   parent: task {…}       worker: phase* | lookup, list, read* (each answered) | file, piece* | done {…}
+//   parent: task {…}       worker: phase* | lookup, list, read* (each answered) | resume (answered by piece*: a
+//                                  checkpoint), resumed {…} | checkpoint {…}, piece* | unkept {…} | file, piece* | done {…}
 //                          worker: pristine {reset_ms} | spent {reason}, and it ends; nothing if the task was the last
 // Assumes that it was handed only what the tasks may see. Never opens a path after the modules are loaded.
 
@@ -69,8 +70,9 @@ function restore(instance, { files, wheels, world, compile }, image, payload) {
   // Python is sealed already, and the modules of the image run code when they are loaded.
   world.gate.close();
   // The modules of an image keep no state, or it could not have been made; the parent has checked where they lie.
-  restoreImage(instance, state, pristine, (path) => compile(wheels.whole(path.slice(instance.Module.API.sitePackages.length + 1))));
-  return { state, pristine };
+  const compileAt = (path) => compile(wheels.whole(path.slice(instance.Module.API.sitePackages.length + 1)));
+  restoreImage(instance, state, pristine, compileAt);
+  return { state, pristine, compile: compileAt };
 }
 
 /** Make an image and send it. */
@@ -98,7 +100,7 @@ function sendPieces(bytes) {
 }
 
 /** Run one task; tells whether there can be another. */
-function serve({ world, files, wheels, source, instance, state, pristine }, task, opened) {
+function serve({ world, files, wheels, source, instance, log, state, pristine, compile }, task, opened) {
   const { Module } = instance;
   const timings = { start: opened - began };
   const received = hostMilliseconds();
@@ -108,7 +110,7 @@ function serve({ world, files, wheels, source, instance, state, pristine }, task
     if (name === "collect") parent.hold();
   };
   const { exitCode, fuel, isWhole } = runTask(instance, {
-    parent, world, files, wheels, source, task, placed: state.files, phase,
+    parent, world, files, wheels, source, task, state, pristine, log, compile, phase,
   });
   const [comparing, changed] = timed(() => pristine.compare(Module.HEAPU8));
   const digest = pristine.digest(Module.HEAPU8, changed);

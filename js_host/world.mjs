@@ -55,6 +55,34 @@ export class World {
     this.glueEntropy.reset(BOOT_KEY);
   }
 
+  /** How far the task has come in what is counted here: JSON. */
+  describe() {
+    const { clock, entropy, glueEntropy, fuel, meter, outcome, diskUsed } = this;
+    return {
+      elapsed_ns: String(clock.elapsedNs), drawn: entropy.drawn, drawn_by_glue: glueEntropy.drawn, fuel: fuel.spent,
+      output: meter.used, exit_code: outcome.exitCode, disk: diskUsed,
+    };
+  }
+
+  /**
+   * Go on from where a run was that has come to the same state.
+   *
+   * @param {object} state see `describe`
+   * @param {Uint8Array[]} outputs what it had written to stdout, to stderr and as its result
+   * @param {number} limit of fuel, for the whole run
+   */
+  resume(state, outputs, limit) {
+    this.clock.resume(BigInt(state.elapsed_ns));
+    this.entropy.resume(state.drawn);
+    this.glueEntropy.resume(state.drawn_by_glue);
+    this.fuel.fill(limit);
+    this.fuel.charge(state.fuel);
+    [this.stdout, this.stderr, this.outcome.result].forEach((stream, i) => stream.write(outputs[i]));
+    this.meter.used = state.output;
+    this.outcome.exitCode = state.exit_code;
+    this.diskUsed = state.disk;
+  }
+
   onFailure = (error) => {
     this.hostFailure ??= error;
   };

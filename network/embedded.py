@@ -11,7 +11,7 @@ import secrets
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from network import key_store
@@ -97,6 +97,8 @@ class _Driver:
     """Nodes of an earlier session: each has one vote."""
     drawn: int = 0
     """Keys that were looked at."""
+    resumes: bool = False
+    """Each node may go on from a checkpoint of its own."""
 
     def perform(self, action: Action) -> Iterator[Event]:
         if isinstance(action, AskNodes):
@@ -133,7 +135,8 @@ class _Driver:
         index = list(self.identities).index(peer)
         # The earlier ones took the engines in turn as well.
         engine, label = self.engines[(index + len(self.taken)) % len(self.engines)], f"node {index + 1}"
-        return engine.execute(self.plan, self.store, lambda phrase: self.progress(f"{label}: {phrase}"))
+        plan = replace(self.plan, checkpoints_of=peer) if self.resumes else self.plan
+        return engine.execute(plan, self.store, lambda phrase: self.progress(f"{label}: {phrase}"))
 
     def _commit(self, peer: PeerId, done: Future[Execution]) -> Event:
         try:
@@ -167,6 +170,7 @@ def run_embedded(
     terms: TrustTerms | None = None,
     other_engines: tuple[Engine, ...] = (),
     prior: Prior | None = None,
+    resumes: bool = False,
 ) -> SessionResult:
     """Execute a plan on local nodes until they agree or the bound on nodes is reached; keep the evidence in `store`.
 
@@ -174,7 +178,8 @@ def run_embedded(
     max_nodes: None gives `network.session.default_max_nodes(rule)`;
     terms: what the answer has to reach besides, as if it were of strangers of whom nothing is known;
     other_engines: nodes take `engine` and these in turn, for a rule that asks for diverse ones;
-    prior: an earlier session over this task that did not meet the rule: only what is missing is executed.
+    prior: an earlier session over this task that did not meet the rule: only what is missing is executed;
+    resumes: each node may go on from checkpoints that it has itself made of the same steps, and leaves some.
 
     Raises:
         UserError: a key file cannot be used. Whatever the engine raises besides `UndeterminedError` ends the session.
@@ -187,6 +192,7 @@ def run_embedded(
         parallel=max(1, parallel),
         progress=progress,
         evidence=BatchingBlockStore(store),
+        resumes=resumes,
         taken=frozenset() if prior is None else prior.nodes,
     )
     session, actions = start(plan.task, rule, max_nodes=max_nodes, prior=prior, terms=terms)

@@ -104,7 +104,8 @@ def container_call(
                 *(_mount(mount.path, name, read_only=True) for mount, name in inputs),
                 *(_mount(path, name, read_only=False) for path, name in outputs if (path, name) not in bound),
             ],
-            "Binds": [f"{name}:{path}:rw,nocopy" for path, name in bound],
+            # Of volumes by name, like the mounts: never of a path.
+            **({"Binds": [f"{name}:{path}:rw,nocopy" for path, name in bound]} if bound else {}),
         },
     }
     if function.entrypoint is not None:

@@ -132,3 +132,7 @@ class ContainerEngine(Protocol):
     def stop(self) -> None:
         """End what runs, and refuse later runs; from any thread, and twice."""
         ...
+
+    def end(self, within_s: float) -> None:
+        """Do the same, and wait until all runs have ended and nothing of them is left, but no longer than that."""
+        ...

@@ -64,6 +64,7 @@ class DockerEngine:
         self._leases = leases
         self._gate = gate
         self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
         self._running: set[StopSignal] = set()
         self._is_stopped = False
         self._is_over = threading.Event()
@@ -139,6 +140,12 @@ class DockerEngine:
         for one in running:
             one.set()
 
+    def end(self, within_s: float) -> None:
+        """End what runs, and wait until nothing is left of it; see `ContainerEngine.end`."""
+        self.stop()
+        with self._idle:
+            self._idle.wait_for(lambda: not self._running, within_s)
+
     @contextmanager
     def _listed(self, own: StopSignal) -> Iterator[None]:
         with self._lock:
@@ -148,8 +155,9 @@ class DockerEngine:
         try:
             yield
         finally:
-            with self._lock:
+            with self._idle:
                 self._running.discard(own)
+                self._idle.notify_all()
 
     def _remove(self, api: DockerApi, owner: str, progress: Progress) -> None:
         try:

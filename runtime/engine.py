@@ -46,6 +46,8 @@ class Plan:
     """Host guard only: an execution that takes longer is undetermined, never an output."""
     submitter: str = ""
     """Who asked, as this node knows them; not part of the task. A worker serves one submitter."""
+    checkpoints_of: str = ""
+    """The node whose own checkpoints the execution may go on from and leaves; without one it runs whole."""
 
     @property
     def python(self) -> Function:

@@ -46,10 +46,9 @@ class Notebook:
         texts = (cell["source"] for cell in self.cells if cell["cell_type"] == "code")
         yield from enumerate((text for text in texts if not is_empty(text)), start=1)
 
-    def encode(self) -> bytes:
-        """Return the notebook as a file: one for all notebooks of the same cells."""
-        node = {"cells": list(self.cells), "metadata": self.metadata, **_FORMAT}
-        return (json.dumps(node, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
+    def node(self) -> dict[str, Any]:
+        """Return the notebook as JSON has it: one for all notebooks of the same cells."""
+        return {"cells": list(self.cells), "metadata": self.metadata, **_FORMAT}
 
 
 def read_notebook(path: Path) -> Notebook:

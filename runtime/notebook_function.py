@@ -1,9 +1,13 @@
 """A notebook as a function: its cells, the packages they need and the runner, as files of an ordinary directory.
 
-    function.py         calls the runner; names the imports of the cells, for the image (docs/images.md)
-    notebook.ipynb      the cells, without outputs
+    function.py         calls the runner
+    notebook.json       what the notebook has beside its cells
+    _cells/             the cells, a file for each code cell (runtime/notebook_guest/cell_files.py)
+    _imports.py         what the cells import, for the image (docs/images.md); never read by the run itself
     requirements.txt    the packages
     _notebook/          the runner, from `runtime/notebook_guest`
+
+A run reads nothing of a cell before its turn has come: what it has done until then is the same whatever follows.
 
 Pure but for reading the runner's own files. Parameters are arguments of the function: they change its input only.
 """
@@ -11,6 +15,7 @@ Pure but for reading the runner's own files. Parameters are arguments of the fun
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
 import sys
 from collections.abc import Iterable
@@ -19,6 +24,7 @@ from typing import Final
 
 from runtime.arguments import parse_args
 from runtime.notebook_file import Notebook
+from runtime.notebook_guest.cell_files import cell_files
 from runtime.notebook_guest.cell_source import RefusedError, packages_of, read_cell
 from runtime.notebook_guest.parameters import PARAMETERS
 from runtime.preload import Statement, read_statements
@@ -26,7 +32,10 @@ from runtime.source_import import ENTRY_FILE, MAX_SOURCE_BYTES, REQUIREMENTS_FIL
 from storage.errors import UserError
 
 RUNNER: Final = "_notebook"
-NOTEBOOK_FILE: Final = "notebook.ipynb"
+IMPORTS: Final = "_imports"
+SEED: Final = hashlib.sha256(b"bacalhau-notebook/1").hexdigest()
+"""Of every notebook for which nobody has named one: drawn from the task, as for functions, it would change what the
+first cell draws when the last one is edited."""
 
 _RUNNER_FILES: Final = Path(__file__).parent / "notebook_guest"
 _ASSIGNMENT: Final = re.compile(r"^([A-Za-z_]\w*)\s*(?::[^=\n]+)?=(?!=)", re.MULTILINE)
@@ -35,20 +44,25 @@ _OTHER_NAMES: Final = {
     "skimage": "scikit-image", "sklearn": "scikit-learn", "yaml": "pyyaml",
 }  # fmt: skip
 """Modules whose packages have other names."""
-_THERE: Final = sys.stdlib_module_names | {"IPython", RUNNER}
+_THERE: Final = sys.stdlib_module_names | {"IPython", RUNNER, IMPORTS}
 _SEEDED: Final = ("scipy", "sklearn")
 """They seed generators of NumPy's when they are loaded. An image holds them only where NumPy's own comes with them, so
 they are named before what brings it too, such as pandas."""
-_ENTRY: Final = '''"""Runs the notebook beside it.
+_ENTRY: Final = '''"""Runs the notebook that is in the files beside it.
 
-What its cells import, for the image that a run starts from:
+Its cells import what the next line leads to, which is for the image that a run starts from:
 
-{imports}
+import {imports}
 """
 
 from {runner}.runner import main
 
 __all__ = ["main"]
+'''
+_LISTED: Final = '''"""What the cells import. It is read, and never run.
+
+{imports}
+"""
 '''
 
 
@@ -63,8 +77,9 @@ def function_files(notebook: Notebook, requirements: bytes | None) -> dict[str, 
     _check_cells(notebook)
     imports = "\n".join(map(_statement, _imports(notebook)))
     files = {
-        ENTRY_FILE: _ENTRY.format(imports=imports, runner=RUNNER).encode(),
-        NOTEBOOK_FILE: notebook.encode(),
+        ENTRY_FILE: _ENTRY.format(imports=IMPORTS, runner=RUNNER).encode(),
+        f"{IMPORTS}.py": _LISTED.format(imports=imports).encode(),
+        **cell_files(notebook.node()),
         REQUIREMENTS_FILE: _requirements(notebook) if requirements is None else requirements,
         **{f"{RUNNER}/{file.name}": file.read_bytes() for file in sorted(_RUNNER_FILES.glob("*.py"))},
     }
@@ -143,7 +158,7 @@ def _requirements(notebook: Notebook) -> bytes:
 def _imports(notebook: Notebook) -> list[Statement]:
     """Return what the cells import, each once; IPython is the runner's own."""
     found = dict.fromkeys(statement for _, text in notebook.code_cells() for statement in read_statements(text))
-    kept = [one for one in found if one[0].partition(".")[0] not in ("IPython", RUNNER, "__future__")]
+    kept = [one for one in found if one[0].partition(".")[0] not in ("IPython", RUNNER, IMPORTS, "__future__")]
     return sorted(kept, key=lambda one: one[0].partition(".")[0] not in _SEEDED)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from runtime.cache_counts import CacheCounts
 from runtime.capacity import Room
+from runtime.checkpoint_store import CheckpointStore
 from runtime.engine import Execution, Plan, Progress, silent
 from runtime.engine_host import EngineHost, find_host
 from runtime.frames import Frame
@@ -24,6 +25,7 @@ from runtime.jail_probe_client import probe, probe_layers
 from runtime.pool_capacity import PoolCapacity
 from runtime.preload import Statement
 from runtime.prepared_runtime import RuntimeDirectory, find_runtime, open_runtime
+from runtime.run_steps import DEFAULT_AFTER_S, StepKeeper, UnusableCheckpointError
 from runtime.source_files import Entry, small_source
 from runtime.stop_signal import StopSignal
 from runtime.warm_worker import WarmWorker
@@ -63,6 +65,10 @@ class PyodideEngine:
     wheels_dir: Path
     images_dir: Path | None = None
     """Beside the wheels where it is not given."""
+    checkpoints_dir: Path | None = None
+    """Without one every execution runs whole."""
+    checkpoint_after_s: float = DEFAULT_AFTER_S
+    """How long steps of a function must have taken for a checkpoint."""
     strict: bool = False
     """Refuse to run anything where a layer of the strict jail is missing."""
     level: Level | None = None
@@ -83,6 +89,7 @@ class PyodideEngine:
         choice = self._known.choice(plan, store)
         start = partial(self._start, plan, store, jail, choice, progress)
         memory = worker_memory(plan.input.limits.memory)
+        resumes = True
         while True:
             with (
                 self.pool.lease(self._pool_key(plan, choice), memory, start) as lease,
@@ -90,7 +97,13 @@ class PyodideEngine:
             ):
                 if not lease.worker.is_ready():  # spent: the pool ends it, and gives another one
                     continue
-                execution = lease.worker.run(plan, store, progress, is_last=not self.keeps_workers)
+                is_last = not self.keeps_workers
+                try:
+                    execution = lease.worker.run(plan, store, progress, is_last=is_last, resumes=resumes)
+                except UnusableCheckpointError:
+                    progress("a checkpoint could not be used: running the function from its beginning")
+                    resumes = False
+                    continue
                 if self.keeps_workers:
                     lease.keep()
                 return execution
@@ -101,7 +114,7 @@ class PyodideEngine:
 
     def _pool_key(self, plan: Plan, choice: ImageChoice) -> tuple[object, ...]:
         """A worker serves one function of one submitter, in the jail and with the limits that it was started with."""
-        made = (self.host, self.level, self.strict, self.runtimes_dir)
+        made = (self.host, self.level, self.strict, self.runtimes_dir, self.checkpoints_dir)
         return (made, plan.submitter, plan.function_cid, choice, plan.input.limits.memory)
 
     def _jail(self) -> JailReport:
@@ -127,9 +140,8 @@ class PyodideEngine:
 
     def _source(self) -> ImageSource:
         """Images are kept by who made them: engines vouch for each other by making the same, not by sharing."""
-        host = self.host
         directory = self.images_dir or self.wheels_dir.parent / "images"
-        return self._known.source(directory / f"{host.name}-{host.version}-{host.arch}", self.caches)
+        return self._known.source(directory / self._maker(), self.caches)
 
     def _start(
         self, plan: Plan, store: BlockStore, jail: JailReport, choice: ImageChoice, progress: Progress
@@ -163,9 +175,21 @@ class PyodideEngine:
                 engine=self._info(jail),
                 memory_bytes=worker_memory(memory),
                 has_source=source is not None,
+                steps=self._steps(image, source),
                 resources=stack.pop_all(),
                 image_s=image_s,
             )
+
+    def _steps(self, image: OpenImage, source: list[Entry] | None) -> StepKeeper | None:
+        """Return what a worker needs for checkpoints: its function's whole directory, and a place for them."""
+        if self.checkpoints_dir is None or source is None:
+            return None
+        store = CheckpointStore(directory=self.checkpoints_dir / self._maker())
+        return StepKeeper(store=store, image=image.cid, entries=source, after_s=self.checkpoint_after_s)
+
+    def _maker(self) -> str:
+        """Name the engine: what one of another kind, version or architecture has made is not used."""
+        return f"{self.host.name}-{self.host.version}-{self.host.arch}"
 
     def _start_builder(
         self,

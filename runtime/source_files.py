@@ -9,7 +9,7 @@ from storage.cid import CID
 from storage.unixfs_read import Stat, UnixfsReader
 
 MOST_BYTES: Final = 256 << 10
-MOST_ENTRIES: Final = 256
+MOST_ENTRIES: Final = 1_100
 """Larger directories stay here, and are asked for like inputs."""
 
 Entry = tuple[str, str, str]

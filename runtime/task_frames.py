@@ -20,10 +20,13 @@ DATA_STREAM = "/run/data"
 """What `data` reads: the file, or the tar stream of the directory; empty where there is no input."""
 
 
-def task_frame(plan: Plan, server: InputServer, *, has_source: bool, is_last: bool) -> Frame:
+def task_frame(
+    plan: Plan, server: InputServer, *, has_source: bool, is_last: bool, checkpoints: dict[str, Any] | None = None
+) -> Frame:
     """Describe a task; its inputs become handles of `server`.
 
-    has_source: the worker keeps the function's directory. is_last: the worker ends when it is done.
+    has_source: the worker keeps the function's directory. is_last: the worker ends when it is done. checkpoints: those
+    to go on from and to make (`run_steps`).
     """
     limits = plan.input.limits
     return Frame(
@@ -36,6 +39,7 @@ def task_frame(plan: Plan, server: InputServer, *, has_source: bool, is_last: bo
             "limits": {"fuel": limits.fuel, "memory": limits.memory, "output": limits.output},
             "guest": _guest_task(plan),
             "is_last": is_last,
+            "checkpoints": checkpoints,
         }
     )
 

@@ -16,6 +16,7 @@ from runtime.engine import Execution, Plan, Progress, UndeterminedError
 from runtime.frames import Frame
 from runtime.input_server import InputServer
 from runtime.output_assembly import FRAME_TYPES, OutputAssembly
+from runtime.run_steps import RunSteps, StepKeeper
 from runtime.task_frames import Done, read_done, seconds, task_frame
 from runtime.worker_transport import CPU_PER_WALL, CPU_SPARE_S, Worker
 from storage.blocks import BlockStore
@@ -45,6 +46,8 @@ class WarmWorker:
     """It keeps the function's directory."""
     resources: ExitStack
     """Closed last in, first out: ends the process, then closes what it was handed."""
+    steps: StepKeeper | None = None
+    """For checkpoints, where there may be any."""
     image_s: float = 0.0
     """What finding its image has taken, or making it."""
     _busy_s: float = 0.0
@@ -61,18 +64,31 @@ class WarmWorker:
         """End the process and close what it was handed."""
         self.resources.close()
 
-    def run(self, plan: Plan, store: BlockStore, progress: Progress, *, is_last: bool) -> Execution:
-        """Run a task and import its output. is_last: the worker need not be fit for another.
+    def run(
+        self, plan: Plan, store: BlockStore, progress: Progress, *, is_last: bool, resumes: bool = True
+    ) -> Execution:
+        """Run a task and import its output.
+
+        is_last: the worker need not be fit for another. resumes: it may go on from a checkpoint, if the plan allows it.
 
         Raises:
+            UnusableCheckpointError: it could not.
             UndeterminedError: the host, not the function, failed.
         """
         server = InputServer(UnixfsReader(store))
         assembly = OutputAssembly(store, plan.input.limits.output)
         began = time.monotonic()
-        with self.worker.within(plan.wall_clock_s):
-            self.worker.send(task_frame(plan, server, has_source=self.has_source, is_last=is_last))
-            frame = self._converse(server, assembly, progress)
+        with ExitStack() as stack:
+            steps = self.steps.begin(stack, plan, resumes=resumes) if self.steps is not None else None
+            stack.enter_context(self.worker.within(plan.wall_clock_s))
+            asked = None if steps is None else steps.describe()
+            self.worker.send(task_frame(plan, server, has_source=self.has_source, is_last=is_last, checkpoints=asked))
+            try:
+                frame = self._converse(server, assembly, progress, steps)
+            except (UndeterminedError, VerificationError) as error:
+                if steps is not None:
+                    steps.failed(error)
+                raise
         self._busy_s += time.monotonic() - began
         execution = _execution(plan, frame, assembly, self.engine)
         if self._is_used:
@@ -97,7 +113,9 @@ class WarmWorker:
                 return False
         return frame.type == "pristine" and self._busy_s * CPU_PER_WALL < CPU_SPARE_S
 
-    def _converse(self, server: InputServer, assembly: OutputAssembly, progress: Progress) -> Frame:
+    def _converse(
+        self, server: InputServer, assembly: OutputAssembly, progress: Progress, steps: RunSteps | None
+    ) -> Frame:
         """Answer the worker until it is done, and return its last frame."""
         frames = _frames(self.worker)
         for frame in frames:
@@ -107,6 +125,13 @@ class WarmWorker:
                 _take(assembly, frame, frames)
             elif frame.type == "phase":
                 progress(PHASES.get(str(frame.header.get("name")), "working"))
+            elif steps is not None and frame.type == "resume":
+                for piece in steps.frames():
+                    self.worker.send(piece)
+            elif steps is not None and frame.type == "resumed":
+                progress(steps.resumed())
+            elif steps is not None and frame.type == "checkpoint":
+                steps.keep(frame, frames)
             elif frame.type == "done":
                 return frame
             elif frame.type == "failed":

@@ -9,8 +9,11 @@ from typing import Final
 
 from storage.cid import CID, cid_text
 from storage.counting import counted
+from storage.dag_pb import Link
 from storage.errors import UnavailableError, VerificationError
-from storage.unixfs_members import Member, members
+from storage.unixfs_load import is_raw
+from storage.unixfs_members import MAX_MEMBERS
+from storage.unixfs_names import MAX_DEPTH
 from storage.unixfs_read import UnixfsReader
 from verifier.audit_edges import EdgeSearch
 from verifier.audit_reading import FileReading
@@ -169,19 +172,40 @@ def _check_exit_code(evidence: Evidence, reader: UnixfsReader) -> list[Finding]:
 
 
 def _read_files(reader: UnixfsReader, output: CID) -> list[Finding]:
-    files, findings = FileReading(reader), list[Finding]()
+    """Read all files; a directory that is not here does not hide what is wrong beside it."""
+    files, findings, listed = FileReading(reader), list[Finding](), 0
+    unlisted: set[CID] = set()  # each is tried and told once: it may be linked a million times
 
-    def look(member: Member) -> None:
-        size = files.count(member.cid)
-        if size != member.size:
-            raise VerificationError(f"has {size} bytes, its link claims {member.size}", where=member.path)
+    def read(path: str, link: Link) -> None:
+        size = files.count(link.cid)
+        claimed = link.tsize if is_raw(link.cid) and link.tsize else reader.stat(link.cid).size
+        if size != claimed:
+            raise VerificationError(f"has {size} bytes, its link claims {claimed}", where=path)
 
-    def look_at_all() -> None:
-        for member in members(reader, output):
-            if member.kind == "file" and len(findings) < MAX_FINDINGS:
-                findings.extend(examine(look, member))
+    def walk(directory: CID, prefix: str, depth: int) -> None:
+        nonlocal listed
+        if depth >= MAX_DEPTH:
+            raise VerificationError(f"tree is more than {MAX_DEPTH} directories deep", where=cid_text(output))
+        if directory in unlisted:
+            return
+        unlisted.add(directory)
+        entries = list(reader.entries(directory))
+        unlisted.remove(directory)
+        listed += len(entries)
+        if listed > MAX_MEMBERS:
+            raise VerificationError(f"tree has more than {MAX_MEMBERS} members", where=cid_text(output))
+        for name, link in entries:
+            if len(findings) < MAX_FINDINGS and listed <= MAX_MEMBERS:
+                findings.extend(examine(look, link, prefix + name, depth))
 
-    return examine(look_at_all) + findings
+    def look(link: Link, path: str, depth: int) -> None:
+        kind = "file" if is_raw(link.cid) else reader.stat(link.cid).kind
+        if kind == "directory":
+            walk(link.cid, f"{path}/", depth + 1)
+        elif kind == "file":
+            read(path, link)
+
+    return examine(walk, output, "", 0) + findings
 
 
 def check_parents(evidence: Evidence) -> Outcome:

@@ -328,7 +328,12 @@ def _check_rivals(published: _Published) -> Outcome:
 
     def look(cid: CID) -> None:
         facts = read_facts(published.store, cid)
-        if cid in listed or not facts.is_verified or outputs[facts.task] <= {facts.output}:
+        is_rival = cid not in listed and facts.is_verified
+        if is_rival and outputs[facts.task] <= {facts.output}:
+            if len(published.readable()) < len(listed):
+                raise UnavailableError("may contradict a record that cannot be read", where=cid_text(cid))
+            is_rival = False
+        if not is_rival:
             raise VerificationError("contradicts no record of this graph", where=cid_text(cid))
         report = published.audits[cid] = audit_record(published.store, cid)
         findings.extend(

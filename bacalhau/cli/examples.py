@@ -34,6 +34,7 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "run docker": (
         ("A program of an image over a file", "bacalhau run docker busybox -i data.csv -- wc -l /inputs/data"),
         ("Three times, to see whether it gives the same", "bacalhau run docker busybox --concurrency 3 -- date"),
+        ("In this command, although a node runs here", "bacalhau run docker --local busybox -- echo hello"),
     ),
     "docker": (("As in 2022", "bacalhau docker run busybox -- echo hello"),),
     "docker run": (("As in 2022", "bacalhau docker run busybox -- echo hello"),),
@@ -66,6 +67,7 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("A node that executes for others and submits to them",
          "bacalhau serve --peer /ip4/192.0.2.1/tcp/4001/p2p/12D3Koo…"),
         ("One that gives two cores and 4 GB", "bacalhau serve --limit-total-cpu 2 --limit-total-memory 4Gb"),
+        ("One that runs containers too, of images that it has", "bacalhau serve --docker"),
     ),
     "devstack": (
         ("Five nodes on this machine, of which two lie", "bacalhau devstack --nodes 5 --bad-actors liar,copycat"),

@@ -22,7 +22,7 @@ EXECUTED: Final = "outputs/outputs/notebook.ipynb"
 """In an output: the runner writes /outputs/notebook.ipynb."""
 _NOT_HERE: Final = (
     "function", "code", "requirements", "entry", "args", "deterministic", "glob_pattern", "base_path", "batch_size",
-    "max_failures",
+    "max_failures", "seed",
 )  # fmt: skip
 """Flags of `run python` that mean nothing here, or something else."""
 
@@ -34,6 +34,7 @@ _NOT_HERE: Final = (
               help="Packages to install, instead of those that the notebook names.")  # fmt: skip
 @click.option("-p", "args", metavar="NAME=VALUE", multiple=True,
               help="Set a parameter; JSON, or a bare word (as papermill does).")  # fmt: skip
+@click.option("--seed", metavar="HEX", help="Seed of all randomness.  [default: the same for all notebooks]")
 @click.pass_context
 def command(ctx: click.Context, /, notebook: Path, executed: Path | None, **flags: Any) -> int:
     """Run the cells of a notebook in order on several nodes that must agree on every byte of the executed notebook.
@@ -42,9 +43,10 @@ def command(ctx: click.Context, /, notebook: Path, executed: Path | None, **flag
     ends the run (exit code 3); the notebook until there is the output all the same.
     """
     from runtime.notebook_file import read_notebook
-    from runtime.notebook_function import advice, check_parameters, function_files
+    from runtime.notebook_function import SEED, advice, check_parameters, function_files
 
     flags = _defaults() | flags
+    flags["seed"] = flags["seed"] or SEED
     run_python.refuse_unbuilt(flags)
     _check_executed(notebook, executed, flags)
     read = read_notebook(notebook)

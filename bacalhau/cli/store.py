@@ -21,11 +21,14 @@ def command() -> None:
 @json_option
 @click.pass_context
 def stat(ctx: click.Context, /, as_json: bool) -> int:
-    """Show how full the store is, and its quota."""
+    """Show how full the store is, and its quota; and what is kept beside it to go on from (docs/notebooks.md)."""
     from bacalhau.render import print_json, print_text
+    from runtime.checkpoint_store import list_checkpoints
     from storage.sqlite_pins import pins
 
-    with services_of(ctx).open_store() as store:
+    services = services_of(ctx)
+    kept = list_checkpoints(services.home.checkpoints_dir)
+    with services.open_store() as store:
         usage, pinned, path = store.usage(), len(pins(store)), store.path
         on_disk = sum(file.stat().st_size for file in path.parent.glob(path.name + "*") if file.is_file())
     shown = {
@@ -34,13 +37,15 @@ def stat(ctx: click.Context, /, as_json: bool) -> int:
         "quota": usage.quota,
         "disk_bytes": on_disk,
         "pins": pinned,
+        "checkpoints": len(kept),
+        "checkpoint_bytes": sum(found.st_size for _, found in kept),
         "path": str(path),
     }
     if as_json:
         print_json(shown)
     else:
         for name, value in shown.items():
-            print_text(f"{name:<11} {'none' if value is None else value}")
+            print_text(f"{name:<16} {'none' if value is None else value}")
     return ExitCode.DONE
 
 

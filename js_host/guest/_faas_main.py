@@ -3,6 +3,9 @@
 `prepare` is the same for every task; an exception that leaves it means that the runtime itself is broken. `run` ends
 with an outcome whatever the function does: it says so on /dev/result and /dev/exit_code. What it uses is taken before
 the function is loaded, because a function may replace anything.
+
+An entry point that is a generator runs in steps: each `yield` goes back to the host, through /dev/step, and the host
+calls `step` for the next. Between two steps nothing of the function is on a stack.
 """
 
 import asyncio
@@ -34,6 +37,10 @@ _ENTRY_POSITIONAL = (
 _OUT_OF_MEMORY = 137
 _open, _write, _close, _run_atexit = os.open, os.write, os.close, atexit._run_exitfuncs
 _streams = (sys.stdout, sys.stderr)
+_MORE = object()
+"""In the place of a value: there are steps left."""
+_stepping = []
+"""The generator of a function that runs in steps, once it was called."""
 
 
 def prepare():
@@ -53,7 +60,19 @@ def run(description="/run/task.json"):
         task = json.load(file)
     os.environ.update(task["env"])
     _begin()
-    result, code = _outcome(task)
+    _conclude(lambda: _call(task))
+
+
+def step():
+    """Go on with a function that runs in steps."""
+    _conclude(_step)
+
+
+def _conclude(go_on):
+    result, code = _outcome(go_on)
+    if code is None:
+        _put("/dev/step", b"1")
+        return
     if code == 0:
         _put("/dev/result", result)
     _put("/dev/exit_code", b"%d" % code)
@@ -68,15 +87,19 @@ def _begin():
         numpy_random.seed()
 
 
-def _outcome(task):
-    """Return (result bytes, exit code)."""
+def _outcome(go_on):
+    """Return (result bytes, exit code), without a code if there are steps left."""
     result = b""
+    value = None
     try:
         try:
-            result = encode_result(_call(task))
+            value = go_on()
+            if value is not _MORE:
+                result = encode_result(value)
         finally:
-            _run_atexit()
-            _flush()
+            if value is not _MORE:
+                _run_atexit()
+                _flush()
     except SystemExit as stop:
         code = _exit_code(stop)
     except MemoryError as error:
@@ -86,7 +109,7 @@ def _outcome(task):
         code = 1
         _complain(error)
     else:
-        code = 0
+        code = None if value is _MORE else 0
     return result, code
 
 
@@ -97,7 +120,22 @@ def _call(task):
     entry = getattr(module, task["entry"])
     data = Data("/run/data")
     value = entry(data, **task["args"]) if _wants_data(entry) else entry(**task["args"])
+    if isinstance(value, types.GeneratorType):
+        _stepping.append(value)
+        return _step()
     return asyncio.run(_await(value)) if inspect.isawaitable(value) else value
+
+
+def _step():
+    """Run to the next `yield`, or to the end of the function, and return its value then."""
+    if not _stepping:
+        return None  # a function has spoken to the host by itself
+    try:
+        next(_stepping[0])
+    except StopIteration as end:
+        _stepping.clear()
+        return end.value
+    return _MORE
 
 
 async def _await(value):

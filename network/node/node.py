@@ -72,6 +72,8 @@ MAX_OUTPUT_S: Final = 600.0
 """For one of several tries to fetch an output; what came by then stays."""
 MAX_WALL_CLOCK_S: Final = 3_600.0
 """For an execution, unless the operator says less."""
+END_CONTAINERS_S: Final = 15.0
+"""For a node that ends to remove its containers; what is left then is removed when it starts again."""
 NOTHING: Final = Demand(cpu_milli=0, memory=0, disk=0, gpus=0)
 log = logging.getLogger(__name__)
 
@@ -527,7 +529,8 @@ async def open_node(parts: NodeParts) -> AsyncGenerator[Node]:
                 with trio.CancelScope(shield=True):
                     await trio.to_thread.run_sync(parts.engine.stop)
                     if parts.containers is not None:
-                        await trio.to_thread.run_sync(parts.containers.engine.stop)
+                        # A thread that is left alone would leave its container.
+                        await trio.to_thread.run_sync(parts.containers.engine.end, END_CONTAINERS_S)
                 nursery.cancel_scope.cancel()
 
 

@@ -17,17 +17,35 @@ _HEAD = b'{\n "cells": ['
 
 
 class Document:
-    """A notebook of format 4.5 and the file it is written to."""
+    """A notebook of format 4.5 and the file it is written to; cells come to it as the run reaches them."""
 
-    def __init__(self, notebook: dict[str, Any], path: Path) -> None:
-        self.cells: list[Cell] = notebook["cells"]
-        others = {key: value for key, value in notebook.items() if key != "cells"}
+    def __init__(self, others: dict[str, Any], path: Path) -> None:
+        """Begin a notebook without cells. others: all else that a notebook has."""
+        self.cells: list[Cell] = []
         self._tail = b"\n ],\n" + _dump(others).removeprefix(b"{\n") + b"\n"
-        self._rendered: list[bytes] = [_render(cell) for cell in self.cells]
-        self._starts = [len(_HEAD)] * (len(self.cells) + 1)
+        self._rendered: list[bytes] = []
+        self._starts = [len(_HEAD)]
         self._file = path.open("wb", buffering=0)
         self._write(_HEAD)
         self.save(())
+
+    def add(self, cells: list[Cell]) -> None:
+        """Add cells behind those that there are, and write them.
+
+        Raises:
+            OSError, MemoryError: there is no room; the file is as it was.
+        """
+        before = len(self.cells)
+        self.cells += cells
+        self._rendered += [b""] * len(cells)
+        self._starts += [0] * len(cells)
+        try:
+            self.save(tuple(range(before, len(self.cells))))
+        except (OSError, MemoryError):
+            for kept, count in ((self.cells, before), (self._rendered, before), (self._starts, before + 1)):
+                del kept[count:]
+            self.save(())
+            raise
 
     def save(self, changed: tuple[int, ...]) -> None:
         """Write the notebook; changed: numbers of the cells that are not as they were written last.
@@ -37,13 +55,14 @@ class Document:
         """
         for number in changed:
             self._rendered[number] = _render(self.cells[number])
-        first = min(changed, default=0)
+        first = min(changed, default=len(self.cells))
         position = self._starts[first]
         pieces = []
         for number in range(first, len(self.cells)):
             self._starts[number] = position
             pieces.append((b",\n  " if number else b"\n  ") + self._rendered[number])
             position += len(pieces[-1])
+        self._starts[len(self.cells)] = position
         self._file.seek(self._starts[first])
         self._file.truncate()
         self._write(b"".join([*pieces, self._tail]))

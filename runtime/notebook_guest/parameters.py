@@ -16,10 +16,14 @@ def inject(cells: list[dict[str, Any]], given: dict[str, Any]) -> None:
 
     Values are what JSON has.
     """
-    if not given:
-        return
+    if given:
+        cells.insert(parameters_cell(cells) + 1, injected_cell(given))
+
+
+def injected_cell(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the cell that sets what was given."""
     lines = ["# Parameters", *(f"{name} = {value!r}" for name, value in sorted(given.items()))]
-    cell: dict[str, Any] = {
+    return {
         "cell_type": "code",
         "execution_count": None,
         "id": INJECTED,
@@ -27,7 +31,6 @@ def inject(cells: list[dict[str, Any]], given: dict[str, Any]) -> None:
         "outputs": [],
         "source": "\n".join(lines),
     }
-    cells.insert(parameters_cell(cells) + 1, cell)
 
 
 def parameters_cell(cells: list[dict[str, Any]]) -> int:

@@ -1,6 +1,7 @@
 """Runs a notebook: its cells in order, in one namespace, until one fails.
 
-The executed notebook is /outputs/notebook.ipynb, whatever ends the run. Cells run on an event loop, as in Jupyter.
+The executed notebook is /outputs/notebook.ipynb, whatever ends the run. Cells run on an event loop, as in Jupyter. Each
+code cell is a step of the function: between two of them the host can keep the state, and go on from it in a later run.
 """
 
 from __future__ import annotations
@@ -8,24 +9,27 @@ from __future__ import annotations
 import ast
 import asyncio
 import builtins
+import contextlib
 import io
-import json
 import os
 import sys
 import time
 import tokenize
 import types
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from . import ipython_modules, parameters, shell
+from . import ipython_modules, shell
+from .cell_files import CellFiles
 from .cell_source import RefusedError, is_empty, read_cell
 from .document import Cell, Document
+from .parameters import INJECTED
 from .recorder import Recorder
 from .streams import CellStream
 from .traces import cell_name, error_name, error_value, format_error, remember
 
-NOTEBOOK = Path(__file__).parent.parent / "notebook.ipynb"
+FUNCTION = Path(__file__).parent.parent
 EXECUTED = Path("/outputs/notebook.ipynb")
 INPUTS = Path("/inputs")
 
@@ -35,13 +39,10 @@ _NO_ROOM = "the outputs of this cell found no room in memory or on the disk, whi
 _ENDED = "the run ended in this cell: out of fuel, out of memory, or a trap; the exit code of the output says which"
 
 
-def main(_input: object, /, **given: Any) -> None:
+def main(_input: object, /, **given: Any) -> Iterator[None]:
     """Run the notebook beside this package; given: its parameters. SystemExit if a cell failed, as in a function."""
-    notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
-    parameters.inject(notebook["cells"], given)
     link_inputs(INPUTS, Path.cwd())
-    run = Run(notebook, EXECUTED)
-    code = asyncio.run(run.all())
+    code = yield from Run(CellFiles(FUNCTION, given), EXECUTED).steps()
     if code:
         raise SystemExit(code)
 
@@ -57,31 +58,37 @@ def link_inputs(inputs: Path, place: Path) -> None:
 class Run:
     """One run of a notebook."""
 
-    def __init__(self, notebook: dict[str, Any], executed: Path) -> None:
+    def __init__(self, files: CellFiles, executed: Path) -> None:
         version = {"name": "python", "version": ".".join(map(str, sys.version_info[:3]))}
-        notebook["metadata"]["language_info"] = version
-        self._document = Document(notebook, executed)
+        files.others["metadata"]["language_info"] = version
+        self._files = files
+        self._document = Document(files.others, executed)
         self._recorder = Recorder()
         self._streams = sys.stdout, sys.stderr
         self._module = types.ModuleType("__main__")
         self._shell = shell.ZMQInteractiveShell(vars(self._module), self._recorder)
+        self._is_first = True
 
-    async def all(self) -> int:
-        """Run all cells and return the exit code."""
-        self._set_up()
-        try:
-            first = True
-            for number, cell in enumerate(self._document.cells):
-                if cell["cell_type"] != "code" or is_empty(cell["source"]):
-                    continue
-                code = await self._cell(number, cell, is_first=first)
-                first = first and "injected-parameters" in cell["metadata"].get("tags", ())
-                if code is not None:
-                    return code
-            return 0
-        finally:
-            self._document.close()
-            sys.stdout, sys.stderr = self._streams
+    def steps(self) -> Generator[None, None, int]:
+        """Run all cells, a step each, and return the exit code."""
+        with asyncio.Runner() as loop:
+            try:
+                self._set_up()
+                code: int | None = None
+                while code is None and (cells := self._files.next()) is not None:
+                    code = loop.run(self._cells(cells))
+                    if code is None:
+                        yield
+                if code is None:
+                    code = loop.run(self._cells(self._files.rest()))
+                else:
+                    # Without room for them the notebook ends with the cells that ran.
+                    with contextlib.suppress(OSError, MemoryError):
+                        self._document.add(self._files.rest())
+                return code or 0
+            finally:
+                self._document.close()
+                sys.stdout, sys.stderr = self._streams
 
     def _set_up(self) -> None:
         shell.use(self._shell)
@@ -95,6 +102,23 @@ class Run:
         self._shell.user_ns |= {"In": [""], "Out": {}, "_": "", "__": "", "___": "", "__builtins__": builtins}
         sys.stdout = CellStream("stdout", self._recorder, self._streams[0])
         sys.stderr = CellStream("stderr", self._recorder, self._streams[1])
+
+    async def _cells(self, cells: list[Cell]) -> int | None:
+        """Run the next cells; return the exit code if the run ends with one of them."""
+        before = len(self._document.cells)
+        try:
+            self._document.add(cells)
+        except (OSError, MemoryError) as no_room:
+            self._streams[1].write(f"{error_name(no_room)}: {_NO_ROOM}\n")
+            return _exit_code(no_room)
+        for number, cell in enumerate(cells, start=before):
+            if cell["cell_type"] != "code" or is_empty(cell["source"]):
+                continue
+            code = await self._cell(number, cell, is_first=self._is_first)
+            self._is_first = self._is_first and INJECTED in cell["metadata"].get("tags", ())
+            if code is not None:
+                return code
+        return None
 
     async def _cell(self, number: int, cell: Cell, *, is_first: bool) -> int | None:
         """Run one cell; return the exit code if the run ends with it."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Final
 
 TESTED_BY: Final = {
-    r"git clone REPOSITORY bacalhau && cd bacalhau": ".ci/run::on a clean clone",
     r"make demo": "tests/integration/test_documents.py::test_the_demo_prints_what_the_readme_shows",
     r"make test": ".ci/run::make test",
     r"bacalhau run docker (busybox:1.36|IMAGE) .*": (
@@ -39,7 +38,7 @@ TESTED_BY: Final = {
     r"rustc .*": "tests/integration/test_wasm.py::test_programs_in_rust",
     r"GOOS=.* go build .*": "tests/integration/test_wasm.py::test_programs_in_go",
     r"pip install dist/.*": (
-        "tests/integration/test_installed_wheel.py::test_run_from_a_clean_venv_in_another_directory"
+        "tests/integration/test_installed_wheel.py::test_uv_installs_it_as_a_tool_that_runs_in_another_directory"
     ),
     r"pip install \./verifier": (
         "tests/integration/test_auditors_install.py::test_it_audits_a_file_with_nothing_else_installed"
@@ -53,9 +52,11 @@ TESTED_BY: Final = {
 NAMED_ONLY: Final = {
     r"bacalhau > network > .*": "layers of imports",
     r"bacalhau run mine": "a slip: tests/unit/bacalhau/test_command_polish.py",
-    r"(git clone|export PATH=.*|mkdir mine)": "what blocks of README.md and docs/index.md have, where it is run",
+    r"(git clone.*|export PATH=.*|mkdir mine)": "what blocks of README.md and docs/index.md have, where it is run",
     r"bacalhau-audit --deep": "tests/integration/test_auditors_install.py",
     r"(go install|ipfs add).*": "commands of Kubo: tests/integration/test_kubo.py",
+    r"docker (stop|exec NODE bacalhau …)": "commands of Docker",
+    r"node tests/interop/graph_times.mjs \d+": "a measurement",
     r"ssh -L .*": "a command of OpenSSH",
     r"systemctl enable --now bacalhau": "docs/deploy",
     r"uv (sync|pip (sync|compile)) ?.*": "commands of uv in decisions",
@@ -79,6 +80,9 @@ SHOWN: Final = {
     "docs/instrumentation.md: local.tee": "instructions",
     "docs/lint.md: function.py:12:11": "tests/unit/bacalhau/test_lint_command.py",
     "docs/notebooks.md: function.py": "tests/unit/bacalhau/test_run_notebook.py",
+    "docs/notebooks.md: bacalhau: node 1": (
+        "tests/integration/test_notebooks.py::test_only_what_follows_the_first_changed_cell_runs_again"
+    ),
     "docs/notebooks.md: %load_ext": "tests/unit/bacalhau/test_notebook_magic.py",
     "docs/packages.md: pandas": "a requirements.txt",
     "docs/protocol.md: requester": "messages",

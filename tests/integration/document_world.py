@@ -113,6 +113,7 @@ def make_world(folder: Path, caches: Path) -> World:
         "OUTPUT": report["output"],
         "PATH": "data.csv",
         "RECORD": report["record"],
+        "REPOSITORY": str(ROOT),
         "SIZE": "20Gb",
         "car:FILE": "car:published.car",
         "f": "my_function",

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from bacalhau.home import Home
+from bacalhau.shared_caches import share_caches
 from tests.integration.docker_world import IMAGE, connect, need_docker, ours
 from tests.integration.stack_world import Node, bacalhau
 
@@ -39,6 +41,7 @@ def nodes(tmp_path, tmp_path_factory, stack_home):
             peers = ()
             for name, roles in (("first", ()), ("second", ("--role", "compute", "--label", "which=second"))):
                 directory = tmp_path / name
+                share_caches(Home(stack_home), Home(directory))
                 arguments = ("--docker", "--limit-total-memory", "4Gb", *roles, *peers)
                 started.append(Node(name=name, directory=directory, port=free_port(), arguments=arguments))
                 started[-1].start()

@@ -17,6 +17,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
 from bacalhau.cli.config_file import read_config
@@ -74,7 +75,7 @@ def test_every_command_of_a_document_runs(file, world, type_line):
     start_anew(world, POLICY if file == "docs/planner.md" else "")
     for one in DOCUMENTS[file].commands:
         if run_elsewhere(one.text):
-            synopsis_holds(one, one.text) if is_synopsis(one.text) else read_flags(one.text)
+            synopsis_holds(one, one.text) if is_synopsis(one.text) else flags_are_read(one)
             continue
         if one.prints and file == "README.md":
             continue  # test_the_demo_prints_what_the_readme_shows
@@ -96,9 +97,16 @@ def test_every_command_of_a_document_runs(file, world, type_line):
 
 def start_anew(world, policy):
     """Take away what an earlier document laid out."""
-    for path in (*world.folder.glob("job-*"), world.folder / "crate", world.folder / "mine"):
+    for path in (*world.folder.glob("job-*"), world.folder / "crate", world.folder / "mine", world.folder / "bacalhau"):
         shutil.rmtree(path, ignore_errors=True)
     (world.home / "policy.toml").write_text(policy)
+
+
+def flags_are_read(one: Command) -> None:
+    try:
+        read_flags(one.text)
+    except click.UsageError as error:
+        pytest.fail(f"{one.place}: {one.text}\n{error.format_message()}")
 
 
 def synopsis_holds(one: Command, text: str) -> None:

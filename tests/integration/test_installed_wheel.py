@@ -1,4 +1,4 @@
-"""The built wheel works without the checkout: clean venv, other directory, nothing cached of ours."""
+"""The built wheel works without the checkout: installed as a tool, in another directory, nothing cached of ours."""
 
 from __future__ import annotations
 
@@ -7,35 +7,48 @@ import os
 import shutil
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
 import uv
 
-from tests.requirements_gate import need
+from bacalhau import __version__
+from tests.requirements_gate import need, required
 
 ROOT = Path(__file__).parents[2]
+PIPX = "pipx==1.8.0"
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("wheel")]
 
 
-def test_run_from_a_clean_venv_in_another_directory(tmp_path: Path) -> None:
-    environment = {name: text for name, text in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    tool = uv.find_uv_bin()
-    build = [tool, "build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable]
-    subprocess.run([*build, "--out-dir", tmp_path / "dist", ROOT], check=True, env=environment)
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
-    venv.create(tmp_path / "venv")
-    python = tmp_path / "venv" / "bin" / "python"
-    installed = subprocess.run(
-        [tool, "pip", "install", "--quiet", "--python", python, wheel], env=environment, capture_output=True, text=True
-    )
-    need("registry", installed.returncode == 0, installed.stderr[-400:])
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the checkout."""
+    dist = tmp_path_factory.mktemp("dist")
+    build = [uv.find_uv_bin(), "build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable]
+    subprocess.run([*build, "--out-dir", dist, ROOT], check=True, env=environment())
+    (found,) = dist.glob("*.whl")
+    return found
 
+
+def environment() -> dict[str, str]:
+    """Return that of a person who has no checkout."""
+    return {name: text for name, text in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+
+
+def installed(command: list[str | Path], places: dict[str, str]) -> None:
+    """Install; what a registry does not give is no failure of ours."""
+    done = subprocess.run(command, env=environment() | places, capture_output=True, text=True)
+    need("registry", done.returncode == 0, done.stderr[-400:])
+
+
+def test_uv_installs_it_as_a_tool_that_runs_in_another_directory(wheel: Path, tmp_path: Path) -> None:
+    places = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
+    installed([uv.find_uv_bin(), "tool", "install", "--quiet", "--python", sys.executable, wheel], places)
+    assert {path.name for path in (tmp_path / "bin").iterdir()} == {"bacalhau", "bacalhau-audit"}
     shutil.copytree(ROOT / "functions" / "word_count", tmp_path / "work" / "word_count")
     command = [
-        python.parent / "bacalhau",
+        tmp_path / "bin" / "bacalhau",
         "run",
         "python",
         "--deterministic",
@@ -46,7 +59,7 @@ def test_run_from_a_clean_venv_in_another_directory(tmp_path: Path) -> None:
     done = subprocess.run(
         [*command, "--concurrency", "1", "--confidence", "1", "--json"],
         cwd=tmp_path / "work",
-        env={**environment, "BACALHAU_DIR": str(tmp_path / "home")},
+        env={**environment(), "BACALHAU_DIR": str(tmp_path / "home")},
         capture_output=True,
         text=True,
         timeout=300,
@@ -56,3 +69,19 @@ def test_run_from_a_clean_venv_in_another_directory(tmp_path: Path) -> None:
     assert "fetching Pyodide" in done.stderr
     expected = json.loads((ROOT / "functions" / "word_count" / "expected.json").read_text())
     assert json.loads(done.stdout)["output"] == expected["output"]
+
+
+def test_pipx_installs_it_with_its_manual(wheel: Path, tmp_path: Path) -> None:
+    need("pipx", "pipx" in required(), "takes half a minute; run it with BACALHAU_REQUIRE=pipx")
+    places = {f"PIPX_{name}": str(tmp_path / name.lower()) for name in ("HOME", "BIN_DIR", "MAN_DIR")}
+    installed([uv.find_uv_bin(), "tool", "run", "--from", PIPX, "pipx", "install", wheel], places)
+    assert (tmp_path / "man_dir" / "man1" / "bacalhau.1").is_file()
+    said = subprocess.run(
+        [tmp_path / "bin_dir" / "bacalhau", "version", "--json"],
+        cwd=tmp_path,
+        env={**environment(), "BACALHAU_DIR": str(tmp_path / "home")},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert json.loads(said.stdout)["bacalhau"] == __version__

@@ -10,10 +10,22 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import uv
 
 import bacalhau
+from tests.requirements_gate import need
 
 ROOT = Path(__file__).parents[2]
+CYCLONEDX = "cyclonedx-python-lib[json-validation]==11.12.0"
+VALIDATE = """
+import json, sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+validator, text = JsonStrictValidator(SchemaVersion.V1_6), open(sys.argv[1]).read()
+print(validator.validate_str(text))
+print(validator.validate_str(json.dumps(json.loads(text) | {"components": [{}]})) is not None)
+"""
+"""Says what is wrong with a bill, and that one which is wrong is found."""
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +88,18 @@ def test_the_bill_of_materials_names_every_locked_thing_of_the_core(tmp_path):
     assert ("pytest", lock["pytest"]) not in names
     assert found == materials(ROOT)  # no clock, no random number
     assert all(one["purl"].startswith(("pkg:pypi/", "pkg:npm/")) for one in found["components"])
+
+
+def test_the_bill_of_materials_is_as_its_schema_has_it(tmp_path):
+    from tests.release_materials import materials
+
+    bill = tmp_path / "bacalhau.cdx.json"
+    bill.write_text(json.dumps(materials(ROOT)))
+    # Their validator with their schema, in an environment of its own.
+    said = subprocess.run(
+        [uv.find_uv_bin(), "run", "--quiet", "--no-project", "--python", sys.executable, "--with", CYCLONEDX, "python",
+         "-c", VALIDATE, bill],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    need("registry", said.returncode == 0, said.stderr[-400:])
+    assert said.stdout.splitlines() == ["None", "True"]

@@ -37,7 +37,7 @@ function audit(data, cid, deep) {
   };
 }
 
-const named = (blocks, roots) => [...roots, ...roots.flatMap((root) => tried(() => blocks.load(root, "Graph").get("records"), []))];
+const named = (blocks, roots) => [...roots, ...roots.flatMap((root) => tried(() => blocks.load(root, "AnyGraph").get("records"), []))];
 
 function subjects(blocks, root) {
   const record = tried(() => blocks.load(root, "Record"), null);

@@ -198,6 +198,13 @@ export const TYPES = {
   }),
   GraphHead: struct({ v: constant("graph-head/1"), publisher: peer, size: int(1n), last: link, tree: hex32, signature }),
   Graph: struct({ v: constant("graph/1"), head: link, records: filled(list(link, { most: 40000, by: (cid) => cid.bytes })) }),
+  AnnotatedGraph: struct({
+    v: constant("graph/2"), head: link, records: filled(list(link, { most: 40000, by: (cid) => cid.bytes })), merges: links,
+    rivals: links,
+  }),
+  AnyGraph: (value) => (value instanceof Map && value.get("v") === "graph/2" ? TYPES.AnnotatedGraph : TYPES.Graph)(value),
+  Merge: struct({ v: constant("merge/1"), output: link, parts: list(link, { most: 64 }) }),
+  MergePart: struct({ v: constant("merge-part/1"), shards: list(struct({ number: int(), record: link }), { most: 4096 }) }),
   Ancestor: (value) => {
     if (!(value instanceof Map) || value.get("v") !== "unverified-record/1") return TYPES.Record(value);
     unverified(value);

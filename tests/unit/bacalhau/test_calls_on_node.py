@@ -197,6 +197,7 @@ def test_an_interrupted_call_is_given_up_on_the_node(executor, node, monkeypatch
         (lambda report, other: report.update(exit_code=3), "says exit code 3, and the receipts do not"),
         (lambda report, other: report.update(task=other.task), "the report of another task"),
         (lambda report, other: report.update(output=5), "says what is no result"),
+        (lambda report, other: report.update(created_at="now"), "answers with what is no report"),
     ],
 )
 def test_what_a_node_elsewhere_claims_is_checked(executor, desk, elsewhere, monkeypatch, change, words):

@@ -1,18 +1,27 @@
 """`run docker` with an engine that runs nothing: what is asked, what is said of it, and what it taints."""
 
 import json
+import signal
 import threading
 from dataclasses import replace
 
 import pytest
 
+from bacalhau.cli.container_options import read_containers
+from bacalhau.cli.run_docker import _terminated_as_interrupted
+from bacalhau.container_stack import objection_to_container
 from runtime.container_engine import ContainerRun, ImageFacts, IncompleteRunError
+from runtime.container_plan import make_container_plan
 from runtime.planner.facts import EngineFacts
-from runtime.planner.stack import EngineName, Isolation
+from runtime.planner.policy import read_policy
+from runtime.planner.stack import EngineName, Isolation, Machine
+from storage.blocks import MemoryBlockStore
 from storage.cid import cid_text, parse_cid
 from storage.errors import UnavailableError, UserError
 from tests.unit.bacalhau.fakes import FACTS, FakeEngine, Gave, output_of
-from verifier.model import EngineInfo, Record, load_node, store_node
+from tests.unit.verifier.test_model import an_input
+from tests.unit.verifier.test_unverified import function as container_function
+from verifier.model import EngineInfo, Limits, Record, load_node, store_node
 from verifier.unverified_types import UnverifiedRecord
 
 IMAGE = f"sha256:{'0a' * 32}"
@@ -356,3 +365,35 @@ def test_the_graph_knows_what_is_unverified_and_what_rests_on_it(docker, desk):
         first["record"]: "unverified",
         second["record"]: "verified",
     }
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_to_be_told_to_end_is_an_interrupt(number):
+    """Whose way out takes containers along; what was before is there again."""
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), _terminated_as_interrupted():
+        signal.raise_signal(number)
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize(
+    ("flags", "where"),
+    [(["--docker-pull"], "--docker-pull"), (["--docker", "--role", "requester"], "--docker"),
+     (["--docker-network"], "--docker-network")],
+)  # fmt: skip
+def test_what_means_nothing_without_docker_is_refused(flags, where):
+    said = {"docker": "--docker" in flags, "docker_pull": "--docker-pull" in flags}
+    said |= {"docker_network": "--docker-network" in flags, "roles": ("requester",) if "--role" in flags else ()}
+    with pytest.raises(UserError) as caught:
+        read_containers(said)
+    assert caught.value.where == where
+    assert read_containers({"docker": False, "docker_pull": False, "docker_network": False}) is None
+
+
+def test_a_policy_of_a_node_is_held_against_containers_of_others():
+    rules = read_policy('[[rule]]\nwhen = { isolation = "container" }\nrequire = { machine = "vm" }\n', name="policy")
+    store = MemoryBlockStore()
+    input_ = an_input(data=None, volumes=(), limits=Limits(fuel=None, memory=64 << 20, output=1 << 20))
+    plan = make_container_plan(container_function(), input_, store=store, wall_clock_s=9.0)
+    assert "not with the policy" in objection_to_container(rules, Machine.UNKNOWN, plan)
+    assert objection_to_container((), Machine.UNKNOWN, plan) == ""

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from bacalhau.cli import run_notebook, run_python
+from runtime.notebook_function import SEED
 from tests.unit.bacalhau.fakes import FakeEngine, Gave
 
 
@@ -43,6 +44,22 @@ def test_parameters_change_the_input_and_not_the_function(desk, notebook):
     assert reports[0]["input"] != reports[1]["input"]
     plan = desk("run", "notebook", notebook, "-p", "n=3", "--dry-run", "--json").json
     assert (plan["entry"], plan["args"], plan["task"]) == ("main", {"n": 3}, reports[0]["task"])
+
+
+def test_what_cells_draw_does_not_depend_on_other_cells(desk, notebook):
+    """Every notebook has the same seed, so that a node can go on from what it has kept of one; see --no-cache."""
+    seen = []
+
+    def note(number, plan, store):
+        seen.append((plan.input.seed, bool(plan.checkpoints_of)))
+        return Gave(outputs={"notebook.ipynb": b"{}"})
+
+    desk.engine = FakeEngine(note)
+    one_node = ("--concurrency", "1", "--confidence", "1")
+    desk("run", "notebook", notebook, *one_node)
+    desk("run", "notebook", notebook, *one_node, "--no-cache")
+    desk("run", "notebook", notebook, *one_node, "--seed", "00ff")
+    assert seen == [(SEED, True), (SEED, False), ("00ff", True)]
 
 
 def test_without_a_place_it_says_where_the_notebook_is(desk, notebook):

@@ -161,7 +161,13 @@ def test_stat_counts(desk, store_path):
         "pins": 1,
         "path": str(store_path),
     }
-    assert "quota       none\n" in desk("store", "stat").text
+    assert (said["checkpoints"], said["checkpoint_bytes"]) == (0, 0)
+    kept = desk.home.checkpoints_dir / "node-24" / "key" / "1-answers"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"123")
+    said = desk("store", "stat", "--json").json
+    assert (said["checkpoints"], said["checkpoint_bytes"]) == (1, 3)
+    assert "quota            none\n" in desk("store", "stat").text
 
 
 def test_verify_names_every_corrupt_and_missing_block(desk, store_path):

@@ -62,3 +62,29 @@ test("reset begins the other key's stream, also in the middle of a block", () =>
 test("a key of another length is refused", () => {
   assert.throws(() => new EntropyStream(new Uint8Array(31)), RangeError);
 });
+
+test("a stream that is gone on with gives what comes next", () => {
+  const key = new Uint8Array(32).fill(7);
+  for (const drawn of [0, 1, 63, 64, 65, 128, 1000]) {
+    const [whole, later] = [new EntropyStream(key), new EntropyStream(key)];
+    whole.fill(new Uint8Array(drawn));
+    later.fill(new Uint8Array(5));
+    later.resume(drawn);
+    const [expected, found] = [new Uint8Array(150), new Uint8Array(150)];
+    whole.fill(expected);
+    later.fill(found);
+    assert.equal(hex(found), hex(expected));
+    assert.equal(later.drawn, whole.drawn);
+  }
+});
+
+test("a stream is gone on with beyond the first 32 bits of its counter", () => {
+  const [whole, later] = [new EntropyStream(new Uint8Array(32)), new EntropyStream(new Uint8Array(32))];
+  whole.resume((2 ** 32 - 1) * 64);
+  later.resume(2 ** 32 * 64);
+  whole.fill(new Uint8Array(64));
+  const [expected, found] = [new Uint8Array(8), new Uint8Array(8)];
+  whole.fill(expected);
+  later.fill(found);
+  assert.equal(hex(found), hex(expected));
+});

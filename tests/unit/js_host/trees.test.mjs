@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 import { deflateRawSync } from "node:zlib";
 
 import { RemoteTree } from "../../../js_host/remote_tree.mjs";
+import { SourceTrace } from "../../../js_host/source_trace.mjs";
 import { SourceTree } from "../../../js_host/source_tree.mjs";
 import { WheelTree } from "../../../js_host/wheel_tree.mjs";
 
@@ -111,4 +112,34 @@ test("a function's directory has files, links and empty directories, listed by U
   assert.deepEqual(tree.list(tree.lookup(tree.root, "empty").handle), []);
   assert.equal(tree.lookup(tree.lookup(tree.root, "pkg").handle, "a.txt").size, 0);
   assert.equal(tree.lookup(tree.root, "absent"), null);
+});
+
+test("a trace knows what was asked of a tree, once, and answers as the tree does", () => {
+  const tree = new SourceTree([["a.py", "file", "6162"], ["sub", "directory", ""], ["sub/b", "file", "63"], ["to", "symlink", "a.py"]]);
+  const trace = new SourceTrace(tree);
+  const sub = trace.lookup(trace.root, "sub");
+  const file = trace.lookup(sub.handle, "b");
+  assert.deepEqual(trace.questions, [["lookup", "sub"], ["lookup", "sub/b"]]);
+  assert.equal(file.size, 1);
+  assert.equal(file.size, 1);
+  assert.deepEqual(trace.list(sub.handle), ["b"]);
+  assert.equal(Buffer.from(trace.read(file.handle, 0, 9)).toString(), "c");
+  assert.equal(trace.lookup(trace.root, "none"), null);
+  assert.equal(trace.lookup(trace.root, "to").target, "a.py");
+  assert.deepEqual(trace.list(trace.root), ["a.py", "sub", "to"]);
+  assert.deepEqual(trace.questions.slice(2), [
+    ["size", "sub/b"], ["list", "sub/"], ["read", "sub/b"], ["lookup", "none"], ["lookup", "to"], ["list", ""],
+  ]);
+  const later = new SourceTrace(tree);
+  later.take(trace.questions);
+  assert.deepEqual(later.questions, trace.questions);
+});
+
+test("a trace with too many questions has none to give", () => {
+  const trace = new SourceTrace(new SourceTree([]));
+  for (let i = 0; i < 4_001; i++) trace.lookup(trace.root, `x${i}`);
+  assert.equal(trace.questions, null);
+  const long = new SourceTrace(new SourceTree([]));
+  long.lookup(long.root, "x".repeat(100_001));
+  assert.equal(long.questions, null);
 });

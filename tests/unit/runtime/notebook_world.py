@@ -1,6 +1,5 @@
 """Runs cells with the guest's runner in this Python, and leaves this process as it was."""
 
-import asyncio
 import builtins
 import contextlib
 import io
@@ -13,7 +12,8 @@ from pathlib import Path
 
 import nbformat
 
-from runtime.notebook_guest import parameters, runner, shell
+from runtime.notebook_guest import runner, shell
+from runtime.notebook_guest.cell_files import CellFiles, cell_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,16 +86,29 @@ def restored():
 
 def run_cells(folder: Path, *cells, given=None):
     """Run cells (texts, or what `cell` makes) and return what is left; the file is checked to be one of nbformat's."""
-    notebook = notebook_of(*cells)
-    parameters.inject(notebook["cells"], given or {})
+    function = folder / "function"
+    for name, content in cell_files(notebook_of(*cells)).items():
+        (function / name).parent.mkdir(parents=True, exist_ok=True)
+        (function / name).write_bytes(content)
     path = folder / "executed.ipynb"
     out, err = io.StringIO(), io.StringIO()
     with restored():
         sys.stdout, sys.stderr = out, err
-        code = asyncio.run(runner.Run(notebook, path).all())
+        code = last(runner.Run(CellFiles(function, given or {}), path).steps())
+    for old in (function / "_cells").iterdir():
+        old.unlink()
     data = path.read_bytes()
     check_file(data)
     return Ran(code=code, file=data, stdout=out.getvalue(), stderr=err.getvalue())
+
+
+def last(steps):
+    """Run a generator to its end and return its value."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 def check_file(data):

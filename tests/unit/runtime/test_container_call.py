@@ -23,13 +23,14 @@ def plan(store=None, **changes):
     return make_container_plan(function(**changes), input_, store=store or MemoryBlockStore(), wall_clock_s=9.0)
 
 
-def call(**changes):
+def call(engine="docker", **changes):
     return container_call(
         plan(**changes),
         inputs=[(Mount(path="/inputs", cid=LEAF), "volume-0")],
         outputs=[("/outputs", "volume-1")],
         gpus=(),
         labels=LABELS,
+        engine=engine,
     )
 
 
@@ -81,11 +82,21 @@ def test_what_is_left_to_the_image_is_not_said():
 
 
 def test_devices_are_asked_for_by_their_uuids():
-    of_two = container_call(plan(gpus=2), inputs=[], outputs=[], gpus=("GPU-a", "GPU-b"), labels=LABELS)
+    of_two = container_call(
+        plan(gpus=2), inputs=[], outputs=[], gpus=("GPU-a", "GPU-b"), labels=LABELS, engine="docker"
+    )
     assert of_two["HostConfig"]["DeviceRequests"] == [
         {"Driver": "nvidia", "DeviceIDs": ["GPU-a", "GPU-b"], "Capabilities": [["gpu"]], "Options": {}}
     ]
     assert "DeviceRequests" not in call()["HostConfig"]
+
+
+def test_podman_is_told_in_its_own_words():
+    host, dockers = call(engine="podman")["HostConfig"], call()["HostConfig"]
+    assert host["Binds"] == ["volume-1:/outputs:rw,nocopy"]
+    assert [one["Target"] for one in host["Mounts"]] == ["/inputs"]
+    assert {one["Name"] for one in host["Ulimits"]} - {one["Name"] for one in dockers["Ulimits"]} == {"nproc"}
+    assert "Binds" not in dockers
 
 
 def test_the_loader_reaches_nothing_and_is_told_nothing_to_run():

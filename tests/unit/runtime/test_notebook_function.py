@@ -22,7 +22,7 @@ def notebook(read):  # noqa: F811
 
 def test_the_files_are_an_ordinary_function(notebook):
     files = function_files(notebook("# requirements: pandas==3.0.2\nimport pandas as pd", "import re, IPython"), None)
-    assert {"function.py", "notebook.ipynb", "requirements.txt", "_notebook/runner.py"} <= set(files)
+    assert {"function.py", "notebook.json", "_cells/2.json", "requirements.txt", "_notebook/runner.py"} <= set(files)
     assert files["requirements.txt"] == b"pandas==3.0.2\n"
     module = parse(files["function.py"], "function.py")
     check_entry(module, entry="main", args=["n"], where="function.py")
@@ -36,7 +36,7 @@ def test_the_same_cells_are_the_same_function(notebook):
     second = function_files(notebook(code("x = 1", id="zz", metadata={"scrolled": True})), None)
     other = function_files(notebook("x = 2"), None)
     assert first == second
-    assert {path for path in first if first[path] != other[path]} == {"notebook.ipynb"}
+    assert {path for path in first if first[path] != other[path]} == {"_cells/1.json"}
 
 
 def test_a_cell_is_refused_with_its_number(notebook):
@@ -94,4 +94,5 @@ def test_a_function_has_room_for_code_only(notebook):
 def test_nothing_of_a_cell_breaks_the_entry_point(notebook):
     files = function_files(notebook('import os\n"""\nimport evil"""\nfrom a import (b, """)\nx = """\n"""'), None)
     compile(files["function.py"], "function.py", "exec")
-    assert json.loads(files["notebook.ipynb"])
+    compile(files["_imports.py"], "_imports.py", "exec")
+    assert json.loads(files["_cells/1.json"])

@@ -5,9 +5,10 @@ import warnings
 import pytest
 
 from runtime.notebook_guest import recorder, runner
+from runtime.notebook_guest.cell_files import CellFiles, cell_files
 from runtime.notebook_guest.document import Document
 from runtime.notebook_guest.recorder import Recorder
-from tests.unit.runtime.notebook_world import cell, check_file, notebook_of, run_cells
+from tests.unit.runtime.notebook_world import cell, check_file, last, notebook_of, restored, run_cells
 
 
 @pytest.fixture
@@ -295,6 +296,10 @@ def test_parameters_are_put_in_behind_their_cell(run):
     assert ran.cells[2]["metadata"] == {"tags": ["injected-parameters"]}
     assert ran.outputs[0]["data"]["text/plain"] == "(None, 'it\\'s \"b\"')"
     assert [one["id"] for one in run(defaults).cells] == ["cell-1"]
+    late = run("0", cell("text", "parameters", kind="markdown"), given={"n": 2})
+    assert [one["id"] for one in late.cells] == ["cell-1", "cell-2", "injected-parameters"]
+    assert late.cells[2]["execution_count"] == 2
+    assert [one["id"] for one in run("n", given={"n": 2}).cells] == ["injected-parameters", "cell-1"]
 
 
 def test_halves_of_characters_do_not_break_the_file(run):
@@ -328,12 +333,17 @@ def test_at_every_moment_the_file_is_a_whole_notebook(tmp_path):
         cells = json.loads(seen)["cells"]
         assert cells[0]["outputs"][0]["text"] == ["done\n"]
         assert cells[running]["outputs"][0]["ename"] == "RunEnded"
-        assert len(cells) == 4
+        assert len(cells) == running + 1
+    assert len(ran.cells) == 4
 
 
 def test_a_document_is_written_from_the_first_changed_cell_on(tmp_path):
     notebook = notebook_of(*(f"x = {number}\n" for number in range(5)))
+    cells = notebook.pop("cells")
     document = Document(notebook, tmp_path / "n.ipynb")
+    for some in (cells[:2], cells[2:], []):
+        document.add(some)
+        check_file((tmp_path / "n.ipynb").read_bytes())
     for number in (4, 0, 2):
         document.cells[number]["source"] = f"y = {number}\n" * (number + 1)
         document.save((number,))
@@ -341,6 +351,48 @@ def test_a_document_is_written_from_the_first_changed_cell_on(tmp_path):
     document.close()
     sources = ["".join(one["source"]) for one in json.loads((tmp_path / "n.ipynb").read_bytes())["cells"]]
     assert sources == ["y = 0\n", "x = 1\n", "y = 2\n" * 3, "x = 3\n", "y = 4\n" * 5]
+
+
+def test_nothing_of_a_cell_is_read_before_its_turn(tmp_path):
+    files = {tmp_path / name: text for name, text in cell_files(notebook_of("x = 1", "x += 1", "x")).items()}
+    (tmp_path / "_cells").mkdir()
+
+    def give(*names):
+        for name in names:
+            (tmp_path / name).write_bytes(files[tmp_path / name])
+
+    give("notebook.json", "_cells/1.json")
+    with restored():
+        steps = runner.Run(CellFiles(tmp_path, {}), tmp_path / "n.ipynb").steps()
+        for more in (["_cells/2.json"], ["_cells/3.json"], ["_cells/end.json"]):
+            next(steps)
+            check_file((tmp_path / "n.ipynb").read_bytes())
+            give(*more)
+        assert last(steps) == 0
+    found = json.loads((tmp_path / "n.ipynb").read_bytes())["cells"]
+    assert found[2]["outputs"][0]["data"] == {"text/plain": ["2"]}
+
+
+def test_cells_for_which_there_is_no_room_leave_a_whole_notebook(tmp_path):
+    cells = notebook_of("x = 1", "y = 2")["cells"]
+    document = Document({"metadata": {}, "nbformat": 4, "nbformat_minor": 5}, tmp_path / "n.ipynb")
+    document.add(cells[:1])
+    before = (tmp_path / "n.ipynb").read_bytes()
+    write, calls = document._write, iter((OSError("No space left on device"), None))
+
+    def full(data):
+        if error := next(calls):
+            raise error
+        write(data)
+
+    document._write = full
+    with pytest.raises(OSError, match="No space left"):
+        document.add(cells[1:])
+    assert (tmp_path / "n.ipynb").read_bytes() == before
+    document._write = write
+    document.add(cells[1:])
+    document.close()
+    assert len(json.loads((tmp_path / "n.ipynb").read_bytes())["cells"]) == 2
 
 
 def test_inputs_are_linked_into_the_working_directory(tmp_path):

@@ -279,10 +279,35 @@ def malformed_tree() -> bytes:
     return car([record], reachable(store.kept, [record]))
 
 
+class Beside(World):
+    """Of the output's folder `a` the block is not here, and its file `z` has another size than its link claims."""
+
+    def _output(self, *, lying: bool) -> CID:
+        del lying
+        importer = Importer(self.store)
+        entries = {name: importer.bytes(data) for name, data in {"z": b"The quick", "exit_code": b"0"}.items()}
+        folder = importer.directory({"made": importer.bytes(b"made")})
+        self.folder = folder.cid
+        entries["z"] = Entry(cid=entries["z"].cid, size=9, tsize=5)
+        return importer.directory(entries | {"a": folder}).cid
+
+
+def wrong_beside_missing() -> bytes:
+    world = Beside()
+    record, blocks = parts(world)
+    return car([record], reachable({cid: block for cid, block in blocks if cid != world.folder}, [record]))
+
+
 LINE_CASES: Mapping[str, Case] = {
     "deep": line("three generations, each takes a directory of the one before it", None),
     "deep-nothing": Case(about="a record without parents, followed", check=None, data=whole(World), deep=True),
     "input-tree_fail": Case(about="a block deep in a volume is malformed", check=2, data=malformed_tree),
+    "output-beside_fail": Case(
+        about="a folder of the output is not here, and a file beside it is of another size",
+        check=12,
+        first=2,
+        data=wrong_beside_missing,
+    ),
     "parent-of-nothing": Case(about="an empty file is all that is in common", check=None, data=parent_of_nothing),
     "parent-unrelated_fail": Case(
         about="nothing of the parent's output is in the input", check=13, data=unrelated_parent

@@ -15,8 +15,7 @@ from storage.cid import CID, DAG_CBOR, cid_text, make_cid
 from tests.vectors.audit.car_writing import car, reachable
 from tests.vectors.audit.lineages import Line, forged
 from tests.vectors.audit.shapes import Case
-from tests.vectors.records.cases import WHEEL
-from tests.vectors.records.world import KeptStore, World, identity, put_unverified
+from tests.vectors.records.world import WHEEL, KeptStore, World, identity, put_unverified
 from verifier.graph_tree import leaf_hash, node_hash, tree_hash
 
 ALICE, BOB = 21, 22
@@ -177,6 +176,48 @@ def tainted(store: KeptStore) -> list[CID]:
     world = World(store=store)
     record = world.build()
     return [record, put_unverified(store, world.outputs[0])]
+
+
+def annotated(make: Callable[[KeptStore], tuple[list[CID], list[CID], list[CID]]]) -> Callable[[], bytes]:
+    """Return what makes the file of a `graph/2`; make: puts records, merges and rivals into a store."""
+
+    def shelf() -> Shelf:
+        store = KeptStore()
+        records, merges, rivals = make(store)
+        more = changed(v="graph/2", merges=sorted(merges), rivals=sorted(rivals))
+        return Shelf(records=records, blocks=dict(store.kept), root=more)
+
+    return filed(shelf)
+
+
+def rival(**edits: Any) -> Callable[[KeptStore], tuple[list[CID], list[CID], list[CID]]]:
+    """A record, and one of the same task with another output, changed."""
+
+    def make(store: KeptStore) -> tuple[list[CID], list[CID], list[CID]]:
+        first = World(store=store).build()
+        lie = {"output": lambda files: files.update(result=b"a lie")}
+        return [first], [], [World(store=store, edits=lie | edits).build()]
+
+    return make
+
+
+def merged(
+    shards: Callable[[CID, CID], list[list[tuple[int, CID]]]],
+) -> Callable[[KeptStore], tuple[list[CID], list[CID], list[CID]]]:
+    """A record, another that is not in the graph, and a merge of parts that are made of the two."""
+
+    def make(store: KeptStore) -> tuple[list[CID], list[CID], list[CID]]:
+        world = World(store=store)
+        first = world.build()
+        other = World(store=store, edits={"input": lambda node: node.update(epoch=1)}).build()
+        parts = []
+        for part in shards(first, other):
+            listed = [{"number": number, "record": record} for number, record in part]
+            parts.append(world.put("part", {"v": "merge-part/1", "shards": listed}))
+        merge = world.put("merge", {"v": "merge/1", "output": world.outputs[0], "parts": parts})
+        return [first], [merge], []
+
+    return make
 
 
 def task_beside(store: KeptStore) -> list[CID]:

@@ -83,6 +83,9 @@ class Containers:
     def stop(self):
         self.gate.set()
 
+    def end(self, within_s):
+        self.stop()
+
 
 def host(engine, **settings):
     return ContainerHost(engine=engine, settings=HostSettings(**settings), name="docker", arch="x86_64")
