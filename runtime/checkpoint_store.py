@@ -134,10 +134,7 @@ class CheckpointStore:
                 pass
 
     def _of(self, key: str) -> list[Path]:
-        try:
-            names = [path.name for path in (self.directory / key).iterdir() if _NAME.fullmatch(path.name)]
-        except OSError:
-            return []
+        names = [path.name for path in _entries(self.directory / key) if _NAME.fullmatch(path.name)]
         most_steps_first = sorted(names, key=lambda name: (-int(name.partition("-")[0]), name))
         return [self.directory / key / name for name in most_steps_first]
 
@@ -145,10 +142,18 @@ class CheckpointStore:
 def list_checkpoints(home: Path) -> list[tuple[Path, os.stat_result]]:
     """Return the checkpoints of all engines below a directory, the least recently used first."""
     found = []
-    for path in home.glob("*/*/*"):
+    for path in (path for engine in _entries(home) for key in _entries(engine) for path in _entries(key)):
         with contextlib.suppress(OSError):
             found.append((path, path.stat()))
     return sorted(found, key=lambda one: (one[1].st_mtime_ns, one[0]))
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return what is in a folder; nothing if it is none, or another process was faster to remove it."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
 
 
 def evict(home: Path, max_bytes: int) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -147,6 +148,23 @@ def test_the_least_recently_used_go_first(store):
     assert [path.name[:2] for path, _ in list_checkpoints(home)] == ["1-"]
     evict(home, 0)
     assert list(store.directory.iterdir()) == []
+
+
+def test_a_folder_that_another_process_removes_meanwhile_is_empty(store, monkeypatch):
+    keep(store, FIRST)
+    (store.directory / ("1" * 64)).mkdir()
+
+    def removing(look):
+        def looked(path):
+            if str(path).endswith("1" * 64):
+                Path(path).rmdir()
+            return look(path)
+
+        return looked
+
+    for name in ("listdir", "scandir"):
+        monkeypatch.setattr(os, name, removing(getattr(os, name)))
+    assert [path.name[:2] for path, _ in list_checkpoints(store.directory.parent)] == ["1-"]
 
 
 def test_nothing_half_written_stays(store):
