@@ -1,4 +1,6 @@
-"""Whom to offer a task, and which bids to take: by a seed that nodes do not know, never by who was first.
+"""Whom to offer a task, and which of the bids that are there to take: by a seed that nodes do not know.
+
+When enough bids are there, is not decided here: unless more are asked for (`min_bids`), those that bid first are taken.
 
 With `diverse`, engines and architectures take turns, those first that have been asked least.
 """

@@ -92,7 +92,7 @@ def ours() -> tuple[list[str], list[str]]:
         filters = {"label": ["org.bacalhau.home"]}
         containers = [one["Id"] for one in api._client.containers(all=True, filters=filters)]
         volumes = [one["Name"] for one in api._client.volumes(filters=filters)["Volumes"] or []]
-    return containers, volumes
+    return sorted(containers), sorted(volumes)  # an engine tells them in any order
 
 
 class Command:

@@ -30,8 +30,8 @@ from multiaddr import Multiaddr
 ROOT = Path(__file__).parents[2]
 MEMORY_BYTES = 64 << 20
 """By which no peer may move a node."""
-PATIENCE_S = 60.0
-"""After which a test is stuck. No test passes or fails by how long something takes."""
+PATIENCE_S = 300.0
+"""After which a test is stuck, on a machine that does much else too. No test passes or fails by how long it takes."""
 
 
 @dataclass

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60.0
-"""After which a test is stuck. No test passes or fails by how long something takes."""
+PATIENCE_S = 300.0
+"""After which a test is stuck, on a machine that does much else too. No test passes or fails by how long it takes."""
 HELLO = "print('hello')"
 
 

@@ -31,23 +31,24 @@ async def test_requests_messages_blocks_and_capacity_both_ways() -> None:
     missing, _ = raw_block(99, 10)
     store, echo = MemoryBlockStore(), Echo()
     store.put_many(blocks)
-    async with peer(1, store=store) as one, peer(2, handler=echo) as two:
+    async with peer(1, store=store) as one:
         events = one.events()
-        assert one.addresses[0].endswith(f"/p2p/{ONE}")
-        assert await two.connect(one.addresses[0]) == ONE
-        assert await events.next() == PeerEvent(peer=TWO, change=PeerChange.UP)
-        assert await two.request(ONE, b"x", deadline_s=10) == b"echo x"
-        assert await one.request(TWO, b"y", deadline_s=10) == b"echo y"
-        await one.send(TWO, b"news", deadline_s=10)
-        await echo.arrived.wait()
-        assert echo.received == [(ONE, b"news")]
-        fetched = await two.fetch_blocks(ONE, [missing, *(cid for cid, _ in blocks)], deadline_s=30)
-        rest = await two.fetch_blocks(ONE, [cid for cid, _ in blocks if cid not in fetched.blocks], deadline_s=30)
-        assert {**fetched.blocks, **rest.blocks} == dict(blocks)
-        assert fetched.absent == {missing}
-        await publish_until_heard(one, b"idle", two.capacities)
-        assert two.capacities() == {ONE: b"idle"}
-    assert await events.next() == PeerEvent(peer=TWO, change=PeerChange.DOWN)
+        async with peer(2, handler=echo) as two:
+            assert one.addresses[0].endswith(f"/p2p/{ONE}")
+            assert await two.connect(one.addresses[0]) == ONE
+            assert await events.next() == PeerEvent(peer=TWO, change=PeerChange.UP)
+            assert await two.request(ONE, b"x", deadline_s=10) == b"echo x"
+            assert await one.request(TWO, b"y", deadline_s=10) == b"echo y"
+            await one.send(TWO, b"news", deadline_s=10)
+            await echo.arrived.wait()
+            assert echo.received == [(ONE, b"news")]
+            fetched = await two.fetch_blocks(ONE, [missing, *(cid for cid, _ in blocks)], deadline_s=30)
+            rest = await two.fetch_blocks(ONE, [cid for cid, _ in blocks if cid not in fetched.blocks], deadline_s=30)
+            assert {**fetched.blocks, **rest.blocks} == dict(blocks)
+            assert fetched.absent == {missing}
+            await publish_until_heard(one, b"idle", two.capacities)
+            assert two.capacities() == {ONE: b"idle"}
+        assert await events.next() == PeerEvent(peer=TWO, change=PeerChange.DOWN)
 
 
 @on_trio
