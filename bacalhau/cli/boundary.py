@@ -61,7 +61,7 @@ def error_line(error: Exception) -> str:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{(error.strerror or str(error)).lower()}; make room and run it again"
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-        return f"{_start(str(error.filename or ''))}: its name is too long for this machine; check the path"
+        return f"{_start(str(error.filename or 'a file'))}: its name is too long for this machine; check the path"
     system = f"bacalhau {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     return (
         f"{_place(error)}: {type(error).__name__}: {error}; this is a bug: run it again with {DEBUG_VARIABLE}=1"
