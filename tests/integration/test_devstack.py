@@ -180,7 +180,8 @@ def test_if_a_node_does_not_start_all_are_stopped_and_the_reason_is_told(stack_h
         # Its first node, the requester, is refused: there is one on its directory already.
         done = bacalhau(stack_home, "devstack", "--nodes", 2, "--dir", place)
     assert done.returncode == 4
-    (line,) = done.stderr.splitlines()
+    started, line = done.stderr.splitlines()
+    assert started.startswith("bacalhau: starting a requester and 2 nodes")
     assert line.startswith("bacalhau: requester: did not start: ")
     assert "a node runs here already" in line
 
@@ -193,7 +194,8 @@ def test_a_node_that_cannot_start_later_ends_those_that_did(stack_home, tmp_path
         (place / name / "store" / "blocks.sqlite").write_text("no database")
     done = bacalhau(stack_home, "devstack", "--nodes", 2, "--dir", place)
     assert (done.returncode, done.stdout) == (4, "")
-    (line,) = done.stderr.splitlines()
+    started, line = done.stderr.splitlines()
+    assert started.startswith("bacalhau: starting a requester and 2 nodes")
     assert line.startswith(tuple(f"bacalhau: {name}: did not start: " for name in broken))
     assert not list(place.rglob("node.json")), "the others ended cleanly"
 
