@@ -18,12 +18,14 @@ from bacalhau.run_on_node import find_present, submit_plan, wait_for_report
 from storage.cid import CID, cid_text
 from storage.errors import BacalhauError, UnavailableError, UserError, VerificationError
 from storage.sqlite_pins import hold
+from verifier.model import Input, Task, load_node
 
 if TYPE_CHECKING:
     from bacalhau.node_client import NodeClient
     from bacalhau.progress import Display
     from bacalhau.run_job import Order
     from bacalhau.run_shards_job import ShardedOrder
+    from bacalhau.run_shards_on_node import SubmittedShards
     from bacalhau.services import Services
     from network.job_shards import JobShard
     from network.job_store import JobStore
@@ -68,7 +70,7 @@ class CallsOnNode:
         if report["output"] is not None and report["stdout"] is None:
             raise UnavailableError(report["reason"] or "the agreed output is not here", where=job)
         if node.is_elsewhere:
-            self._take(report, plan.task, order, terms)
+            self._take(report, plan.task, order, parents, terms)
         return report
 
     def shard(self, sharded: ShardedOrder, terms: CallTerms, node: NodeClient) -> dict[str, Any]:
@@ -88,7 +90,7 @@ class CallsOnNode:
             raise UnavailableError(report["reason"], where=sent.job)
         if not node.is_elsewhere:
             return complete_report(report, self.jobs.each_shard(sent.job))
-        return self._take_shards(report, sent.root, sharded, terms)
+        return self._take_shards(report, sent, sharded, terms)
 
     def stop(self) -> None:
         """Have nodes give up what is under way; those that wait for it say so. May be called from any thread."""
@@ -147,30 +149,32 @@ class CallsOnNode:
         if self._stopped.wait(seconds):
             raise UnavailableError("the executor was stopped", where=EXECUTOR)
 
-    def _take(self, report: Mapping[str, Any], task: CID, order: Order, terms: CallTerms) -> None:
+    def _take(
+        self, report: Mapping[str, Any], task: CID, order: Order, parents: Sequence[CID], terms: CallTerms
+    ) -> None:
         if report["output"] is not None:
             with find_present(report["job"], self._again(terms)) as node:
-                claim = Claimed.of(report, task, order.rule.confidence, node.name)
+                claim = Claimed.of(report, task, order.rule, parents, node.name)
                 take_proof(node, report["job"], [claim], self.store, self.services.home.cache_dir)
         self._keep(report)
 
     def _take_shards(
-        self, report: Mapping[str, Any], root: CID, sharded: ShardedOrder, terms: CallTerms
+        self, report: Mapping[str, Any], sent: SubmittedShards, sharded: ShardedOrder, terms: CallTerms
     ) -> dict[str, Any]:
         from bacalhau.remote_shards import rows_from_node
         from bacalhau.shard_report import complete_report, shard_entry
         from network.shard_list import load_shards
         from verifier.shard_merge import merge_shards
 
-        _, listed = load_shards(self.store, root)
+        _, listed = load_shards(self.store, sent.root)
         tasks = {number: one.task for number, one in enumerate(listed)}
         with find_present(report["job"], self._again(terms)) as node:
             rows = tuple(rows_from_node(node, report["job"]))
             if any(tasks.get(row.number) != row.task for row in rows):
                 raise VerificationError("lists shards of other tasks", where=node.name)
-            least = sharded.order.rule.confidence
-            proven = [row for row in rows if row.output is not None]
-            claims = [Claimed.of(shard_entry(row), row.task, least, node.name) for row in proven]
+            rule, proven = sharded.order.rule, [row for row in rows if row.output is not None]
+            parents = _ParentsOfShards(sent, self.store)
+            claims = [Claimed.of(shard_entry(row), row.task, rule, parents.of(row.task), node.name) for row in proven]
             if claims:
                 take_proof(node, report["job"], claims, self.store, self.services.home.cache_dir)
             outputs = {row.number: row.output for row in proven if row.output is not None}
@@ -190,3 +194,19 @@ class CallsOnNode:
             fix = "is the node of this version?"
             raise UnavailableError("answers with what is no report", where=str(report["job"]), fix=fix) from error
         self.jobs.add(job)
+
+
+class _ParentsOfShards:
+    """Which records the input of a shard comes from: the same that a node finds, of what it was told."""
+
+    def __init__(self, sent: SubmittedShards, store: SqliteBlockStore) -> None:
+        from runtime.content_givers import ContentGivers
+
+        self._store = store
+        self._of_all = sent.parents
+        self._givers = ContentGivers(store, sent.data_parents, whole=sent.data)
+
+    def of(self, task: CID) -> tuple[CID, ...]:
+        """Return them; raises as `ContentGivers.of`."""
+        data = load_node(self._store, load_node(self._store, task, Task).input, Input).data
+        return tuple(sorted({*self._of_all, *(() if data is None else self._givers.of(data))}))

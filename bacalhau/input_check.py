@@ -26,8 +26,8 @@ from verifier.graph_reading import version_of
 from verifier.model import Input, Task, load_node
 from verifier.taint import find_taint
 
-MAX_LOOKED: Final = 2_000
-"""Contents of the inputs of one job, the outer ones first."""
+MAX_LOOKED: Final = 20_000
+"""Contents of the inputs of one job, the outer ones first; a few seconds. Of what is beyond, nothing can be told."""
 _MOST: Final = 20
 """Records of one content."""
 
@@ -97,39 +97,55 @@ def check_inputs(
     named = frozenset(parents)
     taint = find_taint(store, named)
     Filer(store, lineage).catch_up()
-    looked, is_cut, found = _tainted_content(contents, store, lineage)
-    is_verified = False if taint.is_tainted or found else True if taint.is_tainted is False else None
+    found = _look(contents, store, lineage)
+    unknown = found.unknown or (f"more than {found.looked} contents are in the inputs" if found.is_cut else "")
+    is_verified = False if taint.is_tainted or found.tainted else None if taint.is_tainted is None or unknown else True
     return InputCheck(
         is_verified=is_verified,
         parents=len(named),
-        contents=looked,
-        is_cut=is_cut,
-        reason=taint.reason or found,
+        contents=found.looked,
+        is_cut=found.is_cut,
+        reason=(taint.reason if taint.is_tainted else "") or found.tainted or taint.reason or unknown,
     )
 
 
-def _tainted_content(contents: Iterable[CID], store: BlockStore, lineage: LineageStore) -> tuple[int, bool, str]:
-    """Return how many contents were looked up, whether there are more, and what is tainted; empty if nothing is."""
-    reader = UnixfsReader(store)
+@dataclass(slots=True)
+class _Found:
+    """What is filed here of contents."""
+
+    looked: int = 0
+    is_cut: bool = False
+    tainted: str = ""
+    """Which content only tainted records gave; empty if none is known."""
+    unknown: str = ""
+    """Which content no record gave that is known to be clean; the first one."""
+
+
+def _look(contents: Iterable[CID], store: BlockStore, lineage: LineageStore) -> _Found:
+    reader, found = UnixfsReader(store), _Found()
     level = list(dict.fromkeys(contents))
     seen = set(level)
-    looked = 0
     while level:
         below: list[CID] = []
         for cid in level:
-            if looked == MAX_LOOKED:
-                return looked, True, ""
-            looked += 1
+            if found.looked == MAX_LOOKED:
+                found.is_cut = True
+                return found
+            found.looked += 1
             gave = [] if cid in EMPTY else producers_of(cid, lineage, limit=_MOST)
             taints = [find_taint(store, [record]) for record in gave]
             if gave and all(taint.is_tainted for taint in taints):
-                return looked, False, f"{cid_text(cid)} was given by tainted records alone: {taints[0].reason}"
+                found.tainted = f"{cid_text(cid)} was given by tainted records alone: {taints[0].reason}"
+                return found
+            if gave and not any(taint.is_tainted is False for taint in taints):
+                why = next(taint.reason for taint in taints if taint.is_tainted is None)
+                found.unknown = found.unknown or f"{cid_text(cid)} was given by records of which it cannot: {why}"
             if not gave:
                 fresh = dict.fromkeys(one for one in _entries(cid, reader) if one not in seen)
                 seen.update(fresh)
                 below += fresh
         level = below
-    return looked, False, ""
+    return found
 
 
 def _entries(cid: CID, reader: UnixfsReader) -> list[CID]:

@@ -1,7 +1,7 @@
 """What a node elsewhere says of a job, audited here, and then taken into the store of this home with its output.
 
 Nothing that was not checked gets into the store: blocks are those of the proof of a record that is valid, of the task
-that was asked for, with as many receipts as were asked for.
+that was asked for, agreed by the rule that was asked for, and naming what its inputs are known here to come from.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from storage.cid import CID, cid_text, parse_cid
 from storage.errors import UnavailableError, UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
 from verifier.audit import audit_record
-from verifier.model import Receipt, Record, load_node
+from verifier.compare import compare
+from verifier.graph_reading import read_facts
+from verifier.model import Receipt, Record, Rule, Verdict, load_node
 
 if TYPE_CHECKING:
     from bacalhau.node_client import NodeClient
@@ -38,10 +40,13 @@ class Claimed:
     record: CID
     output: CID
     exit_code: int
-    least_receipts: int
+    rule: Rule
+    """That was asked for, whatever the record says."""
+    parents: tuple[CID, ...]
+    """Records, here, that the task's inputs come from."""
 
     @staticmethod
-    def of(said: Mapping[str, Any], task: CID, least_receipts: int, where: str) -> Claimed:
+    def of(said: Mapping[str, Any], task: CID, rule: Rule, parents: Sequence[CID], where: str) -> Claimed:
         """Read it from a report, or from an entry of a shard in one.
 
         Raises:
@@ -53,7 +58,8 @@ class Claimed:
                 record=parse_cid(said["record"]),
                 output=parse_cid(said["output"]),
                 exit_code=int(said["exit_code"]),
-                least_receipts=least_receipts,
+                rule=rule,
+                parents=tuple(parents),
             )
         except (KeyError, TypeError, ValueError, UserError) as error:
             raise UnavailableError("says what is no result", where=where, fix="is it of this version?") from error
@@ -68,7 +74,7 @@ def take_proof(node: NodeClient, job: str, claims: Sequence[Claimed], store: Sql
     """
     with _fetched(node, job, cache_dir) as proof:
         for claim in claims:
-            _check(claim, proof, node.name)
+            _check(claim, proof, store, node.name)
         blocks = proof_blocks(proof, *(claim.record for claim in claims))
         # What this process puts no collection takes as long as it lives.
         while batch := list(islice(blocks, _BLOCKS_PER_PUT)):
@@ -89,7 +95,7 @@ def _fetched(node: NodeClient, job: str, folder: Path) -> Iterator[BlockStore]:
             yield proof.store
 
 
-def _check(claim: Claimed, proof: BlockStore, where: str) -> None:
+def _check(claim: Claimed, proof: BlockStore, store: BlockStore, where: str) -> None:
     name = f"{where}: {cid_text(claim.record)}"
     record = load_node(proof, claim.record, Record)
     if record.task != claim.task:
@@ -100,9 +106,27 @@ def _check(claim: Claimed, proof: BlockStore, where: str) -> None:
     if report.verdict != "valid":
         family = VerificationError if report.verdict == "invalid" else UnavailableError
         raise family(f"gave a record that is {report.verdict}: {report.reason}", where=name)
-    codes = {load_node(proof, receipt, Receipt).exit_code for receipt in record.receipts}
-    if codes != {claim.exit_code}:
+    receipts = [load_node(proof, receipt, Receipt) for receipt in record.receipts]
+    if {receipt.exit_code for receipt in receipts} != {claim.exit_code}:
         raise VerificationError(f"says exit code {claim.exit_code}, and the receipts do not", where=name)
-    if len(record.receipts) < claim.least_receipts:
-        problem = f"gave a record with {len(record.receipts)} receipts, and {claim.least_receipts} were asked for"
+    if len(receipts) < claim.rule.confidence:
+        problem = f"gave a record with {len(receipts)} receipts, and {claim.rule.confidence} were asked for"
         raise VerificationError(problem, where=name)
+    # The audit held them to the rule that the record states, and that is the node's word.
+    dissent = [load_node(proof, receipt, Receipt) for receipt in record.dissent]
+    if compare([*receipts, *dissent], claim.rule).verdict is not Verdict.AGREED:
+        raise VerificationError("gave a record that is not agreed by the rule that was asked for", where=name)
+    _check_parents(claim.parents, record, proof, store, name)
+
+
+def _check_parents(parents: Sequence[CID], record: Record, proof: BlockStore, store: BlockStore, name: str) -> None:
+    """Refuse a record that leaves out what its inputs come from: taint would end there.
+
+    A node may name another record that gave the same (`network.known_results.with_parents`).
+    """
+    missing = [parent for parent in parents if parent not in record.parents]
+    given = {read_facts(proof, one).output for one in record.parents if proof.has(one)} if missing else set()
+    for parent in missing:
+        if read_facts(store, parent).output not in given:
+            problem = f"gave a record that does not name {cid_text(parent)}, from which an input comes"
+            raise VerificationError(problem, where=name)

@@ -48,6 +48,12 @@ class SubmittedShards:
     shards: int
     root: CID
     """The list of its shards, in the store here."""
+    parents: tuple[CID, ...]
+    """Records that every shard comes from."""
+    data: CID
+    """What was split."""
+    data_parents: tuple[CID, ...]
+    """Records that it comes from; a shard names those that gave something of it."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what `run --no-wait --json` prints."""
@@ -96,7 +102,16 @@ def submit_shards_to_node(
             body["max_failures"] = sharded.max_failures
         announce(job)
         _submit(node, store, body, cid, whole, of_data, display)
-    return SubmittedShards(job=job, function=whole.function_cid, input=whole.input_cid, shards=len(shards), root=cid)
+    return SubmittedShards(
+        job=job,
+        function=whole.function_cid,
+        input=whole.input_cid,
+        shards=len(shards),
+        root=cid,
+        parents=tuple(parents),
+        data=whole.input.data,
+        data_parents=tuple(parent for parent in of_data if parent not in parents),
+    )
 
 
 def _bounded(sharded: ShardedOrder, whole: Plan, store: BlockStore) -> Iterator[ListedShard]:

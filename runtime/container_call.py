@@ -30,6 +30,9 @@ PODMAN: Final = "podman"
 HOST_NAME: Final = "bacalhau"
 LOADING: Final = "/bacalhau"
 """Where volumes are mounted in the container that is never started and through which they are filled."""
+VISIBLE_DEVICES: Final = "NVIDIA_VISIBLE_DEVICES"
+NO_DEVICES: Final = "void"
+"""NVIDIA Container Toolkit, "Environment variables (OCI spec)": as if it were not there."""
 MAX_EXIT_CODE: Final = 255
 
 
@@ -68,7 +71,7 @@ def container_call(
         "Image": function.image,
         "Hostname": HOST_NAME,
         "User": function.user,
-        "Env": [f"{name}={value}" for name, value in sorted(plan.input.env.items())],
+        "Env": [f"{name}={value}" for name, value in sorted(_environment(plan, gpus).items())],
         "Labels": dict(labels),
         "AttachStdin": False,
         "AttachStdout": True,
@@ -141,6 +144,14 @@ def isolation_of(plan: ContainerPlan) -> tuple[str, ...]:
     if not function.writable_root:
         words.append("read-only-root")
     return tuple(words)
+
+
+def _environment(plan: ContainerPlan, gpus: Sequence[str]) -> dict[str, str]:
+    """Return a plan's environment, with the devices that are its own in NVIDIA's words, whatever task or image say.
+
+    Where NVIDIA's runtime is the engine's default it gives every container the devices that this variable names.
+    """
+    return {**plan.input.env, VISIBLE_DEVICES: ",".join(gpus) or NO_DEVICES}
 
 
 def _mount(path: str, name: str, *, read_only: bool) -> dict[str, Any]:

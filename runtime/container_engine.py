@@ -85,6 +85,18 @@ class ContainerEngine(Protocol):
         """
         ...
 
+    def bring_image(self, digest: str, stop: StopSignal) -> ImageFacts:
+        """Pull an image by the name and digest that somebody else gave, and return what it is.
+
+        Nobody's credentials are used, so what it gets is what everybody gets. Ends when `stop` is set, and in a bounded
+        time.
+
+        Raises:
+            UserError: there is no such image, for everybody.
+            UnavailableError: there is no engine, or it cannot pull; UndeterminedError: it was ended.
+        """
+        ...
+
     def identify(self) -> tuple[str, str]:
         """Return what the engine calls itself, one of CONTAINER_ENGINES, and its architecture.
 

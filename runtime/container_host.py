@@ -6,6 +6,7 @@ container reaches a network unless that was: both are what a stranger could use 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +15,12 @@ from typing import Final
 from runtime.container_engine import ContainerEngine, ContainerRun
 from runtime.container_plan import ContainerPlan
 from runtime.engine import UndeterminedError
+from runtime.image_reference import is_public
 from runtime.stop_signal import StopSignal
 from storage.blocks import BlockStore
 from storage.errors import UnavailableError, UserError
 
+log = logging.getLogger(__name__)
 SILENT: Final = "its container engine does not answer"
 SILENCE_S: Final = 30.0
 """How long an engine that did not answer is not asked again: other offers wait meanwhile."""
@@ -61,8 +64,10 @@ class ContainerHost:
         except UnavailableError:
             self._silent_until = time.monotonic() + SILENCE_S
             return SILENT
-        if is_here or (self.settings.pulls and function.repo_digest is not None):
+        if is_here:
             return ""
+        if self.settings.pulls and function.repo_digest is not None:
+            return "" if is_public(function.repo_digest) else "this node pulls from registries of the internet alone"
         return f"this node does not have the image {function.image}{_no_pulls(self.settings, plan)}"
 
     def run(self, plan: ContainerPlan, store: BlockStore, gpus: Sequence[str], stop: StopSignal) -> ContainerRun:
@@ -73,18 +78,22 @@ class ContainerHost:
         """
         if refusal := self.objection(plan):
             raise UndeterminedError(refusal)
-        self._bring(plan)
+        self._bring(plan, stop)
         return self.engine.run(plan, store, stop=stop, gpus=gpus)
 
-    def _bring(self, plan: ContainerPlan) -> None:
+    def _bring(self, plan: ContainerPlan, stop: StopSignal) -> None:
         """Pull the image if it is not here: by its digest alone, and only what has the id that the task names."""
         function = plan.function
         if function.repo_digest is None or self.engine.has_image(function.image):
             return
         try:
-            found = self.engine.find_image(function.repo_digest)
-        except UserError as error:
-            raise UndeterminedError(f"the image cannot be pulled: {error.problem}") from error
+            found = self.engine.bring_image(function.repo_digest, stop)
+        except (UserError, UnavailableError) as error:
+            if isinstance(error, UndeterminedError):
+                raise
+            # What a registry said is not told: its name is the requester's choice, and the way to it this machine's.
+            log.info("image %s: %s", function.repo_digest, error)
+            raise UndeterminedError("the image cannot be pulled") from error
         if found.id != function.image:
             raise UndeterminedError(f"{function.repo_digest} is another image here than {function.image}")
 

@@ -10,11 +10,11 @@ import os
 import re
 import socket
 import stat
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, BinaryIO, Final, NoReturn, Self
+from typing import Any, BinaryIO, Final, NoReturn, Self, TypeAlias
 
 from runtime.container_address import VARIABLE, find_address, socket_paths
 from storage.errors import BacalhauError, UnavailableError, UserError
@@ -25,6 +25,9 @@ MAKE_S: Final = 300.0
 """To make or remove a container: some storage drivers copy the whole image."""
 PATIENCE_S: Final = 600.0
 """Where an engine unpacks or packs a large archive, or pulls: it may say nothing meanwhile."""
+SILENT_PULL_S: Final = 120.0
+"""The same where it pulls what somebody else named: before its first word nobody can hang up."""
+Ending: TypeAlias = Callable[[Callable[[], None]], AbstractContextManager[None]]
 _KNOCK_S: Final = 10.0
 _WAIT_S: Final = 5.0
 _PIECE_BYTES: Final = 1 << 20
@@ -155,14 +158,37 @@ class DockerApi:
         Raises:
             UserError: its registry has no such image.
         """
-        name, digest = reference.partition("@")[::2]
-        head, colon, tag = name.rpartition(":")
-        repository, tag = (head, tag) if colon and "/" not in tag else (name, "latest")
+        name, tag = _split(reference)
         doing = f"pulling image {reference}"
         with self._explained(doing, absent=_ABSENT_IMAGE, limit_s=PATIENCE_S):
-            for line in self._client.pull(repository, tag=digest or tag, stream=True, decode=True):
-                if "error" in line:
-                    _refuse(doing, str(line["error"]), _ABSENT_IMAGE)
+            _read_pull(self._client.pull(name, tag=tag, stream=True, decode=True), doing)
+
+    def pull_as_nobody(
+        self, reference: str, ending: Callable[[Callable[[], None]], AbstractContextManager[None]]
+    ) -> None:
+        """Bring an image here that somebody else names, without what this machine's user is let into registries with.
+
+        ending: gives what hangs up, from any thread, to whoever ends this; the engine pulls no more then.
+
+        Raises:
+            UserError: its registry gives no such image to everybody.
+        """
+        from docker.types import CancellableStream  # type: ignore[import-untyped]
+
+        name, tag = _split(reference)
+        doing = f"pulling image {reference}"
+        with self._explained(doing, absent=_ABSENT_IMAGE, limit_s=SILENT_PULL_S):
+            # Not `pull`, of which nobody can end the answer, and which looks for credentials.
+            answer = self._client._post(
+                self._client._url("/images/create"), params={"fromImage": name, "tag": tag}, stream=True
+            )
+            self._client._raise_for_status(answer)
+            frames = CancellableStream(self._client._stream_helper(answer, decode=True), answer)
+            try:
+                with ending(frames.close):
+                    _read_pull(frames, doing)
+            finally:
+                answer.close()
 
     # Volumes and containers
 
@@ -348,6 +374,20 @@ def _bounded_client() -> Any:
             return super().request(method, url, **{**options, "timeout": options.get("timeout") or self.timeout})
 
     return BoundedClient
+
+
+def _split(reference: str) -> tuple[str, str]:
+    """Return an image's repository, and its digest or tag."""
+    name, digest = reference.partition("@")[::2]
+    head, colon, tag = name.rpartition(":")
+    repository, tag = (head, tag) if colon and "/" not in tag else (name, "latest")
+    return repository, digest or tag
+
+
+def _read_pull(lines: Iterable[dict[str, Any]], doing: str) -> None:
+    for line in lines:
+        if "error" in line:
+            _refuse(doing, str(line["error"]), _ABSENT_IMAGE)
 
 
 def _refuse(doing: str, said: str, absent: re.Pattern[str] | None, error: Exception | None = None) -> NoReturn:

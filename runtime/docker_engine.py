@@ -48,6 +48,8 @@ from verifier.model import EngineInfo
 _IN_MEMORY_BYTES: Final = 1 << 20
 """Of what a program writes; more goes to a temporary file."""
 _LAST_EXIT_CODE: Final = 255
+PULL_S: Final = 1800.0
+"""For an image that somebody else named: its registry may be theirs, and give a byte now and then."""
 AGAIN_S: Final = 10.0
 """Between two tries to remove what an engine would not remove."""
 
@@ -81,6 +83,19 @@ class DockerEngine:
         if found is None:
             raise UnavailableError("was pulled and is not here", where=reference, fix="see the engine's own log")
         return facts_of(found, reference)
+
+    def bring_image(self, digest: str, stop: StopSignal) -> ImageFacts:
+        """Pull an image that somebody else named; see `ContainerEngine.bring_image`."""
+        check_reference(digest)
+        with self._connect() as api:
+            pulling = _Pull()
+            api.pull_as_nobody(digest, lambda hang_up: pulling.ending(hang_up, stop))
+            found = api.image(digest)
+        if pulling.is_late:
+            raise UndeterminedError(f"pulling the image took longer than {PULL_S:g} s")
+        if found is None:
+            raise UndeterminedError("the image was not pulled")
+        return facts_of(found, digest)
 
     def identify(self) -> tuple[str, str]:
         """Return the engine's name and architecture; see `ContainerEngine.identify`."""
@@ -176,6 +191,31 @@ class DockerEngine:
             except UnavailableError:
                 continue
             return
+
+
+@dataclass(slots=True)
+class _Pull:
+    """An image on its way: it ends when nobody waits for it any more, or in time."""
+
+    is_late: bool = False
+
+    @contextmanager
+    def ending(self, hang_up: Callable[[], None], stop: StopSignal) -> Iterator[None]:
+        """Have it hung up when `stop` is set, or when it takes too long."""
+
+        def late() -> None:
+            self.is_late = True
+            hang_up()
+
+        timer = threading.Timer(PULL_S, late)
+        timer.daemon = True
+        with stop.ending(hang_up):
+            timer.start()
+            try:
+                yield
+            finally:
+                timer.cancel()
+        stop.refuse()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,6 +10,7 @@ and give any output as the function's. Mounts and limits are the stranger's choi
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from runtime.any_plan import AnyPlan
 from runtime.arguments import check_disjoint, check_guest_path
@@ -20,6 +21,8 @@ from storage.cid import CID, cid_text
 from storage.errors import UserError
 from storage.unixfs_read import UnixfsReader
 
+MAX_MOUNTS: Final = 128
+"""Of a stranger's container: making and removing each takes an engine tens of milliseconds, and nobody can stop it."""
 KnowsRuntime = Callable[[CID], bool]
 """Tells whether this machine may start a runtime: it is this release's own, or ran here before. Blocks."""
 
@@ -38,6 +41,9 @@ def excess(plan: AnyPlan) -> str:
     most = limits.memory if isinstance(plan, ContainerPlan) else MAX_MEMORY  # it is held to what its node has
     if limits.memory > most or limits.output > OUTPUT_LIMIT:
         return f"not run: it asks for {limits.memory} bytes of memory and {limits.output} of output, more than runs get"
+    mounts = len(plan.input.volumes) + len(plan.input.outputs)
+    if isinstance(plan, ContainerPlan) and mounts > MAX_MOUNTS:
+        return f"not run: it has {mounts} inputs and outputs, each a volume of the engine, which makes {MAX_MOUNTS}"
     if not 0 < plan.wall_clock_s <= MAX_TIMEOUT_S:
         return f"not run: {plan.wall_clock_s} s is no time for a run, which gets up to {MAX_TIMEOUT_S:.0f}"
     return ""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from runtime.container_engine import ImageFacts
 from storage.errors import UnavailableError, UserError
+from storage.public_address import why_not_public
 
 _REFERENCE: Final = re.compile(
     r"(?:[a-zA-Z0-9][a-zA-Z0-9.-]*(?::[0-9]{1,5})?/)?[a-z0-9][a-z0-9._/-]*(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?",
@@ -17,6 +18,8 @@ _ID: Final = re.compile(r"(?:sha256:)?[0-9a-f]{12,64}")
 _FULL_ID: Final = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 _DIGEST: Final = re.compile(r"[a-z0-9][a-zA-Z0-9._:/-]{0,200}@sha256:[0-9a-f]{64}")
 MAX_CHARACTERS: Final = 400
+_OWN_NAMES: Final = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".localdomain")
+"""Of networks of their own (RFC 6761, 6762, 8375), and what is usual there."""
 
 
 def check_reference(reference: str) -> None:
@@ -55,3 +58,24 @@ def _repo_digest(digests: Any, reference: str) -> str | None:
     head, colon, tag = name.rpartition(":")
     repository = head if colon and "/" not in tag else name
     return next((one for one in known if one.partition("@")[0] == repository), known[0] if known else None)
+
+
+def is_public(reference: str) -> bool:
+    """Tell whether the registry that a stranger names may be one of the internet, as far as its name tells.
+
+    A name that has no dot or is an address of a network of its own is none; nothing is looked up.
+    """
+    first, slash, _ = reference.partition("/")
+    if not slash or ("." not in first and ":" not in first and first != "localhost"):
+        return True  # no registry is named: the engine's own
+    host = first.partition(":")[0].rstrip(".").lower()
+    if "." not in host or host.endswith(_OWN_NAMES):
+        return False
+    labels = host.split(".")
+    # The last label of a name is never a number: what ends in one is an address, in whatever notation.
+    if not labels[-1][:1].isdigit():
+        return True
+    try:
+        return not why_not_public(host)
+    except ValueError:
+        return False

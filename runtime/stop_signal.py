@@ -25,6 +25,16 @@ class StopSignal:
         for end in ends:
             end()
 
+    def refuse(self) -> None:
+        """Go on unless it was given.
+
+        Raises:
+            UndeterminedError: it was.
+        """
+        with self._lock:
+            if self._is_set:
+                raise UndeterminedError("the execution was given up")
+
     @contextmanager
     def ending(self, end: Callable[[], None]) -> Iterator[None]:
         """Have `end` called if the signal is given meanwhile.

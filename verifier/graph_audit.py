@@ -45,10 +45,13 @@ from verifier.graph_types import AnnotatedGraph, GraphHead, load_graph
 from verifier.merge_audit import check_merged
 from verifier.merge_types import load_merge
 from verifier.model import load_node
+from verifier.shard_merge import MergeRoom
 
 FIRST: Final = 21
 FIRST_MORE: Final = 31
 """30 is of several roots."""
+MAX_MERGED: Final = 1 << 22
+"""Shards and entries of all merges of a root, minutes of work: few small blocks can stand for any number of them."""
 T = TypeVar("T")
 
 
@@ -307,13 +310,17 @@ def _check_taint(published: _Published) -> Outcome:
 
 def _check_merges(published: _Published) -> Outcome:
     listed = frozenset(published.graph().records)
+    room = MergeRoom(MAX_MERGED)
 
     def look(cid: CID) -> None:
+        if room.left <= 0:
+            problem = f"was not looked at: those before it have more than {MAX_MERGED} shards and entries"
+            raise UnavailableError(problem, where=cid_text(cid))
         output, records = load_merge(published.store, cid)
         strays = [record for record in records.values() if record not in listed]
         if strays:
             raise VerificationError("is of a record that is not in this graph", where=cid_text(strays[0]))
-        check_merged(published.store, output, records)
+        check_merged(published.store, output, records, room)
 
     return examine_each(look, published.graph().merges), f"{len(published.graph().merges)} merges"
 

@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from storage.blocks import BlockStore, OverlayBlockStore
 from storage.cid import CID, cid_text
 from storage.errors import UnavailableError, UserError, VerificationError
 from verifier.graph_reading import read_facts
-from verifier.shard_merge import merge_shards
+from verifier.shard_merge import MergeRoom, merge_shards
 
 
-def check_merged(store: BlockStore, output: CID, records: Mapping[int, CID]) -> None:
+def check_merged(store: BlockStore, output: CID, records: Mapping[int, CID], room: MergeRoom | None = None) -> None:
     """Check an output; records: by shard. That these are sound is another check's.
+
+    room: for the shards and entries of this and other merges, None for the entries of this one alone.
 
     Raises:
         VerificationError: the merge gives something else, or an output is no directory of a function's.
         UnavailableError: a record or a directory is not here, or there are more entries than are merged.
     """
+    if room is not None:
+        with _unknown():
+            room.spend(len(records))
     outputs = {}
     for number, record in records.items():
         try:
             outputs[number] = read_facts(store, record).output
         except VerificationError as error:
             raise UnavailableError("needs a sound record", where=cid_text(record)) from error
-    check_merge(store, output, outputs)
+    check_merge(store, output, outputs, room)
 
 
-def check_merge(store: BlockStore, output: CID, outputs: Mapping[int, CID]) -> None:
+def check_merge(store: BlockStore, output: CID, outputs: Mapping[int, CID], room: MergeRoom | None = None) -> None:
     """Check the same of outputs by shard; raises as `check_merged`."""
     if not outputs:
         raise UnavailableError("no shard has an output")
-    try:
-        merged = merge_shards(OverlayBlockStore(store), outputs).output
-    except UserError as error:
-        raise UnavailableError(error.problem, where=error.where) from error
+    with _unknown():
+        merged = merge_shards(OverlayBlockStore(store), outputs, room).output
     if merged != output:
         raise VerificationError("the outputs of the shards give another one", where=cid_text(output))
+
+
+@contextmanager
+def _unknown() -> Iterator[None]:
+    """Make of what is too much to be looked at what nobody knows."""
+    try:
+        yield
+    except UserError as error:
+        raise UnavailableError(error.problem, where=error.where) from error

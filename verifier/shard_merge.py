@@ -32,6 +32,25 @@ MAX_VERSIONS: Final = 8
 """Versions that are listed of one conflict."""
 
 
+@dataclass(slots=True)
+class MergeRoom:
+    """How much may be looked at yet, of one merge or several: few blocks, linked many times, are a tree of any size."""
+
+    left: int
+
+    def spend(self, count: int) -> None:
+        """Count what is looked at next.
+
+        Raises:
+            UserError: there is no room for it.
+        """
+        self.left -= count
+        if self.left < 0:
+            problem = f"shards have more than {MAX_ENTRIES} entries in directories that they share"
+            fix = "let each write into a directory of its own, or pack small files together"
+            raise UserError(problem, where="outputs", fix=fix)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
     """One of the contents that a path has."""
@@ -94,17 +113,18 @@ class _Clash:
 _Node: TypeAlias = _Placed | _Directory | _Clash
 
 
-def merge_shards(store: BlockStore, outputs: Mapping[int, CID]) -> Merged:
+def merge_shards(store: BlockStore, outputs: Mapping[int, CID], room: MergeRoom | None = None) -> Merged:
     """Return the output of a job, its directories in `store`; the same for the same outputs in whatever order.
 
     outputs: of each shard that has one, by index; one without a directory `outputs` adds nothing to the merged tree.
+    room: what this and other merges may look at together, None for one of its own.
 
     Raises:
         UserError: too many entries to merge.
         UnavailableError: a directory is not here.
         VerificationError: one is malformed, or too deep.
     """
-    merge = _Merge(UnixfsReader(store), Importer(store))
+    merge = _Merge(UnixfsReader(store), Importer(store), room or MergeRoom(MAX_ENTRIES))
     for shard in sorted(outputs):
         merge.add(shard, outputs[shard])
     shards = {str(shard): finished_entry(store, cid) for shard, cid in outputs.items()}
@@ -114,11 +134,11 @@ def merge_shards(store: BlockStore, outputs: Mapping[int, CID]) -> Merged:
 class _Merge:
     """One merge: shards are added in order."""
 
-    def __init__(self, reader: UnixfsReader, importer: Importer) -> None:
+    def __init__(self, reader: UnixfsReader, importer: Importer, room: MergeRoom) -> None:
         self._reader = reader
         self._importer = importer
         self._root = _Directory()
-        self._entries = 0
+        self._room = room
         self._conflicts: list[Conflict] = []
         self._conflict_count = 0
 
@@ -143,11 +163,7 @@ class _Merge:
             return
         _note(directory, cid, shard)
         links = self._reader.listing(cid)
-        self._entries += len(links)
-        if self._entries > MAX_ENTRIES:
-            problem = f"shards have more than {MAX_ENTRIES} entries in directories that they share"
-            fix = "let each write into a directory of its own, or pack small files together"
-            raise UserError(problem, where="outputs", fix=fix)
+        self._room.spend(len(links))
         for link in links:
             there = directory.children.get(link.name)
             directory.children[link.name] = (

@@ -169,7 +169,7 @@ def _needs_of(asked: Asked, store: BlockStore) -> Needs:
         UnavailableError: a block is not here.
         VerificationError: it is no task, a parent is no record, or shards are not of one function and its arguments.
     """
-    for parent in asked.parents:
+    for parent in (*asked.parents, *asked.data_parents):
         output = load_any_record(store, parent).output
         if not store.has(output):
             raise block_missing(output)

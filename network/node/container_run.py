@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from typing import Final
 
 from network.node.reasons import reason
 from network.node.selection import NO_CONTAINERS
@@ -13,7 +15,10 @@ from runtime.container_plan import ContainerPlan
 from runtime.engine import UndeterminedError
 from runtime.stop_signal import StopSignal
 from storage.blocks import BlockStore
-from storage.errors import UserError
+from storage.errors import UnavailableError, UserError
+
+ENGINE_FAILED: Final = "the engine failed"
+log = logging.getLogger(__name__)
 
 
 def run_container(
@@ -22,8 +27,7 @@ def run_container(
     """Run a container and return what there is to say: its output, or why the program has none.
 
     Raises:
-        UndeterminedError: the host failed, or runs no containers: another one may do better.
-        UnavailableError: the engine failed.
+        UndeterminedError: the host or its engine failed, or runs no containers: another one may do better.
     """
     if host is None:
         raise UndeterminedError(NO_CONTAINERS)
@@ -31,8 +35,12 @@ def run_container(
         run = host.run(plan, store, gpus, stop)
     except IncompleteRunError as error:
         if error.is_of_engine:
-            raise
+            raise _engine_failed(error) from error
         return _without_output(error.problem, error.stdout, error.stderr)
+    except UndeterminedError:
+        raise
+    except UnavailableError as error:
+        raise _engine_failed(error) from error
     except UserError as error:  # the program is not there: it is nowhere
         return _without_output(error.problem, b"", b"")
     return Statement(
@@ -44,6 +52,12 @@ def run_container(
         stdout="",
         stderr="",
     )
+
+
+def _engine_failed(error: UnavailableError) -> UndeterminedError:
+    """Keep here what an engine says of its failure: it has paths and addresses of this machine."""
+    log.warning("a container was not run to its end: %s", error)
+    return UndeterminedError(ENGINE_FAILED)
 
 
 def _without_output(why: str, stdout: bytes, stderr: bytes) -> Statement:

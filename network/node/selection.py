@@ -81,6 +81,8 @@ class JobSelection:
         self._asking: dict[_Key, trio.Event] = {}
         self._asking_of: Counter[PeerId] = Counter()
         self._looking = trio.CapacityLimiter(1)
+        self._asking_engine = trio.CapacityLimiter(1)
+        """Apart: an engine that hangs keeps nobody waiting who has no container."""
         self._probing = trio.CapacityLimiter(MAX_PROBES)
 
     def unwelcome(self, requester: PeerId) -> str:
@@ -110,7 +112,7 @@ class JobSelection:
         """Return what `refusal` says of each of several offers of one requester: in one step, if nobody is asked."""
         policy = self._policy
         asks = policy.probe_exec is not None or policy.probe_http is not None
-        if asks or policy.data_locality is DataLocality.LOCAL:
+        if asks or policy.data_locality is DataLocality.LOCAL or any(map(_has_container, offered)):
             return [await self.refusal(one) for one in offered]
         known = [objection(policy, one) for one in offered]
         looked = iter(
@@ -145,7 +147,8 @@ class JobSelection:
 
     async def _find_out(self, offered: OfferedTask) -> str:
         # Not abandoned when cancelled: the thread uses the store, and what it does there has an end.
-        looked = await trio.to_thread.run_sync(self._look, offered.plan, limiter=self._looking)
+        limiter = self._asking_engine if _has_container(offered) else self._looking
+        looked = await trio.to_thread.run_sync(self._look, offered.plan, limiter=limiter)
         return looked or await self._probe(offered)
 
     def _look(self, plan: AnyPlan) -> str:
@@ -176,6 +179,10 @@ class JobSelection:
             if policy.probe_http is not None and not refusal:
                 refusal = await ask_url(policy.probe_http, question(offered), limit_s=self._probe_s)
         return refusal
+
+
+def _has_container(offered: OfferedTask) -> bool:
+    return isinstance(offered.plan, ContainerPlan)
 
 
 def absence(plan: AnyPlan, store: BlockStore) -> str:

@@ -16,7 +16,9 @@ from network.node.control import NodeStatus
 from network.node.datastore import JobEvent, JobState, KeptJob
 from network.node.shard_settlement import SettledShard
 from network.shard_list import load_shards
+from runtime.content_givers import ContentGivers
 from runtime.plan import plan_of_task
+from storage.cid import parse_cid
 from storage.errors import UserError
 from storage.sqlite_pins import hold
 from tests.unit.bacalhau.fakes import FakeEngine
@@ -132,11 +134,13 @@ class FakeControl:
     def run_shards(self, job, asked):
         split, listed = load_shards(self.store, asked.shards)
         settled = []
+        givers = ContentGivers(self.store, asked.data_parents, whole=parse_cid(split.data))
         for number, shard in enumerate(listed):
             plan = plan_of_task(shard.task, self.store, asked.timeout_s)
             session = run_embedded(
-                plan, engine=self.engine, store=self.store, keys_dir=self.keys_dir, rule=asked.rule, parallel=1
-            )
+                plan, engine=self.engine, store=self.store, keys_dir=self.keys_dir, rule=asked.rule, parallel=1,
+                parents=tuple(sorted({*asked.parents, *givers.of(plan.input.data)})),
+            )  # fmt: skip
             settled.append(SettledShard(number=number, listed=shard, session=session))
             count = len(settled)
             self.tell(job, "shards", {"ended": count, "of": len(listed), "agreed": count, "cached": 0, "failed": 0})

@@ -233,6 +233,39 @@ def test_a_record_with_fewer_receipts_than_were_asked_for_is_no_answer(desk, els
             assert jobs.newest(1) == []
 
 
+@pytest.mark.parametrize("kind", ["task", "shards"])
+def test_a_record_that_leaves_out_what_its_input_comes_from_is_no_answer(executor, elsewhere, monkeypatch, kind):
+    first = executor.call(upper, b"abc")
+
+    def call():
+        return executor.call(size, first) if kind == "task" else executor.shard(upper, first / "outputs", "/*/*")
+
+    made = call()
+    record = made.record if kind == "task" else made.report["shards"][0]["record"]
+    with elsewhere.services.open_store() as store:
+        assert load_node(store, parse_cid(record), Record).parents == (parse_cid(first.record),)
+    submit = NodeClient.submit
+    monkeypatch.setattr(NodeClient, "submit", lambda client, order: submit(client, order | {"parents": []} | (
+        {"data_parents": []} if "data_parents" in order else {}
+    )))  # fmt: skip
+    with pytest.raises(VerificationError, match=f"does not name {first.record}, from which an input comes"):
+        call()
+
+
+def test_a_record_that_is_agreed_by_a_weaker_rule_alone_is_no_answer(desk, elsewhere, monkeypatch):
+    submit = NodeClient.submit
+
+    def on_one_engine(client, order):
+        return submit(client, order | {"rule": order["rule"] | {"diverse": False}})
+
+    monkeypatch.setattr(NodeClient, "submit", on_one_engine)
+    with (
+        Executor(services=desk.services(), diverse=True) as executor,
+        pytest.raises(VerificationError, match="not agreed by the rule that was asked for"),
+    ):
+        executor.call(size, b"2")
+
+
 def test_a_node_can_be_named_demanded_and_left_out(desk, elsewhere, monkeypatch):
     monkeypatch.delenv("BACALHAU_API")
     with Executor(services=desk.services()) as executor:

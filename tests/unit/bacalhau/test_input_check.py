@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from bacalhau import input_check
 from bacalhau.input_check import check_inputs, contents_of
 from bacalhau.known_report import Before
 from bacalhau.node_report import checked_inputs
@@ -69,6 +70,28 @@ def test_what_something_verified_gave_as_well_is_not_tainted(shelf):
 def test_a_named_record_that_is_not_here_is_unknown(shelf):
     found = check(shelf, parents=(OTHER,))
     assert (found.is_verified, found.reason != "") == (None, True)
+    with pytest.raises(UnavailableError, match="cannot be told"):
+        found.refuse_unless_verified()
+
+
+def test_what_only_records_gave_of_which_it_cannot_be_told_is_unknown(shelf):
+    record = store_node(shelf.store, verified(output=shelf.importer.bytes(b"later").cid, parents=(OTHER,)))
+    Filer(shelf.store, shelf.lineage).add([read_facts(shelf.store, record)], merged=False)
+    found = check(shelf, shelf.importer.bytes(b"later").cid)
+    assert (found.is_verified, found.reason != "") == (None, True)
+    # What is tainted behind it is said, and not that something else is unknown.
+    assert check(shelf, shelf.importer.bytes(b"later").cid, shelf.output).is_verified is False
+
+
+def test_what_is_beyond_what_was_looked_at_is_unknown(shelf, monkeypatch):
+    padded = shelf.importer.directory(
+        {name: shelf.importer.bytes(name.encode()) for name in "abc"} | {"x": shelf.taken}
+    )
+    assert check(shelf, padded.cid).is_verified is False
+    monkeypatch.setattr(input_check, "MAX_LOOKED", 4)
+    found = check(shelf, padded.cid)
+    assert (found.is_verified, found.is_cut, found.contents) == (None, True, 4)
+    assert found.reason == "more than 4 contents are in the inputs"
     with pytest.raises(UnavailableError, match="cannot be told"):
         found.refuse_unless_verified()
 

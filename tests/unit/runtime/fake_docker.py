@@ -30,6 +30,10 @@ class FakeDocker:
         self.hung = False
         """No question is answered any more."""
         self.released = threading.Event()
+        self.pulling = threading.Event()
+        """It has said the first word of a pull, and says no other until it is released."""
+        self.credentials: list[str] = []
+        """What came along for a registry."""
         self.calls: list[tuple[str, str, object]] = []
         self.labelled: dict[str, list[dict]] = {"containers": [], "volumes": []}
 
@@ -81,8 +85,11 @@ def _handler(fake: FakeDocker) -> type[BaseHTTPRequestHandler]:
             is_json = "json" in (self.headers.get("Content-Type") or "")
             body = json.loads(data) if data and is_json else data
             fake.calls.append((self.command, path, body))
+            fake.credentials += self.headers.get_all("X-Registry-Auth") or []
             if path.endswith("/attach"):
                 self._attach()
+            elif path == "/images/create" and fake.answer(self.command, path, body)[0] == 200:
+                self._pull()
             elif path.endswith("/archive") and self.command == "GET":
                 self._send(200, _archive(), "application/x-tar")
             else:
@@ -99,6 +106,18 @@ def _handler(fake: FakeDocker) -> type[BaseHTTPRequestHandler]:
             self.wfile.flush()
             fake.over.wait(60)
             self.close_connection = True
+
+        def _pull(self) -> None:
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            word = b'{"status": "Pulling"}\n'
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(word), word))
+            self.wfile.flush()
+            fake.pulling.set()
+            fake.released.wait(60)
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self.wfile.write(b"0\r\n\r\n")
 
         def _send(self, code: int, data: bytes, kind: str) -> None:
             self.send_response(code)

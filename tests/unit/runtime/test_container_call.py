@@ -1,5 +1,7 @@
 """What an engine is asked for: everything that could be used against the machine is off."""
 
+from dataclasses import replace
+
 import pytest
 
 from runtime.capacity import Room
@@ -72,7 +74,7 @@ def test_what_was_asked_for_is_asked_of_the_engine():
     assert (body["NetworkDisabled"], body["HostConfig"]["NetworkMode"]) == (False, "bridge")
     assert body["HostConfig"]["ReadonlyRootfs"] is False
     assert (body["Entrypoint"], body["Cmd"], body["WorkingDir"], body["User"]) == ([], ["a", "b c"], "/w", "me")
-    assert body["Env"] == ["A=1", "B=2"]
+    assert body["Env"] == ["A=1", "B=2", "NVIDIA_VISIBLE_DEVICES=void"]
     assert body["Labels"] == LABELS
 
 
@@ -89,6 +91,15 @@ def test_devices_are_asked_for_by_their_uuids():
         {"Driver": "nvidia", "DeviceIDs": ["GPU-a", "GPU-b"], "Capabilities": [["gpu"]], "Options": {}}
     ]
     assert "DeviceRequests" not in call()["HostConfig"]
+
+
+def test_nvidias_runtime_gives_no_other_devices_whatever_task_and_image_say():
+    """Where it is the engine's default, it gives every container the devices that this variable names."""
+    greedy = plan(gpus=0)
+    greedy = replace(greedy, input=replace(greedy.input, env={"NVIDIA_VISIBLE_DEVICES": "all"}))
+    for gpus, words in (((), "void"), (("GPU-a", "GPU-b"), "GPU-a,GPU-b")):
+        body = container_call(greedy, inputs=[], outputs=[], gpus=gpus, labels=LABELS, engine="docker")
+        assert body["Env"] == [f"NVIDIA_VISIBLE_DEVICES={words}"]
 
 
 def test_podman_is_told_in_its_own_words():

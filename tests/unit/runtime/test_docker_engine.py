@@ -1,6 +1,8 @@
 """The engine for containers against a stand-in for the API: what is asked of it, and in which order."""
 
+import base64
 import json
+import os
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +16,12 @@ from runtime.container_plan import make_container_plan
 from runtime.disk_usage_client import TooManyEntriesError, allocated_bytes
 from runtime.docker_api_client import DockerApi, engine_problem
 from runtime.engine import UndeterminedError
+from runtime.stop_signal import StopSignal
 from storage.blocks import MemoryBlockStore
 from storage.errors import UnavailableError, UserError
 from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
-from tests.unit.runtime.fake_docker import FakeDocker, listening
+from tests.unit.runtime.fake_docker import IMAGE, FakeDocker, listening
 from tests.unit.verifier.test_model import an_input
 from tests.unit.verifier.test_unverified import function
 from verifier.model import Limits
@@ -105,6 +108,35 @@ def test_without_devices_none_are_given(engine):
     store = MemoryBlockStore()
     with pytest.raises(UnavailableError, match="GPUs"):
         engine.run(plan(store, gpus=1), store)
+
+
+NAMED = f"ghcr.io/owner/name@sha256:{'0b' * 32}"
+
+
+def test_what_somebody_else_names_is_pulled_without_what_this_user_is_let_in_with(engine, fake, tmp_path, monkeypatch):
+    auths = {"auths": {"ghcr.io": {"auth": base64.b64encode(b"me:secret").decode()}}}
+    (tmp_path / "config.json").write_text(json.dumps(auths))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    fake.released.set()
+    with DockerApi.connect(os.environ) as api:
+        api.pull(NAMED)
+        assert len(fake.credentials) == 1
+    assert engine.bring_image(NAMED, StopSignal()).id == IMAGE
+    assert len(fake.credentials) == 1
+
+
+def test_a_registry_that_says_nothing_keeps_nobody(engine, fake, monkeypatch):
+    stop = StopSignal()
+    with ThreadPoolExecutor(1) as threads:
+        pulled = threads.submit(engine.bring_image, NAMED, stop)
+        assert fake.pulling.wait(60)
+        stop.set()
+        with pytest.raises(UndeterminedError, match="given up"):
+            pulled.result(60)
+    monkeypatch.setattr("runtime.docker_engine.PULL_S", 0.0)
+    with pytest.raises(UndeterminedError, match="longer than 0 s"):
+        engine.bring_image(NAMED, StopSignal())
+    fake.released.set()
 
 
 def test_an_image_that_no_registry_has_is_the_callers_mistake(engine, fake):

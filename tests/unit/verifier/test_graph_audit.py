@@ -8,6 +8,7 @@ from storage import dag_cbor
 from storage.blocks import MemoryBlockStore
 from storage.cid import DAG_CBOR, make_cid
 from tests.vectors.records.world import World, put_unverified
+from verifier import graph_audit
 from verifier.graph_audit import CHECKS, MORE_CHECKS, audit_graph
 from verifier.graph_log import append, sign_head
 from verifier.graph_types import Graph, load_graph, make_graph
@@ -220,6 +221,26 @@ def test_a_merge_is_true_only_if_its_records_are_there_and_merging_gives_it():
         assert shelf.states(annotated(shelf, merges=[false])) == ("invalid", {31: False})
     gone = make_cid(DAG_CBOR, b"gone")
     assert shelf.states(annotated(shelf, merges=[true, gone])) == ("unchecked", {31: None})
+
+
+@pytest.mark.parametrize("true", [True, False])
+def test_all_merges_of_a_root_together_are_bounded(monkeypatch, true):
+    """A statement is a hundred bytes, and so many trees of two million entries are days of work."""
+    shelf = Shelf()
+    output = merge_of(shelf, shelf.first) if true else load_node(shelf.store, shelf.first, Record).output
+    merges = [store_merge(shelf.store, output, {0: shelf.first})]
+    merges += [
+        store_merge(shelf.store, make_cid(DAG_CBOR, b"%d" % number), {0: shelf.first}) for number in range(2, 300)
+    ]
+    looked = []
+    whole = graph_audit.load_merge
+    monkeypatch.setattr(graph_audit, "load_merge", lambda *args: looked.append(args) or whole(*args))
+    monkeypatch.setattr(graph_audit, "MAX_MERGED", 12)
+    check = next(one for one in audit_graph(shelf.store, annotated(shelf, merges=merges)).report.checks if one.n == 31)
+    assert 1 < len(looked) <= 12
+    assert check.ok is False
+    monkeypatch.setattr(graph_audit, "MAX_MERGED", 0)
+    assert shelf.states(annotated(shelf, merges=merges)) == ("unchecked", {31: None})
 
 
 def test_a_rival_is_told_of_and_not_claimed():

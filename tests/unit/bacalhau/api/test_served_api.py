@@ -258,6 +258,15 @@ def shards_at(node, task, *changes):
         return cid_text(store_shards(store, shards, data=given.data, pattern="/*", base="", batch_size=1))
 
 
+def test_records_of_what_was_split_are_here_as_well(api, node, task):
+    """One that is not gave no shard anything that could be found, so none would name it, and taint would end there."""
+    shards = shards_at(node, task, data(1), data(2))
+    absent = cid_text(make_cid(0x71, b"not here"))
+    for parent, status in ((absent, 424), (task, 422)):
+        answer = api.post("/jobs", json={"shards": shards, "data_parents": [parent]})
+        assert (answer.status_code, problem(answer)["where"].partition(" ")[0]) == (status, parent)
+
+
 def data(number):
     return {"data": make_cid(RAW, b"%d" % number)}
 

@@ -10,6 +10,7 @@ import trio
 from bacalhau.container_node_report import finished_container
 from network.job_store import Job
 from network.messages import Demand, EngineKind
+from network.node.container_run import run_container
 from network.node.selection import JobSelection
 from network.node.selection_policy import OfferedTask, objection
 from network.requester import Requester
@@ -18,6 +19,7 @@ from runtime.container_host import SILENCE_S, SILENT, ContainerHost, HostSetting
 from runtime.container_plan import make_container_plan
 from runtime.demand import task_room
 from runtime.engine import UndeterminedError
+from runtime.fitness import MAX_MOUNTS, excess
 from runtime.stop_signal import StopSignal
 from storage.blocks import MemoryBlockStore
 from storage.dag_walk import walk
@@ -26,12 +28,12 @@ from storage.sqlite_block_store import SqliteBlockStore
 from storage.unixfs_import import Importer
 from tests.unit.network.node import node_world
 from tests.unit.network.node.node_world import JOB, Engine, Net, submission, until_event
-from tests.unit.network.node.offers import on_real_time
+from tests.unit.network.node.offers import ALICE, BOB, offered, on_real_time
 from tests.unit.verifier.test_model import an_input
 from tests.unit.verifier.test_unverified import function
 from tests.vectors.records.world import tree
 from verifier.compare import make_rule
-from verifier.model import EngineInfo, Limits
+from verifier.model import EngineInfo, Limits, OutputMount
 from verifier.taint import find_taint
 from verifier.unverified_types import UnverifiedRecord, load_any_record
 
@@ -55,7 +57,7 @@ class Containers:
             raise UnavailableError("does not answer")
         return image in self.images
 
-    def find_image(self, reference, progress=None):
+    def bring_image(self, reference, _stop):
         self.pulled.append(reference)
         self.images.add(IMAGE)
         return ImageFacts(id=IMAGE, repo_digest=reference, user="", arch="x86_64")
@@ -289,12 +291,12 @@ def test_a_demand_must_be_what_the_container_takes():
     plan = make_plan(store, gpus=1)
     room = task_room(plan, store)
     demand = Demand(cpu_milli=room.cpu_milli, memory=room.memory_bytes, disk=room.disk_bytes, gpus=1)
-    offered = OfferedTask(requester="me", job=JOB, demand=demand, plan=plan)
+    one = OfferedTask(requester="me", job=JOB, demand=demand, plan=plan)
     policy = node_world.SelectionPolicy()
-    assert objection(policy, offered) == ""
+    assert objection(policy, one) == ""
     for name in ("cpu_milli", "memory", "disk", "gpus"):
         less = dataclasses.replace(demand, **{name: 0})
-        assert "demands 0" in objection(policy, dataclasses.replace(offered, demand=less))
+        assert "demands 0" in objection(policy, dataclasses.replace(one, demand=less))
 
 
 # What a host lets run.
@@ -323,12 +325,90 @@ def test_a_host_pulls_by_digest_and_only_what_was_named():
     host(engine, pulls=True).run(make_plan(kept, repo_digest=DIGEST), kept, (), StopSignal())
     assert engine.pulled == [DIGEST]
     other = Containers(images=())
-    other.find_image = lambda reference, progress=None: ImageFacts(
+    other.bring_image = lambda reference, _stop: ImageFacts(
         id=f"sha256:{'0c' * 32}", repo_digest=reference, user="", arch="x86_64"
     )
     with pytest.raises(UndeterminedError, match="another image"):
         host(other, pulls=True).run(make_plan(kept, repo_digest=DIGEST), kept, (), StopSignal())
     assert other.runs == 0
+
+
+def test_what_a_registry_or_an_engine_says_of_this_machine_is_told_to_nobody():
+    """A requester chooses the registry: what is said of the way there would map this node's network."""
+    kept = MemoryBlockStore()
+    plan = make_plan(kept, repo_digest=DIGEST)
+    told = UnavailableError('Get "https://10.0.0.7/v2/": dial tcp 10.0.0.7:443: connect: connection refused')
+
+    def refuse(*_arguments):
+        raise told
+
+    engine = Containers(images=())
+    engine.bring_image = refuse
+    with pytest.raises(UndeterminedError) as caught:
+        run_container(host(engine, pulls=True), plan, kept, (), StopSignal())
+    assert str(caught.value) == "the image cannot be pulled"
+    for error in (told, IncompleteRunError("mkdir /var/lib/docker: no space", is_of_engine=True)):
+        with pytest.raises(UndeterminedError) as caught:
+            run_container(host(Containers(error)), plan, kept, (), StopSignal())
+        assert str(caught.value) == "the engine failed"
+
+
+@pytest.mark.parametrize(
+    ("registry", "is_asked"),
+    [
+        ("", True),
+        ("owner/", True),
+        ("ghcr.io/", True),
+        ("registry.example:5000/", True),
+        ("8.8.8.8:5000/", True),
+        ("localhost/", False),
+        ("localhost:5000/", False),
+        ("registry:5000/", False),
+        ("registry.internal/", False),
+        ("127.0.0.1:5000/", False),
+        ("10.1.2.3/", False),
+        ("169.254.169.254/", False),
+        ("127.1/", False),
+        ("127.0.0.0x1/", False),
+        ("10.0.0.1./", False),
+    ],
+)
+def test_a_registry_of_this_nodes_own_network_is_not_asked(registry, is_asked):
+    plan = make_plan(MemoryBlockStore(), repo_digest=f"{registry}name@sha256:{'0b' * 32}")
+    assert (host(Containers(images=()), pulls=True).objection(plan) == "") == is_asked
+
+
+def test_a_strangers_container_has_so_many_volumes_at_most():
+    store = MemoryBlockStore()
+    plan = make_plan(store)
+    outputs = tuple(OutputMount(name=f"o{number:03}", path=f"/o/{number}") for number in range(MAX_MOUNTS + 1))
+    assert excess(dataclasses.replace(plan, input=dataclasses.replace(plan.input, outputs=outputs[1:]))) == ""
+    assert "each a volume" in excess(dataclasses.replace(plan, input=dataclasses.replace(plan.input, outputs=outputs)))
+
+
+@on_real_time
+async def test_an_engine_that_hangs_keeps_only_containers_waiting():
+    asked, released = threading.Semaphore(0), threading.Event()
+
+    def hang(_plan):
+        asked.release()
+        released.wait()
+        return ""
+
+    scratch = MemoryBlockStore()
+    demand = Demand(cpu_milli=1 << 20, memory=1 << 40, disk=1 << 40, gpus=0)
+    container = OfferedTask(requester=ALICE, job=JOB, demand=demand, plan=make_plan(scratch))
+    selection = JobSelection(
+        node_world.SelectionPolicy(), scratch, knows_runtime=lambda _: True, objection_to_container=hang
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(selection.refusal, container)
+        try:
+            await trio.to_thread.run_sync(asked.acquire)
+            assert await selection.refusal(offered(requester=BOB)) == ""
+            assert await selection.refusals([offered(requester=BOB)]) == [""]
+        finally:
+            released.set()
 
 
 def test_an_engine_that_is_silent_is_not_asked_for_each_offer():
