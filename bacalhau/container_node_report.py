@@ -15,13 +15,14 @@ from runtime.container_engine import ContainerRun
 from runtime.container_outcome import RepeatVerdict
 from runtime.container_plan import ContainerPlan, container_plan_of_task
 from storage.blocks import BlockStore
-from storage.cid import CID
+from storage.cid import CID, cid_text
 from storage.errors import VerificationError
 from storage.unixfs_read import UnixfsReader
 from verifier.model import store_node
 from verifier.taint import find_taint
 from verifier.unverified_types import TIER, UnverifiedRecord, UnverifiedRun
 
+_MAX_DIGITS: Final = 8
 _NO_REASON: Final = "it gave no output"
 
 
@@ -36,8 +37,11 @@ def finished_container(submission: Submission, outcome: ContainerOutcome, store:
     """
     plan = container_plan_of_task(submission.root, store, submission.timeout_s)
     repeated = _repeated(outcome, plan)
-    is_here = repeated.output is not None and not problem
-    texts = read_texts(UnixfsReader(store), repeated.output) if is_here and repeated.output is not None else None
+    texts = None
+    if repeated.output is not None and not problem:
+        reader = UnixfsReader(store)
+        texts = read_texts(reader, repeated.output)
+        _check_exit_code(reader, repeated.output, repeated.exit_code)
     record = _record(plan, outcome, submission, store)
     report = container_report(
         job=submission.job,
@@ -56,6 +60,17 @@ def finished_container(submission: Submission, outcome: ContainerOutcome, store:
     if problem:
         report["reason"] = f"what the nodes gave is not here: {problem}"
     return container_job(report, submission.created_at, plan, record, repeated.output)
+
+
+def _check_exit_code(reader: UnixfsReader, output: CID, said: int | None) -> None:
+    """Check that an output says the exit code that the nodes say, as check 12 does of what is verified.
+
+    Raises:
+        VerificationError: it does not. UserError: it has none.
+    """
+    written = reader.read_bytes(reader.resolve(output, "exit_code"), _MAX_DIGITS)
+    if written != str(said).encode():
+        raise VerificationError(f"its exit code is not {said}, as the nodes say", where=cid_text(output))
 
 
 def _repeated(outcome: ContainerOutcome, plan: ContainerPlan) -> Repeated:

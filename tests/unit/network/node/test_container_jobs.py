@@ -45,8 +45,8 @@ DOCKER = EngineInfo(name="docker", version="1", arch="x86_64", isolation=("conta
 class Containers:
     """An engine that has one image, and gives one answer."""
 
-    def __init__(self, answer=b"y", images=(IMAGE,)):
-        self.answer, self.images = answer, set(images)
+    def __init__(self, answer=b"y", images=(IMAGE,), written=b"0"):
+        self.answer, self.images, self.written = answer, set(images), written
         self.pulled, self.gpus, self.runs = [], [], 0
         self.gate, self.began, self.ended = threading.Event(), threading.Semaphore(0), threading.Event()
         self.gate.set()
@@ -79,7 +79,7 @@ class Containers:
             raise IncompleteRunError("was given up")
         if isinstance(self.answer, Exception):
             raise self.answer
-        files = {"result": b"", "stdout": self.answer, "stderr": b"", "exit_code": b"0"}
+        files = {"result": b"", "stdout": self.answer, "stderr": b"", "exit_code": self.written}
         return ContainerRun(task=plan.task, output=tree(store, files), exit_code=0, engine=DOCKER)
 
     def stop(self):
@@ -195,6 +195,14 @@ async def test_what_differs_has_no_record(net):
     job, _, _ = await run(net, ask(net))
     assert (job.verdict, job.record, job.output, job.exit_code) == ("differs", None, None, None)
     assert {one["node"] for one in job.report["runs"]} == {place.peer for place in net.nodes}
+
+
+@on_real_time
+async def test_an_output_that_says_another_exit_code_than_its_nodes_is_none(net):
+    net = net(Containers(written=b"7"))
+    job, _, _ = await run(net, ask(net, 1))
+    assert job.report["stdout"] is None, "so the command says that it is not here"
+    assert "its exit code is not 0, as the nodes say" in job.report["reason"]
 
 
 @on_real_time
