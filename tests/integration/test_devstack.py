@@ -45,6 +45,12 @@ def test_a_job_is_verified_by_three_nodes_and_nothing_is_left(stack_home, tmp_pa
         anew = run(stack.home, "-c", HELLO, "--no-cache")
         assert (anew["verdict"], anew["output"], anew["disputes"]) == ("agreed", report["output"], [])
         assert anew["record"] != report["record"]
+        weak = run(stack.home, "-c", "print(1)", "--concurrency", 1, "--confidence", 1)
+        strong = run(stack.home, "-c", "print(1)", "--concurrency", 3, "--confidence", 3)
+        assert (weak["verdict"], strong["verdict"], strong["known"]["receipts"]) == ("agreed", "agreed", 1)
+        assert {receipt["node"] for receipt in strong["receipts"]} == stack.peers()
+        assert bacalhau(stack.home, "events", strong["job"]).stdout.count(": committed") == 2, "it was topped up"
+        assert audit(stack.home, strong["record"]) == "valid"
         assert [node["name"] for node in stack.nodes] == ["requester", "node-1", "node-2", "node-3"]
         assert called(stack.home, tmp_path) == {
             "values": [0, 1, 2], "nodes": sorted(stack.peers()), "error": [True, True], "trust": ["records", 0.9]
