@@ -18,6 +18,9 @@ const OUTPUTS = ["stdout", "stderr"];
 /** Steps take so many times as long as a checkpoint, or there is none behind them: what it costs is a small part. */
 const TIMES_AS_LONG = 10;
 
+/** Steps behind which there may still be one, as the parent has it (runtime/checkpoint_model.py). */
+const MOST_STEPS = 1_000_000;
+
 export class Checkpoints {
   #parts;
   #asked;
@@ -63,6 +66,7 @@ export class Checkpoints {
   offer(steps) {
     const began = hostMilliseconds();
     const { after_ms: afterMs } = this.#asked;
+    if (steps > MOST_STEPS) return;
     if (afterMs > 0 && began - this.#lastMs < Math.max(afterMs, TIMES_AS_LONG * this.#tookMs)) return;
     let found = null;
     try {

@@ -5,7 +5,7 @@
 
 import { sortedByUtf8 } from "./utf8_order.mjs";
 
-const [ENOSPC, EAGAIN] = [51, 6];
+const [ENOSPC, EAGAIN, EINVAL] = [51, 6, 28];
 
 /** What a pipe holds until it is read, as on Linux. */
 const PIPE_BYTES = 65536;
@@ -16,6 +16,9 @@ const NODE_BYTES = 1024;
 /** What one character of a link's target costs in the host's strings, at most. */
 const BYTES_PER_CHARACTER = 2;
 
+/** What a Date can be from 1970, either way; the glue makes one of a file's time whenever somebody looks at the file. */
+const MOST_MS = 8.64e15;
+
 /**
  * Change the operations of Emscripten's memory file system in place.
  *
@@ -24,7 +27,7 @@ const BYTES_PER_CHARACTER = 2;
  */
 export function boundDisk(Module, world) {
   const { FS, MEMFS } = Module;
-  const { dir, file } = MEMFS.ops_table;
+  const { dir, file, link } = MEMFS.ops_table;
 
   function charge(node, bytes) {
     const growth = bytes - (node.charged ?? 0);
@@ -76,6 +79,14 @@ export function boundDisk(Module, world) {
     if (attributes.size !== undefined) charge(node, NODE_BYTES + attributes.size);
     setattr(node, attributes);
   };
+  for (const ops of [dir.node, file.node, link.node]) {
+    const { setattr: setAny } = ops;
+    ops.setattr = (node, attributes) => {
+      const { atime, mtime } = attributes;
+      if ([atime, mtime].some((time) => Math.abs(time ?? 0) > MOST_MS)) throw new FS.ErrnoError(EINVAL);
+      setAny(node, attributes);
+    };
+  }
   const { write } = file.stream;
   file.stream.write = (stream, buffer, offset, length, position, canOwn) => {
     charge(stream.node, NODE_BYTES + Math.max(stream.node.usedBytes, position + length));

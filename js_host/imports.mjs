@@ -55,6 +55,7 @@ export function replaceImports(table, { Module, world }) {
   const milliseconds = (ns) => Number(ns / 1000n) / 1000;
   const { _gmtime_js: gmtime, _timegm_js: timegm, __syscall_poll: poll } = table;
   const { __syscall_mknodat: mknodat, _dlsym_js: dlsym, _dlsym_catchup_js: dlsymCatchup } = table;
+  const { ffi_closure_free_js: freeClosure } = table;
   const bytesAt = (at, n) => Module.HEAPU8.subarray(at >>> 0, (at >>> 0) + (n >>> 0));
 
   const replacements = {
@@ -97,6 +98,13 @@ export function replaceImports(table, { Module, world }) {
     _dlopen_js: (handle) => loadModuleOfWheel(Module, world, handle >>> 0),
     _dlsym_js: notingSlots(Module, world, dlsym),
     _dlsym_catchup_js: notingSlots(Module, world, dlsymCatchup),
+    // The glue leaves the function in the slot, where whoever kept its address could call it still; a slot that is free
+    // is empty, whatever has been in it.
+    ffi_closure_free_js(closure) {
+      const slot = Module.HEAPU32[closure >>> 2];
+      freeClosure(closure);
+      if (slot < Module.wasmTable.length) Module.setWasmTableEntry(slot, null);
+    },
     _tzset_js(timezone, daylight, standardName, daylightName) {
       Module.HEAP32[(timezone >>> 0) / 4] = 0;
       Module.HEAP32[(daylight >>> 0) / 4] = 0;

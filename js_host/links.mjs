@@ -40,6 +40,9 @@ export class Links {
     const free = [...Module.freeTableIndexes];
     const isSame = !table.hasGrown && table.changed.length === 0 && free.join() === this.#image.table.free.join();
     if (isSame && !hasLinked) return null;
+    // The glue remembers where each function was first, and no record has that.
+    const isTaken = table.changed.some((slot) => table.before(slot) !== null);
+    if (isTaken) throw new NotImageable("has taken a function out of the table");
     const libraries = this.#log.describe(Module).map((library) => {
       const { path } = library;
       return this.#groups.has(path) ? { ...library, group: this.#groups.get(path) } : library;

@@ -36,7 +36,7 @@ export class TableWatch {
     return [...this.#before.keys()].sort((one, other) => one - other);
   }
 
-  /** What was in a changed slot before. */
+  /** What was in a changed slot before, null if nothing was. */
   before(index) {
     return this.#before.get(index);
   }
@@ -56,7 +56,7 @@ export class TableWatch {
   }
 
   #note(index, value) {
-    if (!this.#before.has(index)) this.#before.set(index, index < this.start ? this.#table.get(index) : null);
+    if (!this.#before.has(index)) this.#before.set(index, index < this.length ? this.#table.get(index) : null);
     return Reflect.apply(this.#set, this.#table, [index, ...value]);
   }
 }

@@ -58,20 +58,24 @@ class OpenCheckpoint:
         """Yield its bytes, each piece checked before.
 
         Raises:
-            VerificationError: it was harmed.
+            VerificationError: it was harmed, or the disk does not give it back.
         """
         left = self.state_bytes + self.data_bytes
-        self.file.seek(0)
-        for expected in self._hashes:
-            piece = self.file.read(min(PIECE_BYTES, left))
+        for number, expected in enumerate(self._hashes):
+            try:
+                self.file.seek(number * PIECE_BYTES)
+                piece = self.file.read(min(PIECE_BYTES, left))
+            except OSError as error:
+                raise _harmed(self.path) from error
             if hashlib.sha256(piece).hexdigest() != expected:
                 raise _harmed(self.path)
             left -= len(piece)
             yield piece
 
     def discard(self) -> None:
-        """Remove it."""
-        self.path.unlink(missing_ok=True)
+        """Remove it, if that can be done; a later run finds it harmed again."""
+        with contextlib.suppress(OSError):
+            self.path.unlink()
 
     def __enter__(self) -> Self:
         return self
@@ -130,10 +134,7 @@ class CheckpointStore:
                 pass
 
     def _of(self, key: str) -> list[Path]:
-        try:
-            names = [path.name for path in (self.directory / key).iterdir() if _NAME.fullmatch(path.name)]
-        except OSError:
-            return []
+        names = [path.name for path in _entries(self.directory / key) if _NAME.fullmatch(path.name)]
         most_steps_first = sorted(names, key=lambda name: (-int(name.partition("-")[0]), name))
         return [self.directory / key / name for name in most_steps_first]
 
@@ -141,10 +142,18 @@ class CheckpointStore:
 def list_checkpoints(home: Path) -> list[tuple[Path, os.stat_result]]:
     """Return the checkpoints of all engines below a directory, the least recently used first."""
     found = []
-    for path in home.glob("*/*/*"):
+    for path in (path for engine in _entries(home) for key in _entries(engine) for path in _entries(key)):
         with contextlib.suppress(OSError):
             found.append((path, path.stat()))
     return sorted(found, key=lambda one: (one[1].st_mtime_ns, one[0]))
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return what is in a folder; nothing if it is none, or another process was faster to remove it."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
 
 
 def evict(home: Path, max_bytes: int) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.checkpoint_store import list_checkpoints
+from runtime.checkpoint_model import Taken, read_questions
+from runtime.checkpoint_store import CheckpointStore, list_checkpoints
 from runtime.notebook_file import read_notebook
 from runtime.notebook_function import SEED, function_files
 from storage.unixfs_read import UnixfsReader
@@ -174,6 +175,100 @@ def test_a_state_that_cannot_be_written_down_is_not_kept_and_later_ones_are(runs
     assert [path.name[:2] for path in runs.kept] == ["4-"]
     assert_same_machine(runs.going_on({"function.py": HABITS}), stepped)
     assert runs.gone_on == "4 steps unchanged, going on from there"
+
+
+FREED = """
+import ctypes
+
+CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int)
+
+def main():
+    callback = CALLBACK(lambda: 7)
+    address = ctypes.c_void_p.from_address(ctypes.addressof(callback)).value
+    del callback
+    yield
+    other = CALLBACK(lambda: 8)
+    again = ctypes.c_void_p.from_address(ctypes.addressof(other)).value
+    print(address == again, CALLBACK(address)(), flush=True)
+    del other
+    yield
+    CALLBACK(address)()
+"""
+
+
+def test_a_callback_that_was_freed_is_gone_in_both_runs(runs):
+    files = {"function.py": FREED}
+    whole = runs.whole(files)
+    assert (whole.exit_code, whole.stdout) == (139, "True 8\n")
+    for steps in ("0-", "1-", "2-"):
+        for path in runs.kept:
+            if path.name[:2] > steps:
+                path.unlink()
+        assert_same_machine(runs.going_on(files), whole)
+        assert (runs.gone_on is None) == (steps == "0-")
+
+
+TAKEN = """
+import ctypes
+
+library = ctypes.CDLL(None)
+
+def main():
+    taken = library.strlen
+    closure = library.malloc(64)
+    address = ctypes.c_void_p.from_address(ctypes.addressof(taken)).value
+    ctypes.c_uint32.from_address(closure).value = address
+    library.ffi_closure_free(closure)
+    yield
+"""
+
+
+def test_a_function_that_was_taken_out_of_the_table_is_not_written_down(runs):
+    assert runs.going_on({"function.py": TAKEN}).exit_code == 0
+    assert runs.kept == []
+
+
+TIMES = """
+import os
+
+def main():
+    open("x", "w").close()
+    for time in (1e16, -1e16):
+        try:
+            os.utime("x", (0, time))
+        except OSError as error:
+            print(error.strerror)
+    os.utime("x", (8.64e12, -8.64e12))
+    return os.stat("x").st_mtime
+"""
+
+
+def test_a_time_that_no_date_can_be_is_an_error_of_the_function(house):
+    outcome = house.run({"function.py": TIMES})
+    assert (outcome.exit_code, outcome.result) == (0, "-8640000000000.0"), outcome.stderr
+    assert outcome.stdout == "Invalid argument\n" * 2
+
+
+def test_behind_a_million_steps_a_run_goes_on_without_checkpoints(runs):
+    files = {"function.py": STEPS % "pass"}
+    first = runs.going_on(files, args=("n=1",))
+    for path in runs.kept:
+        if path.name.startswith("1-"):
+            of_first_step = path.read_bytes()
+            key, store = path.parent.name, CheckpointStore(directory=path.parent.parent)
+        path.unlink()
+    # One that says that it is of the millionth step: nobody waits for a million.
+    length = int.from_bytes(of_first_step[-36:-32], "little")
+    trailer = json.loads(of_first_step[-36 - length : -36])
+    state, rest = of_first_step[: trailer["state_bytes"]], of_first_step[trailer["state_bytes"] : -36 - length]
+    assert state.startswith(b'{"steps":1,')
+    body = state.replace(b'"steps":1,', b'"steps":1000000,', 1) + rest
+    questions = read_questions(trailer["questions"])
+    taken = Taken(steps=1_000_000, questions=questions, state_bytes=len(state) + 6, data_bytes=len(rest))
+    store.keep(key, taken, [("function.py", "file", files["function.py"].encode().hex())], iter([body]))
+    assert_same_machine(runs.going_on(files, args=("n=1",)), first)
+    assert runs.gone_on == "1000000 steps unchanged, going on from there"
+    assert [path.name[:8] for path in runs.kept] == ["1000000-"]
 
 
 def test_one_that_was_harmed_or_is_of_another_node_is_not_gone_on_from(runs):

@@ -6,11 +6,12 @@ import { ErrnoError } from "./fake_fs.mjs";
 
 const LIMIT = 10_000;
 const NODE = 1024;
-let root, dir, file, streams;
+let root, dir, file, link, streams;
 
 beforeEach(() => {
   root = { contents: {} };
   streams = [];
+  const setattr = (node, attributes) => Object.assign(node, attributes);
   const MEMFS = {
     ops_table: {
       dir: {
@@ -23,6 +24,7 @@ beforeEach(() => {
           symlink: (parent, name, target) => (parent.contents[name] = { link: target }),
           unlink: (parent, name) => delete parent.contents[name],
           rmdir: (parent, name) => delete parent.contents[name],
+          setattr,
         },
       },
       file: {
@@ -32,10 +34,11 @@ beforeEach(() => {
             (stream.node.usedBytes = Math.max(stream.node.usedBytes, position + length)),
         },
       },
+      link: { node: { setattr } },
     },
   };
   boundDisk({ FS: { ErrnoError, streams }, MEMFS }, { memoryLimit: LIMIT, diskUsed: 0 });
-  ({ dir, file } = { dir: MEMFS.ops_table.dir.node, file: MEMFS.ops_table.file });
+  ({ dir, file, link } = { dir: MEMFS.ops_table.dir.node, file: MEMFS.ops_table.file, link: MEMFS.ops_table.link.node });
 });
 
 const make = (name) => dir.mknod(root, name, 0, 0);
@@ -56,6 +59,18 @@ test("a write far beyond the end and a truncation upwards are charged", () => {
   assert.throws(() => file.node.setattr(node, { size: LIMIT }), isFull);
   file.node.setattr(node, { mode: 0o600 });
   assert.equal(node.usedBytes, 0);
+});
+
+test("a time that no date can be is refused, whatever it is of", () => {
+  for (const ops of [dir, link]) {
+    const node = {};
+    ops.setattr(node, { atime: -8.64e15, mtime: 8.64e15 });
+    for (const times of [{ atime: 8.65e15 }, { atime: 0, mtime: -8.65e15 }]) {
+      assert.throws(() => ops.setattr(node, times), (error) => error.errno === 28);
+    }
+    assert.deepEqual(node, { atime: -8.64e15, mtime: 8.64e15 });
+  }
+  assert.throws(() => file.node.setattr(make("a"), { mtime: 8.65e15 }), (error) => error.errno === 28);
 });
 
 test("what is removed, shortened or replaced gives its room back", () => {

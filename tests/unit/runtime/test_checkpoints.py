@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -104,6 +105,19 @@ def test_one_that_was_harmed_is_not_used(store, at):
     assert list_checkpoints(store.directory.parent) == []
 
 
+def test_one_that_the_disk_neither_gives_back_nor_lets_go_is_not_used(store):
+    keep(store, FIRST)
+    with store.find(KEY, ENTRIES) as found:
+        folder = os.open(store.directory, os.O_RDONLY)
+        os.dup2(folder, found.file.fileno())  # reading it is an error
+        os.close(folder)
+        found.path.unlink()
+        found.path.mkdir()
+        with pytest.raises(VerificationError, match="harmed"):
+            list(found.pieces())
+        found.discard()
+
+
 @pytest.mark.parametrize("size", [0, 10, 40, len(BODY)])
 def test_one_that_was_cut_is_removed(store, size):
     keep(store, FIRST)
@@ -134,6 +148,23 @@ def test_the_least_recently_used_go_first(store):
     assert [path.name[:2] for path, _ in list_checkpoints(home)] == ["1-"]
     evict(home, 0)
     assert list(store.directory.iterdir()) == []
+
+
+def test_a_folder_that_another_process_removes_meanwhile_is_empty(store, monkeypatch):
+    keep(store, FIRST)
+    (store.directory / ("1" * 64)).mkdir()
+
+    def removing(look):
+        def looked(path):
+            if str(path).endswith("1" * 64):
+                Path(path).rmdir()
+            return look(path)
+
+        return looked
+
+    for name in ("listdir", "scandir"):
+        monkeypatch.setattr(os, name, removing(getattr(os, name)))
+    assert [path.name[:2] for path, _ in list_checkpoints(store.directory.parent)] == ["1-"]
 
 
 def test_nothing_half_written_stays(store):
