@@ -36,6 +36,7 @@ from runtime.resolver_client import Question, UvResolver
 from storage.blocks import MemoryBlockStore
 from storage.cid import cid_text
 from storage.errors import BacalhauError, UnavailableError
+from storage.sqlite_file import explained
 
 LAYERS: Final = (
     ("process", "a function has processes of its own, which end unless they prove that a task left no trace"),
@@ -154,7 +155,9 @@ def _store(home: Home) -> Iterator[Finding]:
 
 
 def _database(name: str, path: Path) -> Finding:
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=_TIMEOUT_S)) as connection:
+    # What SQLite says of a disk without room is an input or output error; removing the file would be wrong advice.
+    look = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=_TIMEOUT_S)
+    with explained(path, "cannot be looked at"), closing(look) as connection:
         answer = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
     size = path.stat().st_size / (1 << 20)
     fix = "move it away and add or get the content again"

@@ -34,7 +34,7 @@ HOST_TROUBLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.
 
 def of_error(error: BaseException) -> ExitCode:
     """Return the exit code for what ended a command."""
-    if isinstance(error, UserError):
+    if isinstance(error, UserError) or (isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG):
         return ExitCode.USAGE
     if isinstance(error, VerificationError | PeerError):
         return ExitCode.NOT_VERIFIED

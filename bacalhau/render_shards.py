@@ -41,7 +41,11 @@ def print_shards_run(report: Mapping[str, Any], rows: Iterable[JobShard]) -> Non
     print_disputes(console, report)
     print_fields(report, ("function", "input", "output"), console)
     name = report["job"][:8]
-    console.print(f"next: bacalhau describe {name}")
+    first, rest = "next: ", "      "
+    if report["sharding"]["failed"]:  # why it did is in what it wrote
+        console.print(f"{first}bacalhau logs {name}")
+        first = rest
+    console.print(f"{first}bacalhau describe {name}")
     if report["output"] is not None:
         console.print(f"      bacalhau get {name}")
         console.print(f"      bacalhau audit {name}")
@@ -120,7 +124,8 @@ def _print_conflicts(console: Console, report: Mapping[str, Any]) -> None:
     for conflict in report["conflicts"][:SHOWN]:
         shards = ", ".join(str(version["shard"]) for version in conflict["versions"])
         more = " and others" if conflict["has_more"] else ""
-        said = f"conflict: outputs/{visible(conflict['path'])} differs between shards {shards}{more}: it is in none"
+        said = f"conflict: outputs/{visible(conflict['path'])} differs between shards {shards}{more}"
+        said += ": each has its own in shards/N, outputs has none"
         console.print(Text(one_line(said), _UNSURE))
     _print_more(console, report["conflict_count"], "conflicts")
 

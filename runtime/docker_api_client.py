@@ -36,6 +36,8 @@ _KEPT: Final = 300
 _ABSENT_IMAGE: Final = re.compile(
     "no such image|not found|manifest unknown|access denied|does not exist", re.IGNORECASE
 )
+_NO_COMMAND: Final = re.compile("no command (specified|or entrypoint)", re.IGNORECASE)
+"""Docker's and Podman's words about an image that says not what to run."""
 _LOCAL_URLS: Final = ("http+docker://localhost", "http+unix://")
 """What the library makes of the address of a Unix socket."""
 _ARCHITECTURES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -199,8 +201,14 @@ class DockerApi:
 
     def create_container(self, body: Mapping[str, Any]) -> str:
         """Make a container that does not run yet, and return its id."""
-        with self._explained("making a container", limit_s=MAKE_S):
-            return str(self._client.create_container_from_config(dict(body))["Id"])
+        try:
+            with self._explained("making a container", limit_s=MAKE_S):
+                return str(self._client.create_container_from_config(dict(body))["Id"])
+        except UnavailableError as error:
+            if not _NO_COMMAND.search(error.problem):
+                raise
+            fix = "write one behind it: -- CMD…"
+            raise UserError("the image names no command", where="run docker", fix=fix) from error
 
     def unpack(self, container: str, path: str, archive: BinaryIO | bytes) -> None:
         """Unpack a tar in a directory of a container."""

@@ -150,6 +150,8 @@ def _make(path: Path, layout: Layout) -> None:
         new = Path(folder) / path.name
         with closing(connect(new)) as connection:
             _fill(connection, layout)
+            # Closing writes the log back too, but says nothing where it cannot; without its log this is no database.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         with new.open("rb") as file:
             os.fsync(file.fileno())  # once, and before anybody sees it
         try:

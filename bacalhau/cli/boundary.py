@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import sys
 import traceback
 from collections.abc import Callable
+from typing import Final
 
 import click
 
@@ -17,6 +19,8 @@ from storage.errors import BacalhauError
 
 _PREFIX = "bacalhau: "
 DEBUG_VARIABLE = "BACALHAU_DEBUG"
+_NAME_SHOWN: Final = 80
+"""Characters of a name that is too long."""
 
 
 def guarded(call: Callable[[], int]) -> int:
@@ -56,11 +60,17 @@ def error_line(error: Exception) -> str:
     if of_error(error) is ExitCode.UNCHECKED and isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{(error.strerror or str(error)).lower()}; make room and run it again"
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return f"{_start(str(error.filename or 'a file'))}: its name is too long for this machine; check the path"
     system = f"bacalhau {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     return (
         f"{_place(error)}: {type(error).__name__}: {error}; this is a bug: run it again with {DEBUG_VARIABLE}=1"
         f" and report what it prints ({system})"
     )
+
+
+def _start(text: str) -> str:
+    return text if len(text) <= _NAME_SHOWN else f"{text[:_NAME_SHOWN]}…"
 
 
 def _place(error: Exception) -> str:

@@ -51,6 +51,9 @@ def command(
     read_containers(containers)
     personas = tuple(name.strip() for name in bad_actors.split(",") if name.strip())
     plan_stack(Path(), nodes=nodes, bad_actors=personas, hybrid=hybrid)  # a wrong call makes no directory
+    if not as_json:
+        beside = "" if hybrid else "a requester and "
+        _complain(f"starting {beside}{nodes} node{'' if nodes == 1 else 's'}, which takes some seconds each")
     with stack_directory(directory) as place:
         Devstack(
             plan=plan_stack(place, nodes=nodes, bad_actors=personas, hybrid=hybrid),

@@ -136,8 +136,10 @@ def _rerun_lines(rerun: dict[str, Any]) -> list[str]:
     parting = rerun["parting"]
     if parting is not None:
         line = parting["line"]
-        where = f"{line['file']}:{line['line']} in {line['function']}" if line else "before the function's first line"
-        lines.append(f"  they part at {where} (line event {parting['event']}, by {parting['by']})")
+        where = (
+            f"at {line['file']}:{line['line']} in {line['function']}" if line else "before the function's first line"
+        )
+        lines.append(f"  they part {where} (line event {parting['event']}, by {parting['by']})")
         for place, name in zip(parting["at"], "AB", strict=True):
             lines.append(f"    {name} has come to {place['file']}:{place['line']}")
         lines += [f"    {one['name']}: {one['a']} against {one['b']}" for one in parting["variables"]]

@@ -11,7 +11,7 @@ import click
 from bacalhau.cli.options import json_option, named_text, services_of
 from bacalhau.exit_codes import ExitCode
 from storage.cid import CID, cid_text
-from storage.errors import UserError
+from storage.errors import UnavailableError, UserError
 
 if TYPE_CHECKING:
     from bacalhau.publishing import Published
@@ -132,7 +132,11 @@ def _push(place: str, cid: CID, blocks: Counted, step: Callable[[str], None]) ->
     from storage.endpoints import open_kubo
 
     with closing(open_kubo(place)) as daemon:
-        version = daemon.version()
+        try:
+            version = daemon.version()
+        except UnavailableError as error:
+            fix = f"{error.fix} A file needs no daemon: --to car:FILE"
+            raise UnavailableError(error.problem, where=error.where, fix=fix) from error
         step(f"publishing to Kubo {version} at {daemon.name}")
         daemon.push(cid, blocks)
         return daemon.name

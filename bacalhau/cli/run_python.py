@@ -195,7 +195,7 @@ def read_rule(concurrency: int, confidence: int, *, diverse: bool = False) -> Ru
     Raises:
         UserError: out of range, or it could never be met.
     """
-    if confidence > concurrency:
+    if confidence > concurrency >= 1:  # of fewer than one node the rule says it better
         fix = "add --confidence 1 to trust a single node" if concurrency == 1 else "raise --concurrency"
         raise UserError(f"is more than --concurrency {concurrency}", where=f"--confidence {confidence}", fix=fix)
     try:

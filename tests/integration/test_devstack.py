@@ -45,6 +45,12 @@ def test_a_job_is_verified_by_three_nodes_and_nothing_is_left(stack_home, tmp_pa
         anew = run(stack.home, "-c", HELLO, "--no-cache")
         assert (anew["verdict"], anew["output"], anew["disputes"]) == ("agreed", report["output"], [])
         assert anew["record"] != report["record"]
+        weak = run(stack.home, "-c", "print(1)", "--concurrency", 1, "--confidence", 1)
+        strong = run(stack.home, "-c", "print(1)", "--concurrency", 3, "--confidence", 3)
+        assert (weak["verdict"], strong["verdict"], strong["known"]["receipts"]) == ("agreed", "agreed", 1)
+        assert {receipt["node"] for receipt in strong["receipts"]} == stack.peers()
+        assert bacalhau(stack.home, "events", strong["job"]).stdout.count(": committed") == 2, "it was topped up"
+        assert audit(stack.home, strong["record"]) == "valid"
         assert [node["name"] for node in stack.nodes] == ["requester", "node-1", "node-2", "node-3"]
         assert called(stack.home, tmp_path) == {
             "values": [0, 1, 2], "nodes": sorted(stack.peers()), "error": [True, True], "trust": ["records", 0.9]
@@ -180,7 +186,8 @@ def test_if_a_node_does_not_start_all_are_stopped_and_the_reason_is_told(stack_h
         # Its first node, the requester, is refused: there is one on its directory already.
         done = bacalhau(stack_home, "devstack", "--nodes", 2, "--dir", place)
     assert done.returncode == 4
-    (line,) = done.stderr.splitlines()
+    started, line = done.stderr.splitlines()
+    assert started.startswith("bacalhau: starting a requester and 2 nodes")
     assert line.startswith("bacalhau: requester: did not start: ")
     assert "a node runs here already" in line
 
@@ -193,7 +200,8 @@ def test_a_node_that_cannot_start_later_ends_those_that_did(stack_home, tmp_path
         (place / name / "store" / "blocks.sqlite").write_text("no database")
     done = bacalhau(stack_home, "devstack", "--nodes", 2, "--dir", place)
     assert (done.returncode, done.stdout) == (4, "")
-    (line,) = done.stderr.splitlines()
+    started, line = done.stderr.splitlines()
+    assert started.startswith("bacalhau: starting a requester and 2 nodes")
     assert line.startswith(tuple(f"bacalhau: {name}: did not start: " for name in broken))
     assert not list(place.rglob("node.json")), "the others ended cleanly"
 

@@ -323,4 +323,5 @@ def test_a_daemon_that_is_not_there_is_told(tmp_path):
         code, out, said = bacalhau(tmp_path / "home", *command)
         assert (code, out) == (4, "")
         assert f"{place[5:]}: nothing answers there; is it running there?" in said
+        assert ("--to car:FILE" in said) is (command[0] == "publish")
     assert [path.name for path in tmp_path.iterdir()] == ["home"]

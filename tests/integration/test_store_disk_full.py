@@ -1,14 +1,20 @@
 """A disk that fills up loses nothing acknowledged, is told in one line, and is no obstacle once there is room."""
 
 import os
+import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from bacalhau import checkup
+from bacalhau.home import Home
 from network.node.datastore import AddEvent, Machine, Put
 from network.node.sqlite_datastore import SqliteDatastore
+from runtime.capacity import Room
+from runtime.machine_room import MachineRoom
 from storage.cid import RAW, make_cid
 from storage.errors import UnavailableError
 from storage.sqlite_block_store import SqliteBlockStore
@@ -135,3 +141,32 @@ def test_a_node_on_a_full_disk_forgets_no_commit_and_makes_none_by_half(small_di
         check_node(store, more)
     with SqliteDatastore(path) as store:
         check_node(store, more)
+
+
+@pytest.mark.integration
+def test_doctor_does_not_ask_to_remove_what_a_full_disk_hides(small_disk, monkeypatch):
+    for name in ("node", "pyodide", "uv", "sandbox", "containers", "parts"):  # slow, and of no disk
+        monkeypatch.setattr(checkup, f"_{name}", lambda *_: iter(()))
+    home = Home(small_disk / "home")
+    SqliteBlockStore(home.store_path).close()
+    fill(small_disk, 0)
+    room = partial(MachineRoom, total=Room(), job_most=Room())
+    findings = {finding.name: finding for finding in checkup.check_up(home, online=False, look_at_room=room)}
+    assert (findings["store"].ok, findings["store"].fix) == (False, "make room on its disk")
+
+
+@pytest.mark.integration
+def test_a_store_made_while_the_disk_is_full_is_whole_or_is_not_there(small_disk):
+    """A new file is moved in place without its log, so all of it has to be in the file by then."""
+    path, fixes = small_disk / "home" / "store" / "blocks.sqlite", []
+    for leave in range(0, 1_200_000, 1 << 17):
+        ballast = fill(small_disk, leave)
+        try:
+            SqliteBlockStore(path).close()
+        except UnavailableError as error:
+            fixes.append(error.fix)
+        ballast.unlink()
+        with SqliteBlockStore(path) as store:
+            store.put(make_cid(RAW, b"x"), b"x")
+        shutil.rmtree(path.parent)
+    assert set(fixes) == {"make room on its disk"}

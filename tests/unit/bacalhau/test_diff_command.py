@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 
+from bacalhau.cli.diff import _print
 from storage.cid import RAW, cid_text, make_cid
 from tests.unit.bacalhau.fakes import FakeEngine, Gave
 from tests.unit.runtime.divergence.test_contents import png
@@ -101,3 +102,19 @@ def test_each_kind_of_file_is_told_by_what_it_is(desk):
     assert found["model.pkl"][0] == "pickle"
     assert "BININT1 2 against BININT1 5" in found["model.pkl"][1][0]
     assert found["blob.bin"] == ("bytes", ["first at offset 1: 02 against 05"])
+
+
+@pytest.mark.parametrize(
+    ("line", "where"),
+    [
+        ({"file": "function.py", "line": 8, "function": "main"}, "at function.py:8 in main"),
+        (None, "before the function's first line"),
+    ],
+)
+def test_where_executions_part_is_a_sentence(capsys, line, where):
+    place = {"file": "function.py", "line": 1}
+    parting = {"line": line, "event": 4, "by": "memory", "at": [place, place], "variables": []}
+    rerun = {"a": None, "b": None, "reason": None, "parting": parting, "fuel": None}
+    report = {"verdict": "different", "outputs": [], "outputs_left_out": 0, "tasks": [], "rerun": rerun}
+    _print(report)
+    assert f"  they part {where} (line event 4, by memory)\n" in capsys.readouterr().out

@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -67,6 +68,14 @@ def test_nothing_half_is_left(desk, other, tree, tmp_path):
     gone = cid_text(make_cid(DAG_PB, b"gone"))
     assert desk("publish", gone, "--to", "car:gone.car").code == 4
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "other") == before
+
+
+def test_where_no_daemon_is_a_file_is_offered(desk, tree):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        place = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    said = desk("publish", tree, "--to", f"kubo:{place}")
+    assert (said.code, said.out) == (4, b"")
+    assert f"{place}: nothing answers there; is it running there? A file needs no daemon: --to car:FILE" in said.err
 
 
 def test_what_is_not_here_needs_a_source(desk):

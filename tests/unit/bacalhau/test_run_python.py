@@ -280,6 +280,7 @@ def test_an_interrupt_is_told_in_one_line(desk):
         (["-c", "1", "--no-deterministic"], "--no-deterministic"),
         (["-c", "1", "--isolation", "none"], "--isolation"),
         (["-c", "1", "--concurrency", "0", "--confidence", "0"], "0: must be 1 to 1000"),
+        (["-c", "1", "--concurrency", "0"], "--concurrency 0: must be 1 to"),
         (["-c", "1", "--confidence", "4"], "is more than --concurrency 3"),
         (["-c", "1", "--confidence", "two"], "'two' is not a valid integer"),
         (["-c", "1", "--timeout", "0"], "--timeout"),

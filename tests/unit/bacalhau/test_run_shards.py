@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from dataclasses import replace
 
 import pytest
@@ -192,6 +193,7 @@ def test_a_function_that_fails_in_one_shard_is_verified_and_run_once(desk, folde
     human = call(desk, folder)
     assert human.code == 3
     assert "shard 1 (c): exit code 5" in human.err
+    assert re.search(r"next: bacalhau logs (\w+)\n      bacalhau describe \1\n", human.err)
     assert desk.engine.calls == 9
 
 

@@ -147,6 +147,20 @@ def test_an_image_that_no_registry_has_is_the_callers_mistake(engine, fake):
         engine.find_image("absent")
 
 
+@pytest.mark.parametrize(
+    "said", ["No command specified", "no command or entrypoint provided, and no CMD or ENTRYPOINT from image"]
+)
+def test_an_image_without_a_command_is_the_callers_mistake(engine, fake, said):
+    whole = fake.answer
+    fake.answer = lambda method, path, body: (400, {"message": said}) if path.endswith("/containers/create") else (
+        whole(method, path, body)
+    )  # fmt: skip
+    store = MemoryBlockStore()
+    with pytest.raises(UserError, match=r"the image names no command; write one behind it: -- CMD"):
+        engine.run(plan(store), store)
+    assert fake.labelled == {"containers": [], "volumes": []}
+
+
 def test_an_engine_that_fails_is_unavailable_and_leaves_nothing(engine, fake):
     whole = fake.answer
 
