@@ -96,6 +96,28 @@ def test_the_leak_probe_leaves_the_same_machine(house: Any, engine: str) -> None
     compare(house, other_engine(engine), PROBE)
 
 
+ODD_NAMES = """
+import os
+
+def main():
+    found = []
+    for name in ("__proto__", "constructor", "toString"):
+        os.makedirs(f"/outputs/{name}/{name}")
+        open(f"/outputs/{name}/file", "w").close()
+        found.append(sorted(os.listdir(f"/outputs/{name}")))
+        os.rmdir(f"/outputs/{name}/{name}")
+        os.remove(f"/outputs/{name}/file")
+        os.rmdir(f"/outputs/{name}")
+        open(f"/outputs/{name}", "w").write(name)
+    return [found, sorted(os.listdir("/outputs"))]
+"""
+
+
+@pytest.mark.xdist_group("engines probe")
+def test_files_with_names_of_javascript_are_files(house: Any) -> None:
+    compare(house, other_engine("bun"), ODD_NAMES)
+
+
 @pytest.mark.parametrize("engine", sorted(BINARIES))
 @pytest.mark.xdist_group("engines packages")
 def test_the_leak_probe_with_packages_leaves_the_same_machine(house: Any, engine: str) -> None:
