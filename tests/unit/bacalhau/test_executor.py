@@ -136,6 +136,7 @@ def test_arguments_are_bound_as_the_function_has_them(executor):
     for args, kwargs, words in [
         ((1,), {"times": 2}, "got 'times' twice"),
         ((1, 2, 3), {}, "too many positional arguments"),
+        ((), {"tiems": 2}, "function 'size': takes no argument 'tiems'; it takes: times, plus"),
         ((), {"times": {1}}, "argument 'times' is no JSON value"),
         ((), {"times": float("nan")}, "argument 'times' is no JSON value"),
     ]:
@@ -221,10 +222,12 @@ def test_results_are_read_as_their_annotation_says(desk):
 
 
 def test_a_plain_function_and_a_directory_do_as_well(executor, tmp_path):
-    def plain(data, n):
+    def plain(rows, n):
         return n
 
     assert executor.submit(plain, b"", 4).result().value == 4
+    with pytest.raises(UserError, match="function 'plain': 'rows' is the input itself; pass it first"):
+        executor.submit(plain, None, rows=b"", n=4)
     (tmp_path / "f").mkdir()
     (tmp_path / "f" / "function.py").write_text("def main(data, n=1):\n    return n + 1\n")
     loaded = bacalhau.load_function(tmp_path / "f")
