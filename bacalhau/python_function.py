@@ -291,6 +291,9 @@ def _check_names(signature: inspect.Signature, named: Mapping[str, Any], where: 
         if name not in taken:
             fix = f"it takes: {', '.join(taken) or 'none'}"
             raise UserError(f"takes no argument {name!r}", where=where, fix=fix)
+    for other in others:
+        if other.name in taken and other.name not in named and other.default is inspect.Parameter.empty:
+            raise UserError(f"needs the argument {other.name!r}", where=where, fix=f"call it with {other.name}=…")
 
 
 def _check_json(name: str, value: Any, where: str) -> None:
