@@ -87,7 +87,10 @@ class CarBlockStore:
         raise io.UnsupportedOperation("a CAR is only read")
 
     def _read(self, stream: BinaryIO) -> None:
-        car = read_car(stream)
+        try:
+            car = read_car(stream)
+        except VerificationError as error:
+            raise VerificationError(f"is no CAR file, or one with a broken beginning ({error})") from error
         if car.version != 1:
             raise VerificationError(
                 "is a CAR of version 2, whose offsets and index nothing vouches for", where="byte 0"

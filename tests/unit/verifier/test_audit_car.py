@@ -92,3 +92,12 @@ def test_what_others_wrote_does_not_reach_the_terminal_as_it_is(tmp_path, capsys
     path = tmp_path / "x\x1b[31m.car"
     assert main([str(path)]) == 2
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_car_is_told_as_that(tmp_path, capsys):
+    path = tmp_path / "passwd"
+    path.write_text("root:x:0:0:root:/root:/bin/bash\n" * 8)
+    assert main([str(path)]) == 1, "invalid, as docs/audit.md has it"
+    verdict, line = capsys.readouterr().out.splitlines()
+    assert verdict == "invalid"
+    assert line.startswith("  FALSE    0 file         is no CAR file, or one with a broken beginning (byte ")
