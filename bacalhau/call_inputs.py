@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,7 @@ from runtime.input_draft import draft_input
 from runtime.mounts import check_places, nest
 from runtime.plan import make_plan
 from runtime.request import Request
+from runtime.source_import import ENTRY_FILE
 from storage.cid import CID
 from storage.errors import UserError
 from storage.unixfs_import import Importer
@@ -62,7 +64,8 @@ class CallInputs:
         store = self.parts.store
         place = None if given is None else data_place(given, store)
         check_places(paths, data=place, outputs=[output.path for output in draft.outputs])
-        function = self.parts.function(request)
+        with _told_of(made, request):
+            function = self.parts.function(request)
         mounted = [Volume(path=path, cid=cid) for path, (cid, _) in volumes if cid is not None]
         plan = make_plan(
             function.function,
@@ -102,3 +105,20 @@ class CallInputs:
             fix = "give bytes, a path, CID or URL, a file that is open for reading bytes, or another call's result"
             raise UserError(problem, where=where, fix=fix)
         return Importer(self.parts.store).file(data).cid, frozenset()
+
+
+@contextmanager
+def _told_of(made: Function[Any], request: Request) -> Iterator[None]:
+    """Let errors name the caller's own function, and not the copy of it in the cache."""
+    try:
+        yield
+    except UserError as error:
+        copied = str(request.function)
+        if not error.where.startswith(copied):
+            raise
+        behind = error.where.removeprefix(copied)
+        if made.signature is not None:
+            behind = ""  # lines of captured text are not those of the caller
+        elif made.where.endswith(".py"):
+            behind = behind.removeprefix(f"/{ENTRY_FILE}")
+        raise UserError(error.problem, where=made.where + behind, fix=error.fix) from error

@@ -241,13 +241,13 @@ def _jail(name: str, report: JailReport) -> Iterator[Finding]:
     except UnavailableError as error:
         is_strict, fix = False, error.fix
     what = f"jail of {name}: {report.level.value}{'' if is_strict else ', not strict'}"
-    yield Finding(name="sandbox", ok=True if is_strict else None, detail=what, fix=fix)
+    held = ", ".join(report.in_force) or "no layer"
+    yield Finding(name="sandbox", ok=True if is_strict else None, detail=f"{what}; in force: {held}", fix=fix)
     for layer in report.layers:
-        state = "in force" if layer.in_force else layer.detail or "available, not part of this level"
-        fix = "" if layer.in_force else _FIXES.get(layer.name, "")
-        yield Finding(
-            name="sandbox", ok=True if layer.in_force else None, detail=f"{name}: {layer.name}: {state}", fix=fix
-        )
+        if not layer.in_force:
+            state = layer.detail or "available, not part of this level"
+            detail = f"{name}: {layer.name}: not in force: {state}"
+            yield Finding(name="sandbox", ok=None, detail=detail, fix=_FIXES.get(layer.name, ""))
     for problem in report.refused:
         yield Finding(name="sandbox", ok=None, detail=f"{name}: refused {problem}")
 

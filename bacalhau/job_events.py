@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from storage.counting import counted
+
 if TYPE_CHECKING:
     from network.node.datastore import JobEvent
 
@@ -80,7 +82,7 @@ def _verdict(detail: Mapping[str, Any]) -> str:
     if "receipts" not in detail:
         return _listed("verdict", detail)
     others = f", {detail['dissent']} of them in dissent" if detail["dissent"] else ""
-    return f"verdict {detail['verdict']}: {detail['receipts']} receipts{others}"
+    return f"verdict {detail['verdict']}: {counted(detail['receipts'], 'receipt')}{others}"
 
 
 def _why(detail: Mapping[str, Any]) -> str:
@@ -91,17 +93,21 @@ def _why(detail: Mapping[str, Any]) -> str:
     return f", with {passes} passes: {detail['words']} equal words for a trust of {detail['trust']}"
 
 
+def _shards(count: int) -> str:
+    return f"{counted(count, 'shard')} {'has' if count == 1 else 'have'}"
+
+
 def _kinds(detail: Mapping[str, Any]) -> str:
     kinds = ((detail["cached"], "known from before"), (detail["failed"], "failed"))
     return "".join(f", {count} {what}" for count, what in kinds if count)
 
 
 _PHRASES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
-    "shards": lambda detail: f"{detail['ended']} of {detail['of']} shards have ended{_kinds(detail)}",
+    "shards": lambda detail: f"{detail['ended']} of {_shards(detail['of'])} ended{_kinds(detail)}",
     "shard": lambda detail: f"shard {detail['shard']} failed: {detail['verdict']}, exit code {detail['exit_code']}",
-    "given-up": lambda detail: f"given up: {detail['failed']} shards failed",
+    "given-up": lambda detail: f"given up: {counted(detail['failed'], 'shard')} failed",
     "submitted": lambda detail: f"submitted task {detail['task']}",
-    "assigned": lambda detail: f"assigned to {len(detail['nodes'])} nodes{_why(detail)}",
+    "assigned": lambda detail: f"assigned to {counted(len(detail['nodes']), 'node')}{_why(detail)}",
     "refused": lambda detail: f"does not take it: {detail['reason']}",
     "said": lambda detail: f"gave no output: {detail['reason']}" if "reason" in detail else f"says: {detail['output']}",
     "committed": lambda _: "committed",

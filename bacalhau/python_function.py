@@ -143,6 +143,8 @@ class Function(Generic[R]):
                 problem = f"got {taken[0]!r} twice" if taken else "takes *args, which a task cannot have"
                 raise UserError(problem, where=self.where, fix="pass arguments by name")
             named |= {name: positional[name] for name in names}
+        if self.signature is not None:
+            _check_names(self.signature, named, self.where)
         for name, value in named.items():
             _check_json(name, value, self.where)
         return named
@@ -274,6 +276,24 @@ def _returned(live: Callable[..., Any]) -> str:
 
 def _is_variadic(parameter: inspect.Parameter) -> bool:
     return parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _check_names(signature: inspect.Signature, named: Mapping[str, Any], where: str) -> None:
+    """Refuse what the function has no parameter for, while its caller can still be told in the caller's own words."""
+    first, *others = signature.parameters.values() or (None,)
+    if any(other.kind is inspect.Parameter.VAR_KEYWORD for other in (first, *others) if other is not None):
+        return
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    taken = [other.name for other in others if other.kind in by_name]
+    for name in named:
+        if first is not None and name == first.name:
+            raise UserError(f"{name!r} is the input itself", where=where, fix="pass it first, without its name")
+        if name not in taken:
+            fix = f"it takes: {', '.join(taken) or 'none'}"
+            raise UserError(f"takes no argument {name!r}", where=where, fix=fix)
+    for other in others:
+        if other.name in taken and other.name not in named and other.default is inspect.Parameter.empty:
+            raise UserError(f"needs the argument {other.name!r}", where=where, fix=f"call it with {other.name}=…")
 
 
 def _check_json(name: str, value: Any, where: str) -> None:

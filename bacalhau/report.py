@@ -17,6 +17,7 @@ from network.job_store import Job
 from runtime.contents import Noted
 from runtime.engine import Plan
 from storage.cid import CID, cid_text
+from storage.counting import counted
 from verifier.compare import group_claims
 from verifier.model import Lock, Receipt, Rule, Verdict
 from verifier.wasm_types import AnyFunction, WasmFunction
@@ -217,7 +218,7 @@ def reason_of(session: SessionResult, rule: Rule) -> str:
         said = f"{sum(counts)} nodes gave {len(counts)} different outputs ({shares})"
         said += f"; {rule.confidence} equal ones and a strict majority are needed"
     else:
-        said = f"{sum(counts)} nodes gave an output, {rule.confidence} equal ones are needed"
+        said = f"{counted(sum(counts), 'node')} gave an output, {rule.confidence} equal ones are needed"
     if lack := shortfall(session.trust):
         said += f"; {lack}"
     failures = dict.fromkeys(why for _, why in session.undetermined)

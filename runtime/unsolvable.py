@@ -70,8 +70,8 @@ class _Inquiry:
         if found is None:
             return None
         name = canonicalize_name(found[1])
-        close = difflib.get_close_matches(name, [p.name for p in self._distribution.wheels()], n=1, cutoff=0.7)
-        fix = f"did you mean {close[0]}?" if close else "check the spelling, and the index in UV_INDEX_URL"
+        meant = self._meant(name, alike=0.7)
+        fix = f"did you mean {meant}?" if meant else "check the spelling, and the index in UV_INDEX_URL"
         return UserError(f"package {name} does not exist", where=self._place(name), fix=fix)
 
     def missing_version(self) -> UserError | None:
@@ -151,4 +151,13 @@ class _Inquiry:
 
     def _versions_fix(self, name: str) -> str:
         built = self._distribution.packages.get(name)
-        return f"the runtime has {name} {built.version}" if built else "loosen the version"
+        if built:
+            return f"the runtime has {name} {built.version}"
+        # The index knows this name, so it takes more to doubt it than one that nobody knows.
+        meant = self._meant(name, alike=0.85)
+        return f"did you mean {meant}? Else loosen the version" if meant else "loosen the version"
+
+    def _meant(self, name: str, *, alike: float) -> str:
+        """Return the package of the distribution whose name is nearest, empty if none is that much alike (0 to 1)."""
+        known = [package.name for package in self._distribution.wheels()]
+        return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=alike)), "")

@@ -36,6 +36,7 @@ from typing import Final, Generic, TypeVar
 
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
+from storage.counting import counted
 from storage.errors import BacalhauError, UnavailableError, VerificationError
 from verifier.audit import audit_record
 from verifier.audit_report import AuditReport, Check, Finding, Outcome, examine, examine_each, make_check
@@ -198,7 +199,7 @@ def _check_signature(published: _Published) -> Outcome:
 
 
 def _check_chain(published: _Published) -> Outcome:
-    return examine(published.chain), f"{published.head().size} entries"
+    return examine(published.chain), counted(published.head().size, "entry", "entries")
 
 
 def _check_tree(published: _Published) -> Outcome:
@@ -218,7 +219,9 @@ def _check_listed(published: _Published) -> Outcome:
         if record not in places
     ]
     listed = len(published.graph().records)
-    return findings, f"{listed} records; {len(places) - listed} others of the log are not in this graph"
+    others = len(places) - listed
+    said = f"{counted(others, 'other', 'others')} of the log {'is' if others == 1 else 'are'} not in this graph"
+    return findings, f"{counted(listed, 'record')}; {said}"
 
 
 def _places(published: _Published) -> dict[CID, list[int]]:
@@ -260,7 +263,7 @@ def _check_records(published: _Published) -> Outcome:
                 if not check.ok
             ]
         published.told(done, len(published.graph().records))
-    return findings, f"{verified} records pass checks 1 to 13"
+    return findings, f"{counted(verified, 'record')} {'passes' if verified == 1 else 'pass'} checks 1 to 13"
 
 
 def _check_disputes(published: _Published) -> Outcome:
@@ -277,12 +280,12 @@ def _check_disputes(published: _Published) -> Outcome:
     ]
     missing = len(published.graph().records) - len(published.readable())
     if missing:
-        findings.append(Finding(wrong=False, text=f"{missing} records cannot be read"))
+        findings.append(Finding(wrong=False, text=f"{counted(missing, 'record')} cannot be read"))
     findings += [
         Finding(wrong=False, text=f"{cid_text(rival)} of the same task as one of these has another output")
         for rival in published.graph().rivals
     ]
-    return findings, f"{len(outputs)} tasks, one output each"
+    return findings, f"{counted(len(outputs), 'task')}, one output each"
 
 
 def _check_taint(published: _Published) -> Outcome:
@@ -301,10 +304,12 @@ def _check_taint(published: _Published) -> Outcome:
         todo += fresh
     findings = []
     if tainted:
-        said = f"{sources} records are of the unverified tier, and {len(tainted) - sources} rest on them"
+        are = "is" if sources == 1 else "are"
+        said = f"{counted(sources, 'record')} {are} of the unverified tier, and {len(tainted) - sources} rest on"
+        said += " it" if sources == 1 else " them"
         findings.append(Finding(wrong=False, text=said))
     if missing:
-        findings.append(Finding(wrong=False, text=f"{missing} records cannot be read"))
+        findings.append(Finding(wrong=False, text=f"{counted(missing, 'record')} cannot be read"))
     return findings, "all are of the verified tier"
 
 

@@ -52,15 +52,16 @@ def command(ctx: click.Context, /, place: str, as_json: bool) -> int:
 def _show(merged: Sequence[Merged]) -> None:
     from bacalhau.render import print_text, stderr_console
     from storage.cid import cid_text
+    from storage.counting import counted
 
     console = stderr_console()
     for one in merged:
         print_text(cid_text(one.root))
-        console.print(f"  {one.records} records of {one.publisher}, {one.new} of them new here")
+        console.print(f"  {counted(one.records, 'record')} of {one.publisher}, {one.new} of them new here")
         if one.partly_checked:
             console.print(f"  of {one.partly_checked} not all content is there: their evidence alone was checked")
         if one.tainted:
-            console.print(f"  {one.tainted} are of the unverified tier")
+            console.print(f"  {one.tainted} {'is' if one.tainted == 1 else 'are'} of the unverified tier")
         for dispute in one.disputes:
             said = f"{cid_text(dispute.merged)} contradicts {cid_text(dispute.here)}"
             console.print(f"  disputed: {said}: the same task, another output")

@@ -79,6 +79,7 @@ def _print_text(report: dict[str, Any], function: Path) -> None:
 
     from bacalhau.render import stderr_console, stdout_console
     from bacalhau.terminal_text import one_line
+    from storage.counting import counted
 
     console, styles = stdout_console(), {"error": "bold red", "warning": "bold yellow", "note": "dim"}
     for one in report["findings"]:
@@ -90,8 +91,10 @@ def _print_text(report: dict[str, Any], function: Path) -> None:
     prose, counts = stderr_console(), report["counts"]
     for note in report["notes"]:
         prose.print(Text(one_line(note)))
-    said = ", ".join(f"{count} {level}{'' if count == 1 else 's'}" for level, count in counts.items() if count)
-    prose.print(f"{said or 'nothing found'} in {len(report['files'])} file{'' if len(report['files']) == 1 else 's'}")
+    said = ", ".join(counted(count, level) for level, count in counts.items() if count) or "nothing found"
+    unread = {one["path"] for one in report["findings"] if one["name"] == "syntax"}
+    files = counted(len(unread.union(report["files"])), "file")
+    prose.print(f"{said} in {files}" + (f", {len(unread)} of which could not be read" if unread else ""))
 
 
 def _beside(function: Path, path: str) -> Path:

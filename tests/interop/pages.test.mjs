@@ -99,7 +99,18 @@ test("a job: result, receipts, events; what it says is text", { skip }, async ()
   assert.equal(await page.locator("main script").count(), 0);
   assert.equal(await page.getByRole("region", { name: "Receipts" }).locator("tbody tr").count(), 3);
   await page.waitForFunction(() => document.querySelectorAll("main ol li").length > 0);
+  assert.ok(await page.getByRole("heading", { name: "What happened" }).isVisible());
   await close(page, "job");
+});
+
+test("a job of which no events are known has no heading for them", { skip }, async () => {
+  const page = await open();
+  await page.route("**/events?follow=1", (route) => route.fulfill({ status: 204 }));
+  const asked = page.waitForResponse((answer) => answer.url().endsWith("/events?follow=1"));
+  await go(page, `#/job/${facts.job}`);
+  await asked;
+  assert.equal(await page.getByRole("heading", { name: "What happened" }).count(), 0);
+  await page.close();
 });
 
 test("a job over shards lists them", { skip }, async () => {

@@ -49,7 +49,9 @@ function repeat(refresh, signal) {
 export async function jobPage(place, [id], signal) {
   const job = await get(`/api/v1/jobs/${encodeURIComponent(id)}`, signal);
   const head = h("div", null), events = h("ol", { reversed: false }), rest = h("div", null);
-  place.append(h("h1", null, `Job ${job.job.slice(0, 8)}`), head, rest, h("h2", null, "What happened"), events);
+  // A job of embedded nodes kept no events: the heading waits for the first.
+  const happened = h("section", { hidden: true }, h("h2", null, "What happened"), events);
+  place.append(h("h1", null, `Job ${job.job.slice(0, 8)}`), head, rest, happened);
   await shown(head, rest, job, signal);
   listen(job, events, signal, async () => shown(head, rest, await get(`/api/v1/jobs/${job.job}`, signal), signal));
 }
@@ -121,13 +123,17 @@ export function receipts(report) {
 }
 
 async function listen(job, list, signal, ended) {
+  const add = (line) => {
+    list.append(line);
+    list.parentElement.hidden = false;
+  };
   try {
     for await (const event of follow(job.job, signal)) {
-      list.append(h("li", null, h("strong", null, event.kind), " ", h("span", { class: "quiet" }, time(event.at)), " ", h("code", null, detail(event.detail))));
+      add(h("li", null, h("strong", null, event.kind), " ", h("span", { class: "quiet" }, time(event.at)), " ", h("code", null, detail(event.detail))));
       if (job.state !== "ended") await ended();
     }
   } catch (error) {
-    if (!signal.aborted) list.append(h("li", { class: "problem" }, error.message));
+    if (!signal.aborted) add(h("li", { class: "problem" }, error.message));
   }
 }
 

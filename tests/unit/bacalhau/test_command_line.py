@@ -18,6 +18,8 @@ from bacalhau.cli.main import COMMANDS, group
 from bacalhau.home import Home
 from bacalhau.render import print_audit, stderr_console
 from runtime.capacity import Room
+from runtime.engine_host import EngineHost
+from runtime.jail import JailReport, Layer, Level
 from runtime.machine_room import MachineRoom, machine_room
 from runtime.nvidia_client import Gpu, GpuReading
 from storage.errors import UnavailableError
@@ -123,8 +125,28 @@ def test_doctor_is_content_with_what_is_there(desk, monkeypatch):
     assert {("python", True), ("node", True), ("uv", True), ("store", True), ("keys", True)} <= states
     sandbox = [check for check in said.json["checks"] if check["name"] == "sandbox"]
     assert any(check["detail"].startswith("jail of node: ") for check in sandbox)
-    assert any(check["detail"].startswith("node: seccomp: ") for check in sandbox)
     assert ("online", None) in states
+
+
+def test_doctor_lists_the_layers_in_force_in_one_line_and_each_that_is_not_in_its_own(desk, monkeypatch):
+    layers = (
+        Layer(name="seccomp", available=True, in_force=True),
+        Layer(name="rlimits", available=True, in_force=True),
+        Layer(name="cgroup", available=False, detail="no delegation"),
+        Layer(name="bubblewrap", available=True),
+    )
+    report = JailReport(level=Level.SECCOMP, layers=layers)
+    monkeypatch.setattr("bacalhau.checkup.probe", lambda _binary, _kind: report)
+    monkeypatch.setattr(
+        "bacalhau.checkup.find_host", lambda name: EngineHost(name=name, version="1", arch="x86_64", binary=Path(name))
+    )
+    found = [one.detail for one in check_up(desk.home, online=False, look_at_room=ROOM) if one.name == "sandbox"]
+    of_node = [detail for detail in found if "node: " in detail]
+    assert of_node == [
+        "jail of node: seccomp, not strict; in force: seccomp, rlimits",
+        "node: cgroup: not in force: no delegation",
+        "node: bubblewrap: not in force: available, not part of this level",
+    ]
 
 
 def test_doctor_finds_a_damaged_store(desk):

@@ -136,6 +136,7 @@ def test_arguments_are_bound_as_the_function_has_them(executor):
     for args, kwargs, words in [
         ((1,), {"times": 2}, "got 'times' twice"),
         ((1, 2, 3), {}, "too many positional arguments"),
+        ((), {"tiems": 2}, "function 'size': takes no argument 'tiems'; it takes: times, plus"),
         ((), {"times": {1}}, "argument 'times' is no JSON value"),
         ((), {"times": float("nan")}, "argument 'times' is no JSON value"),
     ]:
@@ -221,18 +222,39 @@ def test_results_are_read_as_their_annotation_says(desk):
 
 
 def test_a_plain_function_and_a_directory_do_as_well(executor, tmp_path):
-    def plain(data, n):
+    def plain(rows, n):
         return n
 
     assert executor.submit(plain, b"", 4).result().value == 4
+    with pytest.raises(UserError, match="function 'plain': 'rows' is the input itself; pass it first"):
+        executor.submit(plain, None, rows=b"", n=4)
     (tmp_path / "f").mkdir()
     (tmp_path / "f" / "function.py").write_text("def main(data, n=1):\n    return n + 1\n")
     loaded = bacalhau.load_function(tmp_path / "f")
     assert executor.submit(loaded, b"", n=4).result().value == 5
     with pytest.raises(UserError, match="takes its arguments by name"):
         executor.submit(loaded, b"", 4)
+    with pytest.raises(UserError, match="needs the argument 'n'; call it with n="):
+        executor.submit(plain, b"")
     (tmp_path / "f" / "function.py").write_text("def main(data, n=1):\n    return n + 2\n")
     assert executor.submit(loaded, b"", n=4).result().value == 6
+
+
+def test_a_wrong_function_is_named_as_its_caller_knows_it(executor, tmp_path, monkeypatch):
+    (tmp_path / "f").mkdir()
+    for place in ("f/function.py", "one.py"):
+        (tmp_path / place).write_text("def main(data):\n    return 1\n")
+
+    def refuse(_parts, request):
+        raise UserError("does not parse", where=f"{request.function / 'function.py'}:1", fix="correct it")
+
+    monkeypatch.setattr("bacalhau.prepared_parts.PreparedParts.function", refuse)
+    loaded = [bacalhau.load_function(tmp_path / place) for place in ("f", "one.py")]
+    shown = (str(tmp_path / "f/function.py:1"), str(tmp_path / "one.py:1"), "function 'size'")
+    for made, where in zip((*loaded, size), shown, strict=True):
+        with pytest.raises(UserError, match="does not parse") as caught:
+            executor.call(made, b"")
+        assert caught.value.where == where
 
 
 def test_the_same_function_is_the_same_cid_from_a_file_and_from_here(executor, tmp_path):

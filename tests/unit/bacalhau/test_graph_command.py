@@ -193,6 +193,7 @@ def test_two_logs_of_one_publisher_are_found_out(desk, other, chain):
     assert merged.json["merged"][0]["equivocation"]["number"] == 0
     again = desk("graph", "merge", "2.car")
     assert (again.code, "EQUIVOCATION" in again.err) == (1, True)
+    assert "  1 record of " in again.err
     assert desk("graph", "merge", "1.car").code == 1
 
 

@@ -37,6 +37,19 @@ def test_a_single_file_is_named_by_its_own_name(desk, tmp_path):
     assert "sums.py:5:12: warning" in desk("lint", str(tmp_path / "sums.py")).text
 
 
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (CLEAN, "nothing found in 1 file"),
+        (WARNED, "1 warning in 1 file"),
+        ("import lost\n" + CLEAN, "in 2 files, 1 of which could not be read"),
+        ("def main(data):\n    return (\n", "in 1 file, 1 of which could not be read"),
+    ],
+)
+def test_the_last_line_counts_every_file_that_was_looked_at(desk, tmp_path, source, said):
+    assert desk("lint", write(tmp_path / "f", source, lost_py="def (\n")).err.splitlines()[-1].endswith(said)
+
+
 def test_sarif_is_one_json_object(desk, tmp_path):
     said = desk("lint", write(tmp_path / "f", WRONG), "--sarif")
     log = json.loads(said.text)

@@ -440,6 +440,21 @@ def test_a_job_over_shards_gives_the_same_on_a_node_as_without_one(desk, node, f
     assert "3 of 3 shards have ended" in desk("events", report["job"]).text
 
 
+@pytest.mark.parametrize(
+    ("kind", "detail", "said"),
+    [
+        ("assigned", {"nodes": ["a"]}, "assigned to 1 node"),
+        ("assigned", {"nodes": ["a", "b"]}, "assigned to 2 nodes"),
+        ("shards", {"ended": 1, "of": 1, "cached": 0, "failed": 0}, "1 of 1 shard has ended"),
+        ("shards", {"ended": 1, "of": 2, "cached": 0, "failed": 0}, "1 of 2 shards have ended"),
+        ("given-up", {"failed": 1}, "given up: 1 shard failed"),
+        ("verdict", {"verdict": "agreed", "receipts": 1, "dissent": 0}, "verdict agreed: 1 receipt"),
+    ],
+)
+def test_events_count_in_words_that_fit_the_number(kind, detail, said):
+    assert event_phrase({"kind": kind, "detail": detail}) == said
+
+
 def test_a_job_over_shards_that_is_under_way_says_so(desk, node, folder):
     node.control.runs_at_once = False
     told = desk("run", "python", desk.function, "-i", folder, *SPLIT, "--no-wait", "--json").json

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bacalhau.conflict_list import MAX_CONFLICT_BYTES, conflict_list
@@ -670,6 +670,7 @@ def test_a_job_has_a_bounded_number_of_shards(desk, folder, monkeypatch):
 VERDICTS = st.sampled_from(["agreed", "cached", "split", "too-few"])
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(VERDICTS, min_size=1, max_size=8), st.booleans())
 def test_a_job_is_verified_only_if_all_its_shards_are(verdicts, is_complete):
     rows = [

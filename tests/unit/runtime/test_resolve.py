@@ -95,6 +95,15 @@ def test_a_version_that_does_not_exist_names_the_runtimes(ask, loopback_uv, serv
     assert "line 1: no version of beta satisfies ==7 | the runtime has beta 2.0" in said
 
 
+@pytest.mark.parametrize(
+    ("name", "fix"), [("gammas", "did you mean gamma? Else loosen the version"), ("omega", "loosen the version")]
+)
+def test_a_misspelt_name_that_exists_comes_with_a_guess(ask, loopback_uv, server, make_wheel, name, fix):
+    server.serve_index({name: [(f"{name}-1.0-py3-none-any.whl", make_wheel(name, "1.0"), EARLY)]})
+    said = refusal(ask, f"{name}==3.0\n", loopback_uv)
+    assert said.endswith(f"line 1: no version of {name} satisfies ==3.0 | {fix}")
+
+
 def test_native_wheels_only(ask, loopback_uv, server, make_wheel):
     server.serve_index({"omega": [(LINUX, make_wheel("omega", "2.0"), EARLY)]})
     said = refusal(ask, "alpha\nomega\n", loopback_uv)

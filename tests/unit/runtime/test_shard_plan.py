@@ -1,14 +1,21 @@
+import io
+import re
+import tarfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from runtime.plan import plan_of_task
 from runtime.shard_plan import read_sharding, shard_tasks
+from storage.dag_tar import DagTar
 from storage.errors import UserError
 from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
 from storage.unixfs_tree import TreeBuilder
 from tests.vectors.records.world import World
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -25,6 +32,15 @@ def whole(world):
         builder.add_file(path, path.encode())
     plan = plan_of_task(world.task, world.store, 7.0)
     return replace(plan, input=replace(plan.input, data=builder.finish().cid), submitter="somebody")
+
+
+def test_the_line_of_the_document_reads_a_shard_of_one_file(world, whole):
+    [*_, line] = re.findall(r"`(\[text\] = .*)`", (ROOT / "docs" / "sharding.md").read_text(encoding="utf-8"))
+    shards = [task.shard.directory for task in shard_tasks(whole, read_sharding("/**/*.csv"), world.store)]
+    for shard, said in zip(shards, (b"a/1.csv", b"a/2.csv", b"b/3.csv"), strict=True):
+        space = {"tarfile": tarfile, "data": io.BufferedReader(DagTar(UnixfsReader(world.store), shard))}
+        exec(line, space)  # noqa: S102  what a reader would copy
+        assert space["text"] == said
 
 
 def test_a_shard_is_a_task_that_differs_in_its_data_alone(world, whole):

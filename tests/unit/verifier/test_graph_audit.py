@@ -64,6 +64,9 @@ def test_a_sound_graph_is_valid():
     assert (found.head.publisher, found.chain.head.size) == (ALICE.peer, 1)
     ((facts, report),) = found.records
     assert (facts.cid, report.verdict) == (shelf.first, "valid")
+    said = {check.name: check.detail for check in found.report.checks}
+    assert (said["chain"], said["listed"]) == ("1 entry", "1 record; 0 others of the log are not in this graph")
+    assert (said["records"], said["disputes"]) == ("1 record passes checks 1 to 13", "1 task, one output each")
 
 
 def test_numbers_and_names_are_those_of_the_docstring():
@@ -135,7 +138,7 @@ def test_other_records_of_the_log_need_not_be_here():
     nowhere = make_cid(DAG_CBOR, b"nothing")
     found = audit_graph(shelf.store, shelf.publish(log=[nowhere, shelf.first]))
     assert found.report.verdict == "valid"
-    assert "1 others of the log" in next(check.detail for check in found.report.checks if check.n == 25)
+    assert "1 other of the log is" in next(check.detail for check in found.report.checks if check.n == 25)
 
 
 def test_a_parent_that_is_left_out_or_published_later():
