@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from rich.text import Text
 from bacalhau.advice import advice
 from bacalhau.terminal_text import clean, one_line, visible
 from bacalhau.trust_report import trust_lines
+from storage.counting import counted
 
 _GOOD: Final = "bold green"
 _BAD: Final = "bold red"
@@ -181,12 +183,14 @@ def print_audit(found: Mapping[str, Any]) -> None:
     words = {"valid": _GOOD, "invalid": _BAD, "unchecked": _UNSURE}
     reason = f": {one_line(found['reason'])}" if found["reason"] else ""
     console.print(Text.assemble((found["verdict"], words[found["verdict"]]), reason))
-    first: dict[str, int] = {}
+    # Where a block is not here, all that rests on it is unknown for the same reason, which is said once.
+    unknown = Counter(check["detail"] for check in found["checks"] if check["ok"] is None)
     for check in found["checks"]:
-        # Where a block is not here, all that rests on it is unknown for the same reason, which is said once.
-        said = first.setdefault(check["detail"], check["n"]) if check["ok"] is None else check["n"]
-        detail = check["detail"] if said == check["n"] else f"as {said}"
-        _print_check(console, check["ok"], f"{check['n']:>2} {check['name']:<11}", detail)
+        same = unknown.pop(check["detail"], 0) if check["ok"] is None else 1
+        if same:
+            _print_check(console, check["ok"], f"{check['n']:>2} {check['name']:<11}", check["detail"])
+        if same > 1:
+            console.print(f"{'':<25}and {counted(same - 1, 'further check')} for the same reason")
     if found.get("taint_reason") and found["record"] not in found["taint"]:
         print_taint(console, found)
     for shard in found.get("shards", ())[:_SHOWN_SHARDS]:

@@ -28,6 +28,7 @@ const MOST_MS = 8.64e15;
 export function boundDisk(Module, world) {
   const { FS, MEMFS } = Module;
   const { dir, file, link } = MEMFS.ops_table;
+  inheritNothing(FS, FS.root);
 
   function charge(node, bytes) {
     const growth = bytes - (node.charged ?? 0);
@@ -48,6 +49,7 @@ export function boundDisk(Module, world) {
   dir.node.mknod = (parent, name, mode, device) => {
     if (world.diskUsed + NODE_BYTES > world.memoryLimit) throw new FS.ErrnoError(ENOSPC);
     const node = mknod(parent, name, mode, device);
+    inheritNothing(FS, node);
     charge(node, NODE_BYTES);
     return node;
   };
@@ -92,6 +94,16 @@ export function boundDisk(Module, world) {
     charge(stream.node, NODE_BYTES + Math.max(stream.node.usedBytes, position + length));
     return write(stream, buffer, offset, length, position, canOwn);
   };
+}
+
+/**
+ * Keep the entries of a directory, and of those in it, where every name is an entry: the glue keeps them as properties of
+ * a plain object, on which "__proto__" is none where the engine has that accessor (Node is started without it).
+ */
+function inheritNothing(FS, node) {
+  if (!FS.isDir(node.mode) || FS.isMountpoint(node) || !node.contents) return;
+  node.contents = Object.assign(Object.create(null), node.contents);
+  for (const below of Object.values(node.contents)) inheritNothing(FS, below);
 }
 
 /**

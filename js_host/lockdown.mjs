@@ -50,8 +50,6 @@ export function lockDown(clock, fillGlue, report) {
   for (const name of Object.getOwnPropertyNames(globalThis)) {
     if (!KEPT.has(name)) Reflect.deleteProperty(globalThis, name);
   }
-  // Node is started without it. The glue keeps directories as objects, in which a file of this name would be no file.
-  Reflect.deleteProperty(Object.prototype, "__proto__");
   const line = (...parts) => report(parts.map(String).join(" "));
   const pins = {
     // Read at load time by Emscripten: chooses the branch that needs nothing of the host.

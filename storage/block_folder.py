@@ -18,6 +18,7 @@ from typing import Final
 from storage.car import MAX_SECTION_BYTES
 from storage.cid import CID, cid_text, parse_cid, verify_block
 from storage.errors import UnavailableError, UserError, VerificationError
+from storage.new_file import check_name
 
 MAX_ROOTS_BYTES: Final = 1 << 20
 """About 16,000 roots."""
@@ -50,8 +51,9 @@ def check_folder(path: Path) -> None:
     """Check that blocks can be added to a folder, or one can be made there.
 
     Raises:
-        UserError: its parent is not there, or it is something else than such a folder.
+        UserError: its parent is not there, its name is too long, or it is something else than such a folder.
     """
+    check_name(path)
     if not path.parent.is_dir():
         raise UserError("its folder does not exist", where=str(path), fix=f"make {path.parent} first")
     # One whose first writing was cut off has blocks, and no roots yet.

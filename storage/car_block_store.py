@@ -24,6 +24,9 @@ MAX_OPEN_LINKS: Final = 1 << 22
 """Links to blocks that have not passed yet. In a file whose parents come before their children there are thousands."""
 MAX_STRAYS: Final = 1000
 """Stray blocks that are kept to be named."""
+_BEGINNING_BYTES: Final = 16
+_BEGINNING_WORDS: Final = (b"\x65roots", b"\x67version")
+"""One of them is at the beginning of every CAR, behind a length and the head of a map: its first key."""
 
 
 class CarBlockStore:
@@ -87,7 +90,13 @@ class CarBlockStore:
         raise io.UnsupportedOperation("a CAR is only read")
 
     def _read(self, stream: BinaryIO) -> None:
-        car = read_car(stream)
+        try:
+            car = read_car(stream)
+        except VerificationError as error:
+            stream.seek(0)
+            if any(word in stream.read(_BEGINNING_BYTES) for word in _BEGINNING_WORDS):
+                raise
+            raise VerificationError("is no CAR file: it does not begin as one") from error
         if car.version != 1:
             raise VerificationError(
                 "is a CAR of version 2, whose offsets and index nothing vouches for", where="byte 0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -38,12 +39,28 @@ def check_free(path: Path) -> None:
     """Check that a file can be written there without replacing one.
 
     Raises:
-        UserError: something is there, or its folder is not.
+        UserError: something is there, its folder is not, or its name is too long.
     """
+    check_name(path)
     if not path.parent.is_dir():
         raise UserError("its folder does not exist", where=str(path), fix=f"make {path.parent} first")
     if os.path.lexists(path):
         raise _taken(path)
+
+
+def check_name(path: Path) -> None:
+    """Check that a path is no longer than paths here can be, whether anything is there or not.
+
+    Raises:
+        UserError: it is.
+    """
+    try:
+        os.lstat(path)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError(
+                "its name is too long for this machine", where=str(path), fix="give a shorter one"
+            ) from error
 
 
 def _taken(path: Path) -> UserError:

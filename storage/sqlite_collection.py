@@ -44,6 +44,7 @@ _PAGE: Final = (
     "SELECT digest, EXISTS(SELECT 1 FROM touched WHERE touched.digest = blocks.digest AND touched.generation >= ?)"
     " FROM blocks WHERE digest > ? ORDER BY digest LIMIT ?"
 )
+_SIZE: Final = "SELECT length(data) FROM blocks WHERE digest = ?"
 
 Roots = Callable[[], Iterable[CID]]
 
@@ -53,6 +54,7 @@ class Collected:
     """What a collection did."""
 
     removed_blocks: int
+    """Of a trial: what would be."""
     removed_bytes: int
     kept_blocks: int
     kept_bytes: int
@@ -64,12 +66,13 @@ class Collection:
     """One collection; close it, or use it as a context manager.
 
     roots: what to keep besides pins and holds, asked for several times: all of it each time. It must name a CID before
-    the process that wants it kept closes its store.
+    the process that wants it kept closes its store. is_trial: blocks are counted where they would be removed.
     """
 
-    def __init__(self, store: SqliteBlockStore, roots: Roots) -> None:
+    def __init__(self, store: SqliteBlockStore, roots: Roots, *, is_trial: bool = False) -> None:
         self._store = store
         self._roots = roots
+        self._is_trial = is_trial
         self._marked_roots: set[CID] = set()
         self._generation = 0
         self._after = b""
@@ -132,11 +135,12 @@ class Collection:
     def result(self) -> Collected:
         """Return what was done so far."""
         usage = self._store.usage()
+        still_there = (self._removed_blocks, self._removed_bytes) if self._is_trial else (0, 0)
         return Collected(
             removed_blocks=self._removed_blocks,
             removed_bytes=self._removed_bytes,
-            kept_blocks=usage.blocks,
-            kept_bytes=usage.bytes,
+            kept_blocks=usage.blocks - still_there[0],
+            kept_bytes=usage.bytes - still_there[1],
             missing=len(self._missing),
         )
 
@@ -182,7 +186,8 @@ class Collection:
     def _remove(self, connection: sqlite3.Connection, floor: int) -> bool:
         page = connection.execute(_PAGE, (floor, self._after, _PAGE_BLOCKS)).fetchall()
         if not page:
-            connection.execute("DELETE FROM touched WHERE generation < ?", (floor,))
+            if not self._is_trial:
+                connection.execute("DELETE FROM touched WHERE generation < ?", (floor,))
             return False
         doomed: list[tuple[bytes]] = []
         for digest, is_touched in page:
@@ -191,6 +196,10 @@ class Collection:
                 doomed.append((self._after,))
                 if len(doomed) == SWEEP_BLOCKS:
                     break
+        if self._is_trial:
+            self._removed_blocks += len(doomed)
+            self._removed_bytes += sum(connection.execute(_SIZE, digest).fetchone()[0] for digest in doomed)
+            return True
         before = usage_of(connection)
         connection.executemany("DELETE FROM blocks WHERE digest = ?", doomed)
         after = usage_of(connection)
@@ -216,6 +225,20 @@ def collect(store: SqliteBlockStore, roots: Roots, progress: Callable[[str], Non
         while collection.sweep():
             progress(f"removed {collection.result().removed_bytes >> 20} MiB")
         collection.give_back()
+        return collection.result()
+
+
+def try_collect(store: SqliteBlockStore, roots: Roots, progress: Callable[[str], None]) -> Collected:
+    """Return what `collect` would do now, and remove no block; what it raises, this raises.
+
+    Leases of processes that are gone end, as in a collection that is cut off before its first block.
+    """
+    with Collection(store, roots, is_trial=True) as collection:
+        collection.begin()
+        progress("marking what is needed")
+        collection.mark()
+        while collection.sweep():
+            pass
         return collection.result()
 
 

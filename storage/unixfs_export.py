@@ -9,6 +9,7 @@ from typing import Final
 
 from storage.cid import CID, cid_text
 from storage.errors import UnavailableError, UserError, VerificationError
+from storage.new_file import check_name
 from storage.unixfs_members import Member, members
 from storage.unixfs_read import UnixfsReader
 
@@ -82,11 +83,12 @@ class _Writer:
 
 
 def check_target(target: Path) -> None:
-    """Refuse a target that is there, or whose parent is not.
+    """Refuse a target that is there, whose parent is not, or whose name is too long.
 
     Raises:
         UserError: as said.
     """
+    check_name(target)
     if os.path.lexists(target):
         raise UserError("is there already", where=str(target), fix="name a path that does not exist")
     if not target.parent.is_dir():

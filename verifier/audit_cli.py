@@ -7,6 +7,7 @@ the task again). Exit codes: 0 valid, 1 invalid, 2 wrong call, 4 could not check
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import secrets
@@ -28,6 +29,8 @@ from verifier.graph_audit import FIRST
 EXIT_CODES: Final = {"valid": 0, "invalid": 1, "unchecked": 4}
 USAGE: Final = 2
 BROKEN_PIPE: Final = 141
+_NAME_SHOWN: Final = 80
+"""Characters of a name that is too long."""
 _WORDS: Final = {True: "ok", False: "FALSE", None: "unknown"}
 
 
@@ -94,6 +97,9 @@ def _opened(path: Path) -> BinaryIO:
     try:
         stream = path.open("rb")
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            where = f"{str(path)[:_NAME_SHOWN]}…"
+            raise UserError("its name is too long for this machine", where=where) from error
         raise UserError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=str(path)) from error
     if not stream.seekable():
         stream.close()

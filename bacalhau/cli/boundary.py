@@ -56,7 +56,7 @@ def usage_line(error: click.ClickException) -> str:
 def error_line(error: Exception) -> str:
     """Return an error as `where: problem; fix`."""
     if isinstance(error, BacalhauError):
-        return str(error)
+        return _with_short_name(error)
     if of_error(error) is ExitCode.UNCHECKED and isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{(error.strerror or str(error)).lower()}; make room and run it again"
@@ -67,6 +67,13 @@ def error_line(error: Exception) -> str:
         f"{_place(error)}: {type(error).__name__}: {error}; this is a bug: run it again with {DEBUG_VARIABLE}=1"
         f" and report what it prints ({system})"
     )
+
+
+def _with_short_name(error: BacalhauError) -> str:
+    cause = error.__cause__
+    if not isinstance(cause, OSError) or cause.errno != errno.ENAMETOOLONG:
+        return str(error)
+    return str(BacalhauError(error.problem, where=_start(error.where), fix=error.fix))
 
 
 def _start(text: str) -> str:

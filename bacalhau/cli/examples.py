@@ -109,7 +109,10 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     ),
     "store": (("How full the store is", "bacalhau store stat"),),
     "store stat": (("How full the store is", "bacalhau store stat"),),
-    "store gc": (("Remove what nothing needs", "bacalhau store gc"),),
+    "store gc": (
+        ("Remove what nothing needs", "bacalhau store gc"),
+        ("See how much that would be", "bacalhau store gc --dry-run"),
+    ),
     "store verify": (("Read every block and check it", "bacalhau store verify"),),
     "store pins": (("What is kept, and under which name", "bacalhau store pins"),),
     "store pin": (("Keep content", "bacalhau store pin bafybei… --name photos"),),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import click
 from bacalhau.cli.options import json_option, named_text, services_of
 from bacalhau.exit_codes import ExitCode
 from storage.cid import CID, cid_text
+from storage.counting import counted
 from storage.errors import UnavailableError, UserError
 
 if TYPE_CHECKING:
@@ -67,10 +69,24 @@ def command(ctx: click.Context, /, content: str, to: str, wheels: bool, plain: b
         **(published.to_json() if published.is_graph else {}),
     }
     print_json(said) if as_json else print_text(cid_text(published.root))
+    if published.is_graph and not as_json:
+        _tell_what_is_next(published, endpoint)
     for record, rival in published.disputes[: 0 if as_json else _SHOWN]:
         line = f"DISPUTED: {cid_text(record)} is contradicted by {cid_text(rival)}, which goes along:"
         stderr_console().print(f"{line} the same task, another output")
     return ExitCode.DONE
+
+
+def _tell_what_is_next(published: Published, endpoint: Endpoint) -> None:
+    from bacalhau.render import stderr_console
+    from bacalhau.terminal_text import one_line
+
+    console = stderr_console()
+    if published.publisher is not None:
+        entries = counted(published.added, "new entry", "new entries")
+        console.print(f"log of {published.publisher}: {entries}, {published.log_size} in all")
+    if endpoint.kind == "car":
+        console.print(f"next: bacalhau-audit {one_line(shlex.quote(endpoint.place))}")
 
 
 def _blocks(published: Published, store: SqliteBlockStore, kind: str, *, wheels: bool) -> Iterator[tuple[CID, bytes]]:

@@ -50,9 +50,10 @@ def stat(ctx: click.Context, /, as_json: bool) -> int:
 
 
 @command.command("gc", short_help="Remove the blocks that nothing needs.")
+@click.option("--dry-run", is_flag=True, help="Count what would be removed, and remove nothing.")
 @json_option
 @click.pass_context
-def gc(ctx: click.Context, /, as_json: bool) -> int:
+def gc(ctx: click.Context, /, dry_run: bool, as_json: bool) -> int:
     """Remove the blocks that no pin, no job with its record, no node and no running command needs.
 
     What was verified in the last 30 days stays as well.
@@ -63,7 +64,7 @@ def gc(ctx: click.Context, /, as_json: bool) -> int:
     from bacalhau.progress import shown_progress
     from bacalhau.render import print_json, print_text
     from network.result_store import KEPT_S
-    from storage.sqlite_collection import collect
+    from storage.sqlite_collection import collect, try_collect
 
     services = services_of(ctx)
     with (
@@ -75,9 +76,10 @@ def gc(ctx: click.Context, /, as_json: bool) -> int:
         shown_progress() as display,
     ):
         since = time.time() - KEPT_S
-        results.forget(before=since)
+        if not dry_run:
+            results.forget(before=since)
         roots = JobRoots(jobs, datastore, results, since=since, published=logs.roots)
-        done = collect(store, roots, display.step)
+        done = (try_collect if dry_run else collect)(store, roots, display.step)
     if as_json:
         print_json({
             "removed_blocks": done.removed_blocks,
@@ -85,10 +87,12 @@ def gc(ctx: click.Context, /, as_json: bool) -> int:
             "kept_blocks": done.kept_blocks,
             "kept_bytes": done.kept_bytes,
             "missing": done.missing,
+            "dry_run": dry_run,
         })  # fmt: skip
     else:
-        print_text(f"removed {done.removed_blocks} blocks, {done.removed_bytes} bytes")
-        print_text(f"kept    {done.kept_blocks} blocks, {done.kept_bytes} bytes")
+        removed, kept = ("would remove", "would keep  ") if dry_run else ("removed", "kept   ")
+        print_text(f"{removed} {done.removed_blocks} blocks, {done.removed_bytes} bytes")
+        print_text(f"{kept} {done.kept_blocks} blocks, {done.kept_bytes} bytes")
     return ExitCode.DONE
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -46,6 +47,17 @@ def test_what_is_printed(desk, other, tree):
     assert desk("publish", tree, "--to", "car:x.car").text == f"{tree}\n"
     assert other("fetch", tree, "--from", "car:x.car").text == f"{tree}\n"
     assert other("fetch", tree, "-o", "back").text == "back\n"
+
+
+def test_whoever_publishes_a_proof_is_told_of_the_log_and_of_the_audit(desk):
+    job = desk.run()["job"]
+    first = desk("publish", job, "--to", "car:a b.car")
+    assert re.fullmatch(r"log of 12D3\w+: 1 new entry, 1 in all\nnext: bacalhau-audit 'a b.car'\n", first.err)
+    root = first.text.strip()
+    assert re.fullmatch(r"log of 12D3\w+: 0 new entries, 1 in all\n", desk("publish", job, "--to", "dir:x").err)
+    assert desk("publish", root, "--to", "car:b.car").err == "next: bacalhau-audit b.car\n"
+    assert desk("publish", root, "--to", "car:c.car", "--json").err == ""
+    assert desk("publish", root, "--to", "car:d.car", "--plain").err == "", "content alone proves nothing"
 
 
 def test_nothing_is_replaced(desk, tree, tmp_path):
@@ -103,6 +115,16 @@ def test_wrong_calls(desk, tree, call, problem):
     said = desk(*(part.replace("{tree}", tree) for part in call))
     assert (said.code, said.out) == (2, b"")
     assert problem in said.err
+
+
+@pytest.mark.parametrize("kind", ["car", "dir"])
+def test_a_name_that_is_too_long_is_a_wrong_call_before_anything_is_published(desk, kind):
+    report = desk.run()
+    said = desk("publish", report["job"], "--to", f"{kind}:{'a' * 5000}")
+    assert (said.code, said.out) == (2, b"")
+    assert "aaa…: its name is too long for this machine; give a shorter one" in said.err
+    assert len(said.err) < 200
+    assert "nothing was published here" in desk("graph", "log").err
 
 
 def cid_at(desk, text):

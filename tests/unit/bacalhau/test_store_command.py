@@ -60,6 +60,21 @@ def test_what_is_added_without_a_pin_goes_unless_it_is_pinned_later(desk):
     assert desk("add", desk.file(b"x"), "--no-pin", "--name", "x").code == 2
 
 
+def test_a_dry_run_of_gc_says_what_goes_and_removes_nothing(desk):
+    gone = add(desk, b"gone", "--no-pin")
+    add(desk, b"kept")
+    with desk.services().open_results() as results:
+        results.add(make_cid(DAG_CBOR, b"task"), parse_cid(gone), nodes=Nodes.EMBEDDED, at=0)
+    counts = {"removed_blocks": 1, "removed_bytes": 4, "kept_blocks": 1, "kept_bytes": 4, "missing": 0}
+    assert desk("store", "gc", "--dry-run", "--json").json == {**counts, "dry_run": True}
+    assert desk("store", "gc", "--dry-run").text == "would remove 1 blocks, 4 bytes\nwould keep   1 blocks, 4 bytes\n"
+    with desk.services().open_results() as results:
+        assert results.since(0) == [parse_cid(gone)]
+    assert desk("cat", gone).out == b"gone"
+    assert desk("store", "gc", "--json").json == {**counts, "dry_run": False}
+    assert desk("cat", gone).code == 4
+
+
 def test_a_job_keeps_its_input_output_and_record(desk):
     cid = add(desk, b"input", "--no-pin")
     report = desk("run", "python", "-c", "pass", "-i", cid, "--json").json

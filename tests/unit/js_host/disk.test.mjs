@@ -6,17 +6,18 @@ import { ErrnoError } from "./fake_fs.mjs";
 
 const LIMIT = 10_000;
 const NODE = 1024;
+const DIRECTORY = 0o40000;
 let root, dir, file, link, streams;
 
 beforeEach(() => {
-  root = { contents: {} };
+  root = { mode: DIRECTORY, contents: { home: { mode: DIRECTORY, contents: {} } } };
   streams = [];
   const setattr = (node, attributes) => Object.assign(node, attributes);
   const MEMFS = {
     ops_table: {
       dir: {
         node: {
-          mknod: (parent, name) => (parent.contents[name] = { usedBytes: 0, contents: {} }),
+          mknod: (parent, name, mode) => (parent.contents[name] = { mode, usedBytes: 0, contents: {} }),
           rename(node, parent, name) {
             for (const old of Object.keys(parent.contents)) if (parent.contents[old] === node) delete parent.contents[old];
             parent.contents[name] = node;
@@ -37,13 +38,25 @@ beforeEach(() => {
       link: { node: { setattr } },
     },
   };
-  boundDisk({ FS: { ErrnoError, streams }, MEMFS }, { memoryLimit: LIMIT, diskUsed: 0 });
+  const FS = { ErrnoError, streams, root, isDir: (mode) => mode === DIRECTORY, isMountpoint: () => false };
+  boundDisk({ FS, MEMFS }, { memoryLimit: LIMIT, diskUsed: 0 });
   ({ dir, file, link } = { dir: MEMFS.ops_table.dir.node, file: MEMFS.ops_table.file, link: MEMFS.ops_table.link.node });
 });
 
 const make = (name) => dir.mknod(root, name, 0, 0);
+const makeDirectory = (parent, name) => dir.mknod(parent, name, DIRECTORY, 0);
 const write = (node, length, position = 0) => file.stream.write({ node }, null, 0, length, position);
 const isFull = (error) => error.errno === 51;
+
+test("every name is an entry, on every engine", () => {
+  for (const directory of [root, root.contents.home, makeDirectory(root, "new")]) {
+    const node = makeDirectory(directory, "__proto__");
+    assert.equal(directory.contents["__proto__"], node);
+    assert.ok(dir.readdir(directory).includes("__proto__"));
+    dir.rmdir(directory, "__proto__");
+    assert.ok(!dir.readdir(directory).includes("__proto__"));
+  }
+});
 
 test("the limit holds to the byte", () => {
   const node = make("a");
@@ -101,8 +114,8 @@ test("renaming a file to its own name frees nothing", () => {
 });
 
 test("listings are in UTF-8 order", () => {
-  for (const name of ["b", "\u{1F600}", "a", "\uFF5E"]) make(name);
-  assert.deepEqual(dir.readdir(root), [".", "..", "a", "b", "\uFF5E", "\u{1F600}"]);
+  for (const name of ["b", "home", "\u{1F600}", "a", "\uFF5E"]) make(name);
+  assert.deepEqual(dir.readdir(root), [".", "..", "a", "b", "home", "\uFF5E", "\u{1F600}"]);
 });
 
 test("links are charged with their targets", () => {

@@ -7,7 +7,7 @@ from storage.cid import CID, DAG_CBOR, RAW, cid_text, make_cid
 from storage.errors import UnavailableError, VerificationError
 from storage.sqlite_block_layout import APPLICATION_ID
 from storage.sqlite_block_store import SqliteBlockStore
-from storage.sqlite_collection import SWEEP_BLOCKS, Collection, collect
+from storage.sqlite_collection import SWEEP_BLOCKS, Collection, collect, try_collect
 from storage.sqlite_file import Layout, open_database
 from storage.sqlite_pins import Pin, hold, pin, unpin
 from storage.unixfs_import import Importer
@@ -50,6 +50,18 @@ def test_what_nobody_needs_is_removed_and_counted(path):
     result = collected(path, a)
     assert (result.removed_blocks, result.removed_bytes, result.kept_blocks, result.kept_bytes) == (1, 2, 1, 3)
     assert present(path, a, b) == [True, False]
+
+
+def test_a_trial_counts_what_a_collection_then_removes(path):
+    cids = put(path, *(b"%d" % n for n in range(SWEEP_BLOCKS + 50)))
+    with SqliteBlockStore(path) as store:
+        tried = try_collect(store, lambda: cids[:1], said)
+        assert all(map(store.has, cids))
+        assert tried == collect(store, lambda: cids[:1], said)
+        assert (tried.removed_blocks, tried.kept_blocks) == (len(cids) - 1, 1)
+        store.put(cids[1], b"1")  # kept by the lease of this store until that is closed
+        assert try_collect(store, lambda: cids[:1], said) == collect(store, lambda: cids[:1], said)
+        assert present(path, *cids[:3]) == [True, True, False]
 
 
 def test_pins_keep_everything_below_them_until_they_are_removed(path):

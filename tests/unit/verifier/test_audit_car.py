@@ -92,3 +92,18 @@ def test_what_others_wrote_does_not_reach_the_terminal_as_it_is(tmp_path, capsys
     path = tmp_path / "x\x1b[31m.car"
     assert main([str(path)]) == 2
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_car_is_told_as_that(tmp_path, capsys):
+    path = tmp_path / "passwd"
+    path.write_text("root:x:0:0:root:/root:/bin/bash\n" * 8)
+    assert main([str(path)]) == 1, "invalid, as docs/audit.md has it"
+    assert capsys.readouterr().out == "invalid\n  FALSE    0 file         is no CAR file: it does not begin as one\n"
+    path.write_bytes(published()[2][:20])
+    assert main([str(path)]) == 1
+    assert "  FALSE    0 file         byte " in capsys.readouterr().out, "a damaged one is told with the place"
+
+
+def test_a_name_that_is_too_long_is_told_with_its_beginning(capsys):
+    assert main(["a" * 5000]) == 2
+    assert capsys.readouterr().err == f"bacalhau-audit: {'a' * 80}…: its name is too long for this machine\n"
