@@ -49,7 +49,7 @@ function repeat(refresh, signal) {
 export async function jobPage(place, [id], signal) {
   const job = await get(`/api/v1/jobs/${encodeURIComponent(id)}`, signal);
   const head = h("div", null), events = h("ol", { reversed: false }), rest = h("div", null);
-  // A job of embedded nodes kept no events: the heading waits for the first.
+  // Not before there is something below it: a job need not have events, and they come one by one.
   const happened = h("section", { hidden: true }, h("h2", null, "What happened"), events);
   place.append(h("h1", null, `Job ${job.job.slice(0, 8)}`), head, rest, happened);
   await shown(head, rest, job, signal);
