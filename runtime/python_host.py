@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from runtime.shared_libraries_client import listed_libraries
-from runtime.worker_transport import Program
+from runtime.worker_program import Program
 from storage.errors import UnavailableError
 
 PYTHON: Final = "python"

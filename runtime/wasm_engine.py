@@ -26,7 +26,8 @@ from runtime.wasm_module import MAX_MODULE_BYTES
 from runtime.wasm_profile import ENGINE
 from runtime.wasm_release import engine_version, wasm_runtime_cid
 from runtime.worker_pool import WorkerPool
-from runtime.worker_transport import CPU_PER_WALL, CPU_SPARE_S, Program, Worker, start_program
+from runtime.worker_program import Program
+from runtime.worker_transport import CPU_PER_WALL, CPU_SPARE_S, Worker, start_program
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
 from storage.unixfs_read import UnixfsReader

@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,8 @@ from runtime.engine_host import EngineHost
 from runtime.engine_settings import engine_environment, reserved_bytes
 from runtime.frames import Frame, read_frame, write_frame
 from runtime.jail import JailLimits, JailReport, layers_of
-from runtime.jail_transport import Bind, Cell, open_cell
+from runtime.jail_transport import Cell, open_cell
+from runtime.worker_program import Program
 from storage.errors import UnavailableError, VerificationError
 
 HOST_STACK_BYTES = 1 << 30
@@ -132,23 +133,6 @@ class Worker:
             except BrokenPipeError:  # unsent bytes for a process that is gone
                 continue
         self.cell.close()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """What a worker process is: a program, what it is made of, and how it is started."""
-
-    name: str
-    """As `jail_transport.open_cell` knows it."""
-    binary: Path
-    directory: Path
-    """The one directory that it may read."""
-    arguments: Callable[[str], Sequence[str]]
-    """Behind the binary, by where the directory is inside; the descriptors to hear and to tell come last."""
-    environment: Mapping[str, str]
-    also: tuple[Bind, ...] = ()
-    """What else it is made of."""
-    emulator: tuple[str, ...] = ()
 
 
 def start_worker(
