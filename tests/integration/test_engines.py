@@ -125,6 +125,7 @@ def test_the_leak_probe_with_packages_leaves_the_same_machine(house: Any, engine
     compare(house, other_engine(engine), PROBE_WITH_PACKAGES, **WITH_PACKAGES)
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("engines probe")
 def test_the_leak_probe_leaves_the_same_machine_on_aarch64(house: Any) -> None:
     compare(house, aarch64(), PROBE)

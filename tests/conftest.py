@@ -1,0 +1,16 @@
+"""What takes long is run where it is asked for: tests with the mark `slow`, by BACALHAU_SLOW_TESTS=1."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests that are marked as slow, unless they are asked for."""
+    if os.environ.get("BACALHAU_SLOW_TESTS") == "1":
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="takes long; set BACALHAU_SLOW_TESTS=1 to run it"))
