@@ -26,6 +26,9 @@ TESTED_BY: Final = {
     r"bacalhau serve --workers .*": (
         "tests/integration/test_dask.py::test_a_node_runs_what_is_submitted_to_it_on_the_workers"
     ),
+    r"bacalhau serve --docker .*": (
+        "tests/integration/test_docker_network.py::test_two_nodes_run_a_container_and_one_is_killed_in_the_middle_of_another"
+    ),
     r"bacalhau serve .*--limit.*": "tests/unit/bacalhau/test_serve_options.py",
     r"bacalhau serve --peer .*": (
         "tests/integration/test_network.py::test_a_liar_among_four_nodes_is_named_and_what_is_left_is_the_truth"
