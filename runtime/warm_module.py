@@ -17,12 +17,12 @@ from runtime.entropy_stream import EntropyStream
 from runtime.frames import Frame
 from runtime.input_server import InputServer
 from runtime.output_assembly import FRAME_TYPES, OutputAssembly
-from runtime.task_frames import entropy_key, read_done
-from runtime.warm_worker import answer, failure
+from runtime.task_frames import entropy_key
+from runtime.warm_worker import answer, execution_of, failure, frames_of, take_output
 from runtime.wasm_frames import task_text
 from runtime.worker_transport import CPU_PER_WALL, CPU_SPARE_S, Worker
 from storage.blocks import BlockStore
-from storage.errors import UnavailableError, VerificationError
+from storage.errors import UnavailableError
 from storage.unixfs_read import UnixfsReader
 from verifier.model import EngineInfo
 
@@ -88,41 +88,19 @@ class WarmModule:
             with blocks_here():
                 text = task_text(plan, server)
             self.worker.send(Frame(header={"type": "task"}, payload=text))
-            frames = _frames(self.worker)
+            frames = frames_of(self.worker)
             for frame in frames:
                 if frame.type in ("lookup", "list", "read"):
                     self.worker.send(answer(server, frame))
                 elif frame.type == "entropy":
                     self.worker.send(_drawn(entropy, frame))
                 elif frame.type in FRAME_TYPES:
-                    _take(assembly, frame, frames)
+                    take_output(assembly, frame, frames)
                 elif frame.type == "done":
-                    return _execution(plan, frame, assembly, self.engine)
+                    return execution_of(plan, frame, assembly, self.engine)
                 else:
                     note(frame, progress)
         raise UndeterminedError("the worker stopped talking")
-
-
-def _execution(plan: Plan, frame: Frame, assembly: OutputAssembly, engine: EngineInfo) -> Execution:
-    try:
-        done = read_done(frame)
-        output = assembly.finish(done.exit_code)
-    except (KeyError, TypeError, ValueError, AttributeError, VerificationError) as error:
-        raise UndeterminedError(f"the worker's last frame is malformed: {error}") from error
-    return Execution(
-        task=plan.task,
-        output=output,
-        exit_code=done.exit_code,
-        fuel=done.fuel,
-        state_digest=done.state_digest,
-        engine=engine,
-        timings_s=done.timings_s,
-    )
-
-
-def _frames(worker: Worker) -> Iterator[Frame]:
-    while True:
-        yield worker.receive()
 
 
 def note(frame: Frame, progress: Progress) -> None:
@@ -136,13 +114,6 @@ def note(frame: Frame, progress: Progress) -> None:
     if frame.type != "phase":
         raise UndeterminedError(f"the worker sent a frame {frame.type[:32]!r}")
     progress(_PHASES.get(str(frame.header.get("name")), "working"))
-
-
-def _take(assembly: OutputAssembly, frame: Frame, following: Iterator[Frame]) -> None:
-    try:
-        assembly.take(frame, following)
-    except VerificationError as error:
-        raise UndeterminedError(f"the worker sent an impossible output: {error}") from error
 
 
 def _drawn(entropy: EntropyStream, frame: Frame) -> Frame:

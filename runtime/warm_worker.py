@@ -90,7 +90,7 @@ class WarmWorker:
                     steps.failed(error)
                 raise
         self._busy_s += time.monotonic() - began
-        execution = _execution(plan, frame, assembly, self.engine)
+        execution = execution_of(plan, frame, assembly, self.engine)
         if self._is_used:
             execution.timings_s["reset"] = self._reset_s
         else:
@@ -117,12 +117,12 @@ class WarmWorker:
         self, server: InputServer, assembly: OutputAssembly, progress: Progress, steps: RunSteps | None
     ) -> Frame:
         """Answer the worker until it is done, and return its last frame."""
-        frames = _frames(self.worker)
+        frames = frames_of(self.worker)
         for frame in frames:
             if frame.type in ("lookup", "list", "read"):
                 self.worker.send(answer(server, frame))
             elif frame.type in FRAME_TYPES:
-                _take(assembly, frame, frames)
+                take_output(assembly, frame, frames)
             elif frame.type == "phase":
                 progress(PHASES.get(str(frame.header.get("name")), "working"))
             elif steps is not None and frame.type == "resume":
@@ -162,19 +162,30 @@ def answer(server: InputServer, question: Frame) -> Frame:
         raise UndeterminedError(f"the worker asked wrongly: {error.problem}") from error
 
 
-def _take(assembly: OutputAssembly, frame: Frame, following: Iterator[Frame]) -> None:
+def take_output(assembly: OutputAssembly, frame: Frame, following: Iterator[Frame]) -> None:
+    """Take a frame of an output, and those that belong to it.
+
+    Raises:
+        UndeterminedError: no worker of ours sends such an output.
+    """
     try:
         assembly.take(frame, following)
     except VerificationError as error:
         raise UndeterminedError(f"the worker sent an impossible output: {error}") from error
 
 
-def _frames(worker: Worker) -> Iterator[Frame]:
+def frames_of(worker: Worker) -> Iterator[Frame]:
+    """Yield what a worker says, without end."""
     while True:
         yield worker.receive()
 
 
-def _execution(plan: Plan, frame: Frame, assembly: OutputAssembly, engine: EngineInfo) -> Execution:
+def execution_of(plan: Plan, frame: Frame, assembly: OutputAssembly, engine: EngineInfo) -> Execution:
+    """Return the execution that a frame `done` ends.
+
+    Raises:
+        UndeterminedError: the frame is malformed, or the output is not whole.
+    """
     try:
         done: Done = read_done(frame)
         output = assembly.finish(done.exit_code)
