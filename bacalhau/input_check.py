@@ -22,8 +22,7 @@ from storage.errors import BacalhauError, UnavailableError, VerificationError
 from storage.unixfs_load import is_raw
 from storage.unixfs_read import UnixfsReader
 from verifier.audit_edges import EMPTY
-from verifier.graph_reading import version_of
-from verifier.model import Input, Task, load_node
+from verifier.model import Input, Task, load_node, version_of
 from verifier.taint import find_taint
 
 MAX_LOOKED: Final = 20_000

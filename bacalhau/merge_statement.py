@@ -12,8 +12,8 @@ from network.lineage_store import LineageStore
 from storage.blocks import BlockStore
 from storage.cid import CID
 from storage.errors import BacalhauError
-from verifier.graph_reading import version_of
 from verifier.merge_types import Merge, load_merge, store_merge
+from verifier.model import version_of
 
 _MOST: Final = 16
 """Statements of one output that are looked at: the same output may come of other records."""

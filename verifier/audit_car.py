@@ -22,9 +22,8 @@ from verifier.audit import audit_record
 from verifier.audit_report import AuditReport, AuditVerdict, Check, Finding, make_check
 from verifier.graph_agreement import LogAgreement
 from verifier.graph_audit import audit_graph
-from verifier.graph_reading import version_of
 from verifier.graph_types import GRAPHS, load_graph
-from verifier.model import Record, load_node
+from verifier.model import Record, load_node, version_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

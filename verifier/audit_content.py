@@ -20,8 +20,8 @@ from verifier.audit_reading import FileReading
 from verifier.audit_report import Finding, Outcome, examine, examine_each, examine_several
 from verifier.closure import Visit, visit_trees
 from verifier.evidence import Evidence
-from verifier.graph_reading import read_facts, version_of
-from verifier.model import Input, Lock, Receipt, Record, Runtime, RuntimeFile, Task, Wheel
+from verifier.graph_reading import read_facts
+from verifier.model import Input, Lock, Receipt, Record, Runtime, RuntimeFile, Task, Wheel, version_of
 from verifier.unverified_types import UnverifiedRecord
 from verifier.wasm_types import MAGIC, WasmFunction, WasmRuntime, arguments_of, check_module_start, runtime_kind
 

@@ -10,11 +10,10 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final
 
-from storage import dag_cbor
 from storage.blocks import BlockStore
-from storage.cid import CID, DAG_CBOR, codec_of
-from storage.errors import VerificationError
+from storage.cid import CID
 from verifier.bounds import AbsolutePath, Amount, Count, at_most
+from verifier.model import version_of
 from verifier.schema import Schema
 
 MAX_ARGUMENTS: Final = 4096
@@ -76,10 +75,4 @@ def is_container_function(store: BlockStore, cid: CID) -> bool:
     Raises:
         UnavailableError: the block is not here.
     """
-    if codec_of(cid) != DAG_CBOR:
-        return False
-    try:
-        node = dag_cbor.decode(store.get(cid))
-    except VerificationError:
-        return False  # whoever reads it finds out
-    return isinstance(node, dict) and node.get("v") == ContainerFunction.VERSION
+    return version_of(store, cid) == ContainerFunction.VERSION

@@ -41,11 +41,11 @@ from storage.errors import BacalhauError, UnavailableError, VerificationError
 from verifier.audit import audit_record
 from verifier.audit_report import AuditReport, Check, Finding, Outcome, examine, examine_each, make_check
 from verifier.graph_log import LogChain, check_head, read_chain
-from verifier.graph_reading import RecordFacts, read_facts, version_of
+from verifier.graph_reading import RecordFacts, read_facts
 from verifier.graph_types import AnnotatedGraph, GraphHead, load_graph
 from verifier.merge_audit import check_merged
 from verifier.merge_types import load_merge
-from verifier.model import load_node
+from verifier.model import load_node, version_of
 from verifier.shard_merge import MergeRoom
 
 FIRST: Final = 21

@@ -8,10 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from storage import dag_cbor
 from storage.blocks import BlockStore
-from storage.cid import CID, DAG_CBOR, codec_of
-from storage.errors import VerificationError
+from storage.cid import CID
 from verifier.model import Record
 from verifier.unverified_types import load_any_record
 
@@ -38,22 +36,6 @@ class RecordFacts:
     def is_verified(self) -> bool:
         """Tell whether it claims to be verified; whether that is so, an audit says."""
         return self.tier == VERIFIED
-
-
-def version_of(store: BlockStore, cid: CID) -> str | None:
-    """Return what a block says that it is, type and version; None if it is no sound node, or says nothing.
-
-    Raises:
-        UnavailableError: it is not here.
-    """
-    if codec_of(cid) != DAG_CBOR:
-        return None
-    try:
-        node = dag_cbor.decode(store.get(cid))
-    except VerificationError:
-        return None
-    version = node.get("v") if isinstance(node, dict) else None
-    return version if isinstance(version, str) else None
 
 
 def read_facts(store: BlockStore, cid: CID) -> RecordFacts:

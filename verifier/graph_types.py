@@ -15,8 +15,7 @@ from storage.blocks import BlockStore
 from storage.cid import CID, cid_text, parse_cid
 from storage.errors import UserError
 from verifier.bounds import Amount, Count, Epoch, Hex32, Link, Peer, Signature, SortedLinks, at_most
-from verifier.graph_reading import version_of
-from verifier.model import load_node
+from verifier.model import load_node, version_of
 from verifier.schema import Schema
 
 MAX_RECORDS: Final = 40_000

@@ -33,7 +33,7 @@ from verifier.task_types import (
 __all__ = [
     "CID", "Commitment", "CommitmentList", "EngineInfo", "Function", "Input", "Limits", "Lock", "ModelError",
     "OutputMount", "PeerId", "Receipt", "Record", "Rule", "Runtime", "RuntimeFile", "Task", "Verdict", "Volume",
-    "Wheel", "load_node", "node_cid", "store_node",
+    "Wheel", "load_node", "node_cid", "store_node", "version_of",
 ]  # fmt: skip
 
 T = TypeVar("T", bound=Schema)
@@ -72,3 +72,19 @@ def load_node(store: BlockStore, cid: CID, kind: type[T]) -> T:
         return kind.from_node(dag_cbor.decode(data))
     except VerificationError as error:
         raise VerificationError(error.problem, where=f"{cid_text(cid)} {error.where}".strip()) from error
+
+
+def version_of(store: BlockStore, cid: CID) -> str | None:
+    """Return what a block says that it is, type and version; None if it is no sound node, or says nothing.
+
+    Raises:
+        UnavailableError: it is not here.
+    """
+    if codec_of(cid) != DAG_CBOR:
+        return None
+    try:
+        node = dag_cbor.decode(store.get(cid))
+    except VerificationError:
+        return None
+    version = node.get("v") if isinstance(node, dict) else None
+    return version if isinstance(version, str) else None

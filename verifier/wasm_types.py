@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Final, TypeAlias
 
-from storage import dag_cbor
 from storage.blocks import BlockStore
-from storage.cid import CID, DAG_CBOR, codec_of
+from storage.cid import CID
 from storage.errors import VerificationError
 from verifier.bounds import Hex32, JsonMap, Link, Word
-from verifier.model import Function, Input, Runtime, load_node
+from verifier.model import Function, Input, Runtime, load_node, version_of
 from verifier.schema import Schema
 
 ARGUMENTS_KEY: Final = "argv"
@@ -60,13 +59,7 @@ def kind_of_function(store: BlockStore, cid: CID) -> type[Function | WasmFunctio
     Raises:
         UnavailableError: the block is not here.
     """
-    if codec_of(cid) != DAG_CBOR:
-        return Function
-    try:
-        node = dag_cbor.decode(store.get(cid))
-    except VerificationError:
-        return Function  # whoever reads it finds out
-    return WasmFunction if isinstance(node, dict) and node.get("v") == WasmFunction.VERSION else Function
+    return WasmFunction if version_of(store, cid) == WasmFunction.VERSION else Function
 
 
 def runtime_kind(function: AnyFunction) -> type[Runtime | WasmRuntime]:
