@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bacalhau.cli.options import node_of
-from bacalhau.cli.run_with_node import goes_on
+from bacalhau.cli.run_with_node import followed
 from bacalhau.container_on_node import submit_container
 from bacalhau.exit_codes import ExitCode, of_container
-from bacalhau.progress import shown_progress
-from bacalhau.render import print_json, print_text
-from bacalhau.run_on_node import wait_for_report
 from storage.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -30,13 +27,8 @@ def run_docker_with_node(
     """
     from bacalhau.cli.run_docker import lay_out_output, show_container
 
-    announced: list[str] = []
-    with goes_on(announced), shown_progress() as display:
-        submitted = submit_container(order, services, display, node, announced.append)
-        if flags["wait"]:
-            report = wait_for_report(submitted.job, node, display, lambda: node_of(services))
-    if not flags["wait"]:
-        print_json(submitted.to_json()) if flags["as_json"] else print_text(submitted.job)
+    report = followed(partial(submit_container, order, services), services, flags, node)
+    if report is None:
         return ExitCode.DONE
     show_container(report, flags)
     if report["output"] is not None and report["stdout"] is None:

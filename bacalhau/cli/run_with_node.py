@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,10 @@ from bacalhau.cli.options import node_of
 from bacalhau.cli.run_python import say_place, show_report
 from bacalhau.exit_codes import ExitCode, of_run
 from bacalhau.layout import default_target, lay_out
-from bacalhau.progress import shown_progress
+from bacalhau.progress import Display, shown_progress
 from bacalhau.remote_results import lay_out_from_node
 from bacalhau.render import print_json, print_text, stderr_console
-from bacalhau.run_on_node import submit_to_node, wait_for_report
+from bacalhau.run_on_node import SubmittedJob, submit_to_node, wait_for_report
 from storage.cid import parse_cid
 from storage.errors import UnavailableError
 
@@ -32,13 +33,8 @@ def run_with_node(
     Raises:
         UserError, UnavailableError, VerificationError: as `bacalhau.run_on_node`.
     """
-    announced: list[str] = []
-    with goes_on(announced), shown_progress() as display:
-        submitted = submit_to_node(order, services, display, node, announced.append)
-        if flags["wait"]:
-            report = wait_for_report(submitted.job, node, display, lambda: node_of(services))
-    if not flags["wait"]:
-        print_json(submitted.to_json()) if flags["as_json"] else print_text(submitted.job)
+    report = followed(partial(submit_to_node, order, services), services, flags, node)
+    if report is None:
         return ExitCode.DONE
     show_report(report, flags, is_here=not node.is_elsewhere)
     if report["verdict"] in ("agreed", "cached") and report["stdout"] is None:
@@ -46,6 +42,22 @@ def run_with_node(
     if (flags["download"] or target is not None) and report["record"] is not None:
         _download(report, services, flags, node, target or default_target(report["job"]))
     return of_run(report["verdict"], report["exit_code"])
+
+
+def followed(
+    submit: Callable[[Display, NodeClient, Callable[[str], None]], SubmittedJob],
+    services: Services,
+    flags: dict[str, Any],
+    node: NodeClient,
+) -> dict[str, Any] | None:
+    """Submit a job and return its report; None where nobody waits for it: then the job is printed."""
+    announced: list[str] = []
+    with goes_on(announced), shown_progress() as display:
+        submitted = submit(display, node, announced.append)
+        if flags["wait"]:
+            return wait_for_report(submitted.job, node, display, lambda: node_of(services))
+    print_json(submitted.to_json()) if flags["as_json"] else print_text(submitted.job)
+    return None
 
 
 @contextmanager
