@@ -1,4 +1,4 @@
-"""What takes long is run where it is asked for: tests with the mark `slow`, by BACALHAU_SLOW_TESTS=1."""
+"""What takes long is run where it is asked for: tests marked as `slow("why")`, by BACALHAU_SLOW_TESTS=1."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.environ.get("BACALHAU_SLOW_TESTS") == "1":
         return
     for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.skip(reason="takes long; set BACALHAU_SLOW_TESTS=1 to run it"))
+        if slow := item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason=f"{slow.args[0]}; set BACALHAU_SLOW_TESTS=1 to run it"))

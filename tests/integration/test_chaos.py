@@ -1,6 +1,5 @@
 """`chaos` names the line of each of ten planted accidents, and calls by their names what is pure and what is seeded."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,9 +94,7 @@ def test_what_is_asked_for_and_does_not_matter_is_told_apart(chaos_house):
     }
 
 
-@pytest.mark.skipif(
-    os.environ.get("BACALHAU_SLOW_TESTS") != "1", reason="makes two images more; set BACALHAU_SLOW_TESTS=1 to run it"
-)
+@pytest.mark.slow("makes two images more")
 @pytest.mark.parametrize("entry", ["tag_index", "merge_logs"])
 def test_a_python_with_another_hash_seed_shows_what_its_emulation_shows(chaos_house, entry):
     _, found = chaos(chaos_house, chaos_house.plan(sources(), entry=entry), "hash seed", "set order")
@@ -118,9 +115,7 @@ def main(data):
 """
 
 
-@pytest.mark.skipif(
-    os.environ.get("BACALHAU_SLOW_TESTS") != "1", reason="loads scikit-learn; set BACALHAU_SLOW_TESTS=1 to run it"
-)
+@pytest.mark.slow("loads scikit-learn")
 def test_a_model_without_a_seed_is_named_where_it_is_trained(chaos_house):
     requirements = (FUNCTIONS / "train_model" / "requirements.txt").read_bytes()
     plan = chaos_house.plan({"function.py": MODEL, "requirements.txt": requirements}, memory="1Gb")

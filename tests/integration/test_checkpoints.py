@@ -5,7 +5,6 @@ Everything that a run can do between two steps and that is not in the linear mem
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,6 @@ from tests.unit.runtime.notebook_world import cell, notebook_of
 
 pytestmark = pytest.mark.integration
 
-SLOW = os.environ.get("BACALHAU_SLOW_TESTS") == "1"
 NOTEBOOKS = Path(__file__).parents[2] / "functions" / "notebooks"
 
 CELLS = (
@@ -286,11 +284,10 @@ def test_one_that_was_harmed_or_is_of_another_node_is_not_gone_on_from(runs):
     assert runs.gone_on is None
 
 
+@pytest.mark.slow("makes an image of its own")
 @pytest.mark.parametrize("name", ["climate", "wines"])
 def test_packages_that_load_modules_while_they_run(runs, name):
     """Matplotlib, pandas and scikit-learn; each needs an image of its own."""
-    if not SLOW:
-        pytest.skip("makes an image of its own: BACALHAU_SLOW_TESTS=1 runs it")
     notebook = read_notebook(NOTEBOOKS / f"{name}.ipynb")
     data = str(NOTEBOOKS.parent / {"climate": "plot", "wines": "train_model"}[name] / "input.csv")
     runs.going_on(function_files(notebook, None), data=data)

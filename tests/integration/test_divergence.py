@@ -1,7 +1,6 @@
 """Two executions of one task, one of them on a machine that fails once at a drawn moment: the line named is right."""
 
 import json
-import os
 import random
 
 import pytest
@@ -13,9 +12,7 @@ from tests.integration.faulty_engine import EPOCH, faulty_engine
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("divergence")]
 
-SLOW = pytest.mark.skipif(
-    os.environ.get("BACALHAU_SLOW_TESTS") != "1", reason="starts tens of workers; set BACALHAU_SLOW_TESTS=1 to run it"
-)
+SLOW = pytest.mark.slow("starts tens of workers")
 
 # Every reading of the clock is noted with a name, and its line ends in that name.
 READINGS = {

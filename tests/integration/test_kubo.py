@@ -107,9 +107,7 @@ def test_ipfs_add_of_ten_thousand_files_gives_our_cid(daemon, tmp_path):
     assert daemon.ipfs("add", "-r", "-H", "-Q", "--only-hash", "--cid-version=1", str(tmp_path / "tree")) == ours
 
 
-@pytest.mark.skipif(
-    os.environ.get("BACALHAU_SLOW_TESTS") != "1", reason="hashes 4 GiB twice; set BACALHAU_SLOW_TESTS=1 to run it"
-)
+@pytest.mark.slow("hashes 4 GiB twice")
 def test_ipfs_add_of_four_gib_gives_our_cid(daemon, tmp_path):
     """More than 1,024 chunks, so two levels; the file is sparse, and each chunk begins differently."""
     with (tmp_path / "big").open("wb") as stream:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -18,9 +17,7 @@ VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "unixfs" / "kubo.j
 PROFILES = {profile.name: profile for profile in (V0_2015, V1_2025, LEGACY)}
 SLOW_BYTES = 100 << 20
 
-slow = pytest.mark.skipif(
-    os.environ.get("BACALHAU_SLOW_TESTS") != "1", reason="hashes 1 GiB; set BACALHAU_SLOW_TESTS=1 to run it"
-)
+slow = pytest.mark.slow("hashes 1 GiB")
 
 
 class Forgets:

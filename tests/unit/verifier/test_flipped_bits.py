@@ -6,7 +6,6 @@ each; so does `python -m tests.unit.verifier.test_flipped_bits record|graph [STE
 """
 
 import io
-import os
 import random
 import sys
 
@@ -123,9 +122,7 @@ def unseen_of(data, step=1):
     return [(at, bit) for at in range(0, len(data), step) for bit in BITS if not is_found(data, at, bit)]
 
 
-@pytest.mark.skipif(
-    os.environ.get("BACALHAU_SLOW_TESTS") != "1", reason="takes minutes; set BACALHAU_SLOW_TESTS=1 to run it"
-)
+@pytest.mark.slow("takes minutes")
 def test_every_bit_counts(sound):
     data, _ = sound
     assert unseen_of(data) == []
