@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from network.bid_choice import draws
-from network.messages import Capacity, Demand
+from network.messages import READS_SIGNED_ASSIGN, Capacity, Demand
 from verifier.model import PeerId
 
 GOSSIP_MS: Final = 10_000
@@ -162,6 +162,11 @@ class CapacityBook:
             (start,) = draws(seed, 1, len(self._peers))
             found = self._possible((*self._peers[start:], *self._peers[:start]), demand, exclude)
         return tuple(sorted(found, key=lambda peer: self._load(peer, demand))[:count])
+
+    def readers(self, peers: Iterable[PeerId]) -> frozenset[PeerId]:
+        """Return those of `peers` that say that they read `SignedAssign`."""
+        records = ((peer, self._records.get(peer)) for peer in peers)
+        return frozenset(peer for peer, said in records if said is not None and READS_SIGNED_ASSIGN in said.engines)
 
     def able(self, demand: Demand, *, exclude: frozenset[PeerId]) -> list[PeerId]:
         """Return all nodes that could take `demand`; the cost grows with their number."""

@@ -20,9 +20,10 @@ from typing import Final, TypeAlias
 from network import node_task
 from network.capacity_book import GOSSIP_MS, times
 from network.demand import demand_of, room_of
-from network.message_codec import decode, encode, session_id, sign_capacity
+from network.message_codec import check_signed, decode, encode, session_id, sign_capacity
 from network.messages import (
     MAX_IN_HAND,
+    READS_SIGNED_ASSIGN,
     Ack,
     Assign,
     Cancel,
@@ -35,6 +36,7 @@ from network.messages import (
     Offer,
     Refuse,
     Settled,
+    SignedAssign,
 )
 from network.node_state import HOLDS_ROOM, WAITS_FOR_ROOM, NodeTask, Stage, read_node_entry
 from network.node_state import node_task as task_of
@@ -187,6 +189,8 @@ class ComputeNode:
         name = message.session
         if isinstance(message, Offer | Assign) and session_id(peer, message.job, message.task) != name:
             raise RemoteProtocolError("named a session that is not its own", peer=peer)
+        if isinstance(message, SignedAssign):
+            check_signed(message, peer)
         if name in self.tasks:
             return self._step(name, message, peer)
         if name in self.ended:
@@ -222,7 +226,7 @@ class ComputeNode:
         if reason := self._refusal(offer, peer):
             return (Send(peer=peer, message=encode(Failed(session=assign.session, reason=reason))),)
         task = self._new(offer, peer, Stage.QUEUED)
-        task, actions = node_task.assigned(replace(task, in_hand=self._in_hand(task)))
+        task, actions = node_task.assigned(replace(task, in_hand=self._in_hand(task)), assign)
         return (*self._keep(task, actions), *self._fill())
 
     def _new(self, offer: Offer, peer: PeerId, stage: Stage) -> NodeTask:
@@ -371,8 +375,9 @@ class ComputeNode:
             self._reserved = self._sequence + SEQUENCES
             kept = (Persist(key="gossip", value=self._reserved.to_bytes(8, "big")),)
         self._sequence += 1
+        engines = (*self.engines, READS_SIGNED_ASSIGN)
         record = sign_capacity(
-            self.identity, sequence=self._sequence, total=self.total, free=self.free, engines=self.engines
+            self.identity, sequence=self._sequence, total=self.total, free=self.free, engines=engines
         )
         return (*kept, Broadcast(message=record))
 

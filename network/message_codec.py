@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Final
 
-from network.messages import MESSAGES, Capacity, Close, Commit, Demand, EngineKind, Message
+from network.messages import MESSAGES, Assign, Capacity, Close, Commit, Demand, EngineKind, Message, SignedAssign
 from network.protocol_errors import RemoteProtocolError
 from storage import dag_cbor
 from storage.cid import CID
@@ -69,6 +69,12 @@ def session_id(requester: PeerId, job: str, task: CID) -> str:
     return hashlib.sha256(dag_cbor.encode(preimage)).hexdigest()
 
 
+def sign_assign(identity: Identity, assign: Assign, *, resumes: bool) -> SignedAssign:
+    """Return a requester's assignment with its word on whether the node may go on from a checkpoint of its own."""
+    said = {"v": SignedAssign.VERSION, "requester": identity.peer, "resumes": resumes}
+    return SignedAssign.from_node(identity.sign(assign.to_node() | said))
+
+
 def sign_commit(identity: Identity, session: str, commitment: Commitment) -> Commit:
     """Return the signed message that carries a commitment."""
     node = {"v": Commit.VERSION, "session": session, "node": identity.peer, "commitment": commitment.to_node()}
@@ -102,13 +108,13 @@ def sign_capacity(
     return Capacity.from_node(identity.sign(node))
 
 
-def check_signed(message: Commit | Close | Capacity, sender: PeerId) -> None:
+def check_signed(message: SignedAssign | Commit | Close | Capacity, sender: PeerId) -> None:
     """Check that `sender` signed the message and that it speaks in its own name.
 
     Raises:
         RemoteProtocolError: it did not, or it does not.
     """
-    signer = message.requester if isinstance(message, Close) else message.node
+    signer = message.requester if isinstance(message, SignedAssign | Close) else message.node
     if signer != sender:
         raise RemoteProtocolError(f"sent a {message.VERSION} of {signer}", peer=sender)
     try:

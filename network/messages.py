@@ -1,8 +1,9 @@
 """The messages between requester and node: frozen types, one strict DAG-CBOR node each. No behaviour.
 
 Every message but `Capacity` names its session: the work of one task for one requester's job (`session_id`), so sending
-one twice is harmless. Only what may have to convince a third party is signed here (`Commit`, `Close`, and the
-commitments and receipts inside); the rest is vouched for by the connection, whose other end is authenticated.
+one twice is harmless. Only what may have to convince a third party is signed here (`Commit`, `Close`, the
+commitments and receipts inside, and that a run need not be whole: `SignedAssign`); the rest is vouched for by the
+connection, whose other end is authenticated.
 A published version is never edited: a change of meaning is a new version (docs/protocol.md).
 """
 
@@ -93,7 +94,7 @@ class Decline(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assign(Message):
-    """Requester to node: execute, and commit."""
+    """Requester to node: execute the whole of it, and commit."""
 
     VERSION: ClassVar[str] = "assign/1"
 
@@ -101,6 +102,19 @@ class Assign(Message):
     job: JobId
     task: Link
     demand: Demand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedAssign(Assign):
+    """The same, and whether the node may go on from a checkpoint of its own. Only to nodes that say they read it."""
+
+    VERSION: ClassVar[str] = "assign/2"
+    """1 means all of it, and all nodes read that."""
+
+    requester: Peer
+    resumes: bool
+    """It may, and may leave some; without, it runs the whole and leaves none."""
+    signature: Signature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +231,10 @@ class EngineKind(Schema):
     arch: Word
 
 
+READS_SIGNED_ASSIGN: Final = EngineKind(engine=SignedAssign.VERSION, arch="any")
+"""Stands among the engines of a node that reads `SignedAssign`: others look for the engines that they know."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity(Message):
     """Gossip, the latest wins: what a node has and what of it is free. Signed, because others pass it on."""
@@ -233,6 +251,7 @@ class Capacity(Message):
 
 
 MESSAGES: Final[tuple[type[Message], ...]] = (
-    Offer, Bid, Refuse, Decline, Assign, Accepted, Commit, Failed, Close, Reveal, Say, Ack, Cancel, Settled, Capacity,
+    Offer, Bid, Refuse, Decline, Assign, SignedAssign, Accepted, Commit, Failed, Close, Reveal, Say, Ack, Cancel,
+    Settled, Capacity,
 )  # fmt: skip
 """All of them, in the order of a session."""

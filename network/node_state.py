@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from network.messages import Close, Demand, EngineKind
 from network.participant import Participant
@@ -73,6 +73,8 @@ class NodeTask:
     is_persisted: bool = False
     in_hand: int = 0
     """What `Accepted` says of its job."""
+    resumes: bool = False
+    """Its requester signed that the run need not be whole."""
     close: Close | None = None
     """What made it reveal, to show beside another one of the same round; not kept on disk."""
 
@@ -93,8 +95,8 @@ class MadeEntry(Schema):
 class NodeEntry(Schema):
     """A task of a node in its datastore."""
 
-    VERSION: ClassVar[str] = "node-entry/2"
-    """1 had no statement."""
+    VERSION: ClassVar[str] = "node-entry/3"
+    """1 had no statement, 2 ran everything whole."""
 
     requester: Peer
     session: Hex32
@@ -106,17 +108,25 @@ class NodeEntry(Schema):
     receipt: Receipt | None
     """What was revealed."""
     statement: Statement | None = None
+    resumes: bool = False
+
+
+_SINCE: Final[dict[str, dict[str, bool | None]]] = {
+    "node-entry/1": {"statement": None, "resumes": False},
+    "node-entry/2": {"resumes": False},
+}
+"""What earlier versions did not say, and meant."""
 
 
 def read_node_entry(data: bytes) -> NodeEntry:
-    """Return an entry that was kept, by this version or the one before.
+    """Return an entry that was kept, by this version or one before.
 
     Raises:
         VerificationError: the datastore holds something else.
     """
     node = dag_cbor.decode(data)
-    if isinstance(node, dict) and node.get("v") == "node-entry/1":
-        node = {"statement": None, **node, "v": NodeEntry.VERSION}
+    if isinstance(node, dict) and (since := _SINCE.get(str(node.get("v")))) is not None:
+        node = {**since, **node, "v": NodeEntry.VERSION}
     return NodeEntry.from_node(node)
 
 
@@ -133,6 +143,7 @@ def node_entry(state: NodeTask) -> NodeEntry:
         made=None if me is None else _made(me),
         receipt=None if me is None else me.revealed,
         statement=state.statement,
+        resumes=state.resumes,
     )
 
 
@@ -170,6 +181,7 @@ def node_task(entry: NodeEntry, identity: Identity) -> NodeTask:
         statement=entry.statement,
         reason=entry.reason or "",
         is_persisted=True,
+        resumes=entry.resumes,
     )
 
 

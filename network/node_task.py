@@ -32,6 +32,7 @@ from network.messages import (
     Reveal,
     Say,
     Settled,
+    SignedAssign,
 )
 from network.node_state import NodeTask, Stage, node_entry
 from network.participant import Participant
@@ -105,9 +106,9 @@ def offered(state: NodeTask) -> tuple[Action, ...]:
     return (_expiry(state, HOLD_OFFER_MS),)
 
 
-def assigned(state: NodeTask) -> Step:
+def assigned(state: NodeTask, assign: Assign) -> Step:
     """Take an assignment that nobody had bid for, or that was bid for before a restart."""
-    return _queue(state, None, state.requester)
+    return _queue(state, assign, state.requester)
 
 
 def resume(state: NodeTask) -> Step:
@@ -181,8 +182,9 @@ def _refuse(state: NodeTask, event: RoomLost, peer: PeerId) -> Step:
 # From the assignment to the commitment.
 
 
-def _queue(state: NodeTask, event: Assign | None, _: PeerId) -> Step:  # noqa: ARG001
-    after = replace(state, stage=Stage.QUEUED, is_persisted=True)
+def _queue(state: NodeTask, event: Assign, _: PeerId) -> Step:
+    resumes = isinstance(event, SignedAssign) and event.resumes
+    after = replace(state, stage=Stage.QUEUED, is_persisted=True, resumes=resumes)
     return after, (_kept(after), _accepted(after))
 
 
@@ -195,7 +197,13 @@ def _run_reserved(state: NodeTask, event: Assign, peer: PeerId) -> Step:
 
 
 def _run(state: NodeTask, event: RoomFound | None, _: PeerId) -> Step:  # noqa: ARG001
-    run = Run(session=state.session_id, task=state.task, requester=state.requester, demand=state.demand)
+    run = Run(
+        session=state.session_id,
+        task=state.task,
+        requester=state.requester,
+        demand=state.demand,
+        resumes=state.resumes,
+    )
     return replace(state, stage=Stage.RUNNING, is_ahead=False), (run,)
 
 
@@ -326,6 +334,16 @@ def _in(stages: Iterable[Stage], kind: type, transition: Transition) -> dict[tup
     return {(stage, kind): replace(transition, to=transition.to or (stage,)) for stage in stages}
 
 
+def _assignments(kind: type[Assign]) -> dict[tuple[StrEnum, type], Transition]:
+    """Return the cells of an assignment: the first one counts, whatever a repetition says."""
+    return {
+        (_B, kind): Transition(_queue, (_W,)),
+        (_Q, kind): Transition(_run_reserved, (_X, _W)),
+        **_in((_W, _X), kind, Transition(_accept_again, ())),
+        **_in((_C, _R, _S, _F), kind, Transition(_committed_again, ())),
+    }
+
+
 _STAY: Final = Transition(_ignore, ())
 _STOP: Final = Transition(_end, (_E,))
 
@@ -339,10 +357,7 @@ TRANSITIONS: Final[Table] = MappingProxyType(
         (_W, RoomFound): Transition(_run, (_X,)),
         (_B, RoomLost): Transition(_refuse, (_E,)),
         (_W, RoomLost): Transition(_undo, (_F,)),
-        (_B, Assign): Transition(_queue, (_W,)),
-        (_Q, Assign): Transition(_run_reserved, (_X, _W)),
-        **_in((_W, _X), Assign, Transition(_accept_again, ())),
-        **_in((_C, _R, _S, _F), Assign, Transition(_committed_again, ())),
+        **{cell: transition for kind in (Assign, SignedAssign) for cell, transition in _assignments(kind).items()},
         **_in((_B, _Q), Decline, _STOP),
         **_in((_W, _X, _C, _R, _S, _F), Decline, _STAY),
         (_X, Executed): Transition(_commit, (_C,)),

@@ -114,6 +114,8 @@ class Submitted:
     that goes by trust."""
     unverified: bool = False
     """Its task is of a container: nodes make statements, and none commits."""
+    resumes: bool = False
+    """Nodes may go on from checkpoints of their own; without, each runs the whole of each task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +204,8 @@ class Run:
     requester: PeerId
     demand: Demand
     """What it holds of this node."""
+    resumes: bool = False
+    """It may go on from a checkpoint of this node's own, and leave some; without, it runs whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -348,7 +348,8 @@ class Requester:
         passes = {} if terms is None else {peer: self.trust.passes(peer) for peer in peers}
         # Who knows nobody at all is not told who there is: that is no reason to end a search early.
         nobody_left = seek.is_all and not peers and len(self.book) > 0
-        return Found(peers=peers, nobody_left=nobody_left, is_last=seek.is_last, passes=passes)
+        readers = self.book.readers(peers)
+        return Found(peers=peers, nobody_left=nobody_left, is_last=seek.is_last, passes=passes, readers=readers)
 
     def _engage(self, before: RequesterTask | None, after: RequesterTask) -> None:
         """Count what this requester itself keeps each node busy with: gossip is older than that."""
@@ -445,7 +446,8 @@ class Requester:
         self, job: JobEntry, task: CID, name: str, standing: Mapping[PeerId, Kind] = MappingProxyType({})
     ) -> requester_steps.Step:
         if standing:
-            return requester_task.begin_with(self.identity, job, task, name, self.grace_ms, standing)
+            readers = self.book.readers(standing)
+            return requester_task.begin_with(self.identity, job, task, name, self.grace_ms, standing, readers)
         terms = self._terms(job)
         prior = None if terms is not None else self._priors.get(name)
         return requester_task.begin(self.identity, job, task, name, self.grace_ms, terms, prior)
@@ -487,6 +489,7 @@ def _entry(event: Submitted) -> JobEntry:
         queue_ms=event.queue_ms,
         cancelled=False,
         unverified=event.unverified,
+        resumes=event.resumes,
     )
 
 

@@ -24,7 +24,9 @@ def offer_found(state: RequesterTask, found: Found, _: PeerId | None) -> Step:
         state = replace(state, is_alone=False)
     offer = Offer(session=state.session_id, job=state.job.job, task=state.task, demand=state.job.demand)
     passes = MappingProxyType({**state.passes, **found.passes})
-    after = replace(state, offered=state.offered | frozenset(found.peers), passes=passes)
+    peers = frozenset(found.peers)
+    readers = (state.readers - peers) | found.readers
+    after = replace(state, offered=state.offered | peers, passes=passes, readers=readers)
     return after, to(found.peers, offer, task=state.task)
 
 

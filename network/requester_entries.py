@@ -40,8 +40,8 @@ T = TypeVar("T", bound=Schema)
 class JobEntry(Schema):
     """A job as it was accepted."""
 
-    VERSION: ClassVar[str] = "job-entry/2"
-    """1 had no containers."""
+    VERSION: ClassVar[str] = "job-entry/3"
+    """1 had no containers, 2 ran everything whole."""
 
     job: JobId
     tasks: Annotated[tuple[Link, ...], at_most(MAX_TASKS)]
@@ -57,6 +57,8 @@ class JobEntry(Schema):
     cancelled: bool
     unverified: bool = False
     """Of a container."""
+    resumes: bool = False
+    """Runs need not be whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,10 @@ class StepEntry(Schema):
     statement: Statement | None = None
 
 
+_JOBS_SINCE: Final[dict[str, dict[str, bool]]] = {
+    "job-entry/1": {"unverified": False, "resumes": False},
+    "job-entry/2": {"resumes": False},
+}
 _STEPS_SINCE: Final[dict[str, dict[str, None]]] = {
     "step-entry/1": {"standing": None, "statement": None},
     "step-entry/2": {"statement": None},
@@ -146,14 +152,14 @@ def prior_of(entry: PriorEntry) -> Prior:
 
 
 def read_job(data: bytes) -> JobEntry:
-    """Return a job that was kept, by this version or the one before.
+    """Return a job that was kept, by this version or one before.
 
     Raises:
         VerificationError: the datastore holds something else.
     """
     node = dag_cbor.decode(data)
-    if isinstance(node, dict) and node.get("v") == "job-entry/1":
-        node = {"unverified": False, **node, "v": JobEntry.VERSION}
+    if isinstance(node, dict) and (since := _JOBS_SINCE.get(str(node.get("v")))) is not None:
+        node = {**since, **node, "v": JobEntry.VERSION}
     return JobEntry.from_node(node)
 
 

@@ -52,6 +52,8 @@ class RequesterTask:
     """How far the answer is to be trusted; None if it goes by counts."""
     passes: Mapping[PeerId, int] = field(default_factory=dict)
     """Of the nodes that were offered it, with terms alone."""
+    readers: frozenset[PeerId] = frozenset()
+    """Nodes that said that they read `SignedAssign`; after a restart none, until they are found again."""
 
     @property
     def phase(self) -> Phase:
@@ -90,6 +92,8 @@ class Found:
     """As it was asked."""
     passes: Mapping[PeerId, int] = field(default_factory=dict)
     """Of each of them, if the task has terms."""
+    readers: frozenset[PeerId] = frozenset()
+    """Those of them that read `SignedAssign`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from network import session as core
 from network.blame import blame_of
-from network.message_codec import encode, sign_close
+from network.message_codec import encode, sign_assign, sign_close
 from network.messages import Assign, Cancel, Commit, Message, Settled
 from network.protocol_events import Accuse, Action, Forget, KeepList, Persist, Report, Send, SetTimer, TaskEnded
 from network.requester_entries import OutcomeEntry, step_entry, write
@@ -112,13 +112,21 @@ def bids_needed(state: RequesterTask) -> int:
 def _assign(state: RequesterTask, nodes: tuple[PeerId, ...]) -> tuple[Action, ...]:
     # A node may have another task of this job to end first (`compute_node`).
     # Without an offer before it, the assignment is the first word about the task.
-    said = to(nodes, assignment(state), task=None if state.searches else state.task)
+    said = send_assignment(state, nodes, task=None if state.searches else state.task)
     return (*said, *_phase_timers(state, 2 * state.job.execute_ms))
 
 
-def assignment(state: RequesterTask) -> Assign:
-    """Return what a node is told to do."""
-    return Assign(session=state.session_id, job=state.job.job, task=state.task, demand=state.job.demand)
+def send_assignment(state: RequesterTask, nodes: Iterable[PeerId], *, task: CID | None = None) -> tuple[Action, ...]:
+    """Tell nodes to execute: the whole of it, but for those that may do less and understand that.
+
+    task: as of `to`.
+    """
+    whole = Assign(session=state.session_id, job=state.job.job, task=state.task, demand=state.job.demand)
+    told = tuple(nodes)
+    if not state.job.resumes or state.readers.isdisjoint(told):
+        return to(told, whole, task=task)
+    words = {True: encode(sign_assign(state.identity, whole, resumes=True)), False: encode(whole)}
+    return tuple(Send(peer=peer, message=words[peer in state.readers], task=task) for peer in told)
 
 
 def _close(state: RequesterTask, nodes: tuple[PeerId, ...]) -> tuple[Action, ...]:

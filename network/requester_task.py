@@ -37,7 +37,7 @@ from network.requester_steps import (
     REPEAT_MS,
     Step,
     advance,
-    assignment,
+    send_assignment,
     send_close,
     timer,
     to,
@@ -86,11 +86,20 @@ def begin(
 
 
 def begin_with(
-    identity: Identity, job: JobEntry, task: CID, session_id: str, grace_ms: int, bids: Mapping[PeerId, Kind]
+    identity: Identity,
+    job: JobEntry,
+    task: CID,
+    session_id: str,
+    grace_ms: int,
+    bids: Mapping[PeerId, Kind],
+    readers: frozenset[PeerId],
 ) -> Step:
-    """Begin a task with some of the nodes that take this job's tasks without a bid for each, which are enough."""
+    """Begin a task with some of the nodes that take this job's tasks without a bid for each, which are enough.
+
+    readers: those of them that read `SignedAssign`.
+    """
     blank, _ = _blank(identity, job, task, session_id, grace_ms, None)
-    return choose(replace(blank, bids=bids))
+    return choose(replace(blank, bids=bids, readers=readers))
 
 
 def _blank(
@@ -262,7 +271,7 @@ def _repeat(state: RequesterTask, event: Repeat, _: PeerId | None) -> Step:
     if state.phase is Phase.REVEALING:
         again = send_close(state, waiting)
     else:
-        again = to([peer for peer in waiting if peer not in state.accepted], assignment(state))
+        again = send_assignment(state, [peer for peer in waiting if peer not in state.accepted])
     return state, (timer(state, next_one, delay_ms), *again)
 
 

@@ -19,6 +19,7 @@ from runtime.source_files import Entry
 from storage import dag_cbor
 from storage.cid import CID
 from storage.errors import VerificationError
+from verifier.model import Input
 
 Question = tuple[str, str]
 """`lookup`, `size`, `list` or `read`, and a path in the function's directory; one that is listed ends in `/`."""
@@ -40,13 +41,21 @@ class Taken:
     data_bytes: int
 
 
+def may_resume(input_: Input) -> bool:
+    """Tell whether runs with an input can have checkpoints.
+
+    Without a seed of its own a run's randomness comes of its whole task, so that no other function can come to the same
+    state.
+    """
+    return input_.seed is not None
+
+
 def key_name(plan: Plan, image: CID) -> str | None:
     """Return the name of all that a run's checkpoints have in common, hex; None if there can be none.
 
-    image: what the worker starts from. Without a seed of its own a run's randomness comes of its whole task, so that no
-    other function can come to the same state.
+    image: what the worker starts from.
     """
-    if not plan.checkpoints_of or plan.input.seed is None:
+    if not plan.checkpoints_of or not may_resume(plan.input):
         return None
     function = plan.python
     parts = [

@@ -32,6 +32,8 @@ class Order:
     """Of the jail: this one and no other; None for the best that the worker's machine has."""
     contact: str
     """Where the node is dialled: `tcp://HOST:PORT`, or `tls://…`."""
+    checkpoints_of: str = ""
+    """As in `Plan`: the node, for checkpoints that the worker that executes has kept itself."""
     ticket: str
     """What opens the node's door for this order: 64 characters, secret."""
 

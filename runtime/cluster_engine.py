@@ -72,6 +72,7 @@ class ClusterEngine:
                 engine=self.engine,
                 strict=self.strict,
                 level=self.level,
+                checkpoints_of=plan.checkpoints_of,
                 contact=self.door.contact,
                 ticket=ticket,
             )

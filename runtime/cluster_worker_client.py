@@ -66,6 +66,7 @@ def make_place(root: Path, order: Order, capacity: PoolCapacity) -> WorkerPlace:
         runtimes_dir=runtimes_dir,
         wheels_dir=wheels_dir,
         images_dir=images_dir,
+        checkpoints_dir=root / "checkpoints",
         host=host,
         strict=order.strict,
         level=order.level,
@@ -126,7 +127,8 @@ def _execute(order: Order, place: WorkerPlace, store: SqliteBlockStore, channel:
     try:
         with channel.watched(stop.set):
             sourced = SourcedBlockStore(store, lambda: [channel])
-            plan = replace(plan_of_task(order.task, sourced, order.wall_clock_s), submitter=order.submitter)
+            plan = plan_of_task(order.task, sourced, order.wall_clock_s)
+            plan = replace(plan, submitter=order.submitter, checkpoints_of=order.checkpoints_of)
             node, caches = order.contact, place.caches
             unknown = caches.bring(node, plan, sourced, partial(_known, channel)) if caches else ()
             execution = place.engine.execute(plan, sourced, _teller(channel), stop)

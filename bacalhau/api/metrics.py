@@ -124,7 +124,7 @@ class _Families:
         measures = self._node.measures
         messages = Count("bacalhau_messages", "Protocol messages, repetitions included.", labels=["direction", "kind"])
         for direction, counts in (("sent", measures.sent), ("received", measures.received)):
-            for kind in (*MESSAGES.values(), OTHER):
+            for kind in dict.fromkeys((*MESSAGES.values(), OTHER)):
                 messages.add_metric([direction, kind], counts[kind])
         yield messages
         bids = Count("bacalhau_bids", "Bids of this compute node: sent, won (assigned), declined.", labels=["outcome"])

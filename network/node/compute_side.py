@@ -14,7 +14,7 @@ import trio
 
 from network.compute_node import MAX_BACKLOG_EACH, ComputeNode
 from network.message_codec import decode, encode, version_of
-from network.messages import Assign, Capacity, Demand, EngineKind, Offer
+from network.messages import Assign, Capacity, Demand, EngineKind, Offer, SignedAssign
 from network.node.announcement import Announcement, announce
 from network.node.changing_room import ChangingRoom
 from network.node.datastore import Change, Datastore, Machine
@@ -378,7 +378,7 @@ class ComputeSide:
 
 def _task_of(message: bytes, peer: PeerId) -> Offer | Assign | None:
     """Return what brings a task; of all else the machine judges."""
-    if version_of(message) not in (Offer.VERSION, Assign.VERSION):
+    if version_of(message) not in (Offer.VERSION, Assign.VERSION, SignedAssign.VERSION):
         return None
     try:
         said = decode(message, peer)

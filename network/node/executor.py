@@ -34,7 +34,7 @@ from runtime.capacity_ledger import Claim
 from runtime.container_host import ContainerHost
 from runtime.container_plan import ContainerPlan
 from runtime.demand import WORKER_CPU_MILLI
-from runtime.engine import Engine, Execution, UndeterminedError
+from runtime.engine import Engine, Execution, Progress, UndeterminedError
 from runtime.stop_signal import StopSignal
 from storage.blocks import BatchingBlockStore, BlockStore
 from storage.cid import CID, cid_text, inline_data
@@ -74,6 +74,8 @@ def threads_of(total: Demand) -> int:
 class Executor:
     """Executions as far as the gate lets them in, and there are threads for them."""
 
+    node: PeerId
+    """Ours, whose checkpoints an execution may go on from."""
     engine: Engine
     store: SqliteBlockStore
     sources: Sources
@@ -288,7 +290,8 @@ class Executor:
         if isinstance(plan, ContainerPlan):
             made = run_container(self.containers, plan, self.pending, claim.gpus, stop)
         else:
-            made = self.alter(self.engine.execute(plan, self.pending, stop=stop), self.pending)
+            plan = replace(plan, checkpoints_of=self.node if run.resumes else "")
+            made = self.alter(self.engine.execute(plan, self.pending, self._teller(run), stop), self.pending)
         if made.output is not None:
             seen = seen_below(self.pending, [made.output])
             if not all(self.pending.holds(cid) or inline_data(cid) is not None for cid in seen):
@@ -296,6 +299,9 @@ class Executor:
                 hold(self.store, made.output)
             self.made += 1
         return made
+
+    def _teller(self, run: Run) -> Progress:
+        return lambda phrase: log.debug("session %s: %s", run.session[:8], phrase, extra=_about(run))
 
 
 def _event(run: Run, made: Made, took_ms: int) -> Executed | ContainerEnded:

@@ -26,6 +26,7 @@ from network.messages import (
     Refuse,
     Reveal,
     Settled,
+    SignedAssign,
 )
 from network.session_events import FaultKind
 from network.statement import Statement
@@ -36,7 +37,8 @@ from verifier.model import Verdict
 MESSAGES: Final[Mapping[str, str]] = {
     kind.VERSION: kind.VERSION.partition("/")[0]
     for kind in (
-        Offer, Bid, Refuse, Decline, Assign, Accepted, Commit, Failed, Close, Reveal, Ack, Cancel, Settled,
+        Offer, Bid, Refuse, Decline, Assign, SignedAssign, Accepted, Commit, Failed, Close, Reveal, Ack, Cancel,
+        Settled,
     )
 }  # fmt: skip
 """Kinds of messages by the version that stands at their start."""

@@ -20,7 +20,7 @@ import trio
 from network.demand import room_of
 from network.message_bundle import split
 from network.message_codec import version_of
-from network.messages import Ack, Assign, Cancel, Close, Decline, Demand, Offer, Settled
+from network.messages import Ack, Assign, Cancel, Close, Decline, Demand, Offer, Settled, SignedAssign
 from network.node.announcement import Announcement, decode_announcement
 from network.node.compute_side import ComputeSettings, ComputeSide, Mouth
 from network.node.control import NodeStatus
@@ -58,7 +58,9 @@ from storage.sqlite_block_store import SqliteBlockStore
 from verifier.identity import Identity
 from verifier.model import PeerId, Rule
 
-FOR_NODES: Final = frozenset(kind.VERSION for kind in (Offer, Assign, Decline, Ack, Cancel, Close, Settled))
+FOR_NODES: Final = frozenset(
+    kind.VERSION for kind in (Offer, Assign, SignedAssign, Decline, Ack, Cancel, Close, Settled)
+)
 """Messages that requesters send; all others are for requesters."""
 MAX_OFFENCES: Final = 100
 """Of one peer within OFFENCES_S, above which it is hung up on for a while."""
@@ -427,6 +429,7 @@ class Node:
         parts, persona = self._parts, self._parts.persona
         headers = Headers()
         executor = Executor(
+            node=parts.identity.peer,
             headers=headers,
             engine=parts.engine,
             store=parts.store,

@@ -50,6 +50,8 @@ class OpenJob:
     """The machine has it. A job over shards is on disk before: what is known of it is looked up first."""
     is_cancelled: bool = False
     is_given_up: bool = False
+    resumes: bool = False
+    """Nodes may go on from checkpoints of their own: nobody said otherwise, and there can be some."""
     givers: ContentGivers | None = None
     """Of a job over shards whose data is known to come from records."""
 

@@ -39,12 +39,13 @@ from network.node.trust_book import TrustBook, witness_by
 from network.protocol_events import Action, JobEnded, KeepList, Persist, Report, TaskEnded
 from network.requester_entries import read_job, read_step
 from network.shard_list import load_shards
+from runtime.checkpoint_model import may_resume
 from runtime.content_givers import ContentGivers
 from storage.blocks import BatchingBlockStore, BlockMissingError
-from storage.cid import cid_text, parse_cid
+from storage.cid import CID, cid_text, parse_cid
 from storage.errors import BacalhauError, UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
-from verifier.model import PeerId, store_node
+from verifier.model import Input, PeerId, Task, load_node, store_node
 
 log = logging.getLogger(__name__)
 _KEPT: Final = (KeepList, Report)
@@ -126,12 +127,25 @@ class RequesterLedger:
             UnavailableError, VerificationError: its list of shards cannot be read.
         """
         if submission.shards is None:
-            return OpenJob(submission=submission, tasks=(submission.root,))
+            resumes = self._resumes(submission, submission.root)
+            return OpenJob(submission=submission, tasks=(submission.root,), resumes=resumes)
         listed, shards = load_shards(self.store, submission.shards)
-        job = OpenJob(submission=submission, tasks=tuple(shard.task for shard in shards), is_begun=False)
+        tasks = tuple(shard.task for shard in shards)
+        # Of one job the inputs differ in their data alone.
+        resumes = self._resumes(submission, tasks[0])
+        job = OpenJob(submission=submission, tasks=tasks, is_begun=False, resumes=resumes)
         if submission.data_parents:
             job.givers = ContentGivers(self.store, submission.data_parents, whole=parse_cid(listed.data))
         return job
+
+    def _resumes(self, submission: Submission, task: CID) -> bool:
+        """Tell whether nodes may go on from checkpoints in a job: a run that is made to compare is whole."""
+        if submission.no_cache or submission.unverified:
+            return False
+        try:
+            return may_resume(load_node(self.store, load_node(self.store, task, Task).input, Input))
+        except BacalhauError:  # it cannot be read: whoever needs it says so
+            return False
 
     def _read_job(self, kept: KeptJob) -> OpenJob:
         job = self.open_job(kept.submission)

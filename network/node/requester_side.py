@@ -222,7 +222,7 @@ class RequesterSide:
         try:
             # A submitter that goes away now has submitted.
             with trio.CancelScope(shield=True):
-                await self.host.ask(self._submitted(submission, job.tasks, priors))
+                await self.host.ask(self._submitted(job, job.tasks, priors))
             self._mix_in(submission, 1)
         except BacalhauError:
             self._ledger.remove(submission.job)
@@ -268,7 +268,7 @@ class RequesterSide:
                 self._ledger.remove(name)
                 self._settlement.begin(name)
                 return True
-            await self.host.ask(self._submitted(job.submission, tuple(rest), priors))
+            await self.host.ask(self._submitted(job, tuple(rest), priors))
             self._mix_in(job.submission, len(rest))
             if (begun := self.open.get(name)) is not None:
                 begun.is_begun = True
@@ -509,7 +509,8 @@ class RequesterSide:
                 job.is_cancelled = True
                 self.host.feed(CancelRequested(job=news.job))
 
-    def _submitted(self, submission: Submission, tasks: tuple[CID, ...], priors: Mapping[CID, Prior]) -> Submitted:
+    def _submitted(self, job: OpenJob, tasks: tuple[CID, ...], priors: Mapping[CID, Prior]) -> Submitted:
+        submission = job.submission
         return Submitted(
             job=submission.job,
             tasks=tasks,
@@ -524,6 +525,7 @@ class RequesterSide:
             queue_ms=self._queue_ms,
             priors=priors,
             unverified=submission.unverified,
+            resumes=job.resumes,
         )
 
 

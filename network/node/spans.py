@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from network.message_codec import decode, version_of
-from network.messages import Assign, Close, Offer
+from network.messages import Assign, Close, Offer, SignedAssign
 from network.node.span import BIDS, EXECUTION, VERIFICATION, Span, Tell
 from network.protocol_events import Action, ContainerEnded, Executed, ExecutionFailed, Report, Run, Send, TaskEnded
 from storage.cid import cid_text
@@ -18,6 +18,7 @@ from verifier.model import PeerId
 
 MAX_SESSIONS: Final = 10_000
 """Sessions whose beginnings are remembered; of further ones there are no spans."""
+_TOLD: Final = frozenset(kind.VERSION for kind in (Offer, Assign, SignedAssign, Close))
 
 
 def execution_span(
@@ -62,7 +63,7 @@ class SessionSpans:
         """Look at an action that is done now."""
         if isinstance(action, Report) and isinstance(action.news, TaskEnded):
             self._ended(action.news)
-        elif isinstance(action, Send) and version_of(action.message) in (Offer.VERSION, Assign.VERSION, Close.VERSION):
+        elif isinstance(action, Send) and version_of(action.message) in _TOLD:
             said = decode(action.message, self.own)
             if isinstance(said, Offer) and len(self._offered) < MAX_SESSIONS:
                 self._offered.setdefault(said.session, self.clock())

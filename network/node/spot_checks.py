@@ -22,6 +22,7 @@ from network.demand import demand_of
 from network.node.datastore import Change
 from network.node.trust_book import TrustBook
 from network.protocol_events import Submitted, TaskEnded
+from runtime.checkpoint_model import may_resume
 from runtime.demand import task_room
 from runtime.plan import plan_of_task
 from storage.blocks import BlockStore
@@ -98,7 +99,8 @@ class SpotChecks:
             try:
                 hold(self.store, task)
                 known = self._known(record)
-                demand = demand_of(task_room(plan_of_task(task, self.store, EXECUTE_S), self.store))
+                plan = plan_of_task(task, self.store, EXECUTE_S)
+                demand = demand_of(task_room(plan, self.store))
             except (BacalhauError, ValueError):  # gone, or damaged: another one will do
                 continue
             if known is None or any(check.task == task for check in list(self._open.values())):
@@ -116,6 +118,7 @@ class SpotChecks:
                     reveal_ms=reveal_ms,
                     offer_ms=offer_ms,
                     queue_ms=queue_ms,
+                    resumes=may_resume(plan.input),  # else it would be told from work by this
                 )
             )
         return made

@@ -31,7 +31,7 @@ def test_the_invariants_hold(start):
 def test_a_machine_that_is_broken_on_purpose_is_found(mutation):
     with mutated(mutation):
         found = next(filter(None, map(failure_of, range(300))), "")
-    number = re.match(r"invariant (\d)", found)
+    number = re.match(r"invariant (\d+)", found)
     assert number, found
     assert int(number[1]) in MUTATIONS[mutation]
 

@@ -10,7 +10,7 @@ from functools import cache
 
 from network.compute_node import ComputeNode
 from network.message_codec import decode, encode, sign_close, version_of
-from network.messages import Demand, EngineKind
+from network.messages import Capacity, Demand, EngineKind
 from network.protocol_events import (
     Abort,
     Accuse,
@@ -208,6 +208,8 @@ class NodeHost(Host):
     is_node = True
     gossip_ms = 60_000
     """Rare, because signing is most of its cost here."""
+    is_old = False
+    """Of a release that does not know `assign/2`."""
 
     def __init__(
         self, world, referee, name, *, slots=2, kind=("pyodide", "x86_64"), is_slow=False, is_quick=False, rate=1.0
@@ -224,7 +226,11 @@ class NodeHost(Host):
 
     def do_more(self, action):
         if isinstance(action, Broadcast):
-            self.last_record = encode(action.message)
+            record = action.message
+            if self.is_old:
+                old = record.to_node() | {"engines": [one.to_node() for one in self.machine.engines]}
+                record = Capacity.from_node(self.identity.sign(old))
+            self.last_record = encode(record)
             self.world.sent["capacity/1"] += 1
             for host in self.world.requesters:
                 self.world.at(0.1, self._gossip, host, self.last_record)
@@ -238,6 +244,7 @@ class NodeHost(Host):
             host.feed(Heard(message=record, via=self.peer))
 
     def _run(self, run):
+        self.referee.running(self, run)
         draw = self.world.random
         took_s = draw.uniform(0.01, 0.1) if self.is_quick else draw.uniform(0.1, 3.0)
         if self.is_slow and not self.world.is_healed:

@@ -17,6 +17,7 @@ from network import (
     session_faults,
     session_trust,
 )
+from network.capacity_book import CapacityBook
 from network.message_codec import encode
 from network.messages import Reveal
 from network.node_state import Stage
@@ -212,7 +213,35 @@ def forget_a_job_before_it_is_told():
     return [patch.object(requester.Requester, "_job_ended", end)]
 
 
+def go_on_from_a_checkpoint_unasked():
+    """A node takes every assignment for one that lets it."""
+    original = node_task._queue
+
+    def queue(state, event, peer):
+        after, actions = original(state, event, peer)
+        return replace(after, resumes=True), actions
+
+    return [patch.object(node_task, "_queue", queue), _cell(node_task, (Stage.BACKLOG, node_task.Assign), queue)]
+
+
+def say_what_old_nodes_do_not_read():
+    return [patch.object(CapacityBook, "readers", lambda self, peers: frozenset(peers))]
+
+
+def let_every_job_go_on_from_checkpoints():
+    """A requester forgets that a run was to be whole."""
+    original = requester_steps.send_assignment
+
+    def send(state, nodes, *, task=None):
+        return original(replace(state, job=replace(state.job, resumes=True)), nodes, task=task)
+
+    return [patch.object(requester_steps, "send_assignment", send)]
+
+
 MUTATIONS = {
+    go_on_from_a_checkpoint_unasked: {10},
+    say_what_old_nodes_do_not_read: {10},
+    let_every_job_go_on_from_checkpoints: {10},
     forget_a_job_before_it_is_told: {3, 4},
     forget_the_lists: {2},
     let_tasks_wait_for_each_others_bids: {9},

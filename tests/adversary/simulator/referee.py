@@ -10,6 +10,8 @@
    neither it nor the network was at fault
 8. a node never holds more room than it has, and counts what it holds
 9. in calm weather, with enough nodes and all of them honest, every task that is not cancelled is agreed on
+10. a node runs the whole of a task unless its requester signed that it need not, which honest ones do where the job
+    says so, and to nodes that read it
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from functools import lru_cache
 
 from network.blame import check_blame
 from network.message_codec import decode
+from network.messages import SignedAssign
 from network.node_state import HOLDS_ROOM, Stage
 from network.protocol_events import JobAccepted, JobEnded, TaskEnded
 from network.session_events import FaultKind
@@ -29,7 +32,7 @@ from verifier.commitment import check_reveal, list_cid
 from verifier.model import Verdict
 from verifier.receipt import check_receipt
 
-WATCHED = frozenset({"assign/1", "accepted/2", "commit/1", "failed/1", "close/1", "reveal/1", "ack/1"})
+WATCHED = frozenset({"assign/1", "assign/2", "accepted/2", "commit/1", "failed/1", "close/1", "reveal/1", "ack/1"})
 UNPROVEN = (FaultKind.LATE, FaultKind.MUTE)
 
 
@@ -49,6 +52,9 @@ class Referee:
         self.sessions = {}
         """TaskEnded by session, the first time."""
         self.assigned_at = {}
+        self.permitted = set()
+        """(node, session) in which a node need not run everything."""
+        self.resumed = 0
         self.queued = set()
         self.closed = {}
         """Lists by session and CID."""
@@ -75,7 +81,17 @@ class Referee:
             getattr(self, f"_{kind[:-2]}")(host, self.world.hosts[peer], message)
 
     def _assign(self, requester, node, message):
+        if isinstance(message, SignedAssign):
+            if node.is_old or not requester.machine.jobs[message.job].resumes:
+                self.violated(10, f"{requester.name} lets {node.name} go on from a checkpoint in {message.session[:6]}")
+            self.permitted.add((node.name, message.session))
         self.assigned_at.setdefault((node.name, message.session), self.world.now_s)
+
+    def running(self, node, run):
+        if run.resumes and self.world.hosts[run.requester].is_honest:
+            self.resumed += 1
+            if (node.name, run.session) not in self.permitted:
+                self.violated(10, f"{node.name} was not told that it may go on from a checkpoint")
 
     def _accepted(self, node, requester, message):
         self.taken.add((node.name, message.session))

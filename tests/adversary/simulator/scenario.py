@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from random import Random
 
 from network.protocol_events import CancelRequested, Submitted
 from storage.cid import RAW, make_cid
@@ -31,6 +32,8 @@ WEATHERS = (
 )  # fmt: skip
 QUICK = 0.15
 """Share of stories with jobs of many tiny tasks, which nodes take without a bid for each."""
+OLD = 0.2
+"""Share of nodes of the release before."""
 EXECUTE_MS, REVEAL_MS, OFFER_MS, QUEUE_MS = 20_000, 10_000, 1_000, 30_000
 
 
@@ -91,9 +94,13 @@ def story(seed: int, trace=None) -> Story:
         )
         for number, kind in enumerate(kinds)
     ]  # fmt: skip
+    aside = Random(f"checkpoints {seed}")  # draws that came later do not change the stories of before
+    for node in nodes:
+        node.is_old = aside.random() < OLD
     roles = [draw.choice((RequesterHost,) * 5 + (TwoFaced,)) for _ in range(draw.randint(1, 2))]
     requesters = [role(world, referee, f"r{number}", rate=rate()) for number, role in enumerate(roles)]
-    jobs = [(draw.choice(requesters), _job(draw, seed, number, is_quick)) for number in range(draw.randint(1, 2))]
+    drawn = [(draw.choice(requesters), _job(draw, seed, number, is_quick)) for number in range(draw.randint(1, 2))]
+    jobs = [(host, replace(job, resumes=aside.random() < 0.5)) for host, job in drawn]
     for host, job in jobs:
         if draw.random() < 0.1:
             world.at(draw.uniform(1, 20), host.feed, CancelRequested(job=job.job))

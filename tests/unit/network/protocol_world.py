@@ -1,8 +1,9 @@
 """Values of the protocol for tests: one of each message, and machines of both sides without a world."""
 
 from network.compute_node import ComputeNode
-from network.message_codec import decode, encode, session_id, sign_capacity, sign_close, sign_commit
+from network.message_codec import decode, encode, session_id, sign_assign, sign_capacity, sign_close, sign_commit
 from network.messages import (
+    READS_SIGNED_ASSIGN,
     Accepted,
     Ack,
     Assign,
@@ -62,6 +63,7 @@ def one_of_each():
         (node, Refuse(session=SESSION, reason="policy")),
         (them, Decline(session=SESSION)),
         (them, Assign(session=SESSION, job=JOB, task=TASK, demand=UNIT)),
+        (them, sign_assign(them, Assign(session=SESSION, job=JOB, task=TASK, demand=UNIT), resumes=True)),
         (node, Accepted(session=SESSION)),
         (node, sign_commit(node, SESSION, me.commitment)),
         (node, Failed(session=SESSION, reason="disk full")),
@@ -83,11 +85,12 @@ def make_node(number: int = 0, *, slots: int = 1, **options) -> ComputeNode:
     return ComputeNode(identity(number), total=total(slots), engines=(KIND,), **options)
 
 
-def requester_with(*nodes: int, kinds=None) -> Requester:
-    """Return a requester that has heard of these nodes."""
+def requester_with(*nodes: int, readers=()) -> Requester:
+    """Return a requester that has heard of these nodes. readers: those that read `SignedAssign`."""
     requester = Requester(REQUESTER)
     for number in nodes:
-        record = sign_capacity(identity(number), sequence=1, total=total(4), free=total(4), engines=(KIND,))
+        engines = (KIND, READS_SIGNED_ASSIGN) if number in readers else (KIND,)
+        record = sign_capacity(identity(number), sequence=1, total=total(4), free=total(4), engines=engines)
         requester.handle(Heard(message=encode(record), via=identity(number).peer))
     return requester
 

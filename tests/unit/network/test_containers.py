@@ -231,7 +231,7 @@ def test_entries_of_the_version_before_are_read():
         job=submitted.job, tasks=submitted.tasks, rule=submitted.rule, demand=UNIT, seed="cd" * 32, min_bids=0,
         max_nodes=None, execute_ms=1, reveal_ms=1, offer_ms=1, queue_ms=1, cancelled=False,
     )  # fmt: skip
-    assert read_job(before(entry, "job-entry/1", "unverified")) == entry
+    assert read_job(before(entry, "job-entry/1", "unverified", "resumes")) == entry
     step = StepEntry(kind="Withdrawn")
     assert read_step(before(step, "step-entry/2", "statement")) == step
     assert read_step(before(step, "step-entry/1", "statement", "standing")) == step
@@ -239,7 +239,7 @@ def test_entries_of_the_version_before_are_read():
         requester=REQUESTER.peer, session=SESSION, task=TASK, demand=UNIT, stage="queued", reason=None, made=None,
         receipt=None,
     )  # fmt: skip
-    assert read_node_entry(before(kept, "node-entry/1", "statement")) == kept
+    assert read_node_entry(before(kept, "node-entry/1", "statement", "resumes")) == kept
 
 
 def test_the_message_is_as_long_as_it_may_be():

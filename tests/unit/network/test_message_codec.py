@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from network.message_codec import check_signed, decode, encode, session_id
-from network.messages import MESSAGES, Close, Commit, Failed
+from network.messages import MESSAGES, Close, Commit, Failed, SignedAssign
 from network.protocol_errors import RemoteProtocolError
 from storage import dag_cbor
 from storage.errors import PeerError
@@ -86,8 +86,9 @@ def test_signatures_are_checked_for_name_and_content(sender, message):
     check_signed(message, sender.peer)
     with pytest.raises(RemoteProtocolError, match="of 12D3"):
         check_signed(message, identity(7).peer)
-    other = "round" if isinstance(message, Close) else "sequence" if not isinstance(message, Commit) else "session"
-    changed = dataclasses.replace(message, **{other: "ff" * 32 if other == "session" else 99})
+    others = {Close: ("round", 99), Commit: ("session", "ff" * 32), SignedAssign: ("resumes", False)}
+    name, other = others.get(type(message), ("sequence", 99))
+    changed = dataclasses.replace(message, **{name: other})
     with pytest.raises(RemoteProtocolError, match="forged"):
         check_signed(changed, sender.peer)
 

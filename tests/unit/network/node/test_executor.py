@@ -25,7 +25,7 @@ from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold_all
 from storage.unixfs_import import Importer
 from tests.unit.network.node.node_world import TOTAL, UNIT, Engine, in_thread, put_task
-from tests.unit.network.node.offers import ALICE, on_real_time
+from tests.unit.network.node.offers import ALICE, BOB, on_real_time
 from verifier.model import Function, Input, Task, load_node, store_node
 
 
@@ -59,6 +59,7 @@ def executor(store, nursery, engine, sources=(), **more):
     values = {"fitness": lambda plan, store: "", "threads": 2, "wall_clock_s": 60.0}
     values["disk"] = DiskPromises(lambda: 1 << 40)
     values["gate"] = CapacityGate(CapacityLedger(room_of(TOTAL)))
+    values["node"] = BOB
     return Executor(engine=engine, store=store, sources=lambda first: sources, nursery=nursery, **(values | more))
 
 
