@@ -119,7 +119,8 @@ class CheckpointStore:
         answers = answers_of(entries, taken.questions)
         partial = self.directory / f"{_PARTIAL}{secrets.token_hex(8)}"
         try:
-            (self.directory / key).mkdir(parents=True, exist_ok=True)
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self.directory / key).mkdir(exist_ok=True)
             with partial.open("xb") as file:
                 hashes = [_written(file, block) for block in _blocks(pieces)]
                 _write_trailer(file, key, taken, answers, hashes)

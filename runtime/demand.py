@@ -24,7 +24,8 @@ def task_room(plan: AnyPlan, store: BlockStore) -> Room:
     """Return what a task takes whose function and input are here, at least their roots.
 
     Memory: of the function and of the engine around it. Disk: everything below the task, as its links claim, and all
-    that the function may write. Images are not in it: a node keeps them within a bound of their own.
+    that the function may write. Images and checkpoints are not in it: a node keeps them within bounds of
+    their own.
 
     Raises:
         UnavailableError: a root is not here.

@@ -14,11 +14,14 @@ import os
 import platform
 import stat
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from storage.cid import CID
+from storage.file_lock import hold
 
 MAX_BYTES: Final = 2 << 30
 """Of all; the least recently used go first."""
@@ -27,6 +30,7 @@ MAX_COMPILED_BYTES: Final = 1 << 30
 _DIGEST_BYTES: Final = 32
 _CPUINFO: Final = Path("/proc/cpuinfo")
 _SUFFIX: Final = ".cwasm"
+_LOCK: Final = ".lock"
 
 
 class CompiledCache:
@@ -64,6 +68,18 @@ class CompiledCache:
                 return
             self._evict(len(compiled))
             self._write(self._path(module, runtime), compiled)
+
+    @contextmanager
+    def alone(self, module: CID, runtime: CID, waiting: Callable[[], None]) -> Iterator[None]:
+        """Be the only one who compiles a module, among all who use this directory, as far as it can be written to.
+
+        waiting: called once if somebody else is at it. Whoever comes in then looks again whether it is here.
+        """
+        with ExitStack() as stack:
+            with contextlib.suppress(OSError):  # then nothing can be kept either, and each compiles for itself
+                self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                stack.enter_context(hold(self._path(module, runtime).with_suffix(_LOCK), waiting))
+            yield
 
     def _write(self, path: Path, compiled: bytes) -> None:
         # Made with mode 0600, and renamed when it is whole.

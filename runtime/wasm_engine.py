@@ -8,9 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import Final
-from weakref import WeakValueDictionary
 
 from runtime.capacity import Room
 from runtime.engine import Execution, Plan, Progress, UndeterminedError, silent
@@ -37,6 +35,7 @@ COMPILE_S: Final = 900.0
 """Wall-clock guard of starting and compiling, where a run may take as long."""
 LEAST_COMPILE_S: Final = 60.0
 """The same, however little a run may take."""
+WAITING: Final = "waiting for another that compiles the module"
 _PIECE_BYTES: Final = 1 << 20
 _COMPILER_BYTES: Final = 3 << 30
 """For Python, the compiler and compiled code, beside the task's memory, and files that are as large at most."""
@@ -54,13 +53,6 @@ def make_module_pool(room: Room | None = None) -> WorkerPool[WarmModule]:
     return WorkerPool(capacity=capacity, idle_timeout_s=_IDLE_S)
 
 
-class Turn:
-    """Held by whoever compiles a module; gone when nobody waits for it."""
-
-    def __init__(self) -> None:
-        self.lock = Lock()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WasmEngine:
     """Runs tasks of the profile wasi-1. Thread-safe: a worker runs one task at a time, and serves one module."""
@@ -75,9 +67,6 @@ class WasmEngine:
     arch: str = field(default_factory=platform.machine)
     """The machine that it is made for."""
     pool: WorkerPool[WarmModule] = field(default_factory=lambda: make_module_pool(), repr=False, compare=False)
-    _compiling: WeakValueDictionary[CID, Turn] = field(default_factory=WeakValueDictionary, repr=False, compare=False)
-    """One module is compiled once, whoever asks meanwhile."""
-    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     def execute(
         self, plan: Plan, store: BlockStore, progress: Progress = silent, stop: StopSignal | None = None
@@ -142,10 +131,12 @@ class WasmEngine:
             UnavailableError, VerificationError: it cannot be read.
         """
         module, cache = plan.module, CompiledCache(self.compiled_dir)
-        with self._lock:
-            turn = self._compiling.setdefault(module.module, Turn())
-        with turn.lock, worker.within(min(COMPILE_S, max(plan.wall_clock_s, LEAST_COMPILE_S))):
+        with ExitStack() as stack:
             compiled = cache.find(module.module, module.runtime)
+            if compiled is None:
+                stack.enter_context(cache.alone(module.module, module.runtime, lambda: progress(WAITING)))
+                compiled = cache.find(module.module, module.runtime)
+            stack.enter_context(worker.within(min(COMPILE_S, max(plan.wall_clock_s, LEAST_COMPILE_S))))
             worker.send(Frame(header={"type": "open", "is_compiled": compiled is not None}))
             _send_pieces(worker, _module_pieces(module.module, store) if compiled is None else _cut(compiled))
             while (frame := worker.receive()).type != "ready":

@@ -5,17 +5,30 @@ Everything that a run can do between two steps and that is not in the linear mem
 
 import dataclasses
 import json
+import logging
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trio
 
+from network.demand import demand_of
+from network.message_codec import session_id
 from runtime.checkpoint_model import Taken, read_questions
 from runtime.checkpoint_store import CheckpointStore, list_checkpoints
+from runtime.demand import task_room
 from runtime.notebook_file import read_notebook
 from runtime.notebook_function import SEED, function_files
+from runtime.pyodide_engine import make_pool
+from storage.dag_walk import walk
+from storage.sqlite_block_store import SqliteBlockStore
 from storage.unixfs_read import UnixfsReader
 from tests.integration.conftest import Outcome, assert_same_machine
+from tests.integration.stack_world import PATIENCE_S
+from tests.unit.network.node.node_world import Net, submission, until_event
 from tests.unit.runtime.notebook_world import cell, notebook_of
+from verifier.compare import make_rule
+from verifier.model import Receipt, Record, load_node
 
 pytestmark = pytest.mark.integration
 
@@ -300,3 +313,58 @@ def test_packages_that_load_modules_while_they_run(runs, name):
         gone_on = runs.going_on(changed, data=data)
         assert runs.gone_on is not None
         assert_same_machine(gone_on, runs.whole(changed, data=data))
+
+
+@contextmanager
+def nodes_in_memory(house, tmp_path):
+    """Two nodes with engines and checkpoints of their own, and a requester, on a network of memory."""
+    engines = [
+        dataclasses.replace(
+            house.engine, checkpoints_dir=tmp_path / f"checkpoints{number}", checkpoint_after_s=0.0, pool=make_pool()
+        )
+        for number in range(2)
+    ]
+    try:
+        yield Net(tmp_path, engines)
+    finally:
+        for engine in engines:
+            engine.stop()
+
+
+def test_nodes_of_a_network_go_on_from_their_own_checkpoints_and_agree_as_on_the_whole(house, tmp_path, caplog):
+    first = house.plan(notebook(tmp_path, cell("x = 1"), cell("print(x)")), seed=SEED)
+    changed = house.plan(notebook(tmp_path, cell("x = 1"), cell("print(x + 1)")), seed=SEED)
+    whole = house.execute(changed).execution
+    rule = make_rule(replication=2, confidence=2)
+
+    def gone_on(job):
+        """Return the names of the sessions in which a node went on from a checkpoint, each once for each node."""
+        sessions = {session_id(net.requester.peer, job, plan.task) for plan in (first, changed)}
+        said = [one.session for one in caplog.records if "going on from there" in one.message]
+        return sum(name in sessions for name in said)
+
+    async def run():
+        with SqliteBlockStore(net.requester.folder / "blocks.sqlite") as store:
+            for plan in (first, changed):
+                store.put_many(walk(house.store, plan.task))
+        async with net.running() as node:
+            for number, plan in (("1", first), ("2", changed), ("3", changed)):
+                demand = demand_of(task_room(plan, house.store))
+                more = {"rule": rule, "demand": demand, "no_cache": number == "3"}
+                await node.submit(submission(plan.task, number * 32, **more))
+                await until_event(node, number * 32, "ended")
+
+    async def bounded():
+        with trio.fail_after(PATIENCE_S):
+            await run()
+
+    with nodes_in_memory(house, tmp_path) as net, caplog.at_level(logging.DEBUG, "network.node.executor"):
+        trio.run(bounded)
+    assert [gone_on(number * 32) for number in "123"] == [0, 2, 0]
+    with SqliteBlockStore(net.requester.folder / "blocks.sqlite") as store:
+        for job in ("2" * 32, "3" * 32):
+            record = load_node(store, net.requester.finished()[job].record, Record)
+            receipts = [load_node(store, cid, Receipt) for cid in record.receipts]
+            assert {receipt.node for receipt in receipts} == {place.peer for place in net.nodes}
+            told = {(receipt.output, receipt.fuel, receipt.state_digest) for receipt in receipts}
+            assert told == {(whole.output, whole.fuel, whole.state_digest)}

@@ -7,6 +7,7 @@ import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ import dask
 from distributed import Security
 
 import bacalhau
+from runtime.checkpoint_store import list_checkpoints
 from runtime.cluster_engine import ClusterEngine
 from runtime.dask_client import DaskCluster, address_towards, connect, door_context
 from runtime.door_transport import Door
@@ -35,6 +37,14 @@ from verifier.model import Runtime, load_node
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("dask")]
 
 FIRST_BYTES = "def main(data):\n    return data[:5]\n"
+STEPS = """
+def main(data):
+    yield
+    total = sum(range(25_000_000))
+    yield
+    return total
+"""
+"""The second step takes longer than a checkpoint needs to be worth its while."""
 ENDLESS = "def main(data):\n    while True:\n        pass\n"
 
 
@@ -181,6 +191,17 @@ def test_an_execution_elsewhere_gives_what_one_here_gives(house, engine, runtime
     assert result_of(store, there) == b"as it"
     assert "running the function" in said
     assert there.engine.name == "pyodide-node"
+
+
+def test_a_worker_goes_on_from_a_checkpoint_of_its_own(house, engine, workers_home):
+    plan = replace(house.plan(STEPS, seed="5eed"), checkpoints_of="this node")
+    store, said = task_store(house, plan), []
+    whole = engine.execute(plan, store, said.append)
+    assert list_checkpoints(workers_home / "cluster-worker" / "checkpoints")
+    assert not any("going on" in phrase for phrase in said)
+    gone_on = engine.execute(plan, store, said.append)
+    assert sum("going on from there" in phrase for phrase in said) == 1
+    assert (gone_on.output, gone_on.state_digest, gone_on.fuel) == (whole.output, whole.state_digest, whole.fuel)
 
 
 def test_a_worker_killed_in_the_middle_is_followed_by_another(house, engine, client, world, pids):

@@ -4,8 +4,11 @@ import importlib.metadata
 import json
 import shutil
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from queue import Queue
 
 import pytest
 from wasmtime import wat2wasm
@@ -16,7 +19,8 @@ from runtime.jail import Level, at_level
 from runtime.jail_probe_client import probe_layers
 from runtime.request import Request
 from runtime.stop_signal import StopSignal
-from runtime.wasm_engine import WasmEngine
+from runtime.wasm_cache import CompiledCache
+from runtime.wasm_engine import WAITING, WasmEngine
 from runtime.wasm_prepare import prepare_wasm
 from runtime.wasm_release import wasm_runtime, wasm_runtime_cid
 from storage.blocks import BlockStore, OverlayBlockStore
@@ -152,6 +156,31 @@ def test_a_module_is_compiled_once_and_again_where_its_code_was_harmed(house):
     assert phrases.count("compiling the module") == 2
     assert house.engine.pool.stats().started == 3
     assert first == second == third
+
+
+def test_of_several_that_need_a_module_one_compiles_it_and_the_others_wait(house):
+    """As processes of one user do: each engine here knows nothing of the other."""
+    plan, runtime = house.plan(house.module(HELLO)), wasm_runtime_cid()
+    directory, phrases, waiting = house.scratch / "modules", Queue(), threading.Semaphore(0)
+    engines = [WasmEngine(compiled_dir=directory) for _ in range(2)]
+
+    def say(phrase):
+        phrases.put(phrase)
+        if phrase == WAITING:
+            waiting.release()
+
+    try:
+        with ThreadPoolExecutor() as pool:
+            with CompiledCache(directory).alone(plan.module.module, runtime, lambda: pytest.fail("nobody is there")):
+                running = [pool.submit(engine.execute, plan, house.store, say) for engine in engines]
+                assert all(waiting.acquire(timeout=120) for _ in engines)
+            assert len({one.result().output for one in running}) == 1
+    finally:
+        for engine in engines:
+            engine.stop()
+    assert list(phrases.queue).count("compiling the module") == 1
+    (kept,) = directory.iterdir()
+    assert kept.suffix == ".cwasm"
 
 
 def test_a_process_runs_task_after_task_of_one_module_for_one_submitter(house, monkeypatch):

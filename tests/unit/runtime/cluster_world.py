@@ -44,9 +44,11 @@ class Engine:
         self.given_up = threading.Semaphore(0)
         self.error = None
         self.submitters = []
+        self.checkpoints_of = []
 
     def execute(self, plan, store, progress=lambda phrase: None, stop=None):
         self.submitters.append(plan.submitter)
+        self.checkpoints_of.append(plan.checkpoints_of)
         data = store.get(plan.input.data)
         progress("running the function")
         ended = threading.Event()

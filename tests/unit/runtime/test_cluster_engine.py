@@ -76,6 +76,15 @@ def test_whoever_asked_is_told_to_the_worker(world, store):
     assert scripted.submitters == ["alice"]
 
 
+def test_a_worker_keeps_checkpoints_of_its_own_for_the_node_that_it_is_told(world, store, tmp_path):
+    engine, cluster, scripted = world
+    for node in ("", "node a", "node b"):
+        engine.execute(replace(plan_of(store), checkpoints_of=node), store)
+    assert scripted.checkpoints_of == ["", "node a", "node b"]
+    place = make_place(tmp_path, cluster.orders[0], PoolCapacity(workers=1, memory_bytes=1))
+    assert place.engine.checkpoints_dir == tmp_path / "checkpoints"
+
+
 def test_the_jail_that_was_chosen_is_asked_of_the_worker(world, store, tmp_path):
     engine, cluster, _ = world
     chosen = replace(engine, strict=True, level=Level.BUBBLEWRAP)
