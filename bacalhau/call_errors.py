@@ -84,7 +84,7 @@ def function_error(verified: Verified[Any], stderr: str) -> FunctionError:
 
 
 def _said_alone(stderr: str) -> tuple[str, str]:
-    """Return the type and the message of the last line: an exception from outside the function's lines has no traceback.
+    """Return the type and the message of the last line: what is raised outside of the function has no traceback.
 
     Such are a return value without a form, and arguments that do not fit. Only Python's own types are believed.
     """

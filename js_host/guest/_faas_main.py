@@ -40,9 +40,7 @@ _C_LONG = 1 << 63
 """An exit code that is beyond C's long is -1 to CPython on 64-bit machines."""
 _open, _write, _close, _run_atexit = os.open, os.write, os.close, atexit._run_exitfuncs
 _streams = (sys.stdout, sys.stderr)
-_NO_RESULT = (
-    "the function yields {}, and what is yielded is no result: return a list of it (`yield` alone ends a step)"
-)
+_NO_RESULT = "the function yields {}, and what is yielded is no result: return a list of it (`yield` alone ends a step)"
 _MORE = object()
 """In the place of a value: there are steps left."""
 _stepping = []

@@ -50,6 +50,7 @@ def test_every_form_of_sys_exit(house):
     assert dict(zip(forms, map(tuple, json.loads(outcome.stdout)), strict=True)) == EXITS
 
 
+YIELDED = "and what is yielded is no result: return a list of it (`yield` alone ends a step)"
 OUTCOMES = {
     "exit": ("import sys\ndef main(d): sys.exit(3)", 3, ""),
     "exit-async": ("import sys\nasync def main(d): sys.exit('bye')", 1, "bye\n"),
@@ -73,8 +74,8 @@ OUTCOMES = {
         Traceback (most recent call last):
           File "function.py", line 4, in main
             yield line
-        TypeError: the function yields str, and what is yielded is no result: return a list of it (`yield` alone ends a step)
-        """,
+        TypeError: the function yields str, YIELDED
+        """.replace("YIELDED", YIELDED),
     ),
     "generator": (
         "def main(d): return (x for x in [1])",
@@ -84,8 +85,8 @@ OUTCOMES = {
           File "function.py", line 1, in <genexpr>
             def main(d): return (x for x in [1])
                                  ^
-        TypeError: the function yields int, and what is yielded is no result: return a list of it (`yield` alone ends a step)
-        """,
+        TypeError: the function yields int, YIELDED
+        """.replace("YIELDED", YIELDED),
     ),
     "memory": (
         "def main(d):\n  x = []\n  while True: x.append(bytearray(10**7))",

@@ -173,8 +173,8 @@ def test_an_exception_of_a_package_is_a_function_error(desk):
     [
         (b"warned: x\nTypeError: the return value has no canonical form: set\n", TypeError, "the return value has"),
         (
-            b"  + Exception Group Traceback (most recent call last):\n  |   File\n  | ExceptionGroup: g (1 sub-exception)\n"
-            b"  +-+---------------- 1 ----------------\n    | ValueError: 1\n    +----\n",
+            b"  + Exception Group Traceback (most recent call last):\n  |   File\n"
+            b"  | ExceptionGroup: g (1 sub-exception)\n  +-+--- 1 ---\n    | ValueError: 1\n    +---\n",
             bacalhau.FunctionError, r"g \(1 sub-exception\)",
         ),
     ],

@@ -44,7 +44,7 @@ def test_a_full_disk_is_unavailable_not_a_wrong_call(desk, monkeypatch):
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_a_closed_stream_is_no_bug(tmp_path, closed):
     call = f"exec {sys.executable} -c 'from bacalhau.cli.main import run; run()' list {closed}"
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         ["/bin/sh", "-c", call], env={**os.environ, "BACALHAU_DIR": str(tmp_path)}, capture_output=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
