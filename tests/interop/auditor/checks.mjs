@@ -95,13 +95,19 @@ export class Blocks {
     return links.toSorted((one, other) => Buffer.compare(one.name, other.name));
   }
 
-  entry(cid, name) {
+  /** The CID of an entry; null if there is none of this name. */
+  find(cid, name) {
     const isSharded = this.directory(cid).isSharded;
     const found = isSharded
       ? findEntry((below) => this.node(below), cid, Buffer.from(name))
       : this.entries(cid).find((link) => link.name.toString() === name);
-    if (found === undefined) throw new Wrong(`no ${name}`);
-    return found.cid;
+    return found?.cid ?? null;
+  }
+
+  entry(cid, name) {
+    const found = this.find(cid, name);
+    if (found === null) throw new Wrong(`no ${name}`);
+    return found;
   }
 
   /** The bytes of a file, each part of the size that is claimed above it. */
