@@ -72,6 +72,10 @@ class JobShelf:
     """Of the worlds, by shard."""
     more: Callable[[KeptStore], Sequence[CID]] = lambda _store: ()
     """Further records of the graph."""
+    rivals: Callable[[KeptStore], Sequence[CID]] = lambda _store: ()
+    """Records that contradict some of it."""
+    log: Callable[[list[CID]], list[CID]] = list
+    """What the log has of the records, in its order."""
     is_kept: bool = True
     """The merged output is in the file."""
 
@@ -87,8 +91,8 @@ class JobShelf:
         aside = store if self.is_kept else ForgetfulBlockStore()
         merged = entry_of(Importer(aside), merge_of(store, seen, self.expected(shards))).cid
         self.merge = self._state(store, self.output(store, merged))
-        more = changed(v="graph/2", merges=[self.merge], rivals=[])
-        return Shelf(records=records, blocks=dict(store.kept), root=more), self
+        more = changed(v="graph/2", merges=[self.merge], rivals=sorted(self.rivals(store)))
+        return Shelf(records=records, blocks=dict(store.kept), root=more, log=self.log), self
 
     def _state(self, store: KeptStore, output: CID) -> CID:
         shards = [{"number": n, "record": cid} for n, cid in self.listed(self.stated(self.records))]
