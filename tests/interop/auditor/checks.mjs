@@ -132,6 +132,16 @@ export function auditRecord(blocks, cid) {
   });
 }
 
+/** How many of the nodes that agree had committed before any receipt was signed, and how many agree; null: not known. */
+export function blindness(blocks, cid, checks) {
+  if (![1, 7, 8, 9, 10].every((number) => checks[number - 1][1] === true)) return null;
+  const record = blocks.load(cid, "Record");
+  const rounds = voices(record).map((one) => blocks.load(blocks.load(one, "Receipt").get("round"), "CommitmentList"));
+  const nodes = rounds.map((round) => new Set(round.get("commitments").map((one) => one.get("node"))));
+  const agreeing = record.get("receipts").map((one) => blocks.load(one, "Receipt").get("node"));
+  return { blind: agreeing.filter((node) => nodes.every((round) => round.has(node))).length, agreeing: agreeing.length };
+}
+
 const same = (one, other) => one.id === other.id;
 export const rule = (holds, what) => {
   if (!holds) throw new Wrong(what);

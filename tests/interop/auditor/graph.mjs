@@ -1,6 +1,6 @@
 // Checks 21 to 32, of published graphs, as docs/graph.md has them.
 
-import { auditRecord, Findings, rule } from "./checks.mjs";
+import { auditRecord, blindness, Findings, rule } from "./checks.mjs";
 import { Cid, decodeCbor, Missing, sha256, tried, Wrong } from "./codecs.mjs";
 import { mergeOutputs, Room } from "./merge.mjs";
 import { checkSigned } from "./schema.mjs";
@@ -54,7 +54,7 @@ function treeHash(leaves) {
   return sha256(Buffer.concat([Buffer.of(1), treeHash(leaves.slice(0, split)), treeHash(leaves.slice(split))]));
 }
 
-/** Returns {checks: [number, state] for each, head and chain as far as they are sound}. */
+/** Returns {checks: [number, state] for each, unblind: records of later rounds, head and chain as far as they are sound}. */
 export function auditGraph(blocks, cid) {
   const graph = once(() => blocks.load(cid, "AnyGraph"));
   const head = once(() => blocks.load(graph().get("head"), "GraphHead"));
@@ -70,6 +70,7 @@ export function auditGraph(blocks, cid) {
     }
     return found;
   };
+  let unblind = 0;
   const looks = [
     () => void (graph(), head()),
     () => checkSigned(head(), head().get("publisher")),
@@ -97,7 +98,9 @@ export function auditGraph(blocks, cid) {
       for (const record of records()) {
         const node = findings.look(() => read(record));
         if (node?.get("v") !== "record/1") continue;
-        for (const [, state] of auditRecord(blocks, record)) {
+        const found = auditRecord(blocks, record), seen = blindness(blocks, record, found);
+        if (seen !== null && seen.blind < seen.agreeing) unblind++;
+        for (const [, state] of found) {
           findings.isWrong ||= state === false;
           findings.isOpen ||= state === null;
         }
@@ -149,7 +152,7 @@ export function auditGraph(blocks, cid) {
   });
   const isTrue = (number) => checks[number - 21][1] === true;
   const isSigned = isTrue(22), isSound = isSigned && isTrue(23) && isTrue(24);
-  return { checks, head: isSigned ? head() : null, chain: isSound ? chain() : null };
+  return { checks, unblind, head: isSigned ? head() : null, chain: isSound ? chain() : null };
 }
 
 const contradicts = (one, other) =>

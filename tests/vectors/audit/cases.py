@@ -19,6 +19,7 @@ from tests.vectors.audit.graph_cases import GRAPH_CASES
 from tests.vectors.audit.kind_cases import KIND_CASES
 from tests.vectors.audit.lineages import Line, forged
 from tests.vectors.audit.merge_cases import MERGE_CASES
+from tests.vectors.audit.round_cases import ROUND_CASES
 from tests.vectors.audit.shapes import Case
 from tests.vectors.records.cases import BAD, GOOD, TOUCHED
 from tests.vectors.records.world import Edit, KeptStore, World, put_unverified, tree
@@ -348,5 +349,5 @@ def all_cases() -> Iterator[tuple[str, Case]]:
     for name, (check, find) in TOUCHED.items():
         found[f"flipped-{name}_fail"] = Case(about=f"one bit of a block is wrong: {name}", check=0, data=flipped(find))
         found[f"without-{name}_missing"] = Case(about=f"a block is not here: {name}", check=check, data=without(find))
-    found |= FILE_CASES | LINE_CASES | GRAPH_CASES | KIND_CASES | MERGE_CASES
+    found |= FILE_CASES | LINE_CASES | GRAPH_CASES | KIND_CASES | MERGE_CASES | ROUND_CASES
     yield from sorted(found.items())
