@@ -35,6 +35,7 @@ export class Blocks {
 
   get(cid) {
     if (cid.hash === 0) return cid.digest;
+    if (cid.hash !== 0x12 || cid.digest.length !== 32) throw new Wrong("another hash function");
     const found = this.blocks.get(cid.key);
     if (found === undefined) throw new Missing(`not here: ${cid}`);
     return found.data;

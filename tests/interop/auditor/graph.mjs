@@ -158,15 +158,25 @@ export function auditGraph(blocks, cid) {
 const contradicts = (one, other) =>
   one.get("task").id === other.get("task").id && one.get("output").id !== other.get("output").id;
 
+function readPart(blocks, cid, room) {
+  try {
+    const shards = blocks.load(cid, "MergePart").get("shards");
+    room.spend(shards.length);
+    return shards;
+  } catch (error) {
+    if (error instanceof Wrong) room.spend(4096);
+    throw error;
+  }
+}
+
 function checkMerge(blocks, cid, records, room) {
   const merge = blocks.load(cid, "Merge");
-  const parts = merge.get("parts").map((part) => blocks.load(part, "MergePart").get("shards"));
+  const parts = merge.get("parts").map((part) => readPart(blocks, part, room));
   rule(parts.length > 0 && parts.every((part, n) => part.length > 0 && (n === parts.length - 1 || part.length === 4096)), "not full");
   const shards = parts.flat();
   rule(shards.every((shard, n) => n === 0 || shards[n - 1].get("number") < shard.get("number")), "shards do not ascend");
   const listed = new Set(records.map((record) => record.id));
   rule(shards.every((shard) => listed.has(shard.get("record").id)), "record is not in the graph");
-  room.spend(shards.length);
   const outputs = shards.map((shard) => [shard.get("number"), blocks.need(shard.get("record"), "Ancestor").get("output")]);
   rule(mergeOutputs(blocks, outputs, room).id === merge.get("output").id, "merging gives another output");
 }

@@ -50,7 +50,8 @@ def test_nodes_that_may_have_seen_earlier_receipts_are_told(desk):
     assert not any("earlier receipts" in line for line in lines)
     said, lines = audit_of_vector(desk, "rounds")
     assert (said["verdict"], said["blind"]) == ("valid", 2)
-    assert [line.split()[1:3] for line in lines if "1 of 3 that agree may have seen earlier" in line] == [["9", "rounds"]]
+    later = "1 of 3 that agree may have seen earlier receipts"
+    assert [line.split()[1:3] for line in lines if later in line] == [["9", "rounds"]]
     said, lines = audit_of_vector(desk, "rounds-dropped_fail")
     assert (said["verdict"], said["blind"]) == ("invalid", None)
     said, lines = audit_of_vector(desk, "graph-rounds")

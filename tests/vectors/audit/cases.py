@@ -187,6 +187,11 @@ FILE_CASES: Mapping[str, Case] = {
         check=0,
         data=changed(lambda record, blocks: car([record], blocks) + framed(sha2_512(b"x") + b"x")),
     ),
+    "file-root-hash_fail": Case(
+        about="the root is named by a hash function that is not allowed (sha3-256), and no block is there for it",
+        check=1,
+        data=lambda: header([CID(bytes.fromhex("01711620") + bytes(32))]),
+    ),
 }
 
 

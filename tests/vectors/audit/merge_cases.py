@@ -24,14 +24,16 @@ from tests.vectors.audit.merge_contents import (
     of_other_job,
     of_sizes,
     older_kept,
+    other_function,
     other_job,
     outputs_in_tries,
-    seen_unverified,
+    seen_second,
     sized,
     swapped,
     two_versions,
     unsorted,
     unverified,
+    with_other_function,
     with_unverified,
     without_last,
 )  # fmt: skip
@@ -73,6 +75,15 @@ MERGE_CASES: Mapping[str, Case] = {
         expected=as_merged(MERGED),
         seen=without_last,
         stated=without_last,
+    ),
+    "graph-merge-functions": job(
+        "records of two functions: a statement does not say that they are of one job",
+        None,
+        shards={0: TWO[0]},
+        expected=as_merged(MERGED),
+        more=other_function,
+        stated=with_other_function,
+        seen=seen_second,
     ),
     "graph-merge-links": job(
         "symlinks: one alike, one of two targets, and one where the other shard has a directory",
@@ -216,7 +227,7 @@ MERGE_CASES: Mapping[str, Case] = {
         expected=as_merged(MERGED),
         more=unverified,
         stated=with_unverified,
-        seen=seen_unverified,
+        seen=seen_second,
     ),
     "graph-merge-without-statement_missing": job(
         "the statement is not here", 31, shards=TWO, without=lambda made: made.merge

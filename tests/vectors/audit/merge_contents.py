@@ -142,11 +142,20 @@ def unverified(store: KeptStore) -> list[CID]:
     return [put_unverified(store, world.outputs[0])]
 
 
+def other_function(store: KeptStore) -> list[CID]:
+    """A record of the second shard's input by another function."""
+    return [shard_world(store, 1, TWO[1], {"function": lambda node: node.update(entry=None)}).build()]
+
+
+def with_other_function(records: Shown) -> Shown:
+    return {**records, 1: other_function(KeptStore())[0]}
+
+
 def with_unverified(records: Shown) -> Shown:
     return {**records, 1: unverified(KeptStore())[0]}
 
 
-def seen_unverified(outputs: Shown) -> Shown:
+def seen_second(outputs: Shown) -> Shown:
     world = shard_world(KeptStore(), 1, TWO[1], {})
     world.build()
     return {**outputs, 1: world.outputs[0]}
