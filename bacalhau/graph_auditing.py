@@ -109,7 +109,8 @@ def _is_of_graph(data: bytes) -> bool:
         node = dag_cbor.decode(data)
     except VerificationError:
         return False
-    return isinstance(node, dict) and node.get("v") in GRAPHS
+    version = node.get("v") if isinstance(node, dict) else None
+    return isinstance(version, str) and version in GRAPHS  # a stranger's may be a list
 
 
 def _audit(root: CID, store: BlockStore, count: Count, refused: str) -> PublishedAudit:

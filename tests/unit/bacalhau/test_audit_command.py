@@ -59,6 +59,11 @@ def test_nodes_that_may_have_seen_earlier_receipts_are_told(desk):
     assert any("in 1 of them nodes that agree may have seen earlier receipts" in line for line in lines)
 
 
+def test_a_version_that_is_no_text_is_invalid_and_no_bug(desk):
+    said = desk("audit", "--car", VECTORS / "file-root-version_fail" / "evidence.car", "--json")
+    assert (said.code, said.json["verdict"]) == (1, "invalid")
+
+
 def test_people_read_the_checks(desk, report):
     said = desk("audit", report["record"])
     assert said.code == 0

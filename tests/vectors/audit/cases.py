@@ -187,6 +187,11 @@ FILE_CASES: Mapping[str, Case] = {
         check=0,
         data=changed(lambda record, blocks: car([record], blocks) + framed(sha2_512(b"x") + b"x")),
     ),
+    "file-root-version_fail": Case(
+        about="the root is a map whose version is a list",
+        check=1,
+        data=lambda: car([cid := make_cid(DAG_CBOR, data := dag_cbor.encode({"v": ["graph/1"]}))], [(cid, data)]),
+    ),
     "file-root-hash_fail": Case(
         about="the root is named by a hash function that is not allowed (sha3-256), and no block is there for it",
         check=1,
