@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bacalhau.verified import Verified
 
 _LAST_LINE: Final = re.compile(r"^([A-Za-z_][\w.]*)(?:: (.*))?$", re.DOTALL)
+_GROUP_LINE: Final = re.compile(r"^ *\| ([A-Za-z_][\w.]*): (.*)$", re.MULTILINE)
+"""Of a group of exceptions: its traceback has a margin."""
 _NOT_RAISED: Final = (KeyboardInterrupt, GeneratorExit, StopIteration, StopAsyncIteration)
 """Raised here they would mean something else."""
 
@@ -74,22 +76,32 @@ def function_error(verified: Verified[Any], stderr: str) -> FunctionError:
 
     stderr: what it wrote, of which the last line names the exception.
     """
-    name, message = _raised(stderr) if verified.exit_code == 1 else ("", "")
+    name, message = (_raised(stderr) or _said_alone(stderr)) if verified.exit_code == 1 else ("", "")
     problem = f"{name}: {message}" if name and message else name or f"exit code {verified.exit_code}"
     made = _type_of(name)(message if name in _TYPES_BY_NAME else problem, verified=verified)
     made.__cause__ = RemoteTraceback(stderr)
     return made
 
 
-def _raised(stderr: str) -> tuple[str, str]:
-    """Return the type and the message of the exception that ended the traceback at the end of a text."""
+def _said_alone(stderr: str) -> tuple[str, str]:
+    """Return the type and the message of the last line: what is raised outside of the function has no traceback.
+
+    Such are a return value without a form, and arguments that do not fit. Only Python's own types are believed.
+    """
+    matched = _LAST_LINE.match(stderr.rstrip("\n").rpartition("\n")[2])
+    known = matched is not None and matched[1] in _TYPES_BY_NAME and matched[2] is not None
+    return (matched[1], matched[2]) if matched is not None and known else ("", "")
+
+
+def _raised(stderr: str) -> tuple[str, str] | None:
+    """Return the type and the message of the exception that ended the traceback at the end of a text, if any."""
     _, found, tail = stderr.rpartition("Traceback (most recent call last):\n")
     if not found:
-        return "", ""
+        return None
     # The message may have several lines: it begins at the first one that is not indented.
     lines = tail.rstrip("\n").split("\n")
     first = next((number for number, line in enumerate(lines) if line and not line.startswith(" ")), None)
-    matched = None if first is None else _LAST_LINE.match("\n".join(lines[first:]))
+    matched = _GROUP_LINE.search(tail) if first is None else _LAST_LINE.match("\n".join(lines[first:]))
     return ("", "") if matched is None else (matched[1], matched[2] or "")
 
 

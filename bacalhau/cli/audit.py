@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from bacalhau.cli.completion import job_ids
 from bacalhau.cli.options import json_option, named_path, services_of
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 @click.option("--deep", is_flag=True, help="Audit the records that it comes from too.")
 @click.option("--sample", metavar="PART", help="Of many records look at 5% only; with --rerun: run 5% again.")
 @click.option("--sample-seed", metavar="HEX", help="Repeat the choice of an earlier audit; else one is drawn.")
-@click.option("--engine", default="node", show_default=True, help="JavaScript engine of the rerun: node or bun.")
+@click.option("--engine", default="node", show_default=True,
+              help="JavaScript engine to rerun on, node or bun; implies --rerun.")  # fmt: skip
 @click.option("--car", type=named_path, metavar="FILE", help="Audit offline, with this file alone.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S, show_default=True,
               help="Seconds after which a rerun gives up.")  # fmt: skip
@@ -65,6 +67,7 @@ def command(
     from bacalhau.render import print_audit, print_json
 
     services = services_of(ctx)
+    rerun = rerun or ctx.get_parameter_source("engine") is ParameterSource.COMMANDLINE
     chosen = _sample(sample, sample_seed)
     refused = "--rerun" if rerun else "--sample" if sample else ""
     with shown_progress() as display:

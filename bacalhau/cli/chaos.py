@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from bacalhau.cli.options import from_option, json_option, named_path, named_text, services_of
+from bacalhau.cli.options import OnceOption, from_option, json_option, named_path, named_text, services_of
 from bacalhau.exit_codes import ExitCode
 from runtime.request import DEFAULT_EPOCH, DEFAULT_MEMORY, DEFAULT_TIMEOUT_S, DEFAULT_URL_LIMIT
 
@@ -15,7 +15,7 @@ from runtime.request import DEFAULT_EPOCH, DEFAULT_MEMORY, DEFAULT_TIMEOUT_S, DE
 @click.argument("function", required=False, type=named_path)
 @click.option("-c", "code", metavar="CODE", help="A script instead.")
 @click.option("-r", "requirements", metavar="FILE", type=named_path, help="Packages to install.")
-@click.option("-i", "data", type=named_text, metavar="CID|PATH|URL", help="The input.")
+@click.option("-i", "data", cls=OnceOption, type=named_text, metavar="CID|PATH|URL", help="The input.")
 @click.option("-v", "volumes", metavar="CID:PATH", multiple=True, help="Mount a further input, read-only.")
 @from_option
 @click.option("-o", "outputs", metavar="NAME:PATH", multiple=True, help="Collect PATH as outputs/NAME.")

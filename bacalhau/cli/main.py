@@ -85,8 +85,17 @@ def run() -> None:
     """Run the command line of this process and exit; what the package installs as `bacalhau`."""
     if VARIABLE in os.environ:
         sys.exit(answer(group, os.environ[VARIABLE]))
+    if sys.stdout is None or sys.stderr is None:
+        _open_closed_streams()
     # A function's text can hold what the locale cannot show; that must not end the command.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))
+
+
+def _open_closed_streams() -> None:
+    """Write to nowhere what whoever started this process does not want: `bacalhau … >&-`."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123

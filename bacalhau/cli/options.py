@@ -63,5 +63,20 @@ class _NamedText(click.types.StringParamType):
         return super().convert(value, param, ctx)
 
 
+class OnceOption(click.Option):
+    """An option that is refused when it is given twice, where click would take the last: an input would be lost."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:  # noqa: ARG002
+        """Have the parser keep all that is said."""
+        parser.add_option(obj=self, opts=self.opts, dest=self.name, action="append", nargs=self.nargs)
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """Return the one value that is said."""
+        said = value if isinstance(value, list) else [value]
+        if len(said) > 1:
+            self.type.fail("it is given twice: name one file or directory, and mount others with -v", self, ctx)
+        return super().type_cast_value(ctx, said[0])
+
+
 named_path = _NamedPath(path_type=Path)
 named_text = _NamedText()

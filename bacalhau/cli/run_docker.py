@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from bacalhau.cli.options import from_option, json_option, named_path, named_text, node_of, services_of
+from bacalhau.cli.options import OnceOption, from_option, json_option, named_path, named_text, node_of, services_of
 from bacalhau.cli.run_stack import policy_option
 from bacalhau.exit_codes import ExitCode, of_container
 from runtime.container_request import DEFAULT_CPU, DEFAULT_NETWORK, ContainerRequest
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 )
 @click.argument("image", metavar="IMAGE")
 @click.argument("command_line", metavar="[-- CMD…]", nargs=-1, type=click.UNPROCESSED)
-@click.option("-i", "data", type=named_text, metavar="CID|PATH|URL",
+@click.option("-i", "data", cls=OnceOption, type=named_text, metavar="CID|PATH|URL",
               help="The input: a directory at /inputs, or a file at /inputs/data.")  # fmt: skip
 @click.option("-v", "volumes", metavar="CID:PATH", multiple=True,
               help="Mount a further input, read-only; a path or URL will do as well as a CID.")  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bacalhau.cli.options import from_option, json_option, named_path, named_text, node_of, services_of
+from bacalhau.cli.options import OnceOption, from_option, json_option, named_path, named_text, node_of, services_of
 from bacalhau.cli.run_stack import explain, read_wishes, show_departures, stack_options, with_stack
 from bacalhau.cli.shard_options import read_shard_flags, shard_options
 from bacalhau.cli.trust_options import among_own, read_trust, trust_options
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.argument("function", required=False, type=named_path)
 @click.option("-c", "code", metavar="CODE", help="Run this script; what it prints is its output.")
 @click.option("-r", "requirements", metavar="FILE", type=named_path, help="Packages to install.")
-@click.option("-i", "data", type=named_text, metavar="CID|PATH|URL",
+@click.option("-i", "data", cls=OnceOption, type=named_text, metavar="CID|PATH|URL",
               help="The input: what the function gets as `data`. @FILE: a list of URLs, as a directory.")  # fmt: skip
 @click.option("-v", "volumes", metavar="CID:PATH", multiple=True,
               help="Mount a further input, read-only; a path or URL will do as well as a CID.")  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bacalhau.cli.options import from_option, json_option, named_path, named_text
+from bacalhau.cli.options import OnceOption, from_option, json_option, named_path, named_text
 from bacalhau.cli.run_python import carry_out, refuse_unbuilt
 from bacalhau.cli.run_stack import stack_options
 from bacalhau.cli.shard_options import shard_options
@@ -18,7 +18,7 @@ from verifier.compare import DEFAULT_CONFIDENCE, DEFAULT_REPLICATION
 @click.command("wasm", short_help="Run a WebAssembly module deterministically.")
 @click.argument("module", type=named_text, metavar="MODULE.wasm|CID")
 @click.argument("arguments", nargs=-1, metavar="[-- ARGS]")
-@click.option("-i", "data", type=named_text, metavar="CID|PATH|URL",
+@click.option("-i", "data", cls=OnceOption, type=named_text, metavar="CID|PATH|URL",
               help="The input: on stdin and in /inputs. @FILE: a list of URLs, as a directory.")  # fmt: skip
 @click.option("-v", "volumes", metavar="CID:PATH", multiple=True,
               help="Mount a further input, read-only; a path or URL will do as well as a CID.")  # fmt: skip

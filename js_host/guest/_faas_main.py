@@ -5,7 +5,8 @@ with an outcome whatever the function does: it says so on /dev/result and /dev/e
 the function is loaded, because a function may replace anything.
 
 An entry point that is a generator runs in steps: each `yield` goes back to the host, through /dev/step, and the host
-calls `step` for the next. Between two steps nothing of the function is on a stack.
+calls `step` for the next. Between two steps nothing of the function is on a stack. A `yield` of something is refused:
+who writes it takes it for a result.
 """
 
 import asyncio
@@ -35,8 +36,11 @@ _ENTRY_POSITIONAL = (
     inspect.Parameter.VAR_POSITIONAL,
 )
 _OUT_OF_MEMORY = 137
+_C_LONG = 1 << 63
+"""An exit code that is beyond C's long is -1 to CPython on 64-bit machines."""
 _open, _write, _close, _run_atexit = os.open, os.write, os.close, atexit._run_exitfuncs
 _streams = (sys.stdout, sys.stderr)
+_NO_RESULT = "the function yields {}, and what is yielded is no result: return a list of it (`yield` alone ends a step)"
 _MORE = object()
 """In the place of a value: there are steps left."""
 _stepping = []
@@ -131,7 +135,9 @@ def _step():
     if not _stepping:
         return None  # a function has spoken to the host by itself
     try:
-        next(_stepping[0])
+        value = next(_stepping[0])
+        while value is not None:
+            value = _stepping[0].throw(TypeError(_NO_RESULT.format(type(value).__name__)))
     except StopIteration as end:
         _stepping.clear()
         return end.value
@@ -174,7 +180,8 @@ def _exit_code(stop):
     if code is None:
         return 0
     if isinstance(code, int):
-        return int.__and__(code, 0xFF)
+        plain = int.__and__(code, -1)
+        return plain & 0xFF if -_C_LONG <= plain < _C_LONG else 0xFF
     try:
         _say(f"{code}\n")
     except BaseException:  # its __str__ is the function's, and broken

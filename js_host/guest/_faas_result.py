@@ -23,7 +23,10 @@ def encode_result(value):
     if isinstance(value, str):
         return _utf8(str.__str__(value), "the return value")
     out = []
-    _encode(value, "the return value", out, set())
+    try:
+        _encode(value, "the return value", out, set())
+    except RecursionError:
+        _refuse("the return value", "it is nested too deeply; return bytes or text")
     return "".join(out).encode()
 
 
@@ -116,4 +119,8 @@ def _describe(value):
         return f"{name} is not JSON; return .tolist() or float(…)"
     if hasattr(value, "to_dict"):
         return f"{name} is not JSON; return .to_dict() or .to_csv()"
+    if hasattr(type(value), "__dataclass_fields__"):
+        return f"{name} is not JSON; return dataclasses.asdict(…)"
+    if isinstance(value, (bytearray, range)) or hasattr(type(value), "__next__"):
+        return f"{name} is not JSON; return {'bytes' if isinstance(value, bytearray) else 'list'}(…)"
     return f"{name} is not bytes, str, None or JSON"

@@ -56,11 +56,9 @@ def _may_be_elsewhere(reading: Reading, entry: str) -> bool:
 def _signature(reading: Reading, node: Function) -> Iterator[Finding]:
     if node.decorator_list:
         return
-    own = list(_own(node))
-    if any(isinstance(part, ast.Yield | ast.YieldFrom) for part in own):
-        yield found(
-            "entry-signature", reading.place(node), node.name, detail="is a generator, whose result has no form"
-        )
+    why = _why_no_steps(node)
+    if why:
+        yield found("entry-signature", reading.place(node), node.name, detail=why)
     spec = node.args
     positional = [*spec.posonlyargs, *spec.args]
     without_default = positional[: len(positional) - len(spec.defaults)][1:]
@@ -73,6 +71,15 @@ def _signature(reading: Reading, node: Function) -> Iterator[Finding]:
     for arg, default in zip(spec.kwonlyargs, spec.kw_defaults, strict=True):
         if default is None:
             yield found("required-argument", reading.place(arg), arg.arg)
+
+
+def _why_no_steps(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """Say why a function that yields is none that runs in steps; empty if it is one, or yields nothing."""
+    yields = [part for part in _own(node) if isinstance(part, ast.Yield | ast.YieldFrom)]
+    if yields and isinstance(node, ast.AsyncFunctionDef):
+        return "is an async generator, whose result has no form"
+    is_given = any(isinstance(part, ast.Yield) and part.value is not None for part in yields)
+    return "yields values, and what is yielded is no result: return a list" if is_given else ""
 
 
 def _own(node: ast.AST) -> Iterator[ast.AST]:

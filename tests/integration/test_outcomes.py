@@ -18,7 +18,8 @@ EXITS = {
     "sys.exit(-1)": (255, ""),
     "sys.exit(256 + 7)": (7, ""),
     "sys.exit(True)": (1, ""),
-    "sys.exit(10**30)": (0, ""),
+    "sys.exit(10**30)": (255, ""),
+    "sys.exit(-2**63)": (0, ""),
     "sys.exit('bye')": (1, "bye\n"),
     "sys.exit([1])": (1, "[1]\n"),
     "sys.exit(Mute())": (1, ""),
@@ -49,6 +50,7 @@ def test_every_form_of_sys_exit(house):
     assert dict(zip(forms, map(tuple, json.loads(outcome.stdout)), strict=True)) == EXITS
 
 
+YIELDED = "and what is yielded is no result: return a list of it (`yield` alone ends a step)"
 OUTCOMES = {
     "exit": ("import sys\ndef main(d): sys.exit(3)", 3, ""),
     "exit-async": ("import sys\nasync def main(d): sys.exit('bye')", 1, "bye\n"),
@@ -59,6 +61,32 @@ OUTCOMES = {
         "def main(d): return {'a': [1, {2}]}",
         1,
         "TypeError: the return value['a'][1] has no canonical form: set has no order; return sorted(…)\n",
+    ),
+    "too-deep": (
+        "def main(d):\n  x = 1\n  for _ in range(5000): x = [x]\n  return x",
+        1,
+        "TypeError: the return value has no canonical form: it is nested too deeply; return bytes or text\n",
+    ),
+    "yields": (
+        "def main(d):\n  yield\n  for line in ['a']:\n    yield line",
+        1,
+        """\
+        Traceback (most recent call last):
+          File "function.py", line 4, in main
+            yield line
+        TypeError: the function yields str, YIELDED
+        """.replace("YIELDED", YIELDED),
+    ),
+    "generator": (
+        "def main(d): return (x for x in [1])",
+        1,
+        """\
+        Traceback (most recent call last):
+          File "function.py", line 1, in <genexpr>
+            def main(d): return (x for x in [1])
+                                 ^
+        TypeError: the function yields int, YIELDED
+        """.replace("YIELDED", YIELDED),
     ),
     "memory": (
         "def main(d):\n  x = []\n  while True: x.append(bytearray(10**7))",

@@ -172,6 +172,11 @@ def test_a_rerun_compares_output_and_state(desk, report):
     assert desk.engine.calls == 4
 
 
+def test_an_engine_implies_a_rerun_on_it(desk, report):
+    assert len(desk("audit", report["record"], "--engine", "node", "--json").json["reruns"]) == 1
+    assert desk("audit", report["record"], "--engine", "abacus").code == 2
+
+
 @pytest.mark.parametrize(
     ("behave", "word"),
     [

@@ -168,7 +168,28 @@ def test_an_exception_of_a_package_is_a_function_error(desk):
         executor.call(size, b"")
 
 
-@pytest.mark.parametrize(("code", "stderr"), [(152, b"out of fuel\n"), (7, b""), (1, b"no traceback")])
+@pytest.mark.parametrize(
+    ("stderr", "kind", "words"),
+    [
+        (b"warned: x\nTypeError: the return value has no canonical form: set\n", TypeError, "the return value has"),
+        (
+            b"  + Exception Group Traceback (most recent call last):\n  |   File\n"
+            b"  | ExceptionGroup: g (1 sub-exception)\n  +-+--- 1 ---\n    | ValueError: 1\n    +---\n",
+            bacalhau.FunctionError, r"g \(1 sub-exception\)",
+        ),
+    ],
+)  # fmt: skip
+def test_an_exception_without_a_traceback_of_its_own_is_named_too(desk, stderr, kind, words):
+    desk.engine.behave = lambda *_: Gave(exit_code=1, stderr=stderr)
+    with Executor(services=desk.services()) as executor, pytest.raises(bacalhau.FunctionError, match=words) as caught:
+        executor.call(size, b"")
+    assert isinstance(caught.value, kind)
+
+
+@pytest.mark.parametrize(
+    ("code", "stderr"),
+    [(152, b"out of fuel\n"), (7, b""), (7, b"TypeError: no\n"), (1, b"no traceback"), (1, b"Note: this\n")],
+)
 def test_other_exit_codes(desk, code, stderr):
     desk.engine.behave = lambda *_: Gave(exit_code=code, stderr=stderr)
     with Executor(services=desk.services()) as executor, pytest.raises(bacalhau.FunctionError) as caught:

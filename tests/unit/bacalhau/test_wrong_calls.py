@@ -1,6 +1,9 @@
 """Slips at the command line, and disks that are full: told as what they are."""
 
 import errno
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -12,6 +15,8 @@ import pytest
         ["run", "python", "-c", "1", "-i", ""],
         ["run", "python", "-c", "1", "-r", ""],
         ["run", "python", "-c", "1", "--output-dir", ""],
+        ["run", "python", "-c", "1", "-i", "a", "-i", "b"],
+        ["run", "wasm", "a.wasm", "-i", "a", "-ib"],
         ["add", ""],
         ["audit", "--car", ""],
         ["audit", "--rerun", "--timeout", "nan", "abcd"],
@@ -34,3 +39,12 @@ def test_a_full_disk_is_unavailable_not_a_wrong_call(desk, monkeypatch):
     said = desk("list")
     assert (said.code, said.out) == (4, b"")
     assert "make room" in said.err
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_stream_is_no_bug(tmp_path, closed):
+    call = f"exec {sys.executable} -c 'from bacalhau.cli.main import run; run()' list {closed}"
+    done = subprocess.run(
+        ["/bin/sh", "-c", call], env={**os.environ, "BACALHAU_DIR": str(tmp_path)}, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

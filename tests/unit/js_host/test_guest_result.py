@@ -1,7 +1,9 @@
 """The canonical form of return values."""
 
 import collections
+import dataclasses
 import enum
+import functools
 import json
 import math
 import struct
@@ -43,6 +45,11 @@ class Own(str):
 
     def __eq__(self, other):
         return self is other
+
+
+@dataclasses.dataclass
+class Dated:
+    day: int
 
 
 class Point(NamedTuple):
@@ -95,6 +102,11 @@ def loop():
 
 
 BAD = [
+    (functools.reduce(lambda inner, _: [inner], range(5000), 1), "it is nested too deeply"),
+    (Dated(day=1), r"return dataclasses.asdict\(…\)"),
+    ([bytearray(b"a")], r"return bytes\(…\)"),
+    (range(3), r"return list\(…\)"),
+    (map(str, "ab"), r"return list\(…\)"),
     ({1, 2}, r"the return value has no canonical form: set has no order; return sorted\(…\)"),
     ({"a": [0, {3}]}, r"the return value\['a'\]\[1\] has no canonical form: set"),
     ([math.nan], r"the return value\[0\] has no canonical form: nan is not a JSON number"),

@@ -122,6 +122,7 @@ NOTHING = [
 ENTRIES = [
     ("no-entry-point", "def other(data): pass"),
     ("entry-signature", "def main(data):\n    yield 1"),
+    ("entry-signature", "async def main(data):\n    yield"),
     ("entry-signature", "def main(data, more, /): pass"),
     ("required-argument", "def main(data, column): pass"),
     ("no-canonical-form", "def main(data):\n    return {'a', 'b'}"),
@@ -141,6 +142,7 @@ SOUND_ENTRIES = [
     "from other import main",
     "def main():\n    def inner():\n        return {1, 2}\n    return len(inner())",
     "main = make()",
+    "def main(data):\n    yield\n    return 1",
     "def main(data):\n    rows = (x for x in data)\n    return list(rows)",
 ]
 
