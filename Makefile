@@ -15,7 +15,7 @@ export BACALHAU_DIR ?= $(CURDIR)/.bacalhau
 # Two test processes use both cores of a small machine; each execution is one more process.
 JOBS ?= 2
 
-.PHONY: help setup engines aarch64-python kubo conformance s3 interop demo test test-python test-node simulate simulate-scale fuzz expected check format \
+.PHONY: help setup engines aarch64-python kubo conformance s3 interop demo test test-python test-node simulate simulate-scale fuzz flip expected check format \
         bench wheel lock man docs release clean
 
 help:  ## list the targets
@@ -152,6 +152,9 @@ docs: $(UV)  ## build the documentation as a site into dist/site; fails if a lin
 
 man: setup  ## write the manual page anew, of the commands as they are
 	@$(BIN)/python -m bacalhau.cli.man_page > docs/man/bacalhau.1
+
+flip: setup  ## flip every bit of a published graph's file, one at a time, and audit each: 20 minutes; FILE=record|graph has 200 blocks, 1 to 3 hours
+	@$(BIN)/python -m tests.unit.verifier.flipped_files $(or $(FILE),merge) $(STEP)
 
 expected: setup  ## run the functions and modules and write down their output CIDs anew
 	@BACALHAU_UPDATE_EXPECTED=1 $(BIN)/pytest -q tests/integration/test_functions.py tests/integration/test_module_examples.py

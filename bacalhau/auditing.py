@@ -26,7 +26,8 @@ from storage.errors import UnavailableError, UserError, VerificationError
 from verifier.audit import audit_record
 from verifier.audit_car import audit_car, check_file, is_graph, roots_for
 from verifier.audit_deep import DeepReport, audit_ancestors
-from verifier.audit_report import AuditReport, AuditVerdict, Check
+from verifier.audit_report import AuditReport, AuditVerdict, Check, blind_entry
+from verifier.blindness import Blindness
 from verifier.taint import Taint, find_taint
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Audit:
     """Of the records that it comes from; None: they were not looked at."""
     ancestor_reruns: tuple[tuple[CID, Rerun], ...] = ()
     sample: dict[str, Any] | None = None
+    blindness: Blindness | None = None
+    """Of the record; None: its evidence is not sound."""
     taint: Taint | None = None
     """Of the record and of all that it comes from; None: there is no record."""
 
@@ -71,7 +74,7 @@ class Audit:
     def report(self) -> AuditReport:
         """The checks, with each rerun as one more; none if there is no check."""
         reruns = tuple(Check(n=n, name="rerun", ok=one.ok, detail=one.detail) for n, one in enumerate(self.reruns))
-        return AuditReport(checks=self.checks + reruns if self.checks else ())
+        return AuditReport(checks=self.checks + reruns if self.checks else (), blindness=self.blindness)
 
     @property
     def verdict(self) -> AuditVerdict:
@@ -84,6 +87,7 @@ class Audit:
             "verdict": self.verdict,
             "record": cid_text(self.record) if self.record else None,
             "reason": self.reason or None,
+            **blind_entry(self.report),
             "checks": [{"n": one.n, "name": one.name, "ok": one.ok, "detail": one.detail} for one in self.checks],
             "reruns": [
                 *(one.to_json() for one in self.reruns),
@@ -110,7 +114,12 @@ def ancestors_json(deep: DeepReport) -> dict[str, Any]:
         {"record": cid_text(one.record), "generation": one.generation, "verdict": one.verdict, "reason": one.reason}
         for one in deep.listed
     ]
-    return {"counts": dict(deep.counts), "generations": deep.generations, "listed": listed}
+    return {
+        "counts": dict(deep.counts),
+        "generations": deep.generations,
+        "unblind": deep.unblind,
+        "listed": listed,
+    }
 
 
 def audit_here(
@@ -249,7 +258,8 @@ def audit_lineage(
 
 def audit_one(store: BlockStore, record: CID, replay: Replay | None) -> Audit:
     """Audit one record by itself with the blocks of a store, and run its task again if asked."""
-    found = Audit(record=record, checks=audit_record(store, record).checks)
+    report = audit_record(store, record)
+    found = Audit(record=record, checks=report.checks, blindness=report.blindness)
     if replay is None:
         return found
     if not _is_runnable(found):

@@ -10,7 +10,7 @@ from typing import Any
 
 from storage.cid import CID, cid_text
 from verifier.audit_car import CarReport
-from verifier.audit_report import AuditVerdict, Check
+from verifier.audit_report import AuditVerdict, Check, blind_entry
 from verifier.graph_audit import FIRST
 
 
@@ -49,6 +49,7 @@ class FileAudit:
                     "cid": cid_text(root),
                     "verdict": one.verdict,
                     "reason": one.reason or None,
+                    **blind_entry(one),
                     "checks": [_check(check) for check in one.checks],
                 }
                 for root, one in self.report.records

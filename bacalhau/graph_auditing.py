@@ -21,7 +21,7 @@ from storage.cid import CID, DAG_CBOR, cid_text, codec_of, is_cid_text, parse_ci
 from storage.errors import BacalhauError, UserError, VerificationError
 from verifier.ancestry import walk_ancestors
 from verifier.audit_car import check_file
-from verifier.audit_report import AuditReport, Check
+from verifier.audit_report import AuditReport, Check, blind_entry
 from verifier.graph_audit import FIRST, audit_graph
 from verifier.graph_reading import read_facts
 from verifier.graph_types import GRAPHS, load_graph
@@ -52,6 +52,7 @@ class PublishedAudit:
             "graph": cid_text(self.root),
             "records": self.records,
             "reason": None,
+            **blind_entry(self.report),
             "checks": [check_json(check) for check in self.report.checks],
             "reruns": [],
         }
@@ -78,7 +79,8 @@ def audit_published(
             return None
         with open_car(car) as file:
             audited = _audit(root, file, count, refused)
-            return replace(audited, report=AuditReport(checks=(check_file(file, root), *audited.report.checks)))
+            checks = (check_file(file, root), *audited.report.checks)
+            return replace(audited, report=replace(audited.report, checks=checks))
     if text is None or not is_cid_text(text) or not _may_be_graph(parse_cid(text)):
         return None
     with services.open_store() as store:
@@ -107,7 +109,8 @@ def _is_of_graph(data: bytes) -> bool:
         node = dag_cbor.decode(data)
     except VerificationError:
         return False
-    return isinstance(node, dict) and node.get("v") in GRAPHS
+    version = node.get("v") if isinstance(node, dict) else None
+    return isinstance(version, str) and version in GRAPHS  # a stranger's may be a list
 
 
 def _audit(root: CID, store: BlockStore, count: Count, refused: str) -> PublishedAudit:

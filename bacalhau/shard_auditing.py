@@ -37,7 +37,16 @@ from storage.errors import UnavailableError, VerificationError
 from storage.unixfs_graft import finished_entry
 from storage.unixfs_import import Importer
 from verifier.audit_deep import DeepReport
-from verifier.audit_report import SHOWN_PROBLEMS, AuditReport, AuditVerdict, Check, Finding, examine, make_check
+from verifier.audit_report import (
+    SHOWN_PROBLEMS,
+    AuditReport,
+    AuditVerdict,
+    Check,
+    Finding,
+    examine,
+    later_phrase,
+    make_check,
+)
 from verifier.audit_sample import list_subject
 from verifier.merge_audit import check_merge, check_merged
 from verifier.merge_types import load_merge
@@ -67,8 +76,9 @@ class _Joined:
             if len(self.findings) < SHOWN_PROBLEMS or is_first_wrong:
                 self.findings.append(Finding(wrong=check.ok is False, text=f"shard {index}: {check.detail}"))
 
-    def joined(self, n: int) -> Check:
-        return make_check(n, self.name, self.findings, counted(self.records, "record"))
+    def joined(self, n: int, unblind: int) -> Check:
+        said = later_phrase(unblind) if self.name == "rounds" else ""
+        return make_check(n, self.name, self.findings, counted(self.records, "record") + said)
 
 
 @dataclass(kw_only=True)
@@ -76,6 +86,8 @@ class ShardsAudit:
     """What was found of many records."""
 
     counts: dict[AuditVerdict, int] = field(default_factory=lambda: {"valid": 0, "invalid": 0, "unchecked": 0})
+    unblind: int = 0
+    """Of the records: in which nodes that agree may have seen earlier receipts."""
     listed: list[dict[str, Any]] = field(default_factory=list)
     """Shards that are not valid, MAX_LISTED at most."""
     reruns: list[dict[str, Any]] = field(default_factory=list)
@@ -95,6 +107,7 @@ class ShardsAudit:
         """Count the audit of one shard."""
         self.counts[found.verdict] += 1
         self.records.update(found.records)
+        self.unblind += found.blindness is not None and found.blindness.unblind > 0
         self._again.extend((found.record, one) for one in found.reruns)
         for check in found.checks:
             self._joined.setdefault(check.n, _Joined(check.name)).add(index, check)
@@ -114,7 +127,7 @@ class ShardsAudit:
         """All checks, by number."""
         return (
             *self.of_file,
-            *(one.joined(n) for n, one in sorted(self._joined.items())),
+            *(one.joined(n, self.unblind) for n, one in sorted(self._joined.items())),
             *self.of_job,
             *self.of_sample,
         )
@@ -137,6 +150,7 @@ class ShardsAudit:
             "checks": [{"n": one.n, "name": one.name, "ok": one.ok, "detail": one.detail} for one in self.checks],
             "reruns": self.reruns,
             "counts": dict(self.counts),
+            "unblind": self.unblind,
             "shards": self.listed,
             **({} if self.lineage is None else {"ancestors": ancestors_json(self.lineage)}),
             **({} if self.sample is None else {"sample": self.sample}),

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from threading import Lock
 from typing import BinaryIO, Final
 
-from storage.blocks import block_missing
+from storage.blocks import block_key, block_missing
 from storage.car import read_car
 from storage.cid import CID, cid_text, inline_data, verify_block
 from storage.dag_walk import VisitKey, links_of, visit_key
@@ -63,13 +63,14 @@ class CarBlockStore:
 
         Raises:
             UnavailableError: it is not in the file.
-            VerificationError: it is no longer what its CID says.
+            VerificationError: it is no longer what its CID says, or named by another hash function than sha2-256.
         """
         inline = inline_data(cid)
         if inline is not None:
             return inline
         place = self._places.get(visit_key(cid))
         if place is None:
+            block_key(cid)  # what no store could have is wrong, and not missing
             raise block_missing(cid)
         with self._lock:
             self._stream.seek(place[0])

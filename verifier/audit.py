@@ -36,7 +36,14 @@ from typing import Final
 
 from storage.blocks import BlockStore
 from storage.cid import CID
-from verifier.audit_claims import check_commitments, check_dissent, check_receipts, check_rounds, check_rule
+from verifier.audit_claims import (
+    blindness_of,
+    check_commitments,
+    check_dissent,
+    check_receipts,
+    check_rounds,
+    check_rule,
+)
 from verifier.audit_content import (
     check_blocks,
     check_output,
@@ -56,7 +63,13 @@ __all__ = ["AuditReport", "Check", "audit_record"]
 def audit_record(store: BlockStore, cid: CID) -> AuditReport:
     """Audit the record `cid` with what is in `store`; never raises for anything that the store holds or lacks."""
     evidence = Evidence(store=store, cid=cid)
-    return AuditReport(checks=tuple(_run(n, name, look, evidence) for n, (name, look) in enumerate(CHECKS, 1)))
+    checks = tuple(_run(n, name, look, evidence) for n, (name, look) in enumerate(CHECKS, 1))
+    is_known = all(check.ok for check in checks if check.n in _OF_BLINDNESS)
+    return AuditReport(checks=checks, blindness=blindness_of(evidence) if is_known else None)
+
+
+_OF_BLINDNESS: Final = frozenset({1, 7, 8, 9, 10})
+"""Checks without which nobody's commitment says anything."""
 
 
 def _run(n: int, name: str, look: Callable[[Evidence], Outcome], evidence: Evidence) -> Check:

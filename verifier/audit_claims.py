@@ -10,6 +10,7 @@ from storage.cid import CID, cid_text
 from storage.counting import counted
 from storage.errors import BacalhauError, UnavailableError, VerificationError
 from verifier.audit_report import Finding, Outcome, examine, examine_each
+from verifier.blindness import Blindness, measure_blindness
 from verifier.commitment import check_commitment, check_opening
 from verifier.compare import Claim, claim_of, compare
 from verifier.evidence import Evidence
@@ -60,7 +61,27 @@ def check_rounds(evidence: Evidence) -> Outcome:
 
     findings = examine_each(look, cids)
     silent = counted(len(final) - len(cids), "commitment")
-    return findings, f"{counted(len(rounds), 'round')}; {silent} without a receipt here"
+    done = f"{counted(len(rounds), 'round')}; {silent} without a receipt here"
+    return findings, done if findings else done + _later(blindness_of(evidence))
+
+
+def _later(found: Blindness) -> str:
+    """Say how many nodes of a later round agree: a record that was topped up is to be told from one of one round."""
+    if not found.unblind:
+        return ""
+    return f"; {found.unblind} of {found.agreeing} that agree may have seen earlier receipts"
+
+
+def blindness_of(evidence: Evidence) -> Blindness:
+    """Return how many of those that agree had committed before any receipt of the record was signed.
+
+    Raises:
+        UnavailableError: a receipt or a round cannot be had.
+    """
+    record = evidence.record
+    agreeing, dissenting = ([evidence.need(cid, Receipt) for cid in cids] for cids in (record.receipts, record.dissent))
+    named = {receipt.round for receipt in (*agreeing, *dissenting)}
+    return measure_blindness(agreeing, dissenting, {cid: evidence.need(cid, CommitmentList) for cid in named})
 
 
 _Round: TypeAlias = Mapping[PeerId, Commitment]

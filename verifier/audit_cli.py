@@ -22,7 +22,7 @@ from storage.errors import UserError
 from verifier.audit import audit_record
 from verifier.audit_car import CarReport, audit_car, join_verdicts, records_of
 from verifier.audit_deep import DeepReport, audit_ancestors
-from verifier.audit_report import AuditReport, Check
+from verifier.audit_report import AuditReport, Check, blind_entry
 from verifier.audit_sample import SEED_BYTES, Sample, list_subject, parse_part, parse_seed
 from verifier.graph_audit import FIRST
 
@@ -124,7 +124,12 @@ def to_json(report: CarReport, deep: DeepReport | None = None) -> dict[str, Any]
         "verdict": join_verdicts(verdicts),
         "checks": [_check(report.file)],
         "records": [
-            {"record": cid_text(record), "verdict": one.verdict, "checks": [_check(check) for check in one.checks]}
+            {
+                "record": cid_text(record),
+                "verdict": one.verdict,
+                **blind_entry(one),
+                "checks": [_check(check) for check in one.checks],
+            }
             for record, one in report.records
         ],
     }
@@ -133,6 +138,7 @@ def to_json(report: CarReport, deep: DeepReport | None = None) -> dict[str, Any]
         said["ancestors"] = {
             "counts": dict(deep.counts),
             "generations": deep.generations,
+            "unblind": deep.unblind,
             "listed": [
                 {"record": cid_text(one.record), "verdict": one.verdict, "reason": one.reason} for one in deep.listed
             ],

@@ -17,7 +17,7 @@ from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
 from storage.errors import BacalhauError, VerificationError
 from verifier.ancestry import Step, walk_ancestors
-from verifier.audit_report import AuditReport, AuditVerdict, Check, Finding, make_check
+from verifier.audit_report import AuditReport, AuditVerdict, Check, Finding, later_phrase, make_check
 from verifier.audit_sample import Sample, chance_of_missing
 from verifier.graph_reading import RecordFacts
 
@@ -45,6 +45,8 @@ class DeepReport:
     counts: dict[AuditVerdict, int] = field(default_factory=lambda: {"valid": 0, "invalid": 0, "unchecked": 0})
     """Of those that were looked at."""
     generations: int = 0
+    unblind: int = 0
+    """Of those that were looked at: in which nodes that agree may have seen earlier receipts."""
     listed: list[ListedAncestor] = field(default_factory=list)
     """MAX_LISTED at most, the nearest first."""
     checks: list[Check] = field(default_factory=list)
@@ -78,6 +80,7 @@ def audit_ancestors(
             findings += _look(step, audit, step.cid in chosen, report)
     total = sum(report.counts.values())
     done = f"{total} ancestors in {report.generations} generations" if total else "none"
+    done += later_phrase(report.unblind)
     report.checks = [make_check(17, "ancestors", findings, done)]
     report.chosen, report.of = len(chosen), len(sound)
     if sample is not None and not all_evidence:
@@ -88,7 +91,7 @@ def audit_ancestors(
 def _look(step: Step, audit: Audit, is_chosen: bool, report: DeepReport) -> list[Finding]:
     if step.generation == 0:  # its own audit says what is wrong with it
         return [Finding(wrong=False, text=f"{cid_text(step.cid)}: needs a sound record")]
-    verdict, reason = _verdict_of(step, audit, is_chosen)
+    verdict, reason = _verdict_of(step, audit, is_chosen, report)
     report.counts[verdict] += 1
     if verdict == "valid":
         return []
@@ -99,12 +102,13 @@ def _look(step: Step, audit: Audit, is_chosen: bool, report: DeepReport) -> list
     return [Finding(wrong=verdict == "invalid", text=f"{cid_text(step.cid)}: {reason}")]
 
 
-def _verdict_of(step: Step, audit: Audit, is_chosen: bool) -> tuple[AuditVerdict, str]:
+def _verdict_of(step: Step, audit: Audit, is_chosen: bool, report: DeepReport) -> tuple[AuditVerdict, str]:
     if isinstance(step.found, BacalhauError):
         return ("invalid" if isinstance(step.found, VerificationError) else "unchecked"), step.found.problem
     if not step.found.is_verified:
         return "unchecked", "is of the tier unverified: nobody vouches for what it gave"
     found = audit(step.cid, is_chosen)
+    report.unblind += found.blindness is not None and found.blindness.unblind > 0
     return found.verdict, found.reason
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from storage.errors import UnavailableError, UserError, VerificationError
+from verifier.blindness import Blindness
 
 AuditVerdict: TypeAlias = Literal["valid", "invalid", "unchecked"]
 
@@ -33,6 +34,10 @@ class AuditReport:
     """The checks in their order."""
 
     checks: tuple[Check, ...]
+    blindness: Blindness | None = None
+    """Of a record whose checks 1 and 7 to 10 are true; no part of the verdict."""
+    unblind: int | None = None
+    """Of a graph: records in which nodes that agree may have seen earlier receipts, as far as that is known."""
 
     @property
     def verdict(self) -> AuditVerdict:
@@ -91,3 +96,15 @@ def make_check(n: int, name: str, findings: Sequence[Finding], done: str) -> Che
     texts = list(dict.fromkeys(wrong or [finding.text for finding in findings]))
     more = f"; and {len(texts) - SHOWN_PROBLEMS} more" if len(texts) > SHOWN_PROBLEMS else ""
     return Check(n=n, name=name, ok=False if wrong else None, detail="; ".join(texts[:SHOWN_PROBLEMS]) + more)
+
+
+def later_phrase(unblind: int) -> str:
+    """Return what a check over many records says of those of which some nodes committed later than others revealed."""
+    return f"; in {unblind} of them nodes that agree may have seen earlier receipts" if unblind else ""
+
+
+def blind_entry(report: AuditReport) -> dict[str, int | None]:
+    """Return the key of a report that says how blind its nodes were: of a graph `unblind`, else `blind`."""
+    if report.unblind is not None:
+        return {"unblind": report.unblind}
+    return {"blind": None if report.blindness is None else report.blindness.blind}

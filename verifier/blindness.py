@@ -9,12 +9,35 @@ tells; and what nodes tell one another without a receipt, nothing shows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from storage.blocks import BlockStore
 from storage.cid import CID
 from verifier.claim_types import CommitmentList, Receipt
 from verifier.model import load_node
 from verifier.peer_id import PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blindness:
+    """How many of the nodes that agree had nothing to copy from."""
+
+    blind: int
+    agreeing: int
+
+    @property
+    def unblind(self) -> int:
+        """How many may have seen earlier receipts."""
+        return self.agreeing - self.blind
+
+
+def measure_blindness(
+    agreeing: Iterable[Receipt], dissenting: Iterable[Receipt], rounds: Mapping[CID, CommitmentList]
+) -> Blindness:
+    """Return how many of those that agree are blind; rounds: the lists that all of them name, by CID."""
+    found = tuple(agreeing)
+    blind = blind_nodes((*found, *dissenting), rounds)
+    return Blindness(blind=sum(receipt.node in blind for receipt in found), agreeing=len(found))
 
 
 def blind_nodes(receipts: Iterable[Receipt], rounds: Mapping[CID, CommitmentList]) -> frozenset[PeerId]:

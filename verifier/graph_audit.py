@@ -39,11 +39,20 @@ from storage.cid import CID, cid_text
 from storage.counting import counted
 from storage.errors import BacalhauError, UnavailableError, VerificationError
 from verifier.audit import audit_record
-from verifier.audit_report import AuditReport, Check, Finding, Outcome, examine, examine_each, make_check
+from verifier.audit_report import (
+    AuditReport,
+    Check,
+    Finding,
+    Outcome,
+    examine,
+    examine_each,
+    later_phrase,
+    make_check,
+)
 from verifier.graph_log import LogChain, check_head, read_chain
 from verifier.graph_reading import RecordFacts, read_facts
 from verifier.graph_types import AnnotatedGraph, GraphHead, load_graph
-from verifier.merge_audit import check_merged
+from verifier.merge_audit import check_merged, unknown_beyond
 from verifier.merge_types import load_merge
 from verifier.model import load_node, version_of
 from verifier.shard_merge import MergeRoom
@@ -149,6 +158,11 @@ class _Published:
         audited = [cid for cid in self.graph().rivals if cid in self.audits]
         return tuple((read_facts(self.store, cid), self.audits[cid]) for cid in audited)
 
+    def unblind(self) -> int:
+        """Count the records, rivals not, in which nodes that agree may have seen earlier receipts."""
+        found = [self.audits[cid].blindness for cid in self._facts if cid in self.audits]
+        return sum(one is not None and one.unblind > 0 for one in found)
+
     def readable(self) -> dict[CID, RecordFacts]:
         """Return the records of the root that can be read."""
         found = {}
@@ -166,7 +180,7 @@ def audit_graph(store: BlockStore, cid: CID, told: Callable[[int, int], None] = 
     published = _Published(store, cid, told)
     looks = [*enumerate(CHECKS, FIRST), *(enumerate(MORE_CHECKS, FIRST_MORE) if published.says_more() else ())]
     checks = tuple(_run(n, name, partial(look, published)) for n, (name, look) in looks)
-    report = AuditReport(checks=checks)
+    report = AuditReport(checks=checks, unblind=published.unblind())
     sound = {check.name for check in checks if check.ok}
     return GraphAudit(
         report=report,
@@ -263,7 +277,8 @@ def _check_records(published: _Published) -> Outcome:
                 if not check.ok
             ]
         published.told(done, len(published.graph().records))
-    return findings, f"{counted(verified, 'record')} {'passes' if verified == 1 else 'pass'} checks 1 to 13"
+    said = f"{counted(verified, 'record')} {'passes' if verified == 1 else 'pass'} checks 1 to 13"
+    return findings, said + later_phrase(published.unblind())
 
 
 def _check_disputes(published: _Published) -> Outcome:
@@ -321,7 +336,9 @@ def _check_merges(published: _Published) -> Outcome:
         if room.left <= 0:
             problem = f"was not looked at: those before it have more than {MAX_MERGED} shards and entries"
             raise UnavailableError(problem, where=cid_text(cid))
-        output, records = load_merge(published.store, cid)
+        with unknown_beyond():
+            # Before anything is said of them: few parts can be those of thousands of statements.
+            output, records = load_merge(published.store, cid, room.spend)
         strays = [record for record in records.values() if record not in listed]
         if strays:
             raise VerificationError("is of a record that is not in this graph", where=cid_text(strays[0]))
@@ -336,13 +353,14 @@ def _check_rivals(published: _Published) -> Outcome:
         if facts.is_verified:
             outputs[facts.task].add(facts.output)
     listed = frozenset(published.graph().records)
+    is_all_read = len(published.readable()) == len(listed)
     findings: list[Finding] = []
 
     def look(cid: CID) -> None:
         facts = read_facts(published.store, cid)
         is_rival = cid not in listed and facts.is_verified
         if is_rival and outputs[facts.task] <= {facts.output}:
-            if len(published.readable()) < len(listed):
+            if not is_all_read:
                 raise UnavailableError("may contradict a record that cannot be read", where=cid_text(cid))
             is_rival = False
         if not is_rival:

@@ -15,15 +15,12 @@ from verifier.shard_merge import MergeRoom, merge_shards
 def check_merged(store: BlockStore, output: CID, records: Mapping[int, CID], room: MergeRoom | None = None) -> None:
     """Check an output; records: by shard. That these are sound is another check's.
 
-    room: for the shards and entries of this and other merges, None for the entries of this one alone.
+    room: for the entries of this and other merges, None for those of this one alone.
 
     Raises:
         VerificationError: the merge gives something else, or an output is no directory of a function's.
         UnavailableError: a record or a directory is not here, or there are more entries than are merged.
     """
-    if room is not None:
-        with _unknown():
-            room.spend(len(records))
     outputs = {}
     for number, record in records.items():
         try:
@@ -37,14 +34,14 @@ def check_merge(store: BlockStore, output: CID, outputs: Mapping[int, CID], room
     """Check the same of outputs by shard; raises as `check_merged`."""
     if not outputs:
         raise UnavailableError("no shard has an output")
-    with _unknown():
+    with unknown_beyond():
         merged = merge_shards(OverlayBlockStore(store), outputs, room).output
     if merged != output:
         raise VerificationError("the outputs of the shards give another one", where=cid_text(output))
 
 
 @contextmanager
-def _unknown() -> Iterator[None]:
+def unknown_beyond() -> Iterator[None]:
     """Make of what is too much to be looked at what nobody knows."""
     try:
         yield

@@ -7,7 +7,7 @@ records say whether their outputs are to be believed. `docs/audit.md` says how i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Annotated, ClassVar, Final
@@ -65,23 +65,33 @@ def store_merge(store: BlockStore, output: CID, records: Mapping[int, CID]) -> C
     return store_node(store, Merge(output=output, parts=tuple(parts)))
 
 
-def load_merge(store: BlockStore, cid: CID) -> tuple[CID, dict[int, CID]]:
+def load_merge(
+    store: BlockStore, cid: CID, spend: Callable[[int], None] = lambda _shards: None
+) -> tuple[CID, dict[int, CID]]:
     """Return the output that a statement names, and its records by shard.
+
+    spend: told of the shards of each part that was read, of one that is wrong as if it were full.
 
     Raises:
         UnavailableError: a block of it is not here.
         VerificationError: it is no statement, or not in its one form.
+        what `spend` raises.
     """
     merge = load_node(store, cid, Merge)
-    shards = [shard for part in _parts(store, merge) for shard in part.shards]
+    shards = [shard for part in _parts(store, merge, spend) for shard in part.shards]
     if not shards or any(left.number >= right.number for left, right in pairwise(shards)):
         raise VerificationError("its shards must ascend, and be some", where=cid_text(cid))
     return merge.output, {shard.number: shard.record for shard in shards}
 
 
-def _parts(store: BlockStore, merge: Merge) -> Iterator[MergePart]:
+def _parts(store: BlockStore, merge: Merge, spend: Callable[[int], None]) -> Iterator[MergePart]:
     for number, cid in enumerate(merge.parts, 1):
-        part = load_node(store, cid, MergePart)
+        try:
+            part = load_node(store, cid, MergePart)
+        except VerificationError:
+            spend(PART_SHARDS)
+            raise
+        spend(len(part.shards))
         if not part.shards or (number < len(merge.parts) and len(part.shards) < PART_SHARDS):
             raise VerificationError("is not a full part of a merge", where=cid_text(cid))
         yield part

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { auditAncestors, auditRecord, Blocks } from "./auditor/checks.mjs";
+import { auditAncestors, auditRecord, blindness, Blocks } from "./auditor/checks.mjs";
 import { readCar, tried } from "./auditor/codecs.mjs";
 import { auditGraph, compareLogs, isGraph, recordsOf } from "./auditor/graph.mjs";
 
@@ -21,10 +21,13 @@ function audit(data, cid, deep) {
   const distinct = [...new Map(roots.map((root) => [root.id, root])).values()];
   const graphs = [];
   const records = distinct.map((root) => {
-    if (!isGraph(blocks, root)) return { record: String(root), checks: auditRecord(blocks, root) };
+    if (!isGraph(blocks, root)) {
+      const checks = auditRecord(blocks, root);
+      return { said: { record: String(root), blind: blindness(blocks, root, checks)?.blind ?? null }, checks };
+    }
     const found = auditGraph(blocks, root);
     graphs.push(found);
-    return { record: String(root), checks: found.checks };
+    return { said: { record: String(root), unblind: found.unblind }, checks: found.checks };
   });
   const after = deep ? [auditAncestors(blocks, distinct.flatMap((root) => recordsOf(blocks, root)))] : [];
   after.push(...compareLogs(graphs));
@@ -33,7 +36,7 @@ function audit(data, cid, deep) {
     verdict: verdictOf(all.map(([, state]) => state)),
     check: all.find(([, state]) => state !== true)?.[0] ?? null,
     file: numbers([...file, ...after]),
-    records: records.map(({ record, checks }) => ({ record, verdict: verdictOf(checks.map(([, state]) => state)), ...numbers(checks) })),
+    records: records.map(({ said, checks }) => ({ ...said, verdict: verdictOf(checks.map(([, state]) => state)), ...numbers(checks) })),
   };
 }
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from storage.blocks import MemoryBlockStore
 from storage.unixfs_import import Importer
 from storage.unixfs_read import UnixfsReader
+from tests.vectors.audit.merge_reference import CLASH, entry_of, merged_tree, without_clashes
 from verifier.shard_merge import merge_shards
 
 deterministic = settings(deadline=None, derandomize=True, max_examples=300)
@@ -16,24 +17,6 @@ trees = st.recursive(
 ).filter(lambda tree: isinstance(tree, dict))
 shards = st.dictionaries(st.integers(0, 20), trees, max_size=5)
 
-CLASH = object()
-
-
-def entry(importer, tree):
-    if isinstance(tree, bytes):
-        return importer.bytes(tree)
-    return importer.directory({name: entry(importer, below) for name, below in tree.items()})
-
-
-def merged_trees(trees):
-    """Merge by definition: all at once, no order."""
-    if all(tree == trees[0] for tree in trees):
-        return trees[0]
-    if not all(isinstance(tree, dict) for tree in trees):
-        return CLASH
-    names = {name for tree in trees for name in tree}
-    return {name: merged_trees([tree[name] for tree in trees if name in tree]) for name in names}
-
 
 def clashes(tree, prefix=""):
     for name, below in sorted(tree.items()):
@@ -43,23 +26,17 @@ def clashes(tree, prefix=""):
             yield from clashes(below, f"{prefix}{name}/")
 
 
-def without_clashes(tree):
-    if not isinstance(tree, dict):
-        return tree
-    return {name: without_clashes(below) for name, below in tree.items() if below is not CLASH}
-
-
 @deterministic
 @given(shards)
 def test_the_merged_tree_is_that_of_the_reference(shards):
     store = MemoryBlockStore()
     importer = Importer(store)
-    outputs = {shard: entry(importer, {"outputs": tree}).cid for shard, tree in shards.items()}
+    outputs = {shard: entry_of(importer, {"outputs": tree}).cid for shard, tree in shards.items()}
     merged = merge_shards(store, outputs)
-    expected = merged_trees(list(shards.values())) if shards else {}
+    expected = merged_tree(list(shards.values())) if shards else {}
     reader = UnixfsReader(store)
     assert [conflict.path for conflict in merged.conflicts] == list(clashes(expected))
-    assert reader.resolve(merged.output, "outputs") == entry(importer, without_clashes(expected)).cid
+    assert reader.resolve(merged.output, "outputs") == entry_of(importer, without_clashes(expected)).cid
     assert {name: link.cid for name, link in reader.entries(reader.resolve(merged.output, "shards"))} == {
         str(shard): cid for shard, cid in outputs.items()
     }

@@ -35,6 +35,7 @@ export class Blocks {
 
   get(cid) {
     if (cid.hash === 0) return cid.digest;
+    if (cid.hash !== 0x12 || cid.digest.length !== 32) throw new Wrong("another hash function");
     const found = this.blocks.get(cid.key);
     if (found === undefined) throw new Missing(`not here: ${cid}`);
     return found.data;
@@ -95,13 +96,19 @@ export class Blocks {
     return links.toSorted((one, other) => Buffer.compare(one.name, other.name));
   }
 
-  entry(cid, name) {
+  /** The CID of an entry; null if there is none of this name. */
+  find(cid, name) {
     const isSharded = this.directory(cid).isSharded;
     const found = isSharded
       ? findEntry((below) => this.node(below), cid, Buffer.from(name))
       : this.entries(cid).find((link) => link.name.toString() === name);
-    if (found === undefined) throw new Wrong(`no ${name}`);
-    return found.cid;
+    return found?.cid ?? null;
+  }
+
+  entry(cid, name) {
+    const found = this.find(cid, name);
+    if (found === null) throw new Wrong(`no ${name}`);
+    return found;
   }
 
   /** The bytes of a file, each part of the size that is claimed above it. */
@@ -124,6 +131,16 @@ export function auditRecord(blocks, cid) {
     findings.look(() => check(blocks, n === 0 ? cid : record(), findings, cid));
     return [n + 1, findings.state];
   });
+}
+
+/** How many of the nodes that agree had committed before any receipt was signed, and how many agree; null: not known. */
+export function blindness(blocks, cid, checks) {
+  if (![1, 7, 8, 9, 10].every((number) => checks[number - 1][1] === true)) return null;
+  const record = blocks.load(cid, "Record");
+  const rounds = voices(record).map((one) => blocks.load(blocks.load(one, "Receipt").get("round"), "CommitmentList"));
+  const nodes = rounds.map((round) => new Set(round.get("commitments").map((one) => one.get("node"))));
+  const agreeing = record.get("receipts").map((one) => blocks.load(one, "Receipt").get("node"));
+  return { blind: agreeing.filter((node) => nodes.every((round) => round.has(node))).length, agreeing: agreeing.length };
 }
 
 const same = (one, other) => one.id === other.id;

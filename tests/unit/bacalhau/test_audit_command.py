@@ -38,6 +38,32 @@ def test_a_record_an_output_a_task_and_a_job_can_be_named(desk, report):
         assert said.json["reruns"] == []
 
 
+def audit_of_vector(desk, name):
+    """Return the report of one of the vectors' files: JSON, and the lines of text."""
+    file = VECTORS / name / "evidence.car"
+    return desk("audit", "--car", file, "--json").json, desk("audit", "--car", file).text.splitlines()
+
+
+def test_nodes_that_may_have_seen_earlier_receipts_are_told(desk):
+    said, lines = audit_of_vector(desk, "agreed")
+    assert (said["verdict"], said["blind"]) == ("valid", 3)
+    assert not any("earlier receipts" in line for line in lines)
+    said, lines = audit_of_vector(desk, "rounds")
+    assert (said["verdict"], said["blind"]) == ("valid", 2)
+    later = "1 of 3 that agree may have seen earlier receipts"
+    assert [line.split()[1:3] for line in lines if later in line] == [["9", "rounds"]]
+    said, lines = audit_of_vector(desk, "rounds-dropped_fail")
+    assert (said["verdict"], said["blind"]) == ("invalid", None)
+    said, lines = audit_of_vector(desk, "graph-rounds")
+    assert (said["verdict"], said["unblind"]) == ("valid", 1)
+    assert any("in 1 of them nodes that agree may have seen earlier receipts" in line for line in lines)
+
+
+def test_a_version_that_is_no_text_is_invalid_and_no_bug(desk):
+    said = desk("audit", "--car", VECTORS / "file-root-version_fail" / "evidence.car", "--json")
+    assert (said.code, said.json["verdict"]) == (1, "invalid")
+
+
 def test_people_read_the_checks(desk, report):
     said = desk("audit", report["record"])
     assert said.code == 0
@@ -280,6 +306,7 @@ def test_deep_follows_the_parents(desk, report, child):
     assert said.json["ancestors"] == {
         "counts": {"valid": 1, "invalid": 0, "unchecked": 0},
         "generations": 1,
+        "unblind": 0,
         "listed": [],
     }
     assert "ancestors" not in desk("audit", child["record"], "--json").json

@@ -246,6 +246,17 @@ def test_all_merges_of_a_root_together_are_bounded(monkeypatch, true):
     assert shelf.states(annotated(shelf, merges=merges)) == ("unchecked", {31: None})
 
 
+def test_statements_that_are_false_before_they_are_merged_are_bounded_too(monkeypatch):
+    shelf = Shelf()
+    gone = [make_cid(DAG_CBOR, b"gone %d" % number) for number in range(9)]
+    strays = [store_merge(shelf.store, shelf.first, {0: record, 1: record}) for record in gone]
+    monkeypatch.setattr(graph_audit, "MAX_MERGED", 4)
+    report = audit_graph(shelf.store, annotated(shelf, merges=strays)).report
+    check = next(one for one in report.checks if one.n == 31)
+    assert check.ok is False
+    assert check.detail.count("is of a record that is not in this graph") == 2
+
+
 def test_a_rival_is_told_of_and_not_claimed():
     shelf = Shelf()
     other = World(liars=0, store=shelf.store, edits={"output": lambda files: files.update(result=b"a lie")})

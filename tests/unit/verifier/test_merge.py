@@ -7,6 +7,7 @@ from storage.blocks import MemoryBlockStore
 from storage.cid import DAG_CBOR, make_cid
 from storage.errors import UnavailableError, VerificationError
 from storage.unixfs_import import Importer
+from tests.counting_store import CountingBlockStore
 from tests.unit.bacalhau.record_nodes import record_node
 from verifier import merge_types
 from verifier.merge_audit import check_merged
@@ -81,3 +82,13 @@ def test_what_is_not_here_makes_it_unknown_and_not_false(shelf):
         check_merged(shelf, shelf.output, {**shelf.records, 5: make_cid(DAG_CBOR, b"gone")})
     with pytest.raises(UnavailableError):
         check_merged(shelf, shelf.output, {})
+
+
+def test_one_output_under_many_numbers_is_read_once():
+    """A part of 250 kB names a directory of 2 MiB 4,096 times."""
+    store = CountingBlockStore()
+    output = Importer(store).directory({"result": Importer(store).bytes(b"r")}).cid
+    merge_shards(store, {0: output})
+    once, store.reads = store.reads, 0
+    merge_shards(store, dict.fromkeys(range(100), output))
+    assert store.reads == once

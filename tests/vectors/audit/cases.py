@@ -18,6 +18,8 @@ from tests.vectors.audit.car_writing import Block, car, framed, header, reachabl
 from tests.vectors.audit.graph_cases import GRAPH_CASES
 from tests.vectors.audit.kind_cases import KIND_CASES
 from tests.vectors.audit.lineages import Line, forged
+from tests.vectors.audit.merge_cases import MERGE_CASES
+from tests.vectors.audit.round_cases import ROUND_CASES
 from tests.vectors.audit.shapes import Case
 from tests.vectors.records.cases import BAD, GOOD, TOUCHED
 from tests.vectors.records.world import Edit, KeptStore, World, put_unverified, tree
@@ -185,6 +187,16 @@ FILE_CASES: Mapping[str, Case] = {
         check=0,
         data=changed(lambda record, blocks: car([record], blocks) + framed(sha2_512(b"x") + b"x")),
     ),
+    "file-root-version_fail": Case(
+        about="the root is a map whose version is a list",
+        check=1,
+        data=lambda: car([cid := make_cid(DAG_CBOR, data := dag_cbor.encode({"v": ["graph/1"]}))], [(cid, data)]),
+    ),
+    "file-root-hash_fail": Case(
+        about="the root is named by a hash function that is not allowed (sha3-256), and no block is there for it",
+        check=1,
+        data=lambda: header([CID(bytes.fromhex("01711620") + bytes(32))]),
+    ),
 }
 
 
@@ -347,5 +359,5 @@ def all_cases() -> Iterator[tuple[str, Case]]:
     for name, (check, find) in TOUCHED.items():
         found[f"flipped-{name}_fail"] = Case(about=f"one bit of a block is wrong: {name}", check=0, data=flipped(find))
         found[f"without-{name}_missing"] = Case(about=f"a block is not here: {name}", check=check, data=without(find))
-    found |= FILE_CASES | LINE_CASES | GRAPH_CASES | KIND_CASES
+    found |= FILE_CASES | LINE_CASES | GRAPH_CASES | KIND_CASES | MERGE_CASES | ROUND_CASES
     yield from sorted(found.items())

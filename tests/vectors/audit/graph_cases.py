@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from storage.cid import CID
 from tests.vectors.audit.graph_shelf import (
     BOB,
     NOWHERE,
@@ -77,6 +78,9 @@ GRAPH_CASES: Mapping[str, Case] = {
     ),
     "graph-head-kind_fail": graph(
         "the root's head is a record", 21, root=lambda node: node.update(head=node["records"][0])
+    ),
+    "graph-head-hash_fail": graph(
+        "the head is named by a digest of no bytes", 21, root=changed(head=CID(bytes.fromhex("01711200")))
     ),
     "graph-head-size_fail": graph("a log of no entries", 21, head=changed(size=0)),
     "graph-head-forged_fail": graph("the head's tree changed after signing", 22, signed=changed(tree="00" * 32)),

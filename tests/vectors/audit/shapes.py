@@ -19,3 +19,5 @@ class Case:
     cid: Callable[[], str] | None = None
     """What the file is asked to prove; None: whatever its roots are."""
     deep: bool = False
+    blind: int | None = None
+    """How many nodes of the record are blind, of a graph in how many records some are not; None: not told by hand."""

@@ -29,6 +29,9 @@ def test_an_audit_gives_what_the_vector_says(name):
     assert said["check"] == (case.first or case.check)
     open_ones = [n for one in (said["file"], *said["records"]) for kind in ("false", "unknown") for n in one[kind]]
     assert case.check is None or case.check in open_ones
+    if case.blind is not None:
+        (one,) = said["records"]
+        assert one.get("blind", one.get("unblind")) == case.blind
 
 
 def one_of_each():

@@ -8,7 +8,8 @@ A vector is a folder: `evidence.car`, and `expected.json`:
     verdict  "valid", "invalid" or "unchecked"
     check    the number of the first check that is not true: 0, those of the roots, 17, 30; null if all are
     file     numbers of checks of the file (0, 30) and of the ancestors (17) that are false, and unknown
-    records  for each root that is looked at, in order: its CID, verdict, and numbers that are false, and unknown
+    records  for each root that is looked at, in order: its CID, verdict, how many nodes are blind (of a graph, of how
+             many records some are not), and numbers that are false, and unknown
 
 Any implementation can run them. Keys and contents are fixed, so the same bytes come of every run.
 """
@@ -29,7 +30,7 @@ from tests.vectors.audit.shapes import Case
 from verifier.audit import audit_record
 from verifier.audit_car import audit_car, join_verdicts, records_of
 from verifier.audit_deep import audit_ancestors
-from verifier.audit_report import AuditReport, Check
+from verifier.audit_report import AuditReport, Check, blind_entry
 from verifier.audit_sample import list_subject
 
 FOLDER = Path(__file__).parent
@@ -58,7 +59,8 @@ def outcome(data: bytes, cid: str | None, *, deep: bool) -> dict[str, Any]:
         "check": next((check.n for check in checks if check.ok is not True), None),
         "file": numbers(of_file),
         "records": [
-            {"record": cid_text(root), "verdict": one.verdict, **numbers(one.checks)} for root, one in report.records
+            {"record": cid_text(root), "verdict": one.verdict, **blind_entry(one), **numbers(one.checks)}
+            for root, one in report.records
         ],
     }
 
