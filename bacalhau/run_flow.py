@@ -37,6 +37,7 @@ from runtime.flow_graph import Graph
 from runtime.flow_thunk import StepTask
 from runtime.planner.stack import Part
 from runtime.request import Request
+from storage.counting import counted
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
 from verifier.credibility import TrustGoal
@@ -203,4 +204,6 @@ def _only_images(display: Display) -> Any:
 def _tell(event: TaskEnded | StepEnded, run: FlowRun, display: Display) -> None:
     if isinstance(event, StepEnded):
         problem = f": {event.problem}" if event.problem else ""
-        display.step(f"step {event.step} {event.state.value}{problem} ({run.ended} of {len(run.graph.steps)} steps)")
+        display.step(
+            f"step {event.step} {event.state.value}{problem} ({run.ended} of {counted(len(run.graph.steps), 'step')})"
+        )
