@@ -160,7 +160,7 @@ OTHER = cid_text(make_cid(RAW, b"other"))
         ([{"Root": {"Cid": {"/": OTHER}, "PinErrorMsg": ""}}], "does not say that it took"),
         ([{"Root": {"Cid": "x"}}, 3, None], "does not say that it took"),
         ([{"Root": "mine"}, {"Stats": {"BlockCount": 1}}], "says that it took 1 of the 5 blocks sent"),
-        ([{"Root": "mine"}], "says that it took None blocks"),
+        ([{"Root": "mine"}], "says that it took None of the 5 blocks"),
         ([{"Root": "mine"}, {"Stats": {"BlockCount": 5}}], "lists no such pin"),
     ],
 )
