@@ -35,6 +35,7 @@ from runtime.release import PYODIDE_VERSION, PYTHON_VERSION
 from runtime.resolver_client import Question, UvResolver
 from storage.blocks import MemoryBlockStore
 from storage.cid import cid_text
+from storage.counting import counted
 from storage.errors import BacalhauError, UnavailableError
 from storage.sqlite_file import explained
 
@@ -169,9 +170,8 @@ def _images(home: Home) -> Iterator[Finding]:
 
     found = [image for place in sorted(home.images_dir.glob("*/")) for image in ImageCache(place).entries()]
     size = sum(image.size_bytes for image in found) / (1 << 20)
-    detail = (
-        f"{len(found)} interpreters to start from, {size:.0f} MiB" if found else "none yet, they are made on first use"
-    )
+    here = f"{counted(len(found), 'interpreter')} to start from, {size:.0f} MiB"
+    detail = here if found else "none yet, they are made on first use"
     yield Finding(name="images", ok=True if found else None, detail=detail)
 
 
@@ -179,13 +179,15 @@ def _keys(home: Home) -> Iterator[Finding]:
     paths = sorted(home.keys_dir.glob("*.key"))
     for path in paths:
         key_store.load(path)
-    detail = f"{len(paths)} node keys, readable by you alone" if paths else "none yet, they are made on first use"
+    here = f"{counted(len(paths), 'node key')}, readable by you alone"
+    detail = here if paths else "none yet, they are made on first use"
     yield Finding(name="keys", ok=True if paths else None, detail=detail)
 
 
 def _policy(home: Home) -> Iterator[Finding]:
     rules = load_policy(home)
-    detail = f"{home.policy_path}: {len(rules)} rules" if rules else "none: all that this machine has may be used"
+    here = f"{home.policy_path}: {counted(len(rules), 'rule')}"
+    detail = here if rules else "none: all that this machine has may be used"
     yield Finding(name="policy", ok=True if rules else None, detail=detail)
 
 

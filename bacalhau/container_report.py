@@ -17,6 +17,7 @@ from runtime.container_outcome import RepeatVerdict
 from runtime.container_plan import ContainerPlan
 from runtime.contents import Noted
 from storage.cid import CID, cid_text
+from storage.counting import counted
 from verifier.taint import Taint
 from verifier.unverified_types import TIER
 
@@ -154,8 +155,8 @@ def reason_of(repeated: Repeated) -> str:
     said = {
         RepeatVerdict.RAN: "it ran once, and nobody has checked it",
         RepeatVerdict.REPRODUCED: alike,
-        RepeatVerdict.DIFFERS: f"{len(repeated.runs)} runs gave {_outputs(repeated)} different outputs",
-        RepeatVerdict.INCOMPLETE: f"{len(repeated.runs)} of {repeated.asked} runs gave an output",
+        RepeatVerdict.DIFFERS: f"{counted(len(repeated.runs), 'run')} gave {_outputs(repeated)} different outputs",
+        RepeatVerdict.INCOMPLETE: f"{len(repeated.runs)} of {counted(repeated.asked, 'run')} gave an output",
     }[repeated.verdict]
     return "; ".join([said, *dict.fromkeys(one.reason for one in repeated.failed)])
 

@@ -14,6 +14,7 @@ from network.node.back_room import VARIABLE as BACK_ROOM_VARIABLE
 from network.node.bad_actors import PERSONAS
 from runtime.capacity import Room
 from runtime.quantity import cores_text
+from storage.counting import counted
 from storage.errors import UserError
 
 MAX_NODES: Final = 50
@@ -68,7 +69,7 @@ def plan_stack(directory: Path, *, nodes: int, bad_actors: Sequence[str] = (), h
         raise UserError(f"{unknown!r} is no bad actor", where="--bad-actors", fix=fix)
     room = nodes - 1 if hybrid else nodes
     if len(bad_actors) > room:
-        problem = f"{len(bad_actors)} are more than the {room} nodes that may be bad"
+        problem = f"{len(bad_actors)} are more than the {counted(room, 'node')} that may be bad"
         raise UserError(problem, where="--bad-actors", fix="give more --nodes")
     roles = ("compute", "requester") if hybrid else ("compute",)
     personas = (*(None for _ in range(nodes - len(bad_actors))), *bad_actors)

@@ -12,6 +12,7 @@ from bacalhau.known_report import Before
 from bacalhau.terminal_text import one_line
 from network.job_shards import JobShard
 from storage.blocks import BlockStore
+from storage.counting import counted
 
 MAX_LISTED: Final = 1000
 """Contradicting records of one report; all are counted."""
@@ -43,4 +44,4 @@ def print_disputes(console: Console, report: Mapping[str, Any], *, of_flow: bool
         said = f"DISPUTED: {which}: record {one['record']} of the same task has another output, {one['output']}"
         console.print(Text(one_line(said), "bold red"))
     if len(listed) > _SHOWN:
-        console.print(f"… {report['dispute_count']} disputes in all; --json lists them")
+        console.print(f"… {counted(report['dispute_count'], 'dispute')} in all; --json lists them")

@@ -13,6 +13,7 @@ from bacalhau.drawing_dot import COLOURS
 from bacalhau.layered_layout import layers_of
 from bacalhau.lineage_drawing import Arrow, Box, Drawing, Shape
 from bacalhau.provenance import Footing
+from storage.counting import counted
 from storage.errors import UserError
 
 MAX_BOXES: Final = 3000
@@ -32,7 +33,7 @@ def to_svg(drawing: Drawing) -> str:
         UserError: it has more than MAX_BOXES boxes.
     """
     if len(drawing.boxes) > MAX_BOXES:
-        problem = f"has {len(drawing.boxes)} boxes, a picture at most {MAX_BOXES}"
+        problem = f"has {counted(len(drawing.boxes), 'box', 'boxes')}, a picture at most {MAX_BOXES}"
         raise UserError(problem, where="--format svg", fix="export it as dot or json")
     places = _place(drawing)
     width = max((x + w for x, _, w, _ in places.values()), default=0) + _PAD

@@ -161,7 +161,7 @@ class Executor(futures.Executor):
     ) -> Sharded:
         """Run a function over the shards of a directory; takes and raises what `Function.shard` does."""
         return self._runner.shard(
-            fn, data, glob, base=base, batch=batch, max_failures=max_failures, arguments=arguments or {}
+            fn, data, glob, base=base, batch=batch, max_failures=max_failures, arguments=fn.bound((), arguments or {})
         )
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

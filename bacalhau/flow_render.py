@@ -11,6 +11,7 @@ from bacalhau.disputed_tasks import print_disputes
 from bacalhau.render import print_fields, print_text, stderr_console
 from bacalhau.terminal_text import clean, one_line, visible
 from bacalhau.trust_report import trust_lines
+from storage.counting import counted
 
 _STYLES: Final = {"done": "bold green", "failed": "bold red", "not-run": "bold yellow", "unknown": "dim"}
 _MANY: Final = 40
@@ -32,7 +33,7 @@ def print_flow(report: Mapping[str, Any]) -> None:
         console.print(_line(step))
     done = sum(step["state"] == "done" for step in steps)
     tasks, cached = sum(step["tasks"] for step in steps), sum(step["cached"] for step in steps)
-    counts = f"{done} of {len(steps)} steps, {tasks} tasks, {cached} of them known before"
+    counts = f"{done} of {counted(len(steps), 'step')}, {counted(tasks, 'task')}, {cached} of them known before"
     if report["reason"] is None:
         console.print(Text.assemble(("verified", "bold green"), f": {counts}"))
     else:
@@ -54,8 +55,8 @@ def print_flow_plan(report: Mapping[str, Any]) -> None:
     for step in report["steps"]:
         needs = f"  needs {', '.join(step['needs'])}" if step["needs"] else ""
         known = {
-            "done": f"known: {step['tasks']} of {step['tasks']} tasks",
-            "unknown": f"to run: {step['tasks'] - step['cached']} of {step['tasks']} tasks",
+            "done": f"known: {step['tasks']} of {counted(step['tasks'], 'task')}",
+            "unknown": f"to run: {step['tasks'] - step['cached']} of {counted(step['tasks'], 'task')}",
             "failed": f"failed: {one_line(step['problem'] or '')}",
             "not-run": "to run: tasks not known yet",
         }[step["state"]]

@@ -118,4 +118,4 @@ def _print_reasons(console: Console, standing: Standing) -> None:
         if len(cids) > MAX_NAMED:
             console.print(f"  and {len(cids) - MAX_NAMED} more")
     if standing.is_cut:
-        console.print(f"  only the nearest {standing.looked_at} ancestors were looked at")
+        console.print(f"  only the nearest {counted(standing.looked_at, 'ancestor')} were looked at")

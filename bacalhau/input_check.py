@@ -18,6 +18,7 @@ from network.lineage_store import LineageStore
 from network.shard_list import ShardList, load_shards
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text, parse_cid
+from storage.counting import counted
 from storage.errors import BacalhauError, UnavailableError, VerificationError
 from storage.unixfs_load import is_raw
 from storage.unixfs_read import UnixfsReader
@@ -97,7 +98,9 @@ def check_inputs(
     taint = find_taint(store, named)
     Filer(store, lineage).catch_up()
     found = _look(contents, store, lineage)
-    unknown = found.unknown or (f"more than {found.looked} contents are in the inputs" if found.is_cut else "")
+    unknown = found.unknown or (
+        f"more than {counted(found.looked, 'content')} are in the inputs" if found.is_cut else ""
+    )
     is_verified = False if taint.is_tainted or found.tainted else None if taint.is_tainted is None or unknown else True
     return InputCheck(
         is_verified=is_verified,

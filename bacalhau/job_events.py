@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from storage.counting import counted
+from bacalhau.trust_report import equal_words
+from storage.counting import agrees, counted
 
 if TYPE_CHECKING:
     from network.node.datastore import JobEvent
@@ -90,11 +91,19 @@ def _why(detail: Mapping[str, Any]) -> str:
     if "words" not in detail:
         return ""
     passes = ", ".join(map(str, detail["passes"]))
-    return f", with {passes} passes: {detail['words']} equal words for a trust of {detail['trust']}"
+    with_passes = f"with {passes} {'pass' if passes == '1' else 'passes'}"
+    return f", {with_passes}: {equal_words(detail['words'])} for a trust of {detail['trust']}"
+
+
+def _asked(detail: Mapping[str, Any]) -> str:
+    if "task" in detail:
+        return f"task {detail['task']}"
+    shards = counted(detail["shards"], "shard") if "shards" in detail else "shards"
+    return f"{shards} of input {detail['input']}" if "input" in detail else shards
 
 
 def _shards(count: int) -> str:
-    return f"{counted(count, 'shard')} {'has' if count == 1 else 'have'}"
+    return f"{counted(count, 'shard')} {agrees(count, 'has', 'have')}"
 
 
 def _kinds(detail: Mapping[str, Any]) -> str:
@@ -106,7 +115,7 @@ _PHRASES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "shards": lambda detail: f"{detail['ended']} of {_shards(detail['of'])} ended{_kinds(detail)}",
     "shard": lambda detail: f"shard {detail['shard']} failed: {detail['verdict']}, exit code {detail['exit_code']}",
     "given-up": lambda detail: f"given up: {counted(detail['failed'], 'shard')} failed",
-    "submitted": lambda detail: f"submitted task {detail['task']}",
+    "submitted": lambda detail: f"submitted {_asked(detail)}",
     "assigned": lambda detail: f"assigned to {counted(len(detail['nodes']), 'node')}{_why(detail)}",
     "refused": lambda detail: f"does not take it: {detail['reason']}",
     "said": lambda detail: f"gave no output: {detail['reason']}" if "reason" in detail else f"says: {detail['output']}",

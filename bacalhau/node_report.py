@@ -29,6 +29,7 @@ from runtime.shard_plan import Sharding, ShardTask
 from runtime.shards import Shard
 from storage.blocks import BlockStore
 from storage.cid import cid_text, parse_cid
+from storage.counting import agrees, counted
 from storage.errors import VerificationError
 from storage.unixfs_read import UnixfsReader
 from verifier.model import Input, Rule, Task, load_node, node_cid
@@ -133,7 +134,9 @@ def finished_shards(
         report["merge"] = None if merge is None else cid_text(merge)
     failed = sum(row.exit_code != 0 for row in rows)
     if not is_complete and (submission.max_failures is None or failed <= submission.max_failures):
-        report["reason"] = f"it was cancelled: {shards.count - len(rows)} of {shards.count} shards have no verdict"
+        lacking = shards.count - len(rows)
+        have = agrees(lacking, "has", "have")
+        report["reason"] = f"it was cancelled: {lacking} of {counted(shards.count, 'shard')} {have} no verdict"
     report["trust"] = shards_trust_entry(submission.trust, [one.session for one in settled])
     if problem:
         report["reason"] = f"agreed outputs are not all here: {problem}"

@@ -26,6 +26,7 @@ from typing import Any, Final, Protocol
 
 from bacalhau.services import Services
 from bacalhau.terminal_text import clean
+from bacalhau.votes_text import votes_text
 from runtime.notebook_guest.cell_source import RefusedError, packages_of
 
 _REFUSED: Final = ("-c", "--id-only", "--dry-run", "--explain", "--no-wait", "--json", "--help")
@@ -181,7 +182,7 @@ def _verdict(report: Mapping[str, Any]) -> str:
         return f"not verified ({report['verdict']}): {report['reason']}"
     agreeing = sum(receipt["agrees"] for receipt in receipts)
     failed = f"the function failed with exit code {report['exit_code']}, " if report["exit_code"] else ""
-    return f"verified: {failed}{agreeing} of {len(receipts)} nodes agree"
+    return f"verified: {failed}{votes_text(agreeing, len(receipts))}"
 
 
 def _short(text: str) -> str:

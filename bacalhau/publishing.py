@@ -21,6 +21,7 @@ from network.key_store import load_or_create
 from network.lineage_index import Filer
 from network.lineage_store import MAX_MANY, LineageStore
 from storage.cid import CID, DAG_CBOR, cid_text, codec_of, is_cid_text, parse_cid
+from storage.counting import agrees, counted
 from storage.errors import BacalhauError, UserError
 from storage.sqlite_block_store import SqliteBlockStore
 from verifier.audit import audit_record
@@ -211,6 +212,7 @@ def _of_shards(job: Job, jobs: JobStore) -> list[CID]:
     lacking = sum(row.record is None for row in rows)
     if lacking:
         fix = "publish the records of the others one by one"
-        raise UserError(f"{lacking} of its {len(rows)} tasks have no record", where=job.id, fix=fix)
+        have = agrees(lacking, "has", "have")
+        raise UserError(f"{lacking} of its {counted(len(rows), 'task')} {have} no record", where=job.id, fix=fix)
     of_data = map(parse_cid, job.report.get("parents", ()))
     return list(dict.fromkeys((*of_data, *(row.record for row in rows if row.record is not None))))

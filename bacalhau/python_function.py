@@ -13,12 +13,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Unpack, cast, overload
 
 from bacalhau.captured_source import capture
 from bacalhau.function_folder import materialise
 from bacalhau.function_options import Data, FunctionOptions, checked, requirements_text
 from bacalhau.verified import Verified
+from runtime import source_check
 from runtime.source_import import ENTRY_FILE, REQUIREMENTS_FILE, read_source
 from storage.errors import UserError
 
@@ -145,6 +146,8 @@ class Function(Generic[R]):
             named |= {name: positional[name] for name in names}
         if self.signature is not None:
             _check_names(self.signature, named, self.where)
+        else:
+            _check_written(self.files().get(ENTRY_FILE, b""), self.entry, named, self.where)
         for name, value in named.items():
             _check_json(name, value, self.where)
         return named
@@ -256,6 +259,9 @@ def load_function(path: str | Path, *, entry: str = "main", **options: Unpack[Fu
     return Function(files=files, entry=entry, options=checked(options, str(path)), where=str(path))
 
 
+_FIRST: Final = "pass it first, without its name"
+
+
 def _results(futures: Sequence[Future[Verified[R]]]) -> Iterator[Verified[R]]:
     """Yield what futures give, in order; those that nobody waits for any more are not begun."""
     try:
@@ -287,13 +293,25 @@ def _check_names(signature: inspect.Signature, named: Mapping[str, Any], where: 
     taken = [other.name for other in others if other.kind in by_name]
     for name in named:
         if first is not None and name == first.name:
-            raise UserError(f"{name!r} is the input itself", where=where, fix="pass it first, without its name")
+            raise UserError(f"{name!r} is the input itself", where=where, fix=_FIRST)
         if name not in taken:
             fix = f"it takes: {', '.join(taken) or 'none'}"
             raise UserError(f"takes no argument {name!r}", where=where, fix=fix)
     for other in others:
         if other.name in taken and other.name not in named and other.default is inspect.Parameter.empty:
             raise UserError(f"needs the argument {other.name!r}", where=where, fix=f"call it with {other.name}=…")
+
+
+def _check_written(source: bytes, entry: str, named: Mapping[str, Any], where: str) -> None:
+    """Refuse what a function that was loaded has no parameter for, as far as reading it tells, before data is read."""
+    module = source_check.parse(source, ENTRY_FILE)
+    if isinstance(module, source_check.SyntaxProblem):
+        return  # the guest decides
+    try:
+        source_check.check_entry(module, entry=entry, args=named, where=where)
+    except UserError as error:
+        fix = error.fix.replace("give it with --arg ", "call it with ").replace("give the input with -i", _FIRST)
+        raise UserError(error.problem, where=where, fix=fix) from error
 
 
 def _check_json(name: str, value: Any, where: str) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bacalhau.proof import open_proof, proof_blocks
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text, parse_cid
+from storage.counting import counted
 from storage.errors import UnavailableError, UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
 from verifier.audit import audit_record
@@ -110,7 +111,7 @@ def _check(claim: Claimed, proof: BlockStore, store: BlockStore, where: str) -> 
     if {receipt.exit_code for receipt in receipts} != {claim.exit_code}:
         raise VerificationError(f"says exit code {claim.exit_code}, and the receipts do not", where=name)
     if len(receipts) < claim.rule.confidence:
-        problem = f"gave a record with {len(receipts)} receipts, and {claim.rule.confidence} were asked for"
+        problem = f"gave a record with {counted(len(receipts), 'receipt')}, and {claim.rule.confidence} were asked for"
         raise VerificationError(problem, where=name)
     # The audit held them to the rule that the record states, and that is the node's word.
     dissent = [load_node(proof, receipt, Receipt) for receipt in record.dissent]

@@ -18,7 +18,8 @@ from rich.text import Text
 
 from bacalhau.advice import advice
 from bacalhau.terminal_text import clean, one_line, visible
-from bacalhau.trust_report import trust_lines
+from bacalhau.trust_report import equal_words, trust_lines
+from bacalhau.votes_text import votes_text
 from storage.counting import counted
 
 _GOOD: Final = "bold green"
@@ -117,7 +118,8 @@ def _print_verdict(console: Console, report: Mapping[str, Any]) -> None:
     word = ("verified", _UNSURE if failed else _GOOD)
     console.print(
         Text.assemble(
-            word, f": {said}{agreeing} of {len(receipts)} nodes agree{_before(report)}{_unblind(report, agreeing)}"
+            word,
+            f": {said}{votes_text(agreeing, len(receipts))}{_before(report)}{_unblind(report, agreeing)}",
         )
     )
 
@@ -217,8 +219,8 @@ def print_plan(plan: Mapping[str, Any]) -> None:
     names = ("task", "function", "source", "entry", "module", "runtime", "input", "data", "seed", "epoch")
     print_fields(plan, names)
     if plan.get("trust"):
-        asked, words = plan["trust"]["asked"], plan["trust"]["words_of_newcomers"]
-        print_text(f"  trust   {asked} takes {words} equal words of nodes of which nothing is known")
+        asked, words = plan["trust"]["asked"], equal_words(plan["trust"]["words_of_newcomers"])
+        print_text(f"  trust   {asked} takes {words} of nodes of which nothing is known")
     for volume in plan["volumes"]:
         print_text(f"  volume  {volume['cid']}  {visible(volume['path'])}")
     for wheel in plan["lock"]:

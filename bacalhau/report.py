@@ -17,7 +17,7 @@ from network.job_store import Job
 from runtime.contents import Noted
 from runtime.engine import Plan
 from storage.cid import CID, cid_text
-from storage.counting import counted
+from storage.counting import agrees, counted
 from verifier.compare import group_claims
 from verifier.model import Lock, Receipt, Rule, Verdict
 from verifier.wasm_types import AnyFunction, WasmFunction
@@ -215,10 +215,11 @@ def reason_of(session: SessionResult, rule: Rule) -> str:
     counts = sorted((len(group) for group in group_claims(session.receipts).values()), reverse=True)
     if session.verdict is Verdict.SPLIT:
         shares = " against ".join(map(str, counts))
-        said = f"{sum(counts)} nodes gave {len(counts)} different outputs ({shares})"
-        said += f"; {rule.confidence} equal ones and a strict majority are needed"
+        said = f"{counted(sum(counts), 'node')} gave {counted(len(counts), 'different output')} ({shares})"
+        said += f"; {counted(rule.confidence, 'equal one')} and a strict majority are needed"
     else:
-        said = f"{counted(sum(counts), 'node')} gave an output, {rule.confidence} equal ones are needed"
+        said = f"{counted(sum(counts), 'node')} gave an output, {counted(rule.confidence, 'equal one')}"
+        said += f" {agrees(rule.confidence, 'is', 'are')} needed"
     if lack := shortfall(session.trust):
         said += f"; {lack}"
     failures = dict.fromkeys(why for _, why in session.undetermined)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from bacalhau.disputed_tasks import disputes_of
 from bacalhau.flow_report import FlowRun, flow_report, job_of_flow, plan_report_of_flow, task_rows
+from bacalhau.flow_spans import FlowSpans
 from bacalhau.flow_steps import FlowSteps
 from bacalhau.known_report import Before
 from bacalhau.planning import ONE_PART, host_name, jail_level
@@ -22,6 +22,7 @@ from bacalhau.prepared_parts import Fetching, PreparedParts
 from bacalhau.progress import Display
 from bacalhau.report import origin_list
 from bacalhau.run_job import Order, make_engines
+from bacalhau.run_spans import run_tracing
 from bacalhau.services import Services
 from bacalhau.shard_report import complete_report
 from bacalhau.taint_report import taint_of
@@ -36,6 +37,7 @@ from runtime.flow_graph import Graph
 from runtime.flow_thunk import StepTask
 from runtime.planner.stack import Part
 from runtime.request import Request
+from storage.counting import counted
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
 from verifier.credibility import TrustGoal
@@ -97,9 +99,11 @@ def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict
     """
     created_at, started = time.time(), time.perf_counter()
     with ExitStack() as stack:
+        traced = stack.enter_context(run_tracing(os.environ)).begin()
         store = stack.enter_context(services.open_store())
         engines = _engines(order, services, stack)
-        steps = _steps(order, services, store, engines[0], display, stack)
+        steps = _steps(order, services, store, engines[0], traced.watched(display), stack)
+        traced.prepared()
         flow, asked = steps.definition()
         for cid in (flow, asked):
             hold(store, cid)
@@ -107,17 +111,19 @@ def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict
         verifier = _verifier(order, services, store, engines, display, stack)
         run = FlowRun(order.graph)
         at_once = order.at_once or os.cpu_count() or 1
+        spans = FlowSpans(traced=traced)
 
         def verify(task: StepTask) -> SessionResult:
-            return verifier.verify(task.plan, task.parents)
+            return spans.verify(task, verifier)
 
         for event in run_flow(order.graph.needs, steps.thunk, verify, at_once=at_once, stop=verifier.stop):
             run.add(event)
+            spans.ended(event)
             _tell(event, run, display)
         finished = time.perf_counter()
         rows = task_rows(run, order.rule)
         report = flow_report(
-            job=uuid.uuid4().hex,
+            job=traced.job,
             created_at=created_at,
             labels=order.labels,
             run=run,
@@ -134,6 +140,7 @@ def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict
             before = Before(results=verifier.results, lineage=lineage, nodes=Nodes.EMBEDDED)
             report |= disputes_of(rows, before, store)
         steps.parts.jobs.add(job_of_flow(report, created_at, run, rows, flow=flow, asked=asked))
+        traced.flow_ended(report)
     return complete_report(report, rows)
 
 
@@ -197,4 +204,6 @@ def _only_images(display: Display) -> Any:
 def _tell(event: TaskEnded | StepEnded, run: FlowRun, display: Display) -> None:
     if isinstance(event, StepEnded):
         problem = f": {event.problem}" if event.problem else ""
-        display.step(f"step {event.step} {event.state.value}{problem} ({run.ended} of {len(run.graph.steps)} steps)")
+        display.step(
+            f"step {event.step} {event.state.value}{problem} ({run.ended} of {counted(len(run.graph.steps), 'step')})"
+        )

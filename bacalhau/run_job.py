@@ -36,6 +36,7 @@ from runtime.request import Request
 from runtime.url_list import Inside, read_url_list
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
+from storage.counting import counted
 from storage.errors import UserError
 from storage.ipld_path import path_names
 from storage.sqlite_block_store import SqliteBlockStore
@@ -245,7 +246,9 @@ def check_parents(parents: Collection[CID]) -> None:
     """
     if len(parents) > MAX_NODES:
         fix = "name the shards that it needs, or reduce them in batches with `bacalhau run flow`"
-        raise UserError(f"comes from {len(parents)} records, at most {MAX_NODES} can be named", where="-i", fix=fix)
+        raise UserError(
+            f"comes from {counted(len(parents), 'record')}, at most {MAX_NODES} can be named", where="-i", fix=fix
+        )
 
 
 def _outputs_of(record: CID, jobs: JobStore) -> Iterator[CID]:

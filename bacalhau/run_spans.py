@@ -64,23 +64,35 @@ class TracedRun:
         for name, began_s, ended_s in _joined(phases):
             self.tell(Span(job=self.job, name=name, began_s=began_s, ended_s=ended_s))
 
-    def timed(self, engines: tuple[Engine, ...]) -> tuple[Engine, ...]:
-        """Return engines that tell a span of each execution."""
-        if self.tell is None:
+    def timed(self, engines: tuple[Engine, ...], below: str = "") -> tuple[Engine, ...]:
+        """Return engines that tell a span of each execution. below: key of the span that it is below."""
+        tell = self.tell
+        if tell is None:
             return engines
-        return tuple(TimedEngine(engine=engine, job=self.job, tell=self.tell, clock=self.clock) for engine in engines)
+        return tuple(
+            TimedEngine(engine=engine, job=self.job, tell=tell, clock=self.clock, below=below) for engine in engines
+        )
 
     def ended(self, report: Mapping[str, Any], verifying_s: float) -> None:
         """Tell that the job has its report. verifying_s: how long verifying took, executions included."""
         if self.tell is None:
             return
-        now_s = self.clock()
-        detail = {"verdict": str(report["verdict"])}
-        if report.get("record"):
-            detail["record"] = report["record"]
+        now_s, detail = self.clock(), _said(report)
         began_s = max(self.began_s, now_s - verifying_s)
         self.tell(Span(job=self.job, name=VERIFICATION, began_s=began_s, ended_s=now_s, detail=detail))
         self.tell(Span(job=self.job, name=JOB, began_s=self.began_s, ended_s=now_s, detail=detail))
+
+    def flow_ended(self, report: Mapping[str, Any]) -> None:
+        """Tell that the flow has its report; what its steps and tasks did, `FlowSpans` has told."""
+        if self.tell is not None:
+            now_s = self.clock()
+            self.tell(Span(job=self.job, name=JOB, began_s=self.began_s, ended_s=now_s, detail=_said(report)))
+
+
+def _said(report: Mapping[str, Any]) -> dict[str, str | int | float]:
+    """Return what the span of a job tells of its report."""
+    said: dict[str, str | int | float] = {"verdict": str(report["verdict"])}
+    return said | ({"record": report["record"]} if report.get("record") else {})
 
 
 def _joined(phases: list[tuple[str, float, float]]) -> Iterator[tuple[str, float, float]]:
@@ -102,6 +114,8 @@ class TimedEngine:
     job: str
     tell: Tell
     clock: Callable[[], float]
+    below: str = ""
+    """Key of the span that executions are below; empty: the job's."""
 
     def execute(
         self, plan: Plan, store: BlockStore, progress: Progress = silent, stop: StopSignal | None = None
@@ -126,8 +140,17 @@ class TimedEngine:
         self.engine.stop()
 
     def _told(self, began_s: float, detail: Mapping[str, str | int | float], problem: str = "") -> None:
-        span = Span(job=self.job, name=EXECUTION, began_s=began_s, ended_s=self.clock(), problem=problem, detail=detail)
-        self.tell(span)
+        self.tell(
+            Span(
+                job=self.job,
+                name=EXECUTION,
+                below=self.below,
+                began_s=began_s,
+                ended_s=self.clock(),
+                problem=problem,
+                detail=detail,
+            )
+        )
 
 
 @dataclass(slots=True)

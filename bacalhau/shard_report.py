@@ -19,6 +19,7 @@ from network.job_store import Job
 from runtime.engine import Plan
 from runtime.shard_plan import INPUT_PATH, Sharding, ShardTask
 from storage.cid import CID, cid_text
+from storage.counting import counted
 from verifier.model import Rule, Verdict
 from verifier.shard_merge import Merged
 
@@ -202,7 +203,7 @@ def shard_entry(one: JobShard) -> dict[str, Any]:
 
 def shards_phrase(count: int) -> str:
     """Return `1 shard`, `2 shards`."""
-    return f"{count} shard" if count == 1 else f"{count} shards"
+    return counted(count, "shard")
 
 
 def is_over_shards(report: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
-from network.node.span import JOB, Span, Tell, root_id, trace_id
+from network.node.span import JOB, Span, Tell, span_id, trace_id
 from storage.errors import UserError
 
 if TYPE_CHECKING:
@@ -97,12 +97,13 @@ class _Tracer:
             """Random span ids, but for a span that was told which it has."""
 
             job = ""
+            span: int | None = None
 
             def generate_trace_id(self) -> int:
                 return trace_id(self.job)
 
             def generate_span_id(self) -> int:
-                return root_id(self.job) if self.job else super().generate_span_id()
+                return super().generate_span_id() if self.span is None else self.span
 
         self._lock = Lock()
         self._ids = Ids()
@@ -119,14 +120,14 @@ class _Tracer:
 
         with self._lock:
             is_root = span.name == JOB
-            self._ids.job = span.job if is_root else ""
+            self._ids.job = span.job
+            self._ids.span = span_id(span.job, span.key) if is_root or span.key else None
             made = self._library.start_span(
                 span.name,
-                context=None if is_root else self._below(span.job),
+                context=None if is_root else self._below(span.job, span.below),
                 start_time=_nanoseconds(span.began_s),
                 attributes={f"bacalhau.{name}": value for name, value in (*span.detail.items(), ("job", span.job))},
             )
-            self._ids.job = ""
         if span.problem:
             made.set_status(Status(StatusCode.ERROR, span.problem))
         made.end(end_time=_nanoseconds(max(span.began_s, span.ended_s)))
@@ -135,8 +136,8 @@ class _Tracer:
         """Send what was taken."""
         self._provider.shutdown()
 
-    def _below(self, job: str) -> Any:
-        """Return the context of a job's span, which its requester makes, or has made."""
+    def _below(self, job: str, key: str) -> Any:
+        """Return the context of a job's span, which its requester makes or has made; of one below it, by its key."""
         from opentelemetry.context import Context
         from opentelemetry.sdk.trace.sampling import Decision
         from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
@@ -144,7 +145,7 @@ class _Tracer:
         identity = trace_id(job)
         sampled = self._provider.sampler.should_sample(Context(), identity, JOB).decision is Decision.RECORD_AND_SAMPLE
         flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
-        parent = SpanContext(trace_id=identity, span_id=root_id(job), is_remote=True, trace_flags=flags)
+        parent = SpanContext(trace_id=identity, span_id=span_id(job, key), is_remote=True, trace_flags=flags)
         return set_span_in_context(NonRecordingSpan(parent), Context())
 
 

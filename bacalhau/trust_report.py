@@ -11,6 +11,7 @@ from typing import Any, Final, TypedDict
 
 from network.embedded import SessionResult
 from network.trust_terms import LEAST_RULE, TrustNote, TrustTerms, rule_in_force, terms_for
+from storage.counting import agrees, counted
 from verifier.credibility import History, TrustGoal, credibility_of_node
 from verifier.model import Rule, Verdict
 
@@ -126,18 +127,19 @@ def trust_lines(trust: Mapping[str, Any] | None) -> Iterator[str]:
         return
     asked = str(trust["asked"])
     if trust["basis"] == OWN:
-        yield f"trust: {asked} was asked for, so {_words(trust)} were needed, as of strangers; but {OWN_NOTE}"
+        words = f"{equal_words(trust['words'])} {agrees(trust['words'], 'was', 'were')}"
+        yield f"trust: {asked} was asked for, so {words} needed, as of strangers; but {OWN_NOTE}"
         return
     reached = "nothing" if trust["reached"] is None else probability(trust["reached"])
     few = trust.get("fewest_words")
-    words = f"{few} to {trust['words']} equal words" if few not in (None, trust["words"]) else _words(trust)
+    words = equal_words(trust["words"]) if few in (None, trust["words"]) else f"{few} to {trust['words']} equal words"
     bad = f"{trust['bad_nodes']:g}"
     yield f"trust: {reached}, where {asked} was asked for, if at most {bad} of all nodes are bad; {words} needed"
 
 
 def explained_trust(trust: Mapping[str, Any], among_strangers: bool) -> str:
     """Return why so many nodes would be asked, before any is."""
-    words = f"{trust['asked']} takes {trust['words_of_newcomers']} equal words of nodes of which nothing is known"
+    words = f"{trust['asked']} takes {equal_words(trust['words_of_newcomers'])} of nodes of which nothing is known"
     if not among_strangers:
         return f"{words}, so many run it; but {OWN_NOTE}"
     return f"{words}, fewer of those whose records speak for them: the node decides when it begins, and tells of it"
@@ -149,12 +151,13 @@ def node_lines(trust: Mapping[str, Any] | None) -> Iterator[str]:
         return
     least = trust["least_passes"]
     yield (
-        f"asked were nodes with {least} passes or more, {trust['words']} of which are trusted as far as was asked;"
-        f" at most {trust['most_nodes']} in all"
+        f"asked were nodes with {counted(least, 'pass', 'passes')} or more,"
+        f" {trust['words']} of which are trusted as far as was asked; at most {trust['most_nodes']} in all"
     )
     for one in trust["nodes"]:
         word = "agrees " if one["agrees"] else "DISSENT"
-        yield f"{word} {one['node']} {one['passes']} passes, credibility {probability(one['credibility'])}"
+        passes = counted(one["passes"], "pass", "passes")
+        yield f"{word} {one['node']} {passes}, credibility {probability(one['credibility'])}"
 
 
 def shortfall(note: TrustNote | None) -> str:
@@ -173,8 +176,9 @@ def probability(value: float) -> str:
     return f"{value:.12f}"
 
 
-def _words(trust: Mapping[str, Any]) -> str:
-    return "1 word" if trust["words"] == 1 else f"{trust['words']} equal words"
+def equal_words(number: int) -> str:
+    """Return how many nodes must say the same, in words."""
+    return "1 word" if number == 1 else counted(number, "equal word")
 
 
 def _asked(goal: TrustGoal) -> dict[str, Any]:

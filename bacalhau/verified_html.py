@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any, Final
 
+from bacalhau.votes_text import votes_text
+
 _CELL: Final = "text-align:left;vertical-align:top"
 
 
@@ -21,7 +23,7 @@ def card(report: Mapping[str, Any], *, shown: str, votes: tuple[int, int]) -> st
 
 def _title(report: Mapping[str, Any], votes: tuple[int, int]) -> str:
     said = "Verified" if report["tier"] == "verified" else "Not verified"
-    return f"{said}: {votes[0]} of {votes[1]} nodes agree"
+    return f"{said}: {votes_text(*votes)}"
 
 
 def _rows(report: Mapping[str, Any], shown: str, votes: tuple[int, int]) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from bacalhau.lineage_drawing import footing_phrase, votes_phrase
 from bacalhau.provenance import Image, Performed, Provenance
 from storage.cid import CID, cid_text
+from storage.counting import agrees, counted
 
 METADATA_NAME: Final = "ro-crate-metadata.json"
 GRAPH_NAME: Final = "provenance.json"
@@ -115,8 +116,10 @@ def _descriptor() -> Entity:
 
 def _root(provenance: Provenance, paths: Sequence[str], main: str, proven: int, published: str, licence: str) -> Entity:
     one = provenance.last
-    missing = f" {len(provenance.missing)} records that it comes from are not here." if provenance.missing else ""
-    of = f"{proven} of {len(provenance.performed)} records"
+    lacking = len(provenance.missing)
+    are = agrees(lacking, "is", "are")
+    missing = f" {counted(lacking, 'record')} that it comes from {are} not here." if lacking else ""
+    of = f"{proven} of {counted(len(provenance.performed), 'record')}"
     check = f"Anybody can check the evidence of {of} offline: bacalhau-audit {PROOF_NAME}."
     evidence = check if proven else "There is no evidence to check."
     return {

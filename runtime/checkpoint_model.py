@@ -18,6 +18,7 @@ from runtime.engine import Plan
 from runtime.source_files import Entry
 from storage import dag_cbor
 from storage.cid import CID
+from storage.counting import counted
 from storage.errors import VerificationError
 from verifier.model import Input
 
@@ -109,7 +110,7 @@ def going_on(entries: Sequence[Entry], steps: int) -> str:
     """Return what to tell a person about a run that goes on after so many steps."""
     cells = sum(1 for path, _, _ in entries if _CELL.fullmatch(path))
     if not cells:
-        return f"{steps} steps unchanged, going on from there"
+        return f"{counted(steps, 'step')} unchanged, going on from there"
     done = min(steps, cells)
     which = "cell 1" if done == 1 else f"cells 1 to {done}"
     return f"notebook: {which} of {cells} unchanged, going on from there"

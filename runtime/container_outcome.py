@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from runtime.container_engine import ContainerRun
 from storage.cid import CID
+from storage.counting import counted
 
 
 class RepeatVerdict(StrEnum):
@@ -29,7 +30,7 @@ def judge(runs: Sequence[ContainerRun], *, asked: int) -> RepeatVerdict:
         ValueError: they are of several tasks, or more than were asked for.
     """
     if len({run.task for run in runs}) > 1:
-        raise ValueError(f"runs of {len({run.task for run in runs})} tasks")
+        raise ValueError(f"runs of {counted(len({run.task for run in runs}), 'task')}")
     return judge_claims([(run.output, run.exit_code) for run in runs], asked=asked)
 
 
@@ -40,7 +41,7 @@ def judge_claims(claims: Sequence[tuple[CID, int]], *, asked: int) -> RepeatVerd
         ValueError: there are more than were asked for.
     """
     if len(claims) > asked or asked < 1:
-        raise ValueError(f"{len(claims)} of {asked} runs")
+        raise ValueError(f"{len(claims)} of {counted(asked, 'run')}")
     if len(set(claims)) > 1:
         return RepeatVerdict.DIFFERS
     if len(claims) < asked:

@@ -45,6 +45,7 @@ from runtime.request import Request
 from runtime.shard_pattern import parse_pattern
 from runtime.shard_tokens import FLAG
 from runtime.shards import MAX_BATCH
+from storage.counting import counted
 from storage.errors import UserError
 
 VERSION: Final = "1"
@@ -80,7 +81,9 @@ def read_flow(content: bytes, file: str, folder: Path, given: Mapping[str, Any])
     if not isinstance(found, MapNode) or not found.entries:
         raise refused(parts.at("steps"), "has no steps", "write them below 'steps:', each with its name")
     if len(found.entries) > MAX_STEPS:
-        raise refused(found.at, f"has {len(found.entries)} steps, at most {MAX_STEPS} are read", "map over a directory")
+        raise refused(
+            found.at, f"has {counted(len(found.entries), 'step')}, at most {MAX_STEPS} are read", "map over a directory"
+        )
     steps = tuple(_StepReader(key, node, values, folder).step() for key, node in found.entries)
     return Flow(name=file, steps=steps)
 
@@ -178,7 +181,7 @@ class _StepReader:
             return self._named(node)
         if not 0 < len(node.entries) <= MAX_ENTRIES:
             fix = f"put 1 to {MAX_ENTRIES} contents together"
-            raise refused(node.at, f"has {len(node.entries)} contents", fix)
+            raise refused(node.at, f"has {counted(len(node.entries), 'content')}", fix)
         return Tree(entries=tuple((key.text, self._named(content)) for key, content in node.entries), at=str(node.at))
 
     def _named(self, node: Node) -> Literal | Reference:

@@ -20,6 +20,7 @@ from runtime.shard_plan import Sharding, shard_tasks
 from runtime.shard_tokens import FLAG
 from storage.blocks import BatchingBlockStore, BlockStore
 from storage.cid import CID, cid_text
+from storage.counting import counted
 from storage.errors import UserError
 from verifier.bounds import MAX_NODES
 from verifier.model import Input, Lock
@@ -191,7 +192,8 @@ class Thunk:
     def _task(self, plan: Plan, records: set[CID], picks: int = 0) -> StepTask:
         parents = tuple(sorted(records | self._volume_records))
         if len(parents) > MAX_NODES:
-            problem = f"step {self.step.name}: one task takes something of {len(parents)} records, at most {MAX_NODES}"
+            many = counted(len(parents), "record")
+            problem = f"step {self.step.name}: one task takes something of {many}, at most {MAX_NODES}"
             raise UserError(problem, where=self.step.at, fix="reduce in batches")
         index, self._count = self._count, self._count + 1
         return StepTask(step=self.step.name, index=index, plan=plan, parents=parents, picks=picks)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from runtime.notebook_guest.cell_source import is_empty
+from storage.counting import counted
 from storage.errors import UserError
 
 MOST_FILE_BYTES: Final = 128 << 20
@@ -71,7 +72,9 @@ def read_notebook(path: Path) -> Notebook:
     _check_language(node["metadata"], where)
     if len(node["cells"]) > MOST_CELLS:
         fix = "split it into several"
-        raise UserError(f"has {len(node['cells'])} cells, and {MOST_CELLS} are the most", where=where, fix=fix)
+        raise UserError(
+            f"has {counted(len(node['cells']), 'cell')}, and {MOST_CELLS} are the most", where=where, fix=fix
+        )
     requirements = _own_requirements(node["metadata"], where)
     notebook = Notebook(
         cells=tuple(_stripped(cell, number) for number, cell in enumerate(node["cells"], start=1)),

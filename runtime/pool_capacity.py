@@ -7,6 +7,7 @@ from typing import Final, Self
 
 from runtime.capacity import Room
 from runtime.machine_client import usable_cores, usable_memory_bytes
+from storage.counting import counted
 
 MEMORY_SHARE: Final = (3, 4)
 """Of the memory that is free when asked: the rest is for blocks, wheels and the page cache beside the workers."""
@@ -23,7 +24,7 @@ class PoolCapacity:
 
     def __post_init__(self) -> None:
         if self.workers < 1 or self.memory_bytes < 1:
-            raise ValueError(f"a pool of {self.workers} workers and {self.memory_bytes} bytes serves nobody")
+            raise ValueError(f"a pool of {counted(self.workers, 'worker')} and {self.memory_bytes} bytes serves nobody")
 
     @classmethod
     def of_machine(cls) -> Self:

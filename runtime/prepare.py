@@ -6,12 +6,10 @@ that need no network have passed.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from runtime import source_check
 from runtime.content_import import ContentImporter
@@ -19,35 +17,26 @@ from runtime.contents import Note, check_not_around, forget
 from runtime.distribution import read_distribution
 from runtime.downloads import Downloads, Report, quiet
 from runtime.engine import Engine, Plan, Progress, silent
-from runtime.input_draft import MIN_MEMORY, draft_input
+from runtime.guest_grammar import ask_guest
+from runtime.input_draft import draft_input
 from runtime.inputs import bring_inputs, find_inputs, url_bounds
 from runtime.lock import lock_requirements, standard_sources
 from runtime.mounts import check_places
 from runtime.npm_client import pyodide_package
 from runtime.plan import make_plan
 from runtime.prepared_runtime import make_runtime
-from runtime.release import DISTRIBUTION_FILE, PLATFORM, PYODIDE_VERSION, PYTHON_VERSION
+from runtime.release import DISTRIBUTION_FILE, PYODIDE_VERSION, PYTHON_VERSION
 from runtime.request import Request
 from runtime.resolver_client import UvResolver
 from runtime.source_import import ENTRY_FILE, REQUIREMENTS_FILE, Source, import_source, read_source
-from storage.blocks import BlockStore, OverlayBlockStore
+from storage.blocks import BlockStore
 from storage.cid import CID
 from storage.content_fetch import ContentFetcher
 from storage.endpoints import KINDS, Sources, read_endpoint
 from storage.errors import UserError
 from storage.sqlite_pins import check_whole
-from storage.unixfs_read import UnixfsReader
 from storage.url_fetch import UrlFetcher
-from verifier.model import Function, Input, Limits, Lock, store_node
-
-_CHECK_TIMEOUT_S = 120.0
-_SYNTAX_CHECK = """
-import json, sys
-try:
-    compile(open("/function/checked.py", "rb").read(), "function.py", "exec", dont_inherit=True)
-except SyntaxError as error:
-    print(json.dumps([error.lineno or 1, error.msg]))
-"""
+from verifier.model import Function, Lock, store_node
 
 
 def prepare(
@@ -144,31 +133,14 @@ def _confirm_syntax(
     source: Source, problem: source_check.SyntaxProblem, package: Path, *, store: BlockStore, engine: Engine
 ) -> None:
     """Let the guest's own grammar decide whether the source is wrong: the host's may be older."""
-    store = OverlayBlockStore(store)
-    runtime = make_runtime(package, store)
-    lock = Lock(python=PYTHON_VERSION, platform=PLATFORM, wheels=())
-    checker = Source(
-        files=(("checked.py", source.content(ENTRY_FILE) or b""), (ENTRY_FILE, _SYNTAX_CHECK.encode())), where="check"
-    )
-    function = Function(source=import_source(checker, store), entry=None, lock=store_node(store, lock), runtime=runtime)
-    limits = Limits(fuel=None, memory=MIN_MEMORY * 4, output=1 << 20)
-    input_ = Input(data=None, volumes=(), outputs=(), args={}, env={}, seed=None, epoch=0, limits=limits)
-    plan = make_plan(function, input_, lock, store=store, wall_clock_s=_CHECK_TIMEOUT_S)
-    execution = engine.execute(plan, store)
-    reader = UnixfsReader(store)
-    said = reader.read_bytes(reader.resolve(execution.output, "stdout"), 1 << 16)
-    if said.strip():
-        line, message = _guest_problem(json.loads(said))
-        raise UserError(f"syntax error: {message}", where=f"{source.where}:{line}", fix="correct the line")
-    if execution.exit_code != 0:
+    answer = ask_guest(source.content(ENTRY_FILE) or b"", package, store=store, engine=engine)
+    if answer.problem is not None:
+        where = f"{source.where}:{answer.problem.line}"
+        raise UserError(f"syntax error: {answer.problem.message}", where=where, fix="correct the line")
+    if not answer.is_known:
         version = ".".join(map(str, sys.version_info[:2]))
         raise UserError(
             f"does not parse: {problem.message} (Python {version} here, {PYTHON_VERSION} in the guest)",
             where=f"{source.where}:{problem.line}",
             fix="correct the line",
         )
-
-
-def _guest_problem(answer: Any) -> tuple[int, str]:
-    line, message = answer
-    return int(line), str(message)

@@ -15,6 +15,7 @@ from runtime.wasi_imports import MODULE, RETURNS_NOTHING, SIGNATURES
 from runtime.wasm_module import KINDS, ModuleError, WasmModule, read_module
 from runtime.wasm_profile import FEATURES, MAX_TABLE_ELEMENTS
 from runtime.wasm_stack import HOST_STACK_SHARE, STACK_BYTES, count_stack
+from storage.counting import counted
 
 __all__ = ["Engine", "Module", "StaleError", "check_module", "compile_module", "load_compiled", "make_engine"]
 
@@ -53,7 +54,9 @@ def check_module(engine: Engine, data: bytes) -> WasmModule:
     for one in module.imports:
         _check_import(module, one.module, one.name, one.type_index)
     if module.table_elements > MAX_TABLE_ELEMENTS:
-        raise ModuleError(f"its tables have {module.table_elements} elements, more than {MAX_TABLE_ELEMENTS}")
+        raise ModuleError(
+            f"its tables have {counted(module.table_elements, 'element')}, more than {MAX_TABLE_ELEMENTS}"
+        )
     start = next((export for export in module.exports if export.name == START), None)
     if start is None or KINDS[start.kind] != "function":
         raise ModuleError(f"exports no function {START}: it is no WASI command (a program with a main function)")

@@ -18,6 +18,7 @@ from storage.block_source import BlockAbsentError, BlockStream, checked_from
 from storage.car import MAX_SECTION_BYTES, car_pieces
 from storage.car_stream import received_blocks
 from storage.cid import CID, cid_text, inline_data, parse_cid
+from storage.counting import counted
 from storage.dag_walk import visit_key
 from storage.errors import PeerError, UnavailableError, UserError
 from storage.http_client import READ_S, Answer, HttpClient
@@ -144,7 +145,7 @@ class KuboClient:
         stats = [one["Stats"] for one in said if isinstance(one, dict) and isinstance(one.get("Stats"), dict)]
         taken = stats[-1].get("BlockCount") if stats else None
         if taken != count.blocks:
-            raise PeerError(f"says that it took {taken} blocks of the {count.blocks} sent", peer=self.name)
+            raise PeerError(f"says that it took {taken} of the {counted(count.blocks, 'block')} sent", peer=self.name)
 
     def _json(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         with self._post(path, params or {}) as answer:

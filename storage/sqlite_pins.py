@@ -12,6 +12,7 @@ from typing import Final
 
 from storage.blocks import BlockStore, block_missing
 from storage.cid import CID, DAG_CBOR, DAG_PB, codec_of
+from storage.counting import counted
 from storage.dag_walk import links_of
 from storage.errors import UnavailableError, UserError
 from storage.sqlite_block_store import SqliteBlockStore
@@ -131,7 +132,7 @@ def seen_below(
     seen = set(todo)
     while todo:
         if max_blocks is not None and len(seen) > max_blocks:
-            raise UnavailableError(f"has more than {max_blocks} blocks, which is more than are looked for")
+            raise UnavailableError(f"has more than {counted(max_blocks, 'block')}, which is more than are looked for")
         cid = todo.pop()
         if has_links(cid):
             fresh = dict.fromkeys(

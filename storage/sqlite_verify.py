@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from storage.cid import CID, RAW, cid_of_digest, split_cid
+from storage.counting import counted
 from storage.dag_walk import links_of
 from storage.errors import UnavailableError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
@@ -50,7 +51,7 @@ def verify(store: SqliteBlockStore, pinned: Iterable[CID], progress: Callable[[s
             continue  # removed since it was listed
         blocks += 1
         if blocks % _TOLD_EVERY == 0:
-            progress(f"read {blocks} blocks, {size >> 20} MiB")
+            progress(f"read {counted(blocks, 'block')}, {size >> 20} MiB")
     return Verified(blocks=blocks, bytes=size, corrupt=tuple(corrupt), missing=_missing(store, pinned, corrupt))
 
 

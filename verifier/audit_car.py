@@ -69,7 +69,9 @@ def check_file(car: CarBlockStore, wanted: CID | None = None) -> Check:
         findings.append(Finding(wrong=False, text=car.excess))
     if wanted is not None and not roots_for(car, wanted):
         findings.append(Finding(wrong=False, text=f"no root is, or is of, {cid_text(wanted)}"))
-    return make_check(0, "file", findings, f"{len(car)} blocks, {car.size} bytes, {counted(len(car.roots), 'root')}")
+    return make_check(
+        0, "file", findings, f"{counted(len(car), 'block')}, {car.size} bytes, {counted(len(car.roots), 'root')}"
+    )
 
 
 def _problems(car: CarBlockStore) -> list[str]:

@@ -48,7 +48,7 @@ def check_blocks(evidence: Evidence) -> Outcome:
         blocks, size = blocks + 1, size + visit.size
         if visit.error is not None:
             findings += examine(_raise, visit.error)
-    return findings, f"{blocks} blocks, {size} bytes"
+    return findings, f"{counted(blocks, 'block')}, {size} bytes"
 
 
 def _visits(evidence: Evidence) -> Iterator[Visit]:

@@ -15,6 +15,7 @@ from typing import Final
 
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
+from storage.counting import counted
 from storage.errors import BacalhauError, VerificationError
 from verifier.ancestry import Step, walk_ancestors
 from verifier.audit_report import AuditReport, AuditVerdict, Check, Finding, later_phrase, make_check
@@ -79,7 +80,7 @@ def audit_ancestors(
         if all_evidence or step.cid in chosen or step.cid not in sound:
             findings += _look(step, audit, step.cid in chosen, report)
     total = sum(report.counts.values())
-    done = f"{total} ancestors in {report.generations} generations" if total else "none"
+    done = f"{counted(total, 'ancestor')} in {counted(report.generations, 'generation')}" if total else "none"
     done += later_phrase(report.unblind)
     report.checks = [make_check(17, "ancestors", findings, done)]
     report.chosen, report.of = len(chosen), len(sound)

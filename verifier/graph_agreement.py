@@ -8,6 +8,7 @@ two goes on from the other.
 from __future__ import annotations
 
 from storage.cid import CID, cid_text
+from storage.counting import counted
 from verifier.audit_report import Check, Finding, make_check
 from verifier.graph_audit import FIRST, GraphAudit
 from verifier.graph_types import GraphHead
@@ -39,14 +40,16 @@ class LogAgreement:
         """Two signed heads of one size prove it by themselves, whether their entries are here or not."""
         before = self._said.setdefault((head.publisher, head.size), head)
         if (before.last, before.tree) != (head.last, head.tree):
-            self._blame(root, head.publisher, f"two logs of {head.size} entries")
+            self._blame(root, head.publisher, f"two logs of {counted(head.size, 'entry', 'entries')}")
 
     def _compare_entries(self, root: CID, publisher: PeerId, entries: tuple[CID, ...]) -> None:
         longest = self._longest.setdefault(publisher, entries)
         common = min(len(longest), len(entries))
         # The newest common entry binds all before it.
         if longest[common - 1] != entries[common - 1]:
-            self._blame(root, publisher, f"logs of {len(longest)} and {len(entries)} entries that part")
+            self._blame(
+                root, publisher, f"logs of {len(longest)} and {counted(len(entries), 'entry', 'entries')} that part"
+            )
         if len(entries) > len(longest):
             self._longest[publisher] = entries
 
@@ -59,5 +62,8 @@ class LogAgreement:
             return None
         publishers = len(self._longest)
         return make_check(
-            NUMBER, "logs", self._findings, f"{self._roots} roots of {publishers} publishers, one log each"
+            NUMBER,
+            "logs",
+            self._findings,
+            f"{counted(self._roots, 'root')} of {counted(publishers, 'publisher')}, one log each",
         )

@@ -36,7 +36,7 @@ from typing import Final, Generic, TypeVar
 
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
-from storage.counting import counted
+from storage.counting import agrees, counted
 from storage.errors import BacalhauError, UnavailableError, VerificationError
 from verifier.audit import audit_record
 from verifier.audit_report import (
@@ -223,7 +223,7 @@ def _check_tree(published: _Published) -> Outcome:
 def _check_listed(published: _Published) -> Outcome:
     places = _places(published)
     findings = [
-        Finding(wrong=True, text=f"{cid_text(record)}: is in the log {len(numbers)} times")
+        Finding(wrong=True, text=f"{cid_text(record)}: is in the log {counted(len(numbers), 'time')}")
         for record, numbers in places.items()
         if len(numbers) > 1
     ]
@@ -277,7 +277,7 @@ def _check_records(published: _Published) -> Outcome:
                 if not check.ok
             ]
         published.told(done, len(published.graph().records))
-    said = f"{counted(verified, 'record')} {'passes' if verified == 1 else 'pass'} checks 1 to 13"
+    said = f"{counted(verified, 'record')} {agrees(verified, 'passes', 'pass')} checks 1 to 13"
     return findings, said + later_phrase(published.unblind())
 
 
@@ -288,7 +288,8 @@ def _check_disputes(published: _Published) -> Outcome:
             outputs[facts.task].setdefault(facts.output, cid)
     findings = [
         Finding(
-            wrong=True, text=f"{cid_text(task)}: {len(found)} outputs, by {', '.join(map(cid_text, found.values()))}"
+            wrong=True,
+            text=f"{cid_text(task)}: {counted(len(found), 'output')}, by {', '.join(map(cid_text, found.values()))}",
         )
         for task, found in outputs.items()
         if len(found) > 1
@@ -344,7 +345,7 @@ def _check_merges(published: _Published) -> Outcome:
             raise VerificationError("is of a record that is not in this graph", where=cid_text(strays[0]))
         check_merged(published.store, output, records, room)
 
-    return examine_each(look, published.graph().merges), f"{len(published.graph().merges)} merges"
+    return examine_each(look, published.graph().merges), f"{counted(len(published.graph().merges), 'merge')}"
 
 
 def _check_rivals(published: _Published) -> Outcome:
@@ -373,7 +374,7 @@ def _check_rivals(published: _Published) -> Outcome:
         )
 
     failed = examine_each(look, published.graph().rivals)
-    return failed + findings, f"{len(published.graph().rivals)} rivals"
+    return failed + findings, f"{counted(len(published.graph().rivals), 'rival')}"
 
 
 CHECKS: Final[tuple[tuple[str, Callable[[_Published], Outcome]], ...]] = (

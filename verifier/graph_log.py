@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from storage import dag_cbor
 from storage.blocks import BlockStore
 from storage.cid import CID, DAG_CBOR, cid_text, make_cid
+from storage.counting import counted
 from storage.errors import VerificationError
 from verifier.graph_tree import check_consistency, leaf_hash, tree_hash
 from verifier.graph_types import MAX_ENTRIES, GraphHead, LogEntry
@@ -94,7 +95,7 @@ def read_chain(store: BlockStore, head: GraphHead) -> LogChain:
         VerificationError: an entry is no entry, is another publisher's, or out of order; or there are too many.
     """
     if head.size > MAX_ENTRIES:
-        raise VerificationError(f"a log of {head.size} entries is more than {MAX_ENTRIES}")
+        raise VerificationError(f"a log of {counted(head.size, 'entry', 'entries')} is more than {MAX_ENTRIES}")
     found = list(_backwards(store, head))[::-1]
     return LogChain(
         head=head,

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
+from storage.counting import counted
 from storage.errors import VerificationError
 
 HASH_BYTES: Final = 32
@@ -89,7 +90,7 @@ def consistency_proof(leaves: Sequence[bytes], size: int) -> tuple[bytes, ...]:
         ValueError: there are not as many leaves, or none.
     """
     if not 0 < size <= len(leaves):
-        raise ValueError(f"no first {size} leaves in a tree of {len(leaves)}")
+        raise ValueError(f"no first {counted(size, 'leaf', 'leaves')} in a tree of {len(leaves)}")
     proof: list[bytes] = []
     start, end, is_whole = 0, len(leaves), True
     while size < end:
@@ -114,7 +115,7 @@ def check_consistency(*, sizes: tuple[int, int], roots: tuple[bytes, bytes], pro
     first, second = sizes
     _check_hashes((*roots, *proof), proof)
     if not 0 < first <= second:
-        raise VerificationError(f"a log of {second} entries does not go on from one of {first}")
+        raise VerificationError(f"a log of {counted(second, 'entry', 'entries')} does not go on from one of {first}")
     if first == second:
         if proof or roots[0] != roots[1]:
             raise VerificationError("two logs of one size have different hashes")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
+from storage.counting import counted
 from storage.errors import UnavailableError, VerificationError
 from verifier.ancestry import walk_ancestors
 from verifier.graph_reading import RecordFacts, read_facts
@@ -66,4 +67,4 @@ def _is_unverified(store: BlockStore, cid: CID) -> bool:
 def _said(cids: tuple[CID, ...], one: str, many: str) -> str:
     if len(cids) == 1:
         return f"record {cid_text(cids[0])} {one}"
-    return f"{len(cids)} records, the nearest {cid_text(cids[0])}, {many}"
+    return f"{counted(len(cids), 'record')}, the nearest {cid_text(cids[0])}, {many}"

@@ -13,6 +13,7 @@ from bacalhau.cli.options import json_option, named_path, named_text, services_o
 from bacalhau.exit_codes import ExitCode
 from storage.blocks import BlockStore
 from storage.cid import CID, cid_text
+from storage.counting import counted
 
 PROFILE_NAMES: Final = ("unixfs-v1-2025", "unixfs-v0-2015", "legacy")
 """As `storage.unixfs_profile.profile_named` knows them; the first is the default."""
@@ -85,7 +86,7 @@ class Counted:
         self._blocks += len(kept)
         if self._bytes - self._told[0] >= _STEP_BYTES or self._blocks - self._told[1] >= _STEP_BLOCKS:
             self._told = (self._bytes, self._blocks)
-            self._progress(f"added {self._bytes >> 20} MiB in {self._blocks} blocks")
+            self._progress(f"added {self._bytes >> 20} MiB in {counted(self._blocks, 'block')}")
 
     def get(self, cid: CID) -> bytes:
         """Return the block, checked."""

@@ -9,6 +9,7 @@ import click
 from bacalhau.cli.options import json_option, named_text, services_of
 from bacalhau.exit_codes import ExitCode
 from runtime.request import DEFAULT_TIMEOUT_S
+from storage.counting import counted
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -112,7 +113,7 @@ def _print(report: dict[str, Any]) -> None:
         for detail in one["details"]:
             say(f"    {detail}")
     if report["outputs_left_out"]:
-        say(f"  … and {report['outputs_left_out']} entries more")
+        say(f"  … and {counted(report['outputs_left_out'], 'entry', 'entries')} more")
     for one in report["tasks"]:
         say(f"  the tasks differ in {one['field']}: {one['a']} against {one['b']}")
     if report["rerun"] is not None:

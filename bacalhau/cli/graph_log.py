@@ -77,7 +77,8 @@ def _show_comparison(found: dict[str, Any]) -> None:
     from bacalhau.render import print_text, stderr_console
 
     if found["consistent"]:
-        print_text(f"consistent: the log of {found['sizes'][1]} entries goes on from the one of {found['sizes'][0]}")
+        before, entries = found["sizes"][0], counted(found["sizes"][1], "entry", "entries")
+        print_text(f"consistent: the log of {entries} goes on from the one of {before}")
         return
     print_text("EQUIVOCATION: one publisher has signed two logs, and neither goes on from the other")
     stderr_console().print(f"  they differ from entry {found['equivocation']['number']} on; --json prints the proof")

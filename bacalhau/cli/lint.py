@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bacalhau.services import Services
     from runtime.lint.linter import LintReport
     from runtime.lint.packages import Knowledge
+    from runtime.source_check import SyntaxProblem
 
 
 @click.command("lint", short_help="Find what a function does that is refused or not repeatable.")
@@ -41,7 +42,10 @@ def command(
 
     source = read_source(function, None, requirements)
     knowledge, notes = _knowledge(services_of(ctx), offline=offline, has=source.content(REQUIREMENTS_FILE) is not None)
-    report = lint(source, entry=entry, knowledge=knowledge, notes=notes)
+    services = services_of(ctx)
+    report = lint(
+        source, entry=entry, knowledge=knowledge, notes=notes, ask=lambda content: _asked(services, content, offline)
+    )
     _print(report, function, "json" if as_json else "sarif" if sarif else form)
     if report.has_errors:
         return ExitCode.NOT_VERIFIED
@@ -57,6 +61,27 @@ def _knowledge(services: Services, *, offline: bool, has: bool) -> tuple[Knowled
         return known_packages(home.cache_dir, home.wheels_dir, offline=offline or not has), ()
     except UnavailableError as error:
         return None, (f"packages were not looked at: {error}",)
+
+
+def _asked(services: Services, content: bytes, offline: bool) -> SyntaxProblem | None:
+    """Return what the guest says of a file that this Python cannot parse; None if it parses, or nothing can be run."""
+    from runtime.engine import UndeterminedError
+    from runtime.guest_grammar import ask_guest
+    from runtime.npm_client import found_modules, pyodide_package
+
+    try:
+        cache_dir = services.home.cache_dir
+        if offline and found_modules(cache_dir) is None:
+            return None
+        package = pyodide_package(cache_dir)
+        engine = services.make_engine()
+        try:
+            with services.open_store() as store:
+                return ask_guest(content, package, store=store, engine=engine).problem
+        finally:
+            engine.stop()
+    except (UnavailableError, UndeterminedError):
+        return None
 
 
 def _print(report: LintReport, function: Path, form: str) -> None:

@@ -10,6 +10,7 @@ import click
 from bacalhau.cli.options import json_option, named_text, services_of
 from bacalhau.exit_codes import ExitCode
 from storage.cid import cid_text, parse_cid, split_cid
+from storage.counting import counted
 
 
 @click.group("store", short_help="Look after the blocks on this machine.")
@@ -91,8 +92,8 @@ def gc(ctx: click.Context, /, dry_run: bool, as_json: bool) -> int:
         })  # fmt: skip
     else:
         removed, kept = ("would remove", "would keep  ") if dry_run else ("removed", "kept   ")
-        print_text(f"{removed} {done.removed_blocks} blocks, {done.removed_bytes} bytes")
-        print_text(f"{kept} {done.kept_blocks} blocks, {done.kept_bytes} bytes")
+        print_text(f"{removed} {counted(done.removed_blocks, 'block')}, {done.removed_bytes} bytes")
+        print_text(f"{kept} {counted(done.kept_blocks, 'block')}, {done.kept_bytes} bytes")
     return ExitCode.DONE
 
 
@@ -125,7 +126,8 @@ def verify(ctx: click.Context, /, as_json: bool) -> int:
         for cid in found.missing:
             print_text(f"missing {cid_text(cid)}")
         print_text(
-            f"{found.blocks} blocks, {found.bytes} bytes, {len(found.corrupt)} corrupt, {len(found.missing)} missing"
+            f"{counted(found.blocks, 'block')}, {found.bytes} bytes,"
+            f" {len(found.corrupt)} corrupt, {len(found.missing)} missing"
         )
     return ExitCode.NOT_VERIFIED if found.corrupt or found.missing else ExitCode.DONE
 

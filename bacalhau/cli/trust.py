@@ -8,12 +8,13 @@ import click
 
 from bacalhau.cli.options import json_option, services_of
 from bacalhau.exit_codes import ExitCode
+from storage.counting import counted
 from storage.errors import UserError
 from verifier.credibility import BAD_SHARE
 
 
 @click.command("trust", short_help="Show what is known of nodes by their records.")
-@click.option("--count", "counted", metavar="RECORD", multiple=True,
+@click.option("--count", "recounted", metavar="RECORD", multiple=True,
               help="Count this record, whoever made it, and all before it; no node may run here.")  # fmt: skip
 @click.option("--forgive", "forgiven", metavar="NODE", multiple=True,
               help="Let a node that dissented begin again as a newcomer; no node may run here.")  # fmt: skip
@@ -22,7 +23,7 @@ from verifier.credibility import BAD_SHARE
 @json_option
 @click.pass_context
 def command(
-    ctx: click.Context, /, counted: tuple[str, ...], forgiven: tuple[str, ...], bad_nodes: float, as_json: bool
+    ctx: click.Context, /, recounted: tuple[str, ...], forgiven: tuple[str, ...], bad_nodes: float, as_json: bool
 ) -> int:
     """Show of each node how many tasks it gave the agreed output of, how often another, and what that makes.
 
@@ -38,8 +39,8 @@ def command(
     said: dict[str, Any] = {"records": 0, "unsound": 0}
     if forgiven:
         _forgive(ctx, forgiven)
-    if counted:
-        said = _count(ctx, counted)
+    if recounted:
+        said = _count(ctx, recounted)
     with services.open_datastore() as datastore:
         from network.node.datastore import Machine
 
@@ -54,15 +55,15 @@ def command(
         ]
         print_json({**said, "bad_nodes": bad_nodes, "nodes": nodes})
         return ExitCode.DONE
-    if counted:
-        print_text(f"counted {said['records']} records; {said['unsound']} are not sound, or not all here")
+    if recounted:
+        print_text(f"counted {counted(said['records'], 'record')}; {said['unsound']} are not sound, or not all here")
     if not known:
         stderr_console().print(
             "nothing is known of any node yet: jobs that ran on this machine's own nodes do not count"
         )
     for peer, one in known:
-        shown = f"{one.passes} passes, {one.dissents} dissents, credibility {probability(credible[peer])}"
-        print_text(f"{peer}  {shown}")
+        said_of = f"{counted(one.passes, 'pass', 'passes')}, {counted(one.dissents, 'dissent')}"
+        print_text(f"{peer}  {said_of}, credibility {probability(credible[peer])}")
     return ExitCode.DONE
 
 

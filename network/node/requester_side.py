@@ -54,6 +54,7 @@ from network.requester import Requester
 from network.session_events import Phase
 from network.session_state import Prior
 from storage.cid import CID
+from storage.counting import counted
 from storage.errors import BacalhauError, UnavailableError, UserError
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
@@ -204,7 +205,7 @@ class RequesterSide:
         await trio.to_thread.run_sync(job.parents_of, job.tasks[0], self._store)
         tasks = sum(len(one.tasks) for one in self.open.values()) + len(job.tasks)
         if len(self.open) >= MAX_OPEN or tasks > MAX_OPEN_TASKS:
-            problem = f"{len(self.open)} jobs of {tasks - len(job.tasks)} tasks are open here"
+            problem = f"{counted(len(self.open), 'job')} of {counted(tasks - len(job.tasks), 'task')} are open here"
             raise UserError(problem, where="submit", fix="wait until some have ended")
         return job
 

@@ -35,6 +35,7 @@ from network.protocol_events import TaskEnded
 from network.shard_list import ListedShard, ShardList, load_shards
 from storage.blocks import BlockMissingError
 from storage.cid import CID
+from storage.counting import counted
 from storage.dag_fetch import fetch_dag
 from storage.errors import BacalhauError, UserError, VerificationError
 from storage.sqlite_block_store import SqliteBlockStore
@@ -173,7 +174,7 @@ class ShardSettlement:
                 return frozenset(), ""
         detail = {"outputs": len(missing), "reason": problem}
         await commit([AddEvent(job=job, at=time.time(), kind=MISSING, detail=detail)])
-        return frozenset(missing), f"those of {len(missing)} shards: {problem}"
+        return frozenset(missing), f"those of {counted(len(missing), 'shard')}: {problem}"
 
     async def _bring_singly(self, missing: Sequence[CID], wanted: Mapping[CID, ShardEntry]) -> str:
         """Fetch outputs one by one, several at a time; return the last problem."""

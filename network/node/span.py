@@ -17,6 +17,7 @@ BIDS: Final = "bids"
 VERIFICATION: Final = "verification"
 PUBLICATION: Final = "publication"
 EXECUTION: Final = "execution"
+STEP: Final = "step"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,10 @@ class Span:
     """32 hex digits."""
     name: str
     """JOB is the one that all others are below; its requester tells it."""
+    key: str = ""
+    """What spans below this one name it by, the same in all processes; empty: nothing is below it."""
+    below: str = ""
+    """The key of the span that this one is below; empty: JOB."""
     began_s: float
     """Seconds since 1970, like the next."""
     ended_s: float
@@ -46,3 +51,10 @@ def trace_id(job: str) -> int:
 def root_id(job: str) -> int:
     """Return the id of the span JOB: the 8 bytes after those of the trace."""
     return int.from_bytes(hashlib.sha256(job.encode("ascii")).digest()[16:24], "big")
+
+
+def span_id(job: str, key: str) -> int:
+    """Return the id of the span with a key: bytes of the SHA-256 of `job/key`; that of JOB if it is empty."""
+    if not key:
+        return root_id(job)
+    return int.from_bytes(hashlib.sha256(f"{job}/{key}".encode()).digest()[:8], "big")

@@ -13,6 +13,7 @@ from typing import Any, Final
 from runtime.chaos.bisection import smallest
 from runtime.chaos.factors import LAYOUT, Factor
 from runtime.chaos.trial import Outcome, Request, Trial
+from storage.counting import agrees, counted
 
 MOST_LINES: Final = 64
 """Lines that are tried one by one; each is a run."""
@@ -203,7 +204,8 @@ class _Lab:
                 reached[key] = self.differs(trial, f"another answer at {one.place}") is not None
         entries = tuple(Entry(request=one, reached=reached[one.kind, one.file, one.line]) for one in requests)
         untried = sum(value is None for value in reached.values())
-        return entries, (f"{untried} lines were not tried one by one: {MOST_LINES} are the most",) if untried else ()
+        lines = f"{counted(untried, 'line')} {agrees(untried, 'was', 'were')} not tried one by one"
+        return entries, (f"{lines}: {MOST_LINES} are the most",) if untried else ()
 
 
 def _told_apart(effects: list[Effect], factors: tuple[Factor, ...], requests: tuple[Request, ...]) -> list[Effect]:

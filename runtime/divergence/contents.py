@@ -15,6 +15,7 @@ from itertools import islice, zip_longest
 from typing import Any, Final
 
 from runtime.divergence.png import PNG_MAGIC, png_differences
+from storage.counting import counted
 
 MOST_LISTED: Final = 20
 _MOST_SHOWN: Final = 80
@@ -88,10 +89,10 @@ def _values(one: Any, two: Any, path: str, depth: int) -> Iterator[str]:
                 yield from _values(one[key], two[key], where, depth + 1)
     elif isinstance(one, list):
         if one != two and len(one) == len(two) and _same_elements(one, two):
-            yield f"{path or '/'}: the same {len(one)} elements in another order"
+            yield f"{path or '/'}: the same {counted(len(one), 'element')} in another order"
             return
         if len(one) != len(two):
-            yield f"{path or '/'}: {len(one)} against {len(two)} elements"
+            yield f"{path or '/'}: {len(one)} against {counted(len(two), 'element')}"
         for index, (left, right) in enumerate(zip(one, two, strict=False)):
             yield from _values(left, right, f"{path}/{index}", depth + 1)
     elif one != two:
@@ -127,10 +128,10 @@ def _cells(one: str, two: str) -> Iterator[str] | None:
 
 def _cell_differences(left: list[list[str]], right: list[list[str]]) -> Iterator[str]:
     if left[:1] == right[:1] and sorted(left) == sorted(right):
-        yield f"the same {len(left)} rows in another order"
+        yield f"the same {counted(len(left), 'row')} in another order"
         return
     if len(left) != len(right):
-        yield f"{len(left)} against {len(right)} rows"
+        yield f"{len(left)} against {counted(len(right), 'row')}"
     header = left[0] if left and left[:1] == right[:1] else []
     for number, (row, other) in enumerate(zip_longest(left, right), 1):
         if row is None or other is None:
@@ -145,7 +146,8 @@ def _cell_differences(left: list[list[str]], right: list[list[str]]) -> Iterator
 def _lines(one: str, two: str) -> Iterator[str]:
     left, right = one.splitlines(), two.splitlines()
     if left != right and sorted(left) == sorted(right):
-        yield f"the same {len(left)} lines in another order; the first that differs is line {_first(left, right) + 1}"
+        same = f"the same {counted(len(left), 'line')} in another order"
+        yield f"{same}; the first that differs is line {_first(left, right) + 1}"
         return
     if len(one) + len(two) > _MOST_TEXT:
         number = _first(left, right)
@@ -178,7 +180,7 @@ def _pickle(one: bytes, two: bytes) -> Iterator[str] | None:
 
 def _opcodes(left: list[Any], right: list[Any]) -> Iterator[str]:
     if len(left) != len(right):
-        yield f"{len(left)} against {len(right)} opcodes"
+        yield f"{len(left)} against {counted(len(right), 'opcode')}"
     for (code, argument, at), (other, value, there) in zip(left, right, strict=False):
         if (code.name, argument) != (other.name, value):
             yield f"at {at}/{there}: {code.name} {_against(argument, value, other.name)}"

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 from runtime.lint.calls import call_findings
 from runtime.lint.chance import chance_findings
@@ -20,10 +21,19 @@ from runtime.lint.packages import Knowledge, imported_modules, package_findings
 from runtime.lint.reading import Reading, Unparsed, read
 from runtime.lint.rules import Level
 from runtime.release import PYTHON_VERSION
+from runtime.source_check import SyntaxProblem
 from runtime.source_import import ENTRY_FILE, REQUIREMENTS_FILE, Source
 
 MOST_FILES: Final = 500
 """Of one function that are read; a function is 10 MiB at most."""
+
+
+AskGuest: TypeAlias = Callable[[bytes], SyntaxProblem | None]
+"""Returns why the guest's Python cannot parse a file; None: it can, or that could not be found out."""
+
+
+def nobody(_content: bytes) -> None:
+    """Find out nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +75,18 @@ class LintReport:
         }
 
 
-def lint(source: Source, *, entry: str | None, knowledge: Knowledge | None, notes: tuple[str, ...] = ()) -> LintReport:
+def lint(
+    source: Source,
+    *,
+    entry: str | None,
+    knowledge: Knowledge | None,
+    notes: tuple[str, ...] = (),
+    ask: AskGuest = nobody,
+) -> LintReport:
     """Return the findings about a function.
 
-    entry: None for a script, and for a file that is no function. knowledge: None leaves the packages out.
+    entry: None for a script, and for a file that is no function. knowledge: None leaves the packages out. ask: the
+    guest's word on a file that this Python, if it is older, cannot parse.
     """
     files = dict(source.files)
     local = frozenset(path.partition("/")[0].removesuffix(".py") for path in files) - {"function"}
@@ -77,7 +95,7 @@ def lint(source: Source, *, entry: str | None, knowledge: Knowledge | None, note
     unparsed: list[str] = []
     for path, one in _followed(files, local):
         if isinstance(one, Unparsed):
-            problem = _unparsed(path, one)
+            problem = _unparsed(path, one, partial(ask, files[path]))
             findings.append(problem)
             if problem.level is not Level.ERROR:
                 unparsed.append(path)
@@ -144,12 +162,15 @@ def _absolute(node: ast.ImportFrom, path: str) -> str:
     return ".".join([*package, *([node.module] if node.module else [])])
 
 
-def _unparsed(path: str, problem: Unparsed) -> Finding:
-    """A syntax error, if this Python knows at least the guest's grammar; else a doubt."""
+def _unparsed(path: str, problem: Unparsed, ask: Callable[[], SyntaxProblem | None]) -> Finding:
+    """A syntax error, if this Python knows at least the guest's grammar, or the guest says so; else a doubt."""
     place = Place(path=path, line=problem.line, column=problem.column, end_line=problem.line, end_column=problem.column)
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
     knows = sys.version_info[:2] >= tuple(map(int, PYTHON_VERSION.split(".")))
     if knows:
         return found("syntax", place, path, detail=problem.message)
+    if (said := ask()) is not None:
+        there = replace(place, line=said.line, column=1, end_line=said.line, end_column=1)
+        return found("syntax", there, path, detail=said.message)
     detail = f"{problem.message} (for Python {here} here; the guest has {PYTHON_VERSION}, and `bacalhau run` asks it)"
     return found("syntax", place, path, level=Level.WARNING, detail=detail)

@@ -18,6 +18,7 @@ from runtime.lint.reading import Reading
 from runtime.lint.rules import Level
 from runtime.requirements import RequirementLine, parse_requirements
 from runtime.source_import import REQUIREMENTS_FILE
+from storage.counting import counted
 from storage.errors import UnavailableError, UserError
 
 MOST_WHEELS: Final = 25
@@ -84,7 +85,7 @@ def _weight(wheels: tuple[LockedWheel, ...], lines: tuple[RequirementLine, ...])
     size = sum(wheel.size or 0 for wheel in wheels)
     if len(wheels) > MOST_WHEELS or size > MOST_BYTES:
         known = f", {size >> 20} MB of them known here" if size else ""
-        yield _at(lines[0].place, "heavy", REQUIREMENTS_FILE, f"{len(wheels)} wheels{known}")
+        yield _at(lines[0].place, "heavy", REQUIREMENTS_FILE, f"{counted(len(wheels), 'wheel')}{known}")
 
 
 def _missing(

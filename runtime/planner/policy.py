@@ -12,6 +12,7 @@ from typing import Any, Final
 from runtime.planner.policy_lines import Path, key_lines, line_of
 from runtime.planner.policy_values import read_demand, suggestion
 from runtime.planner.rules import Bound, Condition, Origin, Rule
+from storage.counting import counted
 from storage.errors import UserError
 
 MAX_BYTES: Final = 64 << 10
@@ -56,9 +57,11 @@ class _Reader:
             *self._conditional(said.get("rule", [])),
         )
         if len(found) > MAX_RULES:
-            raise UserError(f"has {len(found)} rules", where=self._name, fix=f"have {MAX_RULES} at most")
+            raise UserError(f"has {counted(len(found), 'rule')}", where=self._name, fix=f"have {MAX_RULES} at most")
         if (count := sum(rule.weight is not None for rule in found)) > MAX_PREFERENCES:
-            raise UserError(f"has {count} preferences", where=self._name, fix=f"have {MAX_PREFERENCES} at most")
+            raise UserError(
+                f"has {counted(count, 'preference')}", where=self._name, fix=f"have {MAX_PREFERENCES} at most"
+            )
         return found
 
     def _parse(self) -> dict[str, Any]:

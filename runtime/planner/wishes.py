@@ -21,6 +21,7 @@ from runtime.planner.stack import (
     Place,
     Stack,
 )
+from storage.counting import counted
 
 LEAST_CONFIDENCE: Final = 2
 """One node alone is believed only when that is said."""
@@ -200,7 +201,7 @@ def _strict(words: str, place: Place) -> Iterator[Rule]:
 
 
 def _count(value: Number) -> str:
-    return "1 node" if value == 1 else f"{value} nodes"
+    return counted(int(value), "node")
 
 
 def _exactly(key: str, value: Number, words: str, where: str, fix: str = "") -> Rule:

@@ -45,6 +45,21 @@ def test_run_is_verified_by_three_nodes_with_one_state(report: dict[str, Any]) -
     assert json.loads(report["result"])["words"] > 200
 
 
+def test_what_a_dry_run_prints_is_what_the_run_is_of(report: dict[str, Any], home: Path) -> None:
+    """Also the limits that README.md and docs/cli.md tell of: which there are, and the fuel of who says nothing."""
+    call = ("run", "python", "--deterministic", FUNCTION, "-i", FUNCTION / "input.txt", "--dry-run")
+    printed = bacalhau(home, *call).stdout
+    planned = json.loads(bacalhau(home, *call, "--json").stdout)
+    for name in ("function", "input", "task"):
+        assert planned[name] == report[name]
+        assert report[name] in printed
+    assert set(planned["limits"]) == {"fuel", "memory", "output"}
+    assert "may spend 5·10^11 units of fuel" in " ".join((ROOT / "README.md").read_text("utf-8").split())
+    assert planned["limits"]["fuel"] == 5 * 10**11
+    for more in (("--fuel", "9"), ("--memory", "64Mb")):
+        assert json.loads(bacalhau(home, *call, "--json", *more).stdout)["task"] != report["task"]
+
+
 def test_another_home_gives_the_same_task_and_output(report: dict[str, Any], tmp_path: Path) -> None:
     arguments = ("run", "python", "--deterministic", FUNCTION, "-i", FUNCTION / "input.txt", "--json")
     again = bacalhau(tmp_path / "home", *arguments, "--concurrency", "1", "--confidence", "1", cwd=tmp_path)

@@ -169,7 +169,7 @@ def test_a_node_that_is_started_by_hand_does_not_care_about_its_stdin(stack_home
     [
         (("--nodes", 0), "--nodes: 0 is not 1 to 50"),
         (("--bad-actors", "thief"), "--bad-actors: 'thief' is no bad actor; there are liar, copycat, bait-and-switch,"),
-        (("--nodes", 1, "--bad-actors", "liar,mute"), "--bad-actors: 2 are more than the 1 nodes that may be bad"),
+        (("--nodes", 1, "--bad-actors", "liar,mute"), "--bad-actors: 2 are more than the 1 node that may be bad"),
         (("--nodes", 1, "--hybrid", "--bad-actors", "liar"), "--bad-actors: 1 are more than the 0 nodes"),
     ],
 )

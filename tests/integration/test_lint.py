@@ -1,11 +1,15 @@
 """What lint says of the guest is so: asked of the guest itself."""
 
 import json
+import sys
 
 import pytest
 
+from runtime.guest_grammar import ask_guest
 from runtime.lint.known_calls import ABSENT, BRIDGE
 from runtime.lint.linter import lint
+from runtime.npm_client import pyodide_package
+from runtime.source_check import SyntaxProblem
 from runtime.source_import import read_source
 from tests.unit.functions.test_inputs import FUNCTIONS
 
@@ -53,3 +57,12 @@ def test_our_own_functions_have_no_more_than_notes(path):
     report = lint(read_source(path.parent, None, None), entry="main", knowledge=None)
     assert report.verdict in ("clean", "findings")
     assert {one.level.value for one in report.findings} <= {"note"}
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="this Python knows the guest's grammar, and asks nobody")
+def test_the_guest_says_what_parses(house):
+    package = pyodide_package(house.home / "cache")
+    wrong, new = b"def main(data):\n    return (\n", b"def main(data):\n    return t'{data}'\n"
+    said, fine = (ask_guest(content, package, store=house.store, engine=house.engine) for content in (wrong, new))
+    assert (said.problem, said.is_known) == (SyntaxProblem(line=2, message="'(' was never closed"), True)
+    assert (fine.problem, fine.is_known) == (None, True)

@@ -105,7 +105,7 @@ def test_prometheus_scrapes_a_node(prometheus):
     # A rate needs two samples; with the slowest one there, all others are.
     asked(url, process, 'rate(bacalhau_build_info{job="bacalhau"}[1m])')
     for title, expression in expressions(dashboard):
-        asked_for = expression.replace("$node", ".*").replace("$__rate_interval", "1m")
+        asked_for = re.sub(r"\$(job|instance)", ".*", expression).replace("$__rate_interval", "1m")
         assert "$" not in asked_for, title
         answer = httpx.get(f"{url}/api/v1/query", params={"query": asked_for}, trust_env=False)
         assert answer.status_code == 200, f"{title}: {answer.text}"
@@ -129,14 +129,22 @@ def test_the_dashboard_is_laid_out_as_grafana_wants_it():
     dashboard = json.loads((ROOT / "docs/grafana.json").read_text())
     panels = dashboard["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
-    source = {"type": "prometheus", "uid": "${source}"}
+    source = {"type": "prometheus", "uid": "${datasource}"}
+    names = [variable["name"] for variable in dashboard["templating"]["list"]]
+    assert names == ["datasource", "job", "instance"]
     taken = set()
     for panel in panels:
         assert panel["datasource"] == source
         assert panel["title"]
+        assert panel["description"]
         assert panel["fieldConfig"]["defaults"]["unit"]
         assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
         assert all(target["legendFormat"] for target in panel["targets"])
+        for target in panel["targets"]:
+            selectors = re.findall(r"bacalhau_\w+(\{[^}]*\})?", target["expr"])
+            assert all('job=~"$job", instance=~"$instance"' in selector for selector in selectors), target["expr"]
+            counters = re.findall(r"(\w*\(?)bacalhau_\w+_total", target["expr"])
+            assert all(around in ("rate(", "increase(") for around in counters), target["expr"]
         place = panel["gridPos"]
         cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
         assert not cells & taken, f"{panel['title']} lies over another panel"

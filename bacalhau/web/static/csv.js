@@ -28,7 +28,7 @@ export function parseCsv(text, separator, limit = Infinity) {
 
 export function csvTable(text, separator) {
   const [head = [], ...rows] = parseCsv(text, separator, ROWS + 1);
-  const note = rows.length === ROWS ? `The first ${ROWS} rows` : `${rows.length} rows`;
+  const note = rows.length === ROWS ? `The first ${ROWS} rows` : `${rows.length} ${rows.length === 1 ? "row" : "rows"}`;
   return h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Table" },
     h("table", null, h("caption", null, note),
       h("thead", null, h("tr", null, head.map((title) => h("th", { scope: "col" }, title)))),

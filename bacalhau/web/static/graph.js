@@ -8,12 +8,14 @@ import { layered, lineages } from "/pages/layout.js";
 const LISTED = 500;
 // From here on nodes are points and edges thin lines: arrowheads could not be seen, and cost most of a frame.
 const MANY = 2000;
+/** Up to here nearly every record has its label. */
+const FEW = 100;
 const KINDS = [
   ["good", "--good", "verified"],
   ["disputed", "--warn", "disputed: records contradict each other"],
   ["tainted", "--bad", "tainted: something unverified is in it"],
   ["unknown", "--quiet", "unknown: something that it came of was not looked at"],
-  ["gone", "--quiet", "not here"],
+  ["gone", "--edge", "not here"],
 ];
 
 export async function graphPage(place, [cid], signal) {
@@ -32,7 +34,7 @@ export async function graphPage(place, [cid], signal) {
     tell(chosen ? `record ${chosen.slice(0, 16)} chosen` : "nothing chosen");
   };
   place.append(
-    h("p", null, `${found.nodes.length.toLocaleString()} records, ${found.edges.length.toLocaleString()} links${found.more ? "; there are more" : ""}. Parents are left of what came of them.`),
+    h("p", null, `${found.nodes.length.toLocaleString()} record${found.nodes.length === 1 ? "" : "s"}, ${found.edges.length.toLocaleString()} link${found.edges.length === 1 ? "" : "s"}${found.more ? "; there are more" : ""}. Parents are left of what came of them.`),
     h("ul", { class: "legend", "aria-label": "Colours" }, KINDS.map(([, colour, words]) => h("li", null, dot(colour), words))),
     zoom(state),
     drawing(state, select, signal),
@@ -78,9 +80,8 @@ function drawn(box, state, select, signal) {
   const { nodes, edges } = state.found;
   const style = getComputedStyle(document.documentElement);
   const colours = Object.fromEntries(KINDS.map(([kind, name]) => [kind, style.getPropertyValue(name).trim()]));
-  colours.unknown = colours.gone;
   const panel = style.getPropertyValue("--panel").trim();
-  const quiet = style.getPropertyValue("--line").trim(), text = style.getPropertyValue("--text").trim();
+  const quiet = style.getPropertyValue("--line").trim(), edge = style.getPropertyValue("--edge").trim(), text = style.getPropertyValue("--text").trim();
   const many = nodes.length > MANY || edges.length > 2 * MANY;
   const { EdgeLineProgram, NodePointProgram } = Sigma.rendering;
   const graph = new graphology.Graph({ type: "directed", multi: false });
@@ -88,7 +89,7 @@ function drawn(box, state, select, signal) {
   for (const node of nodes) {
     graph.addNode(node.cid, { ...places[node.cid], size: many ? 2.5 : 6, label: node.cid.slice(-8), color: colours[kindOf(node)], kind: kindOf(node) });
   }
-  for (const [parent, child] of edges) if (!graph.hasEdge(parent, child)) graph.addEdge(parent, child, { size: 1, color: quiet });
+  for (const [parent, child] of edges) if (!graph.hasEdge(parent, child)) graph.addEdge(parent, child, { size: 1, color: edge });
   let near = null;
   state.draw = () => {
     near = state.focus ? state.lineage(state.focus) : null;
@@ -97,6 +98,7 @@ function drawn(box, state, select, signal) {
   const sigma = new Sigma(graph, box, {
     labelColor: { color: text },
     labelFont: "ui-monospace, monospace",
+    labelDensity: nodes.length > FEW ? 1 : 3,
     defaultDrawNodeLabel: (canvas, node, settings) => label(canvas, node, settings, panel),
     ...(many ? { defaultEdgeType: "line", edgeProgramClasses: { line: EdgeLineProgram }, nodeProgramClasses: { circle: NodePointProgram } } : { defaultEdgeType: "arrow" }),
     hideEdgesOnMove: many,
@@ -110,7 +112,7 @@ function drawn(box, state, select, signal) {
     edgeReducer: (edge, data) => {
       if (!near) return data;
       const [from, to] = graph.extremities(edge);
-      return near.has(from) && near.has(to) ? { ...data, color: text, size: 2, zIndex: 1 } : data;
+      return near.has(from) && near.has(to) ? { ...data, color: text, size: 2, zIndex: 1 } : { ...data, color: quiet };
     },
   });
   state.camera = sigma.getCamera();

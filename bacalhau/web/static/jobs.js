@@ -27,7 +27,7 @@ function nothing() {
 
 function jobTable(jobs) {
   return table("The newest jobs", [
-    ["job", (job) => h("a", { class: "cid", href: `#/job/${job.job}` }, job.job.slice(0, 8))],
+    ["job", (job) => h("a", { class: "cid short", href: `#/job/${job.job}` }, job.job.slice(0, 8))],
     ["created", (job) => time(job.created_at)],
     ["verdict", (job) => verdictMark(job)],
     ["labels", (job) => (job.labels ?? []).join(", ")],

@@ -227,7 +227,7 @@ def test_a_record_with_fewer_receipts_than_were_asked_for_is_no_answer(desk, els
 
     with Executor(services=desk.services()) as executor:
         monkeypatch.setattr(NodeClient, "submit", weakly)
-        with pytest.raises(VerificationError, match="a record with 1 receipts, and 2 were asked for"):
+        with pytest.raises(VerificationError, match="a record with 1 receipt, and 2 were asked for"):
             executor.call(size, b"2")
         with desk.jobs() as jobs:
             assert jobs.newest(1) == []

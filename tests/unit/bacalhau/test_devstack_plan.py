@@ -38,7 +38,7 @@ def test_in_a_hybrid_stack_every_node_is_both_and_the_first_is_honest():
         ({"nodes": 0}, "--nodes: 0 is not 1 to 50"),
         ({"nodes": MAX_NODES + 1}, "--nodes: 51 is not 1 to 50"),
         ({"nodes": 2, "bad_actors": ["liar", "thief"]}, "--bad-actors: 'thief' is no bad actor; there are liar"),
-        ({"nodes": 1, "bad_actors": ["liar", "liar"]}, "--bad-actors: 2 are more than the 1 nodes"),
+        ({"nodes": 1, "bad_actors": ["liar", "liar"]}, "--bad-actors: 2 are more than the 1 node"),
         ({"nodes": 1, "bad_actors": ["liar"], "hybrid": True}, "--bad-actors: 1 are more than the 0 nodes"),
     ],
 )

@@ -255,6 +255,11 @@ def test_a_plain_function_and_a_directory_do_as_well(executor, tmp_path):
     assert executor.submit(loaded, b"", n=4).result().value == 5
     with pytest.raises(UserError, match="takes its arguments by name"):
         executor.submit(loaded, b"", 4)
+    for slip, said in (({"m": 4}, "no argument 'm'; it takes: n"), ({"data": 4}, "is the input itself; pass it first")):
+        with pytest.raises(UserError, match=said):
+            loaded.bound((), slip)
+        with pytest.raises(UserError, match=said):  # before the directory is looked at
+            executor.shard(loaded, tmp_path / "nowhere", "/*", arguments=slip)
     with pytest.raises(UserError, match="needs the argument 'n'; call it with n="):
         executor.submit(plain, b"")
     (tmp_path / "f" / "function.py").write_text("def main(data, n=1):\n    return n + 2\n")

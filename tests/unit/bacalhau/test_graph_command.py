@@ -406,7 +406,7 @@ def test_a_job_of_which_a_shard_was_not_verified_is_not_published_whole(desk, sh
     desk.engine.behave = split_on_d
     report = desk("run", "python", desk.function, "-i", "in", "--sharding-glob-pattern", "/*", "--json").json
     said = desk("publish", report["job"], "--to", "car:x.car")
-    assert (said.code, "1 of its 4 tasks have no record" in said.err) == (2, True)
+    assert (said.code, "1 of its 4 tasks has no record" in said.err) == (2, True)
 
 
 def test_steps_of_a_flow_are_linked(desk, tmp_path):

@@ -1,8 +1,12 @@
 """`bacalhau lint`: exit codes and forms; the rules have tests of their own."""
 
 import json
+import sys
 
 import pytest
+
+from runtime.engine import UndeterminedError
+from tests.unit.bacalhau.fakes import Gave
 
 
 def write(folder, source, **others):
@@ -47,7 +51,24 @@ def test_a_single_file_is_named_by_its_own_name(desk, tmp_path):
     ],
 )
 def test_the_last_line_counts_every_file_that_was_looked_at(desk, tmp_path, source, said):
+    desk.engine.behave = lambda *_: Gave(stdout=b'[1, "invalid syntax"]\n')
     assert desk("lint", write(tmp_path / "f", source, lost_py="def (\n")).err.splitlines()[-1].endswith(said)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="this Python knows the guest's grammar, and asks nobody")
+def test_what_this_python_cannot_parse_the_guest_is_asked_of(desk, tmp_path):
+    wrong = write(tmp_path / "f", "def main(data):\n    return (\n")
+    desk.engine.behave = lambda *_: Gave(stdout=b"[2, \"'(' was never closed\"]\n")
+    said = desk("lint", wrong, "--json")
+    assert (said.code, said.json["verdict"], said.json["unparsed"]) == (1, "errors", [])
+    (finding,) = said.json["findings"]
+    assert (finding["name"], finding["level"], finding["line"]) == ("syntax", "error", 2)
+    (result,) = json.loads(desk("lint", wrong, "--sarif").text)["runs"][0]["results"]
+    assert result["level"] == "error"
+    desk.engine.behave = lambda *_: Gave()
+    assert (desk("lint", wrong).code, desk("lint", wrong, "--json").json["verdict"]) == (4, "unchecked")
+    desk.engine.behave = lambda *_: UndeterminedError("disk full")
+    assert desk("lint", wrong).code == 4
 
 
 def test_sarif_is_one_json_object(desk, tmp_path):

@@ -217,7 +217,7 @@ def test_a_dry_run_says_what_is_known_and_runs_nothing(desk, flow):
     assert states(report) == {"count": "done", "total": "done", "shout": "unknown", "other": "unknown"}
     text = desk("run", "flow", flow, "--dry-run").text
     assert "count  map     known: 3 of 3 tasks" in text
-    assert f"shout  step    to run: 1 of 1 tasks  {report['steps'][2]['task']}  needs total" in text
+    assert f"shout  step    to run: 1 of 1 task  {report['steps'][2]['task']}  needs total" in text
     assert desk.engine.calls == calls
     with desk.jobs() as jobs:
         assert jobs.count() == 1

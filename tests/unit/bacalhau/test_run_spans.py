@@ -8,11 +8,16 @@ from bacalhau.run_spans import TracedRun
 from tests.unit.bacalhau.fakes import FakeEngine, Gave
 from tests.unit.bacalhau.test_executor import run_here, size
 from tests.unit.bacalhau.test_node_commands import here  # noqa: F401
+from tests.unit.bacalhau.test_run_flow import flow, run  # noqa: F401
 from tests.unit.bacalhau.test_tracing import collector, words  # noqa: F401
 
 
 def trace_of(job):
     return sha256(job.encode()).digest()[:16]
+
+
+def spans(found, name):
+    return [span for _, span in found.named(name)]
 
 
 def names(found):
@@ -62,6 +67,41 @@ def test_what_is_prepared_for_a_node_is_in_the_trace_of_its_nodes(desk, here, co
     assert report["job"] in here.control.kept
     ((_, span),) = collector.spans
     assert (span.name, span.trace_id) == ("prepare", trace_of(report["job"]))
+
+
+def test_a_flow_is_one_trace_with_its_steps_and_their_tasks_below(desk, flow, collector):  # noqa: F811
+    report = run(desk, flow, "--target", "shout", "--target", "other")
+    assert {span.trace_id for _, span in collector.spans} == {trace_of(report["job"])}
+    ((_, root),) = collector.named("job")
+    assert words(root.attributes)["bacalhau.verdict"] == "agreed"
+    steps = {words(span.attributes)["bacalhau.step"]: span for _, span in collector.named("step")}
+    assert set(steps) == {"count", "total", "shout", "other"}
+    assert {span.parent_span_id for span in (*steps.values(), *spans(collector, "prepare"))} == {root.span_id}
+    assert words(steps["count"].attributes)["bacalhau.tasks"] == 3
+    tasks = spans(collector, "verification")
+    for task in tasks:
+        step = steps[words(task.attributes)["bacalhau.step"]]
+        assert task.parent_span_id == step.span_id
+        assert step.start_time_unix_nano <= task.start_time_unix_nano <= task.end_time_unix_nano
+        assert task.end_time_unix_nano <= step.end_time_unix_nano
+    assert {words(task.attributes)["bacalhau.task"] for task in tasks} == {row["task"] for row in report["shards"]}
+    below = [span.parent_span_id for span in spans(collector, "execution")]
+    assert sorted(below) == sorted(3 * [task.span_id for task in tasks])
+    assert len({span.span_id for _, span in collector.spans}) == len(collector.spans)
+
+
+def test_a_flow_that_goes_on_tells_what_was_known_and_what_failed(desk, flow, collector, tmp_path):  # noqa: F811
+    (tmp_path / "texts/a.txt").write_text("fail")
+    run(desk, flow)
+    before = len(collector.spans)
+    failed = {words(span.attributes)["bacalhau.step"]: span.status for span in spans(collector, "step")}
+    assert {step: status.code for step, status in failed.items()} == {"count": 2, "other": 0}
+    assert failed["count"].message == "task 0: the function failed with exit code 1"
+    run(desk, flow)
+    again = [span for _, span in collector.spans[before:]]
+    assert {span.name for span in again} == {"job", "prepare", "step", "verification"}
+    of_tasks = [words(span.attributes) for span in again if span.name == "verification"]
+    assert {said["bacalhau.verdict"] for said in of_tasks} == {"cached"}
 
 
 def test_calls_of_the_python_api_are_traces_of_their_own(desk, collector):  # noqa: F811

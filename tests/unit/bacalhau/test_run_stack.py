@@ -276,7 +276,7 @@ def test_doctor_names_the_policy_or_what_is_wrong_with_it(desk, policy, monkeypa
 
     assert found() == (None, "none: all that this machine has may be used")
     file = policy("[forbid]\ngpu = true\n")
-    assert found() == (True, f"{file}: 1 rules")
+    assert found() == (True, f"{file}: 1 rule")
     policy("[forbid]\ngpo = true\n")
     assert found() == (False, f"{file}:2: unknown key 'gpo'")
 

@@ -67,7 +67,7 @@ def test_a_dry_run_of_gc_says_what_goes_and_removes_nothing(desk):
         results.add(make_cid(DAG_CBOR, b"task"), parse_cid(gone), nodes=Nodes.EMBEDDED, at=0)
     counts = {"removed_blocks": 1, "removed_bytes": 4, "kept_blocks": 1, "kept_bytes": 4, "missing": 0}
     assert desk("store", "gc", "--dry-run", "--json").json == {**counts, "dry_run": True}
-    assert desk("store", "gc", "--dry-run").text == "would remove 1 blocks, 4 bytes\nwould keep   1 blocks, 4 bytes\n"
+    assert desk("store", "gc", "--dry-run").text == "would remove 1 block, 4 bytes\nwould keep   1 block, 4 bytes\n"
     with desk.services().open_results() as results:
         assert results.since(0) == [parse_cid(gone)]
     assert desk("cat", gone).out == b"gone"

@@ -178,8 +178,8 @@ def test_what_is_known_of_nodes(desk, tmp_path):
     by_node = {one["node"]: (one["passes"], one["dissents"]) for one in counted["nodes"]}
     assert by_node == {identity(number).peer: (1, 0) if number < 2 else (0, 1) for number in range(3)}
     human = desk("trust").out.decode().splitlines()
-    assert human[0].endswith("1 passes, 0 dissents, credibility 0.972")
-    assert human[2].endswith("0 passes, 1 dissents, credibility 0.500")
+    assert human[0].endswith("1 pass, 0 dissents, credibility 0.972")
+    assert human[2].endswith("0 passes, 1 dissent, credibility 0.500")
     liar = identity(2).peer
     assert desk("trust", "--forgive", liar).code == 0
     assert liar not in desk("trust").out.decode()

@@ -159,8 +159,8 @@ OTHER = cid_text(make_cid(RAW, b"other"))
         ([], "does not say that it took"),
         ([{"Root": {"Cid": {"/": OTHER}, "PinErrorMsg": ""}}], "does not say that it took"),
         ([{"Root": {"Cid": "x"}}, 3, None], "does not say that it took"),
-        ([{"Root": "mine"}, {"Stats": {"BlockCount": 1}}], "says that it took 1 blocks of the 5 sent"),
-        ([{"Root": "mine"}], "says that it took None blocks"),
+        ([{"Root": "mine"}, {"Stats": {"BlockCount": 1}}], "says that it took 1 of the 5 blocks sent"),
+        ([{"Root": "mine"}], "says that it took None of the 5 blocks"),
         ([{"Root": "mine"}, {"Stats": {"BlockCount": 5}}], "lists no such pin"),
     ],
 )
