@@ -443,6 +443,8 @@ def test_a_job_over_shards_gives_the_same_on_a_node_as_without_one(desk, node, f
 @pytest.mark.parametrize(
     ("kind", "detail", "said"),
     [
+        ("submitted", {"shards": 4}, "submitted 4 shards"),
+        ("submitted", {"shards": 1}, "submitted 1 shard"),
         ("assigned", {"nodes": ["a"]}, "assigned to 1 node"),
         ("assigned", {"nodes": ["a", "b"]}, "assigned to 2 nodes"),
         ("shards", {"ended": 1, "of": 1, "cached": 0, "failed": 0}, "1 of 1 shard has ended"),
