@@ -106,7 +106,7 @@ def test_devices_are_asked_for_by_the_uuids_that_nvidia_smi_tells(fake, tmp_path
 
 def test_without_devices_none_are_given(engine):
     store = MemoryBlockStore()
-    with pytest.raises(UnavailableError, match="GPUs"):
+    with pytest.raises(UnavailableError, match="needs 1 GPU, and gets at most 0"):
         engine.run(plan(store, gpus=1), store)
 
 
