@@ -83,5 +83,5 @@ def excess(demand: Room, most: Room) -> str:
     if demand.disk_bytes > most.disk_bytes:
         found.append(("of disk", bytes_text(demand.disk_bytes), bytes_text(most.disk_bytes)))
     if demand.gpus > most.gpus:
-        found.append(("GPUs", str(demand.gpus), str(most.gpus)))
+        found.append(("GPU" if demand.gpus == 1 else "GPUs", str(demand.gpus), str(most.gpus)))
     return "; ".join(f"needs {wanted} {unit}, and gets at most {has}" for unit, wanted, has in found)

@@ -58,11 +58,13 @@ def container_call(
     gpus: Sequence[str],
     labels: Mapping[str, str],
     engine: str,
+    layer_bytes: int | None = None,
 ) -> dict[str, Any]:
     """Return the body that creates a plan's container.
 
     inputs: mounts with the names of their volumes; outputs: guest paths with theirs; gpus: UUIDs of the devices that
-    are its own; engine: what it calls itself.
+    are its own; engine: what it calls itself; layer_bytes: what its copy of the image may come to, with the image, if
+    it may write to it.
     """
     function, limits = plan.function, plan.input.limits
     # Podman 4 overlooks NoCopy of a mount, and heeds it in this older form, which has no word for a path with a colon.
@@ -117,6 +119,8 @@ def container_call(
         body["Cmd"] = list(function.command)
     if function.workdir is not None:
         body["WorkingDir"] = function.workdir
+    if layer_bytes is not None and function.writable_root:
+        body["HostConfig"]["StorageOpt"] = {"size": str(layer_bytes)}
     if gpus:
         request = {"Driver": "nvidia", "DeviceIDs": list(gpus), "Capabilities": [["gpu"]], "Options": {}}
         body["HostConfig"]["DeviceRequests"] = [request]
@@ -133,6 +137,17 @@ def loader_call(image: str, volumes: Sequence[str], labels: Mapping[str, str]) -
         "NetworkDisabled": True,
         "HostConfig": {"NetworkMode": "none", "CapDrop": ["ALL"], "Mounts": mounts},
     }
+
+
+def output_volume(engine: str, most_bytes: int | None) -> dict[str, str]:
+    """Return the options of a volume to be written to, in an engine's words. most_bytes: it is to hold no more.
+
+    Sources: Moby `volume/local` ("size", from 20.10), podman-volume-create(1) ("o"); both bound with project quotas.
+    """
+    if engine != PODMAN:
+        return {} if most_bytes is None else {"size": str(most_bytes)}
+    # Whose owner is named, that one Podman does not give to the owner of what the image has in its place.
+    return {"o": "uid=0" if most_bytes is None else f"uid=0,size={most_bytes}"}
 
 
 def isolation_of(plan: ContainerPlan) -> tuple[str, ...]:

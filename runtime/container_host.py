@@ -15,13 +15,15 @@ from typing import Final
 from runtime.container_engine import ContainerEngine, ContainerRun
 from runtime.container_plan import ContainerPlan
 from runtime.engine import UndeterminedError
-from runtime.image_reference import is_public
+from runtime.image_reference import is_public, leads_inside, registry_of
 from runtime.stop_signal import StopSignal
 from storage.blocks import BlockStore
 from storage.errors import UnavailableError, UserError
+from storage.pinned_transport import Resolve, resolve_name
 
 log = logging.getLogger(__name__)
 SILENT: Final = "its container engine does not answer"
+INTERNET_ALONE: Final = "this node pulls from registries of the internet alone"
 SILENCE_S: Final = 30.0
 """How long an engine that did not answer is not asked again: other offers wait meanwhile."""
 
@@ -34,6 +36,8 @@ class HostSettings:
     """Images that are not here are pulled by the digest that a task names."""
     networks: bool = False
     """Containers may have a network."""
+    registries: frozenset[str] = frozenset()
+    """Hosts of registries from which images are pulled wherever they are."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,6 +49,7 @@ class ContainerHost:
     name: str
     """What the engine calls itself."""
     arch: str
+    resolve: Resolve = resolve_name
     policy_objection: Callable[[ContainerPlan], str] = field(default=lambda _plan: "")
     """Why the policy of this home does not have a container; empty if it does. Blocks."""
 
@@ -67,7 +72,9 @@ class ContainerHost:
         if is_here:
             return ""
         if self.settings.pulls and function.repo_digest is not None:
-            return "" if is_public(function.repo_digest) else "this node pulls from registries of the internet alone"
+            return (
+                "" if self._is_of_operator(function.repo_digest) or is_public(function.repo_digest) else INTERNET_ALONE
+            )
         return f"this node does not have the image {function.image}{_no_pulls(self.settings, plan)}"
 
     def run(self, plan: ContainerPlan, store: BlockStore, gpus: Sequence[str], stop: StopSignal) -> ContainerRun:
@@ -86,6 +93,8 @@ class ContainerHost:
         function = plan.function
         if function.repo_digest is None or self.engine.has_image(function.image):
             return
+        if not self._is_of_operator(function.repo_digest) and leads_inside(function.repo_digest, self.resolve):
+            raise UndeterminedError(INTERNET_ALONE)
         try:
             found = self.engine.bring_image(function.repo_digest, stop)
         except (UserError, UnavailableError) as error:
@@ -96,6 +105,10 @@ class ContainerHost:
             raise UndeterminedError("the image cannot be pulled") from error
         if found.id != function.image:
             raise UndeterminedError(f"{function.repo_digest} is another image here than {function.image}")
+
+    def _is_of_operator(self, reference: str) -> bool:
+        registry = registry_of(reference)
+        return registry is not None and registry[0] in self.settings.registries
 
 
 def _no_pulls(settings: HostSettings, plan: ContainerPlan) -> str:

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from typing import Any, BinaryIO, Final, NoReturn, Self, TypeAlias
 
 from runtime.container_address import VARIABLE, find_address, socket_paths
+from runtime.container_call import output_volume
 from storage.errors import BacalhauError, UnavailableError, UserError
 
 ANSWER_S: Final = 15.0
@@ -38,6 +39,10 @@ _ABSENT_IMAGE: Final = re.compile(
 )
 _NO_COMMAND: Final = re.compile("no command (specified|or entrypoint)", re.IGNORECASE)
 """Docker's and Podman's words about an image that says not what to run."""
+_NO_PROGRAM: Final = re.compile(
+    "command that (was not found|could not be invoked)|exec: .*: (stat|permission denied)|unable to find (user|group)"
+)
+"""Podman's, Docker's and runc's words about a program or a user that is not there."""
 _LOCAL_URLS: Final = ("http+docker://localhost", "http+unix://")
 """What the library makes of the address of a Unix socket."""
 _ARCHITECTURES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -85,6 +90,8 @@ class Places:
     """Their names."""
     layers: tuple[str, ...]
     """The directory of its own layer, where the storage driver keeps it apart."""
+    pid: int
+    """Of its first process, on the engine's machine; 0: it does not run."""
 
 
 class Attachment:
@@ -103,15 +110,17 @@ class Attachment:
 class DockerApi:
     """A connection; use as a context manager."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, dial: Callable[[str], Any]) -> None:
+        """Make one of a client of the library. dial: opens another one, for a version of the API."""
         self._client = client
+        self._dial = dial
         with self._explained("asking for its version"):
-            said = client.version()
-        components = said.get("Components") or [{}]
-        self.name = "podman" if "podman" in str(components[0].get("Name", "")).lower() else "docker"
-        self.version = _word(said.get("Version"))
-        arch = _word(said.get("Arch"))
-        self.arch = _ARCHITECTURES.get(arch, arch)
+            said = client.said
+            components = said.get("Components") or [{}]
+            self.name = "podman" if "podman" in str(components[0].get("Name", "")).lower() else "docker"
+            self.version = _word(said.get("Version"))
+            arch = _word(said.get("Arch"))
+            self.arch = _ARCHITECTURES.get(arch, arch)
 
     @classmethod
     def connect(cls, environment: Mapping[str, str]) -> Self:
@@ -125,15 +134,33 @@ class DockerApi:
             raise UnavailableError(problem, where="containers", fix=fix)
         import docker  # type: ignore[import-untyped]  # takes 0.2 s, and is an extra
 
-        address = find_address(environment, _is_socket)
-        try:
-            _knock(str(address))
-            settings = docker.utils.kwargs_from_env(environment=dict(environment)) if VARIABLE in environment else {}
-            client = _bounded_client()(**{"base_url": address, **settings}, version="auto", timeout=_KNOCK_S)
-        except (docker.errors.DockerException, OSError) as error:
-            fix = f"start it, or name another in {VARIABLE}"
-            raise UnavailableError(f"does not answer: {_short(error)}", where=str(address), fix=fix) from error
-        return cls(client)
+        address = str(find_address(environment, _is_socket))
+
+        def dial(version: str) -> Any:
+            try:
+                _knock(address)
+                named = docker.utils.kwargs_from_env(environment=dict(environment)) if VARIABLE in environment else {}
+                return _bounded_client()(**{"base_url": address, **named}, version=version, timeout=_KNOCK_S)
+            except (docker.errors.DockerException, OSError) as error:
+                fix = f"start it, or name another in {VARIABLE}"
+                raise UnavailableError(f"does not answer: {_short(error)}", where=address, fix=fix) from error
+
+        return cls(dial("auto"), dial)
+
+    def again(self) -> Self:
+        """Open another connection to the same engine, without asking it what it is: Podman takes a second for that.
+
+        Raises:
+            UnavailableError: it does not listen any more.
+        """
+        client = self._dial(str(self._client.api_version))
+        client.said = self._client.said
+        return type(self)(client, self._dial)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the engine is on this machine, as far as its address tells: its paths may be paths of ours."""
+        return str(self._client.base_url).startswith(_LOCAL_URLS)
 
     def __enter__(self) -> Self:
         return self
@@ -194,16 +221,41 @@ class DockerApi:
 
     # Volumes and containers
 
-    def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
-        """Make an empty volume."""
+    def create_input_volume(self, name: str, labels: Mapping[str, str]) -> str:
+        """Make an empty volume and return the directory where the engine has it, empty where it does not tell."""
         with self._explained("making a volume"):
-            self._client.create_volume(name=name, labels=dict(labels))
+            return self._volume(name, labels, {})
+
+    def create_output_volume(self, name: str, labels: Mapping[str, str], most_bytes: int) -> str:
+        """Make a volume to be written to, and return the same.
+
+        It holds no more than `most_bytes` where the engine and its file system can see to that, and anything elsewhere.
+        """
+        import docker
+
+        with self._explained("making a volume"):
+            with suppress(docker.errors.APIError):  # without project quotas no such volume is made
+                return self._volume(name, labels, output_volume(self.name, most_bytes))
+            return self._volume(name, labels, output_volume(self.name, None))
+
+    def _volume(self, name: str, labels: Mapping[str, str], options: Mapping[str, str]) -> str:
+        said = self._client.create_volume(name=name, labels=dict(labels), driver_opts=dict(options))
+        return str(said.get("Mountpoint") or "") if self.is_local else ""
 
     def create_container(self, body: Mapping[str, Any]) -> str:
-        """Make a container that does not run yet, and return its id."""
+        """Make a container that does not run yet, and return its id.
+
+        What its `StorageOpt` says holds where the storage driver can see to it, and is left out elsewhere.
+        """
+        import docker
+
         try:
             with self._explained("making a container", limit_s=MAKE_S):
-                return str(self._client.create_container_from_config(dict(body))["Id"])
+                if "StorageOpt" in body["HostConfig"]:
+                    with suppress(docker.errors.APIError):
+                        return str(self._client.create_container_from_config(dict(body))["Id"])
+                host = {name: value for name, value in body["HostConfig"].items() if name != "StorageOpt"}
+                return str(self._client.create_container_from_config({**body, "HostConfig": host})["Id"])
         except UnavailableError as error:
             if not _NO_COMMAND.search(error.problem):
                 raise
@@ -226,9 +278,20 @@ class DockerApi:
 
     @contextmanager
     def attached(self, container: str) -> Iterator[Attachment]:
-        """Give what a container writes from now on."""
+        """Give what a container writes from now on.
+
+        Raises:
+            UserError: its program cannot be started, which Podman sees now.
+        """
+        import docker
+
         with self._explained("attaching to a container"):
-            frames = self._client.attach(container, stdout=True, stderr=True, stream=True, demux=True)
+            try:
+                frames = self._client.attach(container, stdout=True, stderr=True, stream=True, demux=True)
+            except docker.errors.APIError as error:
+                if not _NO_PROGRAM.search(str(error.explanation)):
+                    raise
+                raise _not_started(error) from error
         try:
             yield Attachment(frames, self._frames(frames))
         finally:
@@ -252,10 +315,9 @@ class DockerApi:
             try:
                 self._client.start(container)
             except docker.errors.APIError as error:
-                if not error.is_client_error():
+                if not error.is_client_error() and not _NO_PROGRAM.search(str(error.explanation)):
                     raise
-                fix = "check the command, and that the image has it"
-                raise UserError(f"cannot be started: {_short(error)}", where="run docker", fix=fix) from error
+                raise _not_started(error) from error
 
     def ended(self, container: str, is_over: Callable[[], bool]) -> tuple[int, bool]:
         """Wait for a container's end and return its exit code, and whether it was killed for its memory.
@@ -301,10 +363,11 @@ class DockerApi:
         mounts = [one for one in said.get("Mounts") or () if one.get("Type") == "volume" and one.get("RW")]
         upper = ((said.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir")
         return Places(
-            is_local=str(self._client.base_url).startswith(_LOCAL_URLS),
+            is_local=self.is_local,
             mounts=tuple(str(one.get("Source") or "") for one in mounts),
             volumes=tuple(str(one.get("Name") or "") for one in mounts),
             layers=(str(upper),) if upper else (),
+            pid=int((said.get("State") or {}).get("Pid") or 0),
         )
 
     def layer_bytes(self, container: str) -> int:
@@ -374,10 +437,19 @@ class DockerApi:
 
 
 def _bounded_client() -> Any:
-    """Return the library's client, with a limit also for the calls for which it sets none (`wait`, `pull`)."""
+    """Return the library's client, with a limit also for the calls for which it sets none (`wait`, `pull`).
+
+    `said` of one that was opened for the version "auto" is what the engine says of itself.
+    """
     import docker
 
     class BoundedClient(docker.APIClient):  # type: ignore[misc]
+        def _retrieve_server_version(self) -> str:
+            """Keep all that it says of itself: the library asks for its version, and we would a second time."""
+            self.said: dict[str, Any] = self.version(api_version=False)
+            version: str = self.said["ApiVersion"]
+            return version
+
         def request(self, method: str, url: str, **options: Any) -> Any:
             return super().request(method, url, **{**options, "timeout": options.get("timeout") or self.timeout})
 
@@ -402,6 +474,11 @@ def _refuse(doing: str, said: str, absent: re.Pattern[str] | None, error: Except
     if absent is not None and absent.search(said):
         raise UserError(said, where=doing, fix="check its name, or build or import it") from error
     raise UnavailableError(f"the engine failed: {said}", where=doing, fix="see its own log") from error
+
+
+def _not_started(error: Exception) -> UserError:
+    fix = "check the command and --user, and that the image has them"
+    return UserError(f"cannot be started: {_short(error)}", where="run docker", fix=fix)
 
 
 def _short(error: Exception) -> str:

@@ -7,7 +7,6 @@ what a kill prevents, `sweep` does when the next process of this home looks.
 
 from __future__ import annotations
 
-import io
 import tarfile
 import tempfile
 import threading
@@ -29,11 +28,12 @@ from runtime.container_call import (
     loader_call,
 )
 from runtime.container_engine import MAX_KEPT_TEXT_BYTES, ContainerRun, ImageFacts, IncompleteRunError
-from runtime.container_guard import ContainerGuard
+from runtime.container_guard import MAX_LAYER_BYTES, RESERVE_BYTES, SLACK_BYTES, ContainerGuard
 from runtime.container_lease_store import ContainerLeases
 from runtime.container_mounts import Mount, input_mounts
 from runtime.container_output import ContainerOutput
 from runtime.container_plan import ContainerPlan
+from runtime.disk_usage_client import free_bytes
 from runtime.docker_api_client import DockerApi
 from runtime.engine import Progress, UndeterminedError, silent
 from runtime.image_reference import check_reference, facts_of
@@ -132,7 +132,6 @@ class DockerEngine:
                 progress=progress,
                 api=api,
                 labels=labels,
-                connect=self._connect,
             )
             return run.go(own, held)
 
@@ -229,7 +228,6 @@ class _Run:
     progress: Progress
     api: DockerApi
     labels: Mapping[str, str]
-    connect: Callable[[], DockerApi]
 
     def go(self, stop: StopSignal, gpus: Sequence[str]) -> ContainerRun:
         started = time.perf_counter()
@@ -259,17 +257,14 @@ class _Run:
         """Make volumes and the container, everything in place."""
         outputs = [output.path for output in self.plan.input.outputs]
         names = [f"bacalhau-{self.labels[LABEL_OWNER]}-{number}" for number in range(len(inputs) + len(outputs))]
-        for name in names:
-            self.api.create_volume(name, self.labels)
-        # Podman gives a new volume to whom its first container runs as: not to the one that fills the others.
-        filled = names[: len(inputs)] if self.api.name == PODMAN else names
-        loader = self.api.create_container(loader_call(self.plan.function.image, filled, self.labels))
-        for number, mount in enumerate(inputs):
-            with DagTar(UnixfsReader(self.scratch), mount.cid) as content:
-                self.api.unpack(loader, f"{LOADING}/{number}", cast("BinaryIO", content))
-        if outputs and self.api.name != PODMAN:  # which gives a new volume to the container's user itself
-            places = (f"{LOADING.strip('/')}/{number}" for number in range(len(inputs), len(names)))
-            self.api.unpack(loader, "/", _open_to_all(places))
+        places = [self.api.create_input_volume(name, self.labels) for name in names[: len(inputs)]]
+        most = self.plan.input.limits.output + 2 * SLACK_BYTES  # the guard is to end it, and not an error of its own
+        places += [self.api.create_output_volume(name, self.labels, most) for name in names[len(inputs) :]]
+        with ExitStack() as stack:
+            scratch = UnixfsReader(self.scratch)
+            contents = [stack.enter_context(DagTar(scratch, mount.cid)) for mount in inputs]
+            self._check_disk(places, sum(content.size for content in contents))
+            self._fill(names, contents)
         return self.api.create_container(
             container_call(
                 self.plan,
@@ -278,13 +273,42 @@ class _Run:
                 gpus=gpus,
                 labels=self.labels,
                 engine=self.api.name,
+                layer_bytes=self._layer_bytes(),
             )
         )
+
+    def _check_disk(self, places: Sequence[str], input_bytes: int) -> None:
+        """Refuse to begin what may not come to its end."""
+        layer = MAX_LAYER_BYTES if self.plan.function.writable_root else 0
+        needed = input_bytes + self.plan.input.limits.output + SLACK_BYTES + layer + RESERVE_BYTES
+        free = min(free_bytes(place for place in places if place).values(), default=needed)
+        if free < needed:
+            reason = f"the engine's disk has {free >> 20} MiB free, and {needed >> 20} MiB are needed to begin"
+            raise IncompleteRunError(reason, is_of_engine=True)
+
+    def _fill(self, names: Sequence[str], contents: Sequence[DagTar]) -> None:
+        """Fill the volumes of inputs, which are the first of them, and open those of outputs to all users."""
+        loader = self.api.create_container(loader_call(self.plan.function.image, names, self.labels))
+        for number, content in enumerate(contents):
+            self.api.unpack(loader, f"{LOADING}/{number}", cast("BinaryIO", content))
+        outputs = [f"{LOADING}/{number}" for number in range(len(contents), len(names))]
+        if self.api.name == PODMAN:  # unpacks beside a volume what is not for that one alone
+            for place in outputs:
+                self.api.unpack(loader, place, _open_to_all(["."]))
+        else:  # leaves a directory as it is that it unpacks in
+            self.api.unpack(loader, "/", _open_to_all(place.strip("/") for place in outputs))
+
+    def _layer_bytes(self) -> int | None:
+        """Return what a program's own copy of the image may come to, with the image; None: it has none."""
+        if not self.plan.function.writable_root:
+            return None
+        found = self.api.image(self.plan.function.image) or {}
+        return int(found.get("Size") or 0) + MAX_LAYER_BYTES + SLACK_BYTES
 
     def _run(self, container: str, stop: StopSignal, streams: Sequence[IO[bytes]]) -> tuple[int, bool]:
         """Start the container, read what it writes to its end, and return its exit code and whether memory ran out."""
         guard = ContainerGuard(
-            connect=self.connect,
+            connect=self.api.again,
             container=container,
             limit_s=self.plan.wall_clock_s,
             output_bytes=self.plan.input.limits.output,
@@ -356,10 +380,9 @@ def _head(stream: IO[bytes]) -> bytes:
 
 def _open_to_all(places: Iterable[str]) -> bytes:
     """Return a tar that makes directories writable for everybody: any user may run in the container."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for place in places:
-            entry = tarfile.TarInfo(place)
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o777
-            archive.addfile(entry)
-    return buffer.getvalue()
+    entries = b""
+    for place in places:
+        entry = tarfile.TarInfo(place)
+        entry.type, entry.mode = tarfile.DIRTYPE, 0o777
+        entries += entry.tobuf()
+    return entries + bytes(2 * tarfile.BLOCKSIZE)  # and no more: Podman reads no padding, and calls it a broken pipe

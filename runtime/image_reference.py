@@ -1,4 +1,4 @@
-"""Names of images: what may be one, and what an engine's description of an image says. Pure."""
+"""Names of images: what may be one, and what an engine's description of an image says. Asks nobody itself."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from runtime.container_engine import ImageFacts
 from storage.errors import UnavailableError, UserError
+from storage.pinned_transport import Resolve
 from storage.public_address import why_not_public
 
 _REFERENCE: Final = re.compile(
@@ -18,6 +19,7 @@ _ID: Final = re.compile(r"(?:sha256:)?[0-9a-f]{12,64}")
 _FULL_ID: Final = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 _DIGEST: Final = re.compile(r"[a-z0-9][a-zA-Z0-9._:/-]{0,200}@sha256:[0-9a-f]{64}")
 MAX_CHARACTERS: Final = 400
+HTTPS_PORT: Final = 443
 _OWN_NAMES: Final = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".localdomain")
 """Of networks of their own (RFC 6761, 6762, 8375), and what is usual there."""
 
@@ -60,22 +62,45 @@ def _repo_digest(digests: Any, reference: str) -> str | None:
     return next((one for one in known if one.partition("@")[0] == repository), known[0] if known else None)
 
 
+def registry_of(reference: str) -> tuple[str, int] | None:
+    """Return host and port of the registry that is named; None if none is: the engine's own."""
+    first, slash, _ = reference.partition("/")
+    if not slash or ("." not in first and ":" not in first and first != "localhost"):
+        return None
+    host, _, port = first.partition(":")
+    return host.rstrip(".").lower(), int(port) if port.isdigit() else HTTPS_PORT
+
+
 def is_public(reference: str) -> bool:
     """Tell whether the registry that a stranger names may be one of the internet, as far as its name tells.
 
     A name that has no dot or is an address of a network of its own is none; nothing is looked up.
     """
-    first, slash, _ = reference.partition("/")
-    if not slash or ("." not in first and ":" not in first and first != "localhost"):
-        return True  # no registry is named: the engine's own
-    host = first.partition(":")[0].rstrip(".").lower()
+    registry = registry_of(reference)
+    if registry is None:
+        return True
+    host = registry[0]
     if "." not in host or host.endswith(_OWN_NAMES):
         return False
-    labels = host.split(".")
     # The last label of a name is never a number: what ends in one is an address, in whatever notation.
-    if not labels[-1][:1].isdigit():
+    if not host.split(".")[-1][:1].isdigit():
         return True
     try:
         return not why_not_public(host)
     except ValueError:
         return False
+
+
+def leads_inside(reference: str, resolve: Resolve) -> bool:
+    """Tell whether the name of a registry has an address that is not of the internet, or none that is known here.
+
+    A check beside the engine's own look-up, which may get another answer.
+    """
+    registry = registry_of(reference)
+    if registry is None:
+        return False
+    try:
+        found = resolve(*registry)
+        return not found or any(why_not_public(address) for address in found)
+    except (OSError, ValueError):  # UnicodeError, of a label that is too long, is one
+        return True

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 DOCKER: Final = "--docker"
 PULL: Final = "--docker-pull"
+REGISTRY: Final = "--docker-registry"
 NETWORK: Final = "--docker-network"
 
 _OPTIONS: Final = (
@@ -21,6 +22,8 @@ _OPTIONS: Final = (
                  help="Run containers for others, under the Docker or Podman of this machine: nobody verifies those."),
     click.option(PULL, "docker_pull", is_flag=True,
                  help="Pull images that are not here, by the digest that a job names."),
+    click.option(REGISTRY, "docker_registries", metavar="HOST", multiple=True,
+                 help="Pull from this registry wherever it is; from others only if they are of the internet."),
     click.option(NETWORK, "docker_network", is_flag=True,
                  help="Take containers that want a network: they reach whatever this machine does."),
 )  # fmt: skip
@@ -45,8 +48,18 @@ def read_containers(flags: Mapping[str, Any]) -> HostSettings | None:
         if flags.get("roles") and "compute" not in flags["roles"]:
             fix = "leave --role out, or say --role compute too"
             raise UserError("is for a node that executes", where=DOCKER, fix=fix)
-        return HostSettings(pulls=flags["docker_pull"], networks=flags["docker_network"])
-    for flag, is_given in ((PULL, flags["docker_pull"]), (NETWORK, flags["docker_network"])):
+        if flags["docker_registries"] and not flags["docker_pull"]:
+            raise UserError(f"means nothing without {PULL}", where=REGISTRY, fix=f"add {PULL}")
+        return HostSettings(
+            pulls=flags["docker_pull"],
+            networks=flags["docker_network"],
+            registries=frozenset(map(_host, flags["docker_registries"])),
+        )
+    for flag, is_given in (
+        (PULL, flags["docker_pull"]),
+        (REGISTRY, bool(flags["docker_registries"])),
+        (NETWORK, flags["docker_network"]),
+    ):
         if is_given:
             raise UserError(f"means nothing without {DOCKER}", where=flag, fix=f"add {DOCKER}")
     return None
@@ -55,4 +68,16 @@ def read_containers(flags: Mapping[str, Any]) -> HostSettings | None:
 def container_arguments(flags: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the same flags as arguments of another node."""
     said = ((DOCKER, flags["docker"]), (PULL, flags["docker_pull"]), (NETWORK, flags["docker_network"]))
-    return tuple(flag for flag, is_given in said if is_given)
+    registries = (f"{REGISTRY}={host}" for host in flags["docker_registries"])
+    return (*(flag for flag, is_given in said if is_given), *registries)
+
+
+def _host(text: str) -> str:
+    """Return the host of a registry, of which the port does not matter."""
+    from runtime.image_reference import registry_of
+
+    found = registry_of(f"{text}/image")
+    if found is None:
+        fix = "write it as in the names of its images, such as registry.example.com"
+        raise UserError("is not the host of a registry", where=f"{REGISTRY} {text}", fix=fix)
+    return found[0]

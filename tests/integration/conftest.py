@@ -16,6 +16,7 @@ from runtime.request import Request
 from storage.blocks import BlockStore
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.unixfs_read import UnixfsReader
+from tests.integration.docker_world import engine_of_tests
 
 WALL_CLOCK_S = 120.0
 
@@ -155,3 +156,10 @@ def session_store(session_home):
 def house(session_store, session_home, tmp_path, caches):
     with House(session_store, session_home, tmp_path, caches) as house:
         yield house
+
+
+@pytest.fixture(scope="session")
+def containers():
+    """An engine of containers, which DOCKER_HOST names."""
+    with engine_of_tests():
+        yield

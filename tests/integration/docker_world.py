@@ -1,4 +1,4 @@
-"""A real Docker Engine, or the reason why there is none; an image of one static busybox; the command in a process."""
+"""A real Docker Engine or Podman, or why there is none; an image of one static busybox; the command in a process."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from runtime.docker_api_client import DockerApi
 from storage.errors import UnavailableError
-from tests.requirements_gate import need
+from tests.integration.podman_world import podman
+from tests.requirements_gate import need, required
+
+PODMAN = "podman"
 
 IMAGE = "bacalhau-test:busybox"
 OF_USER = "bacalhau-test:user"
-APPLETS = ("sh cat echo env id ls mkdir mkfifo sleep touch wc tr yes head ln dd true ip grep date stat").split(" ")  # noqa: SIM905
+APPLETS = "sh cat echo env id ls mkdir mkfifo sleep touch wc tr yes head ln true grep rm seq".split(" ")  # noqa: SIM905
 PLACES = ("/bin/busybox", "/usr/bin/busybox")
 
 
@@ -46,8 +51,18 @@ def absence() -> str:
     return ""
 
 
-def need_docker() -> None:
-    need("docker", not absence(), absence())
+@contextmanager
+def engine_of_tests() -> Iterator[None]:
+    """Have DOCKER_HOST name an engine: the environment's, or a Podman of our own where BACALHAU_REQUIRE lists that."""
+    if PODMAN not in required():
+        need("docker", not absence(), absence())
+        yield
+        return
+    assert "docker" not in required(), "Docker and Podman are for two runs of these tests"
+    with podman() as address, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", address)
+        need(PODMAN, not absence(), absence())
+        yield
 
 
 def _import(api: DockerApi, name: str, changes: list[str] | None) -> None:
@@ -57,14 +72,14 @@ def _import(api: DockerApi, name: str, changes: list[str] | None) -> None:
     api._client.tag(made.get("id") or made["status"], repository, tag)  # Podman 4.3 leaves the tag out
 
 
-def root_image(*, outputs: bool = True) -> bytes:
-    """A file system of busybox; outputs: with something at /outputs, of root."""
+def root_image() -> bytes:
+    """A file system of busybox, with something at /outputs, of root."""
     binary = next((path for path in PLACES if _is_static(path)), None)
     if binary is None:
         raise FileNotFoundError(f"no static busybox at {' or '.join(PLACES)}: apt-get install busybox-static")
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        directories = [("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777), *([("outputs", 0o755)] if outputs else [])]
+        directories = [("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777), ("outputs", 0o755)]
         for name, mode in directories:
             info = tarfile.TarInfo(name)
             info.type, info.mode = tarfile.DIRTYPE, mode
@@ -74,8 +89,7 @@ def root_image(*, outputs: bool = True) -> bytes:
             info = tarfile.TarInfo(f"bin/{name}")
             info.type, info.linkname = tarfile.SYMTYPE, "busybox"
             archive.addfile(info)
-        if outputs:
-            archive.addfile(tarfile.TarInfo("outputs/of-the-image"), io.BytesIO())
+        archive.addfile(tarfile.TarInfo("outputs/of-the-image"), io.BytesIO())
     return buffer.getvalue()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from bacalhau.home import Home
 from bacalhau.shared_caches import share_caches
-from tests.integration.docker_world import IMAGE, connect, need_docker, ours
+from tests.integration.docker_world import IMAGE, connect, ours
 from tests.integration.stack_world import Node, bacalhau
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("docker")]
@@ -28,9 +28,8 @@ def free_port():
 
 
 @pytest.fixture
-def nodes(tmp_path, tmp_path_factory, stack_home):
+def nodes(containers, tmp_path, tmp_path_factory, stack_home):
     """A requester that runs containers too, and a node beside it."""
-    need_docker()
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with (shared / "docker.lock").open("w") as lock:
@@ -80,7 +79,7 @@ def test_two_nodes_run_a_container_and_one_is_killed_in_the_middle_of_another(no
     with connect() as api:
         now = int(time.time())
         second.start()
-        filters = {"container": killed, "event": "destroy"}
+        filters = {"container": killed, "event": ["destroy", "remove"]}  # in Docker's word, and in Podman's
         until = int(time.time()) + SWEPT_S
         gone = list(api._client.events(since=now, until=until, filters=filters, decode=True))
     assert [one["Actor"]["ID"] for one in gone] == [killed]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bacalhau.cli.container_options import read_containers
+from bacalhau.cli.container_options import container_arguments, read_containers
 from bacalhau.cli.run_docker import _terminated_as_interrupted
 from bacalhau.container_stack import objection_to_container
 from runtime.container_engine import ContainerRun, ImageFacts, IncompleteRunError
@@ -383,11 +383,31 @@ def test_to_be_told_to_end_is_an_interrupt(number):
 )  # fmt: skip
 def test_what_means_nothing_without_docker_is_refused(flags, where):
     said = {"docker": "--docker" in flags, "docker_pull": "--docker-pull" in flags}
-    said |= {"docker_network": "--docker-network" in flags, "roles": ("requester",) if "--role" in flags else ()}
+    said |= {
+        "docker_registries": (),
+        "docker_network": "--docker-network" in flags,
+        "roles": ("requester",) if "--role" in flags else (),
+    }
     with pytest.raises(UserError) as caught:
         read_containers(said)
     assert caught.value.where == where
-    assert read_containers({"docker": False, "docker_pull": False, "docker_network": False}) is None
+
+
+def test_a_registry_of_the_operators_own_is_named_by_its_host():
+    none = {"docker": False, "docker_pull": False, "docker_network": False, "docker_registries": ()}
+    assert read_containers(none) is None
+    some = {
+        "docker": True,
+        "docker_pull": True,
+        "docker_network": False,
+        "docker_registries": ("Corp.Example.com:5000",),
+    }
+    assert read_containers(some).registries == {"corp.example.com"}
+    assert container_arguments(some) == ("--docker", "--docker-pull", "--docker-registry=Corp.Example.com:5000")
+    with pytest.raises(UserError, match="means nothing without --docker-pull"):
+        read_containers({**some, "docker_pull": False})
+    with pytest.raises(UserError, match="is not the host of a registry"):
+        read_containers({**some, "docker_registries": ("registry",)})
 
 
 def test_a_policy_of_a_node_is_held_against_containers_of_others():

@@ -64,5 +64,5 @@ def test_excess_is_told_as_flags_are_written():
     wanted = Room(cpu_milli=2500, memory_bytes=1536 << 20, disk_bytes=(10 << 30) + 1, gpus=1)
     assert excess(wanted, most) == (
         "needs 2500m cores, and gets at most 2; needs 1536Mb of memory, and gets at most 1Gb; "
-        "needs 10737418241 of disk, and gets at most 10Gb; needs 1 GPUs, and gets at most 0"
+        "needs 10737418241 of disk, and gets at most 10Gb; needs 1 GPU, and gets at most 0"
     )

@@ -13,7 +13,7 @@ from bacalhau.container_room import make_containers, sweep_left_behind
 from bacalhau.home import Home
 from runtime.container_engine import IncompleteRunError
 from runtime.container_plan import make_container_plan
-from runtime.disk_usage_client import TooManyEntriesError, allocated_bytes
+from runtime.disk_usage_client import TooManyEntriesError, allocated_bytes, free_bytes, open_bytes
 from runtime.docker_api_client import DockerApi, engine_problem
 from runtime.engine import UndeterminedError
 from runtime.stop_signal import StopSignal
@@ -106,7 +106,7 @@ def test_devices_are_asked_for_by_the_uuids_that_nvidia_smi_tells(fake, tmp_path
 
 def test_without_devices_none_are_given(engine):
     store = MemoryBlockStore()
-    with pytest.raises(UnavailableError, match="GPUs"):
+    with pytest.raises(UnavailableError, match="needs 1 GPU, and gets at most 0"):
         engine.run(plan(store, gpus=1), store)
 
 
@@ -307,3 +307,83 @@ def test_files_are_counted_as_they_lie_on_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr("runtime.disk_usage_client.MAX_ENTRIES", 3)
     with pytest.raises(TooManyEntriesError):
         allocated_bytes([str(tmp_path / "a")])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "otherwise"),
+    [("Podman Engine", {"o": f"uid=0,size={33 << 20}"}, {"o": "uid=0"}), ("Engine", {"size": str(33 << 20)}, {})],
+)
+@pytest.mark.parametrize("has_quotas", [True, False])
+def test_an_engine_that_can_bounds_what_is_written_and_one_that_cannot_is_asked_without(
+    engine, fake, name, options, otherwise, has_quotas
+):
+    """Project quotas, and storage drivers with a size: who has none refuses, and is asked again."""
+    fake.name, whole = name, fake.answer
+
+    def answer(method, path, body):
+        body = body if isinstance(body, dict) else {}
+        host = body.get("HostConfig", {})
+        if not has_quotas and ("size" in str(body.get("DriverOpts")) or "StorageOpt" in host):
+            return 500, {"message": "quota size requested but no quota support"}
+        code, said = whole(method, path, body)
+        return code, {**said, "Size": 5 << 20} if path.startswith("/images/") else said
+
+    fake.answer = answer
+    store = MemoryBlockStore()
+    engine.run(plan(store, writable_root=True), store)
+    volumes = [body["DriverOpts"] for body in fake.asked("POST", "/volumes/create")]
+    layers = [body["HostConfig"].get("StorageOpt") for body in fake.asked("POST", "/containers/create")]
+    bound = {"size": str((5 << 20) + (1 << 30) + (16 << 20))}
+    assert volumes == [{}, options] if has_quotas else [{}, options, otherwise]
+    assert layers == [None, bound] if has_quotas else [None, bound, None]
+
+
+def test_nothing_is_handed_over_that_the_disk_has_no_room_for(engine, fake, tmp_path, monkeypatch):
+    whole = fake.answer
+    fake.answer = lambda method, path, body: (
+        (201, {**body, "Mountpoint": str(tmp_path)}) if path == "/volumes/create" else whole(method, path, body)
+    )
+    monkeypatch.setattr("runtime.docker_engine.RESERVE_BYTES", 1 << 60)
+    store = MemoryBlockStore()
+    with pytest.raises(IncompleteRunError, match=r"MiB free, and \d+ MiB are needed to begin") as caught:
+        engine.run(plan(store), store)
+    assert caught.value.is_of_engine
+    assert not fake.asked("PUT", ".*")
+
+
+def test_what_is_free_is_told_by_device(tmp_path):
+    found = free_bytes([str(tmp_path), str(tmp_path), str(tmp_path / "absent")])
+    assert list(found) == [tmp_path.stat().st_dev]
+
+
+def test_files_without_a_name_are_counted_once_where_a_container_holds_them(tmp_path, monkeypatch):
+    processes = tmp_path / "proc"
+    (tmp_path / "other-namespace").touch()
+
+    def process(name, namespace, opened):
+        (processes / name / "ns").mkdir(parents=True)
+        (processes / name / "ns" / "pid").symlink_to(namespace)
+        (processes / name / "fd").mkdir()
+        for number, file in enumerate(opened):
+            (processes / name / "fd" / str(number)).symlink_to(f"/proc/self/fd/{file.fileno()}")
+
+    monkeypatch.setattr("runtime.disk_usage_client._PROCESSES", str(processes))
+    with (tmp_path / "gone").open("wb") as gone, (tmp_path / "named").open("wb") as named:
+        for file in (gone, named):
+            file.write(b"x" * 100_000)
+            file.flush()
+        (tmp_path / "gone").unlink()
+        device = [tmp_path.stat().st_dev]
+        process("self", "/proc/self/ns/mnt", [])
+        process("7", "/proc/self/ns/pid", [gone, named])
+        process("8", "/proc/self/ns/pid", [gone])
+        process("9", tmp_path / "other-namespace", [gone])
+        assert 100_000 <= open_bytes(7, device) < 200_000
+        assert open_bytes(7, []) == 0
+        assert open_bytes(6, device) == 0
+        monkeypatch.setattr("runtime.disk_usage_client.MAX_ENTRIES", 2)
+        with pytest.raises(TooManyEntriesError):
+            open_bytes(7, device)
+    (processes / "self" / "ns" / "pid").unlink()
+    (processes / "self" / "ns" / "pid").symlink_to("/proc/self/ns/pid")
+    assert open_bytes(7, device) == 0, "of a namespace that is ours too nobody can tell whose files they are"

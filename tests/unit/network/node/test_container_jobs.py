@@ -89,8 +89,10 @@ class Containers:
         self.stop()
 
 
-def host(engine, **settings):
-    return ContainerHost(engine=engine, settings=HostSettings(**settings), name="docker", arch="x86_64")
+def host(engine, resolve=lambda _host, _port: ["8.8.8.8"], **settings):
+    return ContainerHost(
+        engine=engine, settings=HostSettings(**settings), name="docker", arch="x86_64", resolve=resolve
+    )
 
 
 def make_plan(store, *, gpus=0, **changes):
@@ -384,6 +386,47 @@ def test_what_a_registry_or_an_engine_says_of_this_machine_is_told_to_nobody():
 def test_a_registry_of_this_nodes_own_network_is_not_asked(registry, is_asked):
     plan = make_plan(MemoryBlockStore(), repo_digest=f"{registry}name@sha256:{'0b' * 32}")
     assert (host(Containers(images=()), pulls=True).objection(plan) == "") == is_asked
+
+
+def unknown(_host, _port):
+    raise OSError("Name or service not known")
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "is_pulled"),
+    [
+        ("evil.example.com/x", ["127.0.0.1"], False),
+        ("evil.example.com:5000/x", ["8.8.8.8", "10.0.0.1"], False),
+        ("evil.example.com/x", ["::1"], False),
+        ("evil.example.com/x", ["fe80::1%eth0"], False),
+        ("evil.example.com/x", [], False),
+        ("evil.example.com/x", None, False),
+        ("ghcr.io/x", ["140.82.121.34", "2606:50c0::1"], True),
+        ("corp.example.com/x", ["10.0.0.1"], True),
+        ("registry.internal:5000/x", ["10.0.0.1"], True),
+        ("owner/x", None, True),
+    ],
+)
+def test_a_public_name_that_leads_to_this_nodes_own_network_is_not_asked_unless_its_operator_says_so(
+    name, answer, is_pulled
+):
+    kept, asked = MemoryBlockStore(), []
+
+    def resolve(host, port):
+        asked.append((host, port))
+        return unknown(host, port) if answer is None else answer
+
+    engine = Containers(images=())
+    one = host(engine, resolve, pulls=True, registries=frozenset({"corp.example.com", "registry.internal"}))
+    plan = make_plan(kept, repo_digest=f"{name}@sha256:{'0b' * 32}")
+    assert one.objection(plan) == ""
+    assert asked == [], "an offer makes this node look up nothing"
+    if is_pulled:
+        one.run(plan, kept, (), StopSignal())
+    else:
+        with pytest.raises(UndeterminedError, match="registries of the internet alone"):
+            one.run(plan, kept, (), StopSignal())
+    assert bool(engine.pulled) == is_pulled
 
 
 def test_a_strangers_container_has_so_many_volumes_at_most():
