@@ -241,8 +241,8 @@ def _parts(
             submission, shards, settled, merged, store, problem=problem, before=before
         ),
         find_known=lambda task, rule: find_known(task, rule, before.records(task), store),
-        find_prior=lambda task: find_prior(
-            task, before.records(task), store, usable=before.results.records(task, nodes=Nodes.OPEN)
+        find_prior=lambda task, nodes: find_prior(
+            task, before.records(task), store, usable=before.results.records(task, nodes=nodes)
         ),
         check_inputs=lambda job: checked_inputs(job, store, before).refuse_unless_verified(),
         free_disk=partial(_free_disk, services.home.root),

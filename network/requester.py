@@ -446,9 +446,8 @@ class Requester:
     ) -> requester_steps.Step:
         if standing:
             return requester_task.begin_with(self.identity, job, task, name, self.grace_ms, standing)
-        terms = self._terms(job)
-        prior = None if terms is not None else self._priors.get(name)
-        return requester_task.begin(self.identity, job, task, name, self.grace_ms, terms, prior)
+        prior = self._priors.get(name)
+        return requester_task.begin(self.identity, job, task, name, self.grace_ms, self._terms(job), prior)
 
     def _terms(self, job: JobEntry) -> TrustTerms | None:
         return self.trust.terms(

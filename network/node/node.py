@@ -44,6 +44,7 @@ from network.node.trust_book import TrustBook, with_most_words
 from network.parcel import is_parcel
 from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import Misbehaved
+from network.result_store import Nodes
 from network.transport import CapacityHeard, PeerChange, PeerHandler, PeerRefusedError, Transport
 from network.transport_core import single_errors
 from runtime.any_plan import AnyPlan
@@ -124,7 +125,7 @@ def _take_inputs(_submission: Submission) -> None:
     raise UserError("verified inputs cannot be asked for here", where="require_verified", fix="leave it out")
 
 
-def _nothing_prior(_task: CID) -> None:
+def _nothing_prior(_task: CID, _nodes: Nodes) -> None:
     return None
 
 

@@ -51,6 +51,7 @@ from network.protocol_events import (
     TaskEnded,
 )
 from network.requester import Requester
+from network.result_store import Nodes
 from network.session_events import Phase
 from network.session_state import Prior
 from storage.cid import CID
@@ -77,8 +78,8 @@ AROUND_MS: Final = 60_000
 DISK_PAUSE_S: Final = 10.0
 COUNT_S: Final = 1.0
 """Between two times that followers of a job over shards are told how many have ended."""
-FindPrior = Callable[[CID], Prior | None]
-"""Returns the evidence that a task has among nodes that few know of, to be added to. Blocks."""
+FindPrior = Callable[[CID, Nodes], Prior | None]
+"""Returns the evidence that a task has among nodes of some kind, to be added to. Blocks."""
 FindKnown = Callable[[CID, Rule], SessionResult | None]
 """Returns what an earlier session gave of a task, if it meets the rule and its output is here. Blocks."""
 log = logging.getLogger(__name__)
@@ -301,13 +302,20 @@ class RequesterSide:
     async def _look_up(self, job: OpenJob, tasks: Sequence[CID]) -> tuple[dict[int, SessionResult], dict[CID, Prior]]:
         """Return what is known of tasks, by their place, and by task what of the others is to be added to.
 
-        Neither has anything that a node had a part in which was convicted since.
+        Neither has anything that a node had a part in which was convicted since, or which is not known to have the
+        labels that the job asks for.
         """
         submission = job.submission
         if not tasks or not _takes_known(submission):
             return {}, {}
         machine = self.host.machine
         shunned = machine.shunned if isinstance(machine, Requester) else frozenset()
+        # By the newest that they say of themselves, as whom it is offered to.
+        fit = self._book.like(submission.selector) if submission.selector else None
+        nodes = _whose_to_add_to(submission)
+
+        def may_have_part(peers: frozenset[PeerId]) -> bool:
+            return shunned.isdisjoint(peers) and (fit is None or peers <= fit)
 
         def look_up() -> tuple[dict[int, SessionResult], dict[CID, Prior]]:
             found = ((place, self._find_known(task, submission.rule)) for place, task in enumerate(tasks))
@@ -315,19 +323,22 @@ class RequesterSide:
                 place: session
                 for place, session in found
                 if session is not None
-                and shunned.isdisjoint(one.node for one in session.receipts)
+                and may_have_part(frozenset(one.node for one in session.receipts))
                 and self._may_answer(submission, () if session.record is None else (session.record,))
             }
-            if submission.trust is not None:  # how far it gets with others is not known before they are asked
-                return self._trusted(sound, tasks, submission.trust), {}
+            if submission.trust is not None:
+                sound = self._trusted(sound, tasks, submission.trust)
             known = {place: self._with_parents(session, job, tasks[place]) for place, session in sound.items()}
 
-            def usable(prior: Prior) -> bool:
-                return _is_apart(prior, shunned) and self._may_answer(submission, prior.parents)
+            def usable(task: CID) -> Prior | None:
+                prior = self._find_prior(task, nodes)
+                if prior is None or not may_have_part(prior.nodes) or not self._may_answer(submission, prior.parents):
+                    return None
+                return prior if submission.trust is None else self._trust.weighed(prior, task)
 
-            rest = [task for place, task in enumerate(tasks) if place not in known]
-            priors = ((task, self._find_prior(task)) for task in rest)
-            return known, {task: prior for task, prior in priors if prior is not None and usable(prior)}
+            rest = (task for place, task in enumerate(tasks) if place not in known)
+            priors = ((task, usable(task)) for task in rest)
+            return known, {task: prior for task, prior in priors if prior is not None}
 
         return await trio.to_thread.run_sync(look_up)
 
@@ -527,13 +538,18 @@ class RequesterSide:
         )
 
 
-def _is_apart(prior: Prior, nodes: frozenset[PeerId]) -> bool:
-    return nodes.isdisjoint(prior.nodes)
-
-
 def _takes_known(submission: Submission) -> bool:
-    """Tell whether known results may answer: whose receipts they have cannot be chosen, as a selector would."""
-    return not submission.no_cache and not submission.selector and not submission.unverified
+    """Tell whether known results may answer, or be added to."""
+    return not submission.no_cache and not submission.unverified
+
+
+def _whose_to_add_to(submission: Submission) -> Nodes:
+    """Return of whose evidence more may be made for a job.
+
+    Of nodes that a label chose only where labels choose again: what is open without one stays open. And not where the
+    answer is to be trusted, for that assumes nodes that were drawn among all that the job would ask.
+    """
+    return Nodes.CHOSEN if submission.selector and submission.trust is None else Nodes.OPEN
 
 
 def _check_same(known: Submission, new: Submission) -> None:

@@ -83,9 +83,9 @@ def make_node(number: int = 0, *, slots: int = 1, **options) -> ComputeNode:
     return ComputeNode(identity(number), total=total(slots), engines=(KIND,), **options)
 
 
-def requester_with(*nodes: int, kinds=None) -> Requester:
+def requester_with(*nodes: int, trust=None) -> Requester:
     """Return a requester that has heard of these nodes."""
-    requester = Requester(REQUESTER)
+    requester = Requester(REQUESTER, trust=trust)
     for number in nodes:
         record = sign_capacity(identity(number), sequence=1, total=total(4), free=total(4), engines=(KIND,))
         requester.handle(Heard(message=encode(record), via=identity(number).peer))

@@ -120,11 +120,11 @@ class Place:
                 make_job=make_job,
                 make_shards_job=make_shards_job,
                 find_known=lambda task, rule: find_known(task, rule, results.records(task, nodes=Nodes.NETWORK), store),
-                find_prior=lambda task: find_prior(
+                find_prior=lambda task, nodes: find_prior(
                     task,
                     results.records(task, nodes=Nodes.NETWORK),
                     store,
-                    usable=results.records(task, nodes=Nodes.OPEN),
+                    usable=results.records(task, nodes=nodes),
                 ),
                 check_inputs=self.check_inputs,
                 objection_to_job=self.objection,
