@@ -13,7 +13,8 @@ from network.known_results import find_known, find_prior
 from network.messages import Demand, EngineKind
 from network.node.compute_side import ComputeSettings
 from network.node.datastore import Submission
-from network.node.node import NodeParts, open_node
+from network.node.node import open_node
+from network.node.node_parts import NodeParts
 from network.node.requester_ledger import exit_code_of
 from network.node.selection import JobSelection
 from network.node.selection_policy import SelectionPolicy
