@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from network.node.compute_side import ComputeSettings
 from network.node.datastore import Datastore, Submission
-from network.node.requester_side import FindKnown, FindPrior
+from network.node.known_answers import FindKnown, FindPrior
 from network.node.selection import JobSelection
 from network.node.settlement import MakeContainerJob, MakeJob
 from network.node.shard_settlement import MakeShardsJob
