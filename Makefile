@@ -57,7 +57,7 @@ test-python: setup
 	@$(BIN)/pytest -q -n $(JOBS) --dist=loadgroup
 
 test-node: setup
-	@PATH="$(NODE):$$PATH" PYTHON="$(BIN)/python" $(NODE)/node --test "tests/unit/js_host/*.test.mjs" "tests/interop/*.test.mjs"
+	@PATH="$(NODE):$$PATH" PYTHON="$(BIN)/python" $(NODE)/node --test --test-concurrency=$(JOBS) "tests/unit/js_host/*.test.mjs" "tests/interop/*.test.mjs"
 
 simulate: setup  ## run the protocol under faults and bad actors: 100,000 seeds, COUNT=n, or one with its trace: SEED=n
 	@$(BIN)/python -m tests.adversary.simulator $(if $(SEED),--seed $(SEED),--count $(or $(COUNT),100000))
