@@ -161,10 +161,9 @@ class CallsOnNode:
     def _take_shards(
         self, report: Mapping[str, Any], sent: SubmittedShards, sharded: ShardedOrder, terms: CallTerms
     ) -> dict[str, Any]:
-        from bacalhau.remote_shards import rows_from_node
+        from bacalhau.remote_shards import check_said, rows_from_node
         from bacalhau.shard_report import complete_report, shard_entry
         from network.shard_list import load_shards
-        from verifier.shard_merge import merge_shards
 
         _, listed = load_shards(self.store, sent.root)
         tasks = {number: one.task for number, one in enumerate(listed)}
@@ -177,10 +176,7 @@ class CallsOnNode:
             claims = [Claimed.of(shard_entry(row), row.task, rule, parents.of(row.task), node.name) for row in proven]
             if claims:
                 take_proof(node, report["job"], claims, self.store, self.services.home.cache_dir)
-            outputs = {row.number: row.output for row in proven if row.output is not None}
-            merged = cid_text(merge_shards(self.store, outputs).output) if outputs else None
-            if merged != report["output"]:
-                raise VerificationError("says another output than the shards give", where=node.name)
+            check_said(report, rows, self.store, node.name)
         self._keep(report, rows)
         return complete_report(report, rows)
 

@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from bacalhau.input_records import check_parents, parent_records
 from bacalhau.report import origin_list
 from bacalhau.run_container import prepare_order
-from bacalhau.run_job import check_parents, parent_records
 from bacalhau.run_on_node import SubmittedJob, upload
 from bacalhau.taint_report import require_verified
 from storage.cid import cid_text
@@ -38,7 +38,7 @@ def submit_container(
         engine = services.make_containers(services.home)
         plan = prepare_order(order, engine, services, store, display, noted, may_be_elsewhere=True)
         hold(store, plan.task)
-        parents = parent_records(order.request.content, plan, store, jobs)
+        parents = parent_records(order.request.content, plan, store, jobs, services)
         check_parents(parents)
         if order.require_verified:
             require_verified(parents, store)

@@ -150,6 +150,7 @@ class Flow:
         at_once: int | None = None,
         cache: bool = True,
         labels: tuple[str, ...] = (),
+        require_verified: bool = False,
         fetching: Fetching | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> FlowResult:
@@ -168,6 +169,7 @@ class Flow:
             at_once=at_once,
             cache=cache,
             labels=labels,
+            require_verified=require_verified,
             fetching=fetching,
         )
         # What Python asks for has no defaults that give way: a policy allows it, or the call is refused.
@@ -186,6 +188,7 @@ class Flow:
         at_once: int | None = None,
         cache: bool = True,
         labels: tuple[str, ...] = (),
+        require_verified: bool = False,
         fetching: Fetching | None = None,
     ) -> FlowOrder:
         for target in targets:
@@ -196,6 +199,7 @@ class Flow:
             graph=make_graph(Steps(name=self._name, steps=tuple(self._steps.values())), [one.name for one in targets]),
             rule=make_rule(replication=concurrency, confidence=confidence, diverse=diverse),
             labels=labels,
+            require_verified=require_verified,
             strict=strict,
             at_once=at_once,
             is_cached=cache,

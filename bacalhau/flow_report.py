@@ -106,11 +106,12 @@ def flow_report(
     rule: Rule,
     origins: Sequence[Mapping[str, Any]],
     timings_s: Mapping[str, float],
+    merges: Mapping[str, CID],
 ) -> dict[str, Any]:
     """Return the report of a flow that has ended, without the list of its tasks, which are in its job's rows.
 
-    created_at: seconds since 1970, UTC; flow, asked: its definition, as `FlowSteps.definition` gives it; timings_s:
-    host seconds.
+    created_at: seconds since 1970, UTC; flow, asked: its definition, as `FlowSteps.definition` gives it; merges: the
+    statements of what maps gave, by step; timings_s: host seconds.
     """
     last = _only_task(run)
     session = None if last is None else last.session
@@ -127,15 +128,17 @@ def flow_report(
         "input": cid_text(asked),
         "output": _text(output),
         "record": None if session is None else _text(session.record),
+        "merge": _text(merges.get(run.graph.targets[0]) if len(run.graph.targets) == 1 else None),
         **session_report(session, texts),
         **_verdict(run),
         "reason": None if problem is None else f"step {problem.step}: {problem.problem}",
         "rule": rule.to_node(),
         "origins": [dict(origin) for origin in origins],
-        "steps": [_step(step, run) for step in run.graph.steps],
+        "steps": [_step(step, run, merges) for step in run.graph.steps],
         "shards": [],
         "disputes": [],
         "dispute_count": 0,
+        "require_verified": None,
         "timings": {f"{name}_s": round(seconds, 4) for name, seconds in timings_s.items()},
     }
 
@@ -150,7 +153,7 @@ def plan_report_of_flow(
         "input": cid_text(asked),
         "rule": rule.to_node(),
         "origins": [dict(origin) for origin in origins],
-        "steps": [_step(step, run) for step in run.graph.steps],
+        "steps": [_step(step, run, {}) for step in run.graph.steps],
         "shards": [shard_entry(row) for row in task_rows(run, rule)],
     }
 
@@ -231,7 +234,7 @@ def _verdict(run: FlowRun) -> dict[str, Any]:
     return {"verdict": word, "tier": "verified", "exit_code": failed.exit_code}
 
 
-def _step(step: Step, run: FlowRun) -> dict[str, Any]:
+def _step(step: Step, run: FlowRun, merges: Mapping[str, CID]) -> dict[str, Any]:
     end, tasks = run.ends[step.name], run.tasks_of(step.name)
     # What a step of several tasks gave is one task's only where a reduce came to its end.
     only = None if step.kind is StepKind.MAP or (len(tasks) > 1 and end.value is None) or not tasks else tasks[-1]
@@ -248,6 +251,7 @@ def _step(step: Step, run: FlowRun) -> dict[str, Any]:
         "task": None if only is None else cid_text(only.task.plan.task),
         "output": _text(output),
         "record": None if session is None else _text(session.record),
+        "merge": _text(merges.get(step.name)),
         "exit_code": None if session is None else session.exit_code,
     }
 

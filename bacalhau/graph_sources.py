@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bacalhau.admission import check_evidence
+from bacalhau.flow_report import is_of_flow
 from bacalhau.graph_view import MAX_EDGES, Content, RecordGraph, RecordNode, producers_of
 from bacalhau.merge_statement import is_merge, merges_of
+from bacalhau.shard_report import is_over_shards
 from bacalhau.targets import split_content
 from network.job_store import Job, JobStore
 from network.lineage_index import Filer
 from network.lineage_store import LineageStore
-from storage.cid import CID, cid_text, is_cid_text
+from storage.cid import CID, cid_text, is_cid_text, parse_cid
 from storage.errors import BacalhauError
 from storage.ipld_path import content_at
 from storage.sqlite_block_store import SqliteBlockStore
@@ -104,10 +106,12 @@ def _of_cid(cid: CID, graph: OpenGraph, limit: int) -> Named:
     if of_task:
         return Named(kind="task", cid=cid, records=tuple(of_task))
     merged = next((job for job in graph.jobs.by_output(cid) if job.task is None), None)
-    if merged is not None:
+    if merged is not None and is_over_shards(merged.report):
         return Named(kind="output", cid=cid, records=_of_job(merged, graph, limit), job=merged)
     for merge in merges_of(cid, graph.lineage, graph.store)[:1]:
-        return replace(_of_cid(merge, graph, limit), kind="output", cid=cid)
+        return replace(_of_cid(merge, graph, limit), kind="output", cid=cid, job=merged)
+    if merged is not None:
+        return Named(kind="output", cid=cid, records=_of_job(merged, graph, limit), job=merged)
     holders = producers_of(cid, graph.lineage, limit=limit)
     return Named(kind="part" if holders else "content", cid=cid, records=tuple(holders))
 
@@ -148,6 +152,8 @@ def _published(cid: CID, graph: OpenGraph) -> tuple[CID, ...]:
 def _of_job(job: Job, graph: OpenGraph, limit: int) -> tuple[CID, ...]:
     if job.record is not None:
         return (job.record,)
+    if is_of_flow(job.report) and job.report.get("merge"):
+        return tuple(load_merge(graph.store, parse_cid(job.report["merge"]))[1].values())[:limit]
     rows = graph.jobs.each_shard(job.id)
     found: dict[CID, None] = {}
     for row in rows:

@@ -15,7 +15,7 @@ from network.node.shard_entry import ShardEntry, read_shard
 from network.node.sqlite_datastore import SqliteDatastore
 from network.node.trust_entries import DISSENT, read_trust
 from network.node_state import NodeEntry, Stage
-from network.requester_entries import PriorEntry, read
+from network.requester_entries import read, read_prior
 from network.requester_memory import PRIOR
 from network.result_store import ResultStore
 from storage.cid import CID, is_cid_text, parse_cid
@@ -70,7 +70,7 @@ class JobRoots:
         for kept in self._datastore.unfinished():
             yield from roots_under_way(kept)
         for value in self._datastore.entries_below(Machine.REQUESTER, f"{PRIOR}/").values():
-            yield read(PriorEntry, value).record
+            yield read_prior(value).record
         for value in self._datastore.entries(Machine.SETTLEMENT).values():
             yield from _roots_of_shard(read_shard(value))
         for dissent in read_trust(self._datastore.entries_below(Machine.TRUST, f"{DISSENT}/")).dissents.values():

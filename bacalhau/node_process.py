@@ -37,8 +37,9 @@ from network.messages import EngineKind
 from network.node.changing_room import ChangingRoom
 from network.node.compute_side import ComputeSettings
 from network.node.datastore import Submission
-from network.node.node import MAX_WALL_CLOCK_S, Node, NodeParts, Persona, open_node
+from network.node.node import Node, open_node
 from network.node.node_lock import hold_directory
+from network.node.node_parts import MAX_WALL_CLOCK_S, NodeParts, Persona
 from network.node.selection import JobSelection
 from network.node.selection_policy import SelectionPolicy, objection_to_run
 from network.node.sqlite_datastore import SqliteDatastore
@@ -95,7 +96,7 @@ class NodeOptions:
     level: Level | None = None
     """Of the jail around them; None: the best there is."""
     max_wall_clock_s: float | None = None
-    """Seconds after which an execution is given up; None, or more than that: `network.node.node.MAX_WALL_CLOCK_S`."""
+    """Seconds after which an execution is given up; None, or more than that: `node_parts.MAX_WALL_CLOCK_S`."""
     strict: bool = False
     """Run nothing outside of a whole jail."""
     objection_to_job: Callable[[Submission], str] = lambda _job: ""
@@ -241,8 +242,8 @@ def _parts(
             submission, shards, settled, merged, store, problem=problem, before=before
         ),
         find_known=lambda task, rule: find_known(task, rule, before.records(task), store),
-        find_prior=lambda task: find_prior(
-            task, before.records(task), store, usable=before.results.records(task, nodes=Nodes.OPEN)
+        find_prior=lambda task, nodes: find_prior(
+            task, before.records(task), store, usable=before.results.records(task, nodes=nodes)
         ),
         check_inputs=lambda job: checked_inputs(job, store, before).refuse_unless_verified(),
         free_disk=partial(_free_disk, services.home.root),

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, Final, TypeAlias
 
+from bacalhau.input_records import parent_records
 from bacalhau.progress import Display
-from bacalhau.run_job import parent_records
 from bacalhau.services import Services
 from network.job_store import JobStore
 from runtime.contents import Noted
@@ -80,6 +80,11 @@ class PreparedParts:
                 self._contents[key] = self.bring(text, is_data=is_data)
             return self._contents[key]
 
+    @property
+    def given(self) -> tuple[GivenLiteral, ...]:
+        """Return the contents that were brought so far."""
+        return tuple(self._contents.values())
+
     def bring(self, text: str, *, is_data: bool) -> GivenLiteral:
         """Return the same, looked at anew: what a path or a URL names may have changed."""
         more: dict[str, Any] = {"data": text} if is_data else {"volumes": (f"{text}:/inputs/it",)}
@@ -87,7 +92,7 @@ class PreparedParts:
         plan = self._plan(request)
         cid = plan.input.data if is_data else plan.input.volumes[0].cid
         assert cid is not None  # noqa: S101  it was asked for
-        return given_literal(cid, parent_records(request, plan, self.store, self.jobs), self.store)
+        return given_literal(cid, parent_records(request, plan, self.store, self.jobs, self.services), self.store)
 
     def _plan(self, request: Request) -> Plan:
         fetching = self.fetching

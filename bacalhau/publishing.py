@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bacalhau.admission import check_evidence
+from bacalhau.flow_report import is_of_flow
 from bacalhau.graph_blocks import with_ancestors
-from bacalhau.merge_statement import is_merge, merge_of_job, merges_of
+from bacalhau.merge_statement import is_merge, merge_of_job, merges_of, merges_of_flow
 from bacalhau.shard_report import is_over_shards
 from bacalhau.targets import find_target
 from network.graph_store import Publication
@@ -53,7 +54,7 @@ class Published:
     publisher: str | None = None
     log_size: int | None = None
     merges: tuple[CID, ...] = ()
-    """Statements of what jobs over shards gave."""
+    """Statements of what jobs over shards and maps of flows gave."""
     disputes: tuple[tuple[CID, CID], ...] = ()
     """Records, each with one of the same task that has another output and goes along."""
 
@@ -193,10 +194,17 @@ def _records(
         target.check_record(store)
         return [target.record], []
     if target.job is not None:
-        merge = merge_of_job(target.job, jobs, store) if is_over_shards(target.job.report) else None
-        return _of_shards(target.job, jobs), [] if merge is None else [merge]
+        return _of_shards(target.job, jobs), _merges(target.job, jobs, store)
     merges = [] if root is None else merges_of(root, lineage, store)[:1]
     return [record for merge in merges for record in load_merge(store, merge)[1].values()], merges
+
+
+def _merges(job: Job, jobs: JobStore, store: SqliteBlockStore) -> list[CID]:
+    """Return the statements of what was merged in a job over shards, or in the maps of a flow."""
+    if is_of_flow(job.report):
+        return sorted(set(merges_of_flow(job, jobs, store).values()))
+    merge = merge_of_job(job, jobs, store) if is_over_shards(job.report) else None
+    return [] if merge is None else [merge]
 
 
 def _of_shards(job: Job, jobs: JobStore) -> list[CID]:

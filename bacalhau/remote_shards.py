@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from bacalhau.layout import check_target
+from bacalhau.merge_statement import records_by_shard
 from bacalhau.proof import open_proof
 from bacalhau.shard_layout import LaidOut, lay_out_shards
 from network.job_shards import MAX_FIRST_CHARACTERS, MAX_REASON_CHARACTERS, JobShard
 from network.job_store import Job, JobStore
-from storage.cid import CID, parse_cid
+from storage.blocks import BlockStore
+from storage.cid import CID, cid_text, parse_cid
 from storage.errors import UnavailableError, UserError, VerificationError
+from verifier.merge_types import store_merge
 from verifier.shard_merge import merge_shards
 
 if TYPE_CHECKING:
@@ -35,6 +38,26 @@ def rows_from_node(node: NodeClient, job: str) -> Iterator[JobShard]:
             raise UnavailableError("lists what is no shard", where=node.name, fix="is it of this version?") from error
 
 
+def check_said(report: Mapping[str, Any], rows: Sequence[JobShard], store: BlockStore, name: str) -> None:
+    """Refuse a report whose output, or statement of it, is not what its shards give; merged here, in `store`, again.
+
+    name: the node's. One that says no statement is of a release before there were any.
+
+    Raises:
+        VerificationError: it says another. UnavailableError: not all that is merged is here.
+    """
+    outputs = {row.number: row.output for row in rows if row.output is not None}
+    merged = merge_shards(store, outputs).output if outputs else None
+    if merged != _cid(report["output"]):
+        raise VerificationError("says another output than the shards give", where=f"{name}: {report['output']}")
+    said = report.get("merge")
+    if said is None:
+        return
+    made = None if merged is None else cid_text(store_merge(store, merged, records_by_shard(rows)))
+    if said != made:
+        raise VerificationError("states another merge than that of the shards' records", where=f"{name}: {said}")
+
+
 def lay_out_shards_from_node(node: NodeClient, report: Mapping[str, Any], target: Path) -> LaidOut:
     """Write what a job over shards gave to `target` like `get`: its output is merged here again.
 
@@ -52,9 +75,7 @@ def lay_out_shards_from_node(node: NodeClient, report: Mapping[str, Any], target
             if proof.damage:
                 raise UnavailableError(f"gave a proof that is damaged ({proof.damage})", where=node.name)
             job = job_from_node(report, tuple(rows_from_node(node, report["job"])))
-            outputs = {row.number: row.output for row in job.shards if row.output is not None}
-            if merge_shards(proof.store, outputs).output != job.output:
-                raise VerificationError("gave shards of another output", where=f"{node.name}: {report['output']}")
+            check_said(report, job.shards, proof.store, node.name)
             jobs.add(job)
             return lay_out_shards(proof.store, jobs, job, target)
 

@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any
 
 from bacalhau.container_report import FailedRun, Repeated, container_job, container_report
+from bacalhau.input_records import check_parents, parent_records
 from bacalhau.output_texts import read_texts
 from bacalhau.progress import Display
-from bacalhau.run_job import check_parents, parent_records
 from bacalhau.services import Services
 from bacalhau.taint_report import require_verified
 from runtime.container_engine import ContainerEngine, ContainerRun, IncompleteRunError
@@ -90,7 +90,7 @@ def run_container(order: ContainerOrder, services: Services, display: Display) -
             display.step(f"removed what a run left behind: {name}")
         plan = prepare_order(order, engine, services, store, display, noted)
         hold(store, plan.task)
-        parents = parent_records(order.request.content, plan, store, jobs)
+        parents = parent_records(order.request.content, plan, store, jobs, services)
         check_parents(parents)
         if order.require_verified:
             require_verified(parents, store)

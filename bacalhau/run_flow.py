@@ -12,11 +12,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from bacalhau.clean_records import CleanRecords
 from bacalhau.disputed_tasks import disputes_of
 from bacalhau.flow_report import FlowRun, flow_report, job_of_flow, plan_report_of_flow, task_rows
 from bacalhau.flow_spans import FlowSpans
 from bacalhau.flow_steps import FlowSteps
+from bacalhau.input_check import InputCheck, check_inputs
 from bacalhau.known_report import Before
+from bacalhau.merge_statement import state_maps
 from bacalhau.planning import ONE_PART, host_name, jail_level
 from bacalhau.prepared_parts import Fetching, PreparedParts
 from bacalhau.progress import Display
@@ -64,6 +67,8 @@ class FlowOrder:
     fetching: Fetching = field(default_factory=Fetching)
     trust: TrustGoal | None = None
     """As `run_job.Order` has it of embedded nodes."""
+    require_verified: bool = False
+    """Refuse what comes from something unverified: content that steps take, and known results in place of tasks."""
 
 
 def plan_flow(order: FlowOrder, services: Services, display: Display) -> dict[str, Any]:
@@ -107,6 +112,8 @@ def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict
         flow, asked = steps.definition()
         for cid in (flow, asked):
             hold(store, cid)
+        clean = CleanRecords(store) if order.require_verified else None
+        required = None if clean is None else _required(steps.parts, clean, services)
         prepared = time.perf_counter()
         verifier = _verifier(order, services, store, engines, display, stack)
         run = FlowRun(order.graph)
@@ -114,7 +121,10 @@ def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict
         spans = FlowSpans(traced=traced)
 
         def verify(task: StepTask) -> SessionResult:
-            return spans.verify(task, verifier)
+            session = spans.verify(task, verifier)
+            if clean is not None and session.record is not None:
+                clean.require(session.record)  # one that was known may come from what the task is not known to
+            return session
 
         for event in run_flow(order.graph.needs, steps.thunk, verify, at_once=at_once, stop=verifier.stop):
             run.add(event)
@@ -122,6 +132,7 @@ def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict
             _tell(event, run, display)
         finished = time.perf_counter()
         rows = task_rows(run, order.rule)
+        lineage = stack.enter_context(services.open_lineage())
         report = flow_report(
             job=traced.job,
             created_at=created_at,
@@ -133,15 +144,30 @@ def run_flow_job(order: FlowOrder, services: Services, display: Display) -> dict
             rule=order.rule,
             origins=origin_list(steps.parts.noted),
             timings_s={"prepare": prepared - started, "run": finished - prepared, "total": finished - started},
+            merges=state_maps(run, store, lineage),
         )
+        report["require_verified"] = None if required is None else required.to_json()
         report["trust"] = own_trust_entry(order.trust, order.rule)
         report |= taint_of(run.origins(), store)
-        with services.open_lineage() as lineage:
-            before = Before(results=verifier.results, lineage=lineage, nodes=Nodes.EMBEDDED)
-            report |= disputes_of(rows, before, store)
+        before = Before(results=verifier.results, lineage=lineage, nodes=Nodes.EMBEDDED)
+        report |= disputes_of(rows, before, store)
         steps.parts.jobs.add(job_of_flow(report, created_at, run, rows, flow=flow, asked=asked))
         traced.flow_ended(report)
     return complete_report(report, rows)
+
+
+def _required(parts: PreparedParts, clean: CleanRecords, services: Services) -> InputCheck:
+    """Check what the content comes from that steps take, before anything runs.
+
+    Raises:
+        VerificationError: something unverified. UnavailableError: that cannot be told.
+    """
+    parents = frozenset(record for given in parts.given for record in given.parents)
+    with services.open_lineage() as lineage:
+        found = check_inputs((), parents, parts.store, lineage)
+    found.refuse_unless_verified()
+    clean.know(parents)
+    return found
 
 
 def _engines(order: FlowOrder, services: Services, stack: ExitStack) -> tuple[Engine, ...]:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from bacalhau.input_records import check_parents, parent_records
 from bacalhau.job_events import event_phrase
 from bacalhau.proof import proof_blocks
 from bacalhau.report import origin_list
-from bacalhau.run_job import check_parents, make_task, parent_records
+from bacalhau.run_job import make_task
 from bacalhau.run_spans import run_tracing
 from bacalhau.taint_report import require_verified
 from storage.car import car_pieces
@@ -69,7 +70,7 @@ def submit_to_node(
         plan = make_task(order, services, store, services.make_engine(), traced.watched(display), noted)
         traced.prepared(cid_text(plan.task))
         hold(store, plan.task)
-        parents = parent_records(order.request, plan, store, jobs)
+        parents = parent_records(order.request, plan, store, jobs, services)
         check_parents(parents)
         if order.require_verified:
             require_verified(parents, store)

@@ -16,12 +16,13 @@ from typing import Any, Final
 
 from bacalhau.disputed_tasks import disputes_of
 from bacalhau.input_check import check_inputs
+from bacalhau.input_records import check_parents, parent_records
 from bacalhau.known_report import Before
 from bacalhau.known_session import KnownSession
 from bacalhau.merge_statement import state_merge
 from bacalhau.progress import Display
 from bacalhau.report import origin_list, plan_report
-from bacalhau.run_job import Order, check_parents, make_engines, make_task, parent_records
+from bacalhau.run_job import Order, make_engines, make_task
 from bacalhau.run_spans import run_tracing
 from bacalhau.services import Services
 from bacalhau.shard_report import ShardTotals, job_of_shards, shard_of, sharding_node, shards_report
@@ -115,7 +116,11 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
             # One by one: what is known to be held and whole is not walked again with each shard.
             hold(store, shared)
         parents = sorted(
-            {*parent_records(order.request, whole, store, jobs), *sharded.data_records, *sharded.volume_records}
+            {
+                *parent_records(order.request, whole, store, jobs, services),
+                *sharded.data_records,
+                *sharded.volume_records,
+            }
         )
         required = None
         if order.require_verified:
@@ -123,7 +128,7 @@ def run_shards_job(sharded: ShardedOrder, services: Services, display: Display, 
                 required = check_inputs((), parents, store, lineage)
             required.refuse_unless_verified()
         of_volumes = sorted(
-            {*parent_records(order.request, whole, store, jobs, of_data=False), *sharded.volume_records}
+            {*parent_records(order.request, whole, store, jobs, services, of_data=False), *sharded.volume_records}
         )
         givers = ContentGivers(store, parents, whole=whole.input.data)
         givers.look()  # before anything runs: too much of it is an answer

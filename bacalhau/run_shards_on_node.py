@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bacalhau.input_records import parent_records
 from bacalhau.job_events import event_phrase
-from bacalhau.run_job import make_task, parent_records
+from bacalhau.run_job import make_task
 from bacalhau.run_on_node import common_body, find_present, follow_job, parent_blocks, refuse_strict
 from bacalhau.run_spans import run_tracing
 from bacalhau.shard_report import ShardTotals
@@ -90,8 +91,12 @@ def submit_shards_to_node(
             batch_size=sharding.batch_size,
         )
         hold(store, cid)
-        parents = sorted({*parent_records(order.request, whole, store, jobs, of_data=False), *sharded.volume_records})
-        of_data = sorted({*parents, *parent_records(order.request, whole, store, jobs), *sharded.data_records})
+        parents = sorted(
+            {*parent_records(order.request, whole, store, jobs, services, of_data=False), *sharded.volume_records}
+        )
+        of_data = sorted(
+            {*parents, *parent_records(order.request, whole, store, jobs, services), *sharded.data_records}
+        )
         if order.require_verified:
             require_verified(of_data, store)
         job = traced.job

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from network import requester_steps, requester_task
-from network.bid_choice import Kind, is_diverse_enough
+from network.bid_choice import Kind
 from network.capacity_book import GOSSIP_MS, CapacityBook
 from network.message_codec import check_signed, decode, encode, session_id
 from network.messages import Accepted, Bid, Cancel, Capacity, Commit, Failed, Message, Refuse, Reveal, Say, Settled
@@ -38,13 +38,14 @@ from network.protocol_events import (
     Submitted,
     Timer,
 )
+from network.requester_candidates import UNKNOWN_WINDOW, Candidates
 from network.requester_entries import MAX_TASKS, JobEntry, prior_entry, write
 from network.requester_memory import JOB, OUTCOME, PRIOR, KeptRequester, read_kept
-from network.requester_state import Found, RequesterTask, Seek
+from network.requester_state import RequesterTask, Seek
 from network.session_events import DeadlinePassed, Phase, Withdrawn
 from network.session_state import Prior
 from network.standing_nodes import StandingNodes
-from network.trust_terms import TrustSource, TrustTerms, Untrusting
+from network.trust_terms import TrustSource, Untrusting
 from storage.cid import CID
 from storage.errors import UserError
 from verifier.identity import Identity
@@ -57,8 +58,6 @@ MAX_UNDER_WAY: Final = 512
 """Tasks above which none is begun without bids: what a node holds of one requester is bounded as well."""
 LEAST_EXECUTE_MS: Final = 20_000
 """Of a job whose tasks are given to nodes without bids: beside it the four seconds that they wait there are short."""
-UNKNOWN_WINDOW: Final = 16
-"""Tasks that look for nodes while none are known."""
 PERIOD: Final = "period"
 """The timer of the machine itself: in a period every node that is there says once what it has."""
 WITHDRAWN: Final = requester_steps.WITHDRAWN
@@ -97,6 +96,7 @@ class Requester:
         self.gossip_ms = gossip_ms
         self.grace_ms = 2 * gossip_ms if grace_ms is None else grace_ms
         self.book = CapacityBook()
+        self._candidates = Candidates(book=self.book, trust=self.trust, unfit=unfit)
         self.jobs: dict[str, JobEntry] = {}
         self.tasks: dict[str, RequesterTask] = {}
         """Under way, by session."""
@@ -114,22 +114,8 @@ class Requester:
         self._standing = StandingNodes()
 
     def window(self, job: JobEntry) -> int:
-        """Return how many tasks may look for nodes, so that they cannot keep each other from beginning.
-
-        Each waits with at most one bid less than it needs. While all of those together are fewer than the slots that
-        there are, one more bid is always possible, and somebody begins. What is executed is not counted: it ends by
-        itself, and meanwhile the next ones have their bids. (Neither are other requesters, nor tasks that look for
-        further nodes: there a bid that runs out is what helps.)
-        """
-        terms = self._terms(job)
-        words = 0 if terms is None else terms.words
-        slots, held = self._slots(job), max(job.rule.replication, words, job.min_bids) - 1
-        if not slots:
-            return UNKNOWN_WINDOW
-        return max(1, (slots - 1) // held if held else 2 * slots)
-
-    def _slots(self, job: JobEntry) -> int:
-        return self.book.slots(job.demand)
+        """Return how many tasks of a job may look for nodes."""
+        return self._candidates.window(job, self._candidates.terms(job, self.shunned))
 
     def handle(self, event: Event) -> tuple[Action, ...]:
         """Take one event and return what to do now, in this order. A peer's mistake becomes `Misbehaved`.
@@ -312,7 +298,7 @@ class Requester:
             if isinstance(action, Seek):
                 task, offers = self._as_known_now(task)
                 if task.phase is Phase.ASSIGNING:
-                    task, more = requester_task.step(task, self._found(task, action))
+                    task, more = requester_task.step(task, self._candidates.found(task, action, self.shunned))
                     offers = (*offers, *more)
                 todo.extendleft(reversed(offers))
                 continue
@@ -329,27 +315,10 @@ class Requester:
 
     def _as_known_now(self, task: RequesterTask) -> requester_steps.Step:
         """Plan a task anew that was given to nobody yet: when it began, few nodes may have been known."""
-        terms = None if task.terms is None or task.steps else self._terms(task.job)
+        terms = None if task.terms is None or task.steps else self._candidates.terms(task.job, self.shunned)
         if terms is None or terms == task.terms:
             return task, ()
         return requester_task.plan_anew(task, self.jobs[task.job.job], terms)
-
-    def _found(self, task: RequesterTask, seek: Seek) -> Found:
-        job, terms = task.job, task.terms
-        exclude = seek.exclude | self.shunned | self.unfit(job.job)
-        if terms is not None:
-            exclude |= self.trust.barred()
-        # Where a plan is for nodes that are known well, others are asked when none of those is left.
-        least = 0 if terms is None else terms.least_passes
-        unproven = frozenset(peer for peer in self.book.peers if least and self.trust.passes(peer) < least)
-        peers = self.book.pick(seek.count, job.demand, seed=seek.seed, exclude=exclude | unproven)
-        if not peers and unproven and seek.is_all:
-            peers = self.book.pick(seek.count, job.demand, seed=seek.seed, exclude=exclude)
-        passes = {} if terms is None else {peer: self.trust.passes(peer) for peer in peers}
-        # Who knows nobody at all is not told who there is: that is no reason to end a search early.
-        nobody_left = seek.is_all and not peers and len(self.book) > 0
-        readers = self.book.readers(peers)
-        return Found(peers=peers, nobody_left=nobody_left, is_last=seek.is_last, passes=passes, readers=readers)
 
     def _engage(self, before: RequesterTask | None, after: RequesterTask) -> None:
         """Count what this requester itself keeps each node busy with: gossip is older than that."""
@@ -424,23 +393,15 @@ class Requester:
             return {}
         if len(standing) < needed or len(self.tasks) >= MAX_UNDER_WAY:
             return {}
-        drawn = self.book.pick(
-            needed + requester_steps.SPARE_OFFERS,
-            job.demand,
-            seed=f"{job.seed}/{session}/standing",
-            exclude=self.shunned | self.unfit(job.job),
-        )
-        found = {peer: standing[peer] for peer in drawn if peer in standing}
-        diverse = job.rule.diverse and not is_diverse_enough(found.values(), (), job.rule.confidence)
-        if len(found) < needed or diverse:
-            return {}
+        found = self._candidates.drawn(job, session, needed, standing, self.shunned)
         # Whom a task that is to be trusted asks depends on what is known of them, task by task.
-        return found if self._terms(job) is None else {}
+        return found if self._candidates.terms(job, self.shunned) is None else {}
 
     def _has_room(self, job: JobEntry) -> bool:
         """Tell whether one more task may begin. Those that nobody answers are bounded as well."""
         window = self.window(job)
-        return len(self._seeking) < window and len(self.tasks) < window + max(self._slots(job), UNKNOWN_WINDOW)
+        most = window + max(self._candidates.slots(job), UNKNOWN_WINDOW)
+        return len(self._seeking) < window and len(self.tasks) < most
 
     def _begin(
         self, job: JobEntry, task: CID, name: str, standing: Mapping[PeerId, Kind] = MappingProxyType({})
@@ -448,15 +409,9 @@ class Requester:
         if standing:
             readers = self.book.readers(standing)
             return requester_task.begin_with(self.identity, job, task, name, self.grace_ms, standing, readers)
-        terms = self._terms(job)
-        prior = None if terms is not None else self._priors.get(name)
-        return requester_task.begin(self.identity, job, task, name, self.grace_ms, terms, prior)
-
-    def _terms(self, job: JobEntry) -> TrustTerms | None:
-        return self.trust.terms(
-            job.job,
-            len(self.book),
-            lambda: self.book.able(job.demand, exclude=self.shunned | self.unfit(job.job) | self.trust.barred()),
+        prior = self._priors.get(name)
+        return requester_task.begin(
+            self.identity, job, task, name, self.grace_ms, self._candidates.terms(job, self.shunned), prior
         )
 
 

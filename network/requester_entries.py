@@ -95,12 +95,15 @@ _STEPS_SINCE: Final[dict[str, dict[str, None]]] = {
 class PriorEntry(Schema):
     """What a session goes on from: the evidence of an earlier one, whole, since a machine reads no blocks."""
 
-    VERSION: ClassVar[str] = "prior-entry/1"
+    VERSION: ClassVar[str] = "prior-entry/2"
+    """1 had no passes: what went by trust was not added to."""
 
     record: Link
     commitments: CommitmentList
     receipts: Annotated[tuple[Receipt, ...], at_most(MAX_NODES)]
     parents: SortedLinks
+    passes: Annotated[tuple[Count, ...], at_most(MAX_NODES)] | None = None
+    """Of the nodes of the receipts, in their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,13 +145,33 @@ def read_step(data: bytes) -> StepEntry:
 def prior_entry(prior: Prior) -> PriorEntry:
     """Return the entry of what a session goes on from."""
     return PriorEntry(
-        record=prior.record, commitments=prior.commitments, receipts=prior.receipts, parents=prior.parents
+        record=prior.record,
+        commitments=prior.commitments,
+        receipts=prior.receipts,
+        parents=prior.parents,
+        passes=prior.passes,
     )
 
 
-def prior_of(entry: PriorEntry) -> Prior:
-    """Return what was kept."""
-    return Prior(record=entry.record, commitments=entry.commitments, receipts=entry.receipts, parents=entry.parents)
+def read_prior(data: bytes) -> Prior:
+    """Return what a session goes on from, kept by this version or the one before.
+
+    Raises:
+        VerificationError: the datastore holds something else.
+    """
+    node = dag_cbor.decode(data)
+    if isinstance(node, dict) and node.get("v") == "prior-entry/1":
+        node = {"passes": None, **node, "v": PriorEntry.VERSION}
+    entry = PriorEntry.from_node(node)
+    if entry.passes is not None and len(entry.passes) != len(entry.receipts):
+        raise VerificationError("kept evidence has passes of other nodes than those of its receipts")
+    return Prior(
+        record=entry.record,
+        commitments=entry.commitments,
+        receipts=entry.receipts,
+        parents=entry.parents,
+        passes=entry.passes,
+    )
 
 
 def read_job(data: bytes) -> JobEntry:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from network.blame import Blame
 from network.message_codec import session_id
-from network.requester_entries import JobEntry, OutcomeEntry, PriorEntry, StepEntry, prior_of, read, read_job, read_step
+from network.requester_entries import JobEntry, OutcomeEntry, StepEntry, read, read_job, read_prior, read_step
 from network.session_state import Prior
 from storage.cid import CID
 from verifier.model import PeerId
@@ -60,7 +60,7 @@ def read_kept(entries: Mapping[str, bytes], requester: PeerId) -> KeptRequester:
         if (name := _name(key)) in unended:
             steps.setdefault(name, []).append(read_step(entries[key]))
             needed.add(key)
-    priors = {_name(key): prior_of(read(PriorEntry, entries[key])) for key in names[PRIOR] if _name(key) in unended}
+    priors = {_name(key): read_prior(entries[key]) for key in names[PRIOR] if _name(key) in unended}
     needed |= {f"{PRIOR}/{name}" for name in priors}
     return KeptRequester(
         jobs=tuple(jobs),

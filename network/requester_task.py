@@ -45,6 +45,7 @@ from network.requester_steps import (
 )
 from network.session_events import Action as CoreAction
 from network.session_events import (
+    AskNodes,
     Committed,
     DeadlinePassed,
     Execute,
@@ -130,11 +131,10 @@ def _blank(
 def plan_anew(state: RequesterTask, job: JobEntry, terms: TrustTerms) -> Step:
     """Return a task of which nothing is kept with other terms, begun if enough nodes have bid. job: as accepted."""
     job = _as_in_force(job, terms)
-    session, _ = core.start(state.task, job.rule, max_nodes=job.max_nodes, terms=terms)
+    session, asked = core.start(state.task, job.rule, max_nodes=job.max_nodes, terms=terms, prior=state.session.prior)
     bids = {peer: bid for peer, bid in state.bids.items() if state.passes.get(peer, 0) >= terms.least_passes}
-    after = replace(
-        state, job=job, session=session, wanted=job.rule.replication, terms=terms, bids=MappingProxyType(bids)
-    )
+    wanted = next(action.count for action in asked if isinstance(action, AskNodes))
+    after = replace(state, job=job, session=session, wanted=wanted, terms=terms, bids=MappingProxyType(bids))
     return choose_if_enough(after)
 
 
@@ -162,7 +162,6 @@ def resume(
     """
     steps = tuple(kept)
     terms = next((entry.standing.terms for entry in steps if entry.standing is not None), None)
-    prior = prior if terms is None else None
     state, _ = begin(identity, job, task, session_id, grace_ms, terms, prior)
     session, last = core.start(
         task, state.job.rule, max_nodes=state.job.max_nodes, terms=terms, prior=prior, unverified=job.unverified

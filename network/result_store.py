@@ -19,11 +19,11 @@ KEPT_S: Final = 30 * 86_400.0
 INSERT: Final = "INSERT INTO results(task, record, nodes, at) VALUES(?, ?, ?, ?) ON CONFLICT(task, record) DO NOTHING"
 """Adds a result, unless it is there."""
 _FORGET: Final = "DELETE FROM results WHERE at < ?"
-_FIND: Final = "SELECT record FROM results WHERE task = ? AND nodes IN (?, ?, ?) ORDER BY at DESC LIMIT ?"
+_FIND: Final = "SELECT record FROM results WHERE task = ? AND nodes IN (?, ?, ?, ?) ORDER BY at DESC LIMIT ?"
 _AT: Final = "SELECT at FROM results WHERE task = ? AND record = ?"
 _SAMPLE: Final = "SELECT task, record FROM results WHERE nodes = ? ORDER BY random() LIMIT ?"
-_NEWEST: Final = "SELECT record FROM results WHERE nodes IN (?, ?) ORDER BY at DESC LIMIT ?"
-_PUBLISH: Final = "UPDATE results SET nodes = ? WHERE record = ? AND nodes = ?"
+_NEWEST: Final = "SELECT record FROM results WHERE nodes IN (?, ?, ?) ORDER BY at DESC LIMIT ?"
+_PUBLISH: Final = "UPDATE results SET nodes = ? WHERE record = ? AND nodes IN (?, ?)"
 _SINCE: Final = "SELECT record FROM results WHERE at >= ?"
 _MOST: Final = 256
 """Records of one task that are looked at. A task of which two outputs are known runs each time, and each time leaves a
@@ -38,6 +38,9 @@ class Nodes(StrEnum):
     """All of this home: they show that the function is deterministic here."""
     NETWORK = "network"
     """Of nodes that a requester found, which need not trust one another."""
+    CHOSEN = "chosen"
+    """Of such nodes, and not given away since: few know the answer. A label chose them, in records that are not open.
+    (Of those of before there was this word nobody knows whether they were given away: they are of the network.)"""
     OPEN = "open"
     """Of such nodes, which no label chose, and not given away since: any node may be asked, and few know the answer."""
 
@@ -56,17 +59,19 @@ class ResultStore(DatastoreConnection):
             self._connection.execute(INSERT, (task, record, nodes.value, at))
 
     def records(self, task: CID, *, nodes: Nodes) -> list[CID]:
-        """Return records of a task, the newest first; of strangers, or open ones, alone if those are asked for."""
-        first, other = {
-            Nodes.EMBEDDED: (Nodes.NETWORK, Nodes.EMBEDDED),
-            Nodes.NETWORK: (Nodes.NETWORK, Nodes.NETWORK),
-            Nodes.OPEN: (Nodes.OPEN, Nodes.OPEN),
-        }[nodes]
-        return self._records(_FIND, task, first.value, Nodes.OPEN.value, other.value, _MOST)
+        """Return records of a task, the newest first: of all that are asked for, and of those of which less is said.
+
+        Embedded ones are answered by those of strangers too; of strangers, of those that were not given away, or of
+        open ones alone if those are asked for.
+        """
+        order = tuple(Nodes)
+        wanted = order[order.index(nodes) :]
+        values = (one.value for one in (*wanted, *[Nodes.OPEN] * (len(order) - len(wanted))))
+        return self._records(_FIND, task, *values, _MOST)
 
     def of_strangers(self, limit: int) -> list[CID]:
         """Return the newest records of strangers, the oldest of them first."""
-        return self._records(_NEWEST, Nodes.NETWORK.value, Nodes.OPEN.value, limit)[::-1]
+        return self._records(_NEWEST, Nodes.NETWORK.value, Nodes.CHOSEN.value, Nodes.OPEN.value, limit)[::-1]
 
     def sample(self, count: int) -> list[tuple[CID, CID]]:
         """Return tasks and their records, drawn at random of those that are open."""
@@ -77,7 +82,7 @@ class ResultStore(DatastoreConnection):
     def published(self, record: CID) -> None:
         """Note that a record was given away."""
         with self._explained(), self._lock:
-            self._connection.execute(_PUBLISH, (Nodes.NETWORK.value, record, Nodes.OPEN.value))
+            self._connection.execute(_PUBLISH, (Nodes.NETWORK.value, record, Nodes.CHOSEN.value, Nodes.OPEN.value))
 
     def kept_at(self, task: CID, record: CID) -> float | None:
         """Return when a record was kept, in seconds since 1970, UTC; None if it was not."""

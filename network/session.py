@@ -83,6 +83,7 @@ def start(
         return session, (AskNodes(count=rule.replication),)
     receipts = {receipt.node: receipt for receipt in prior.receipts}
     listed = {commitment.node: commitment for commitment in prior.commitments.commitments}
+    passes = {} if prior.passes is None else dict(zip(receipts, prior.passes, strict=True))
     session = Session(
         task=task,
         rule=rule,
@@ -92,6 +93,7 @@ def start(
         published=prior.commitments,
         receipts=MappingProxyType(receipts),
         terms=terms,
+        passes=MappingProxyType(passes),
         prior=prior,
     )
     return session, (AskNodes(count=min(more_nodes(session), room(session))),)

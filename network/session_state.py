@@ -29,6 +29,9 @@ class Prior:
     """All of them, those that dissent included."""
     parents: tuple[CID, ...] = ()
     """Records that its task's inputs were known to come from: the new record names them too, or taint would be lost."""
+    passes: tuple[int, ...] | None = None
+    """Of the nodes of the receipts, in their order, as known when this was looked up; None if the new one goes by
+    counts."""
 
     @property
     def nodes(self) -> frozenset[PeerId]:

@@ -44,6 +44,7 @@ MOST_AT_ONCE = 256
 @click.option("--diverse", is_flag=True, help="Require different engines: Node and Bun in turn.")
 @click.option("--isolation", type=click.Choice(["best", "strict"]), default="best", show_default=True,
               help="strict: run nothing where a layer of the jail is missing.")  # fmt: skip
+@click.option("--require-verified", is_flag=True, help="Refuse inputs that come from something unverified.")
 @click.option("-l", "--label", "labels", multiple=True, help="Label the job.")
 @click.option("--id-only", is_flag=True, help="Print the job id alone.")
 @policy_option
@@ -98,6 +99,7 @@ def read_order(file: Path, flags: dict[str, Any], trust: TrustGoal | None = None
         strict=flags["isolation"] == "strict",
         at_once=flags["at_once"],
         is_cached=not flags["no_cache"],
+        require_verified=flags["require_verified"],
         fetching=fetching,
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,25 +76,23 @@ def run_shards_with_node(
     Raises:
         UserError, UnavailableError, VerificationError: as `bacalhau.run_shards_on_node`.
     """
-    from bacalhau.cli.run_with_node import goes_on
+    from bacalhau.cli.run_with_node import followed
     from bacalhau.run_shards_on_node import submit_shards_to_node, wait_for_shards
 
     sharded = ShardedOrder(
         order=order, sharding=sharding, max_failures=flags["max_failures"], asks_first=not flags["no_cache"]
     )
-    announced: list[str] = []
-    with goes_on(announced), shown_progress() as display:
-        submitted = submit_shards_to_node(sharded, services, display, node, announced.append)
-        if flags["wait"]:
 
-            def count(totals: ShardTotals, total: int | None) -> None:
-                display.count(totals_phrase(totals, total), totals.shards, total)
+    def wait(job: str, node: NodeClient, display: Display, again: Callable[[], NodeClient | None]) -> dict[str, Any]:
+        def count(totals: ShardTotals, total: int | None) -> None:
+            display.count(totals_phrase(totals, total), totals.shards, total)
 
-            report = wait_for_shards(submitted.job, node, display, count, lambda: node_of(services))
-    if not flags["wait"]:
-        print_json(submitted.to_json()) if flags["as_json"] else print_text(submitted.job)
+        return wait_for_shards(job, node, display, count, again)
+
+    report = followed(partial(submit_shards_to_node, sharded, services), services, flags, node, wait)
+    if report is None:
         return ExitCode.DONE
-    with find_present(submitted.job, lambda: node_of(services)) as present:
+    with find_present(report["job"], lambda: node_of(services)) as present:
         _show(report, services, present, flags)
         if report["tier"] == "verified" and report["reason"]:
             # What was agreed is not all here: the output is less than what the shards gave.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from bacalhau.cli.options import node_of
 from bacalhau.cli.run_python import say_place, show_report
@@ -15,7 +15,7 @@ from bacalhau.layout import default_target, lay_out
 from bacalhau.progress import Display, shown_progress
 from bacalhau.remote_results import lay_out_from_node
 from bacalhau.render import print_json, print_text, stderr_console
-from bacalhau.run_on_node import SubmittedJob, submit_to_node, wait_for_report
+from bacalhau.run_on_node import submit_to_node, wait_for_report
 from storage.cid import parse_cid
 from storage.errors import UnavailableError
 
@@ -44,18 +44,36 @@ def run_with_node(
     return of_run(report["verdict"], report["exit_code"])
 
 
+class Submitted(Protocol):
+    """A job that a node has accepted."""
+
+    @property
+    def job(self) -> str:
+        """Its id."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `run --no-wait --json` prints."""
+        ...
+
+
+Wait: TypeAlias = Callable[[str, "NodeClient", Display, Callable[[], "NodeClient | None"]], dict[str, Any]]
+"""Follows a job on a node, found again if it is gone for a while, and returns its report."""
+
+
 def followed(
-    submit: Callable[[Display, NodeClient, Callable[[str], None]], SubmittedJob],
+    submit: Callable[[Display, NodeClient, Callable[[str], None]], Submitted],
     services: Services,
     flags: dict[str, Any],
     node: NodeClient,
+    wait: Wait = wait_for_report,
 ) -> dict[str, Any] | None:
     """Submit a job and return its report; None where nobody waits for it: then the job is printed."""
     announced: list[str] = []
     with goes_on(announced), shown_progress() as display:
         submitted = submit(display, node, announced.append)
         if flags["wait"]:
-            return wait_for_report(submitted.job, node, display, lambda: node_of(services))
+            return wait(submitted.job, node, display, lambda: node_of(services))
     print_json(submitted.to_json()) if flags["as_json"] else print_text(submitted.job)
     return None
 

@@ -85,7 +85,7 @@ def statements(change: Change) -> tuple[Statement, ...]:
         case RemoveBelow(machine=machine, prefix=prefix):
             return ((_REMOVE_BELOW, (machine.value, *bounds_of(prefix))),)
         case AddResult(task=task, record=record, at=at, is_open=is_open):
-            nodes = result_store.Nodes.OPEN if is_open else result_store.Nodes.NETWORK
+            nodes = result_store.Nodes.OPEN if is_open else result_store.Nodes.CHOSEN
             return ((result_store.INSERT, (task, record, nodes.value, _time(at))),)
         case Submit(submission=submission):
             row = (submission.job, submission.created_at, *write_submission(submission), JobState.RUNNING.value)

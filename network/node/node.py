@@ -8,177 +8,49 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import trio
 
-from network.demand import room_of
 from network.message_bundle import split
 from network.message_codec import version_of
-from network.messages import Ack, Assign, Cancel, Close, Decline, Demand, Offer, Settled, SignedAssign
+from network.messages import Ack, Assign, Cancel, Close, Decline, Offer, Settled, SignedAssign
 from network.node.announcement import Announcement, decode_announcement
-from network.node.compute_side import ComputeSettings, ComputeSide, Mouth
+from network.node.compute_side import ComputeSide, Mouth
 from network.node.control import NodeStatus
-from network.node.datastore import Datastore, JobEvent, KeptJob, NotePeer, Submission
-from network.node.disk_promises import DiskPromises
-from network.node.executor import Executor, threads_of
+from network.node.datastore import JobEvent, KeptJob, NotePeer, Submission
 from network.node.lost_peers import LostPeers
 from network.node.measures import Levels, Measures
+from network.node.node_halves import Shared, make_compute, make_requester
+from network.node.node_parts import Connectable, NodeParts
+from network.node.node_status import levels_of, status_of
+from network.node.offences import MAX_OFFENCES, Offences
 from network.node.outbox import Outbox
 from network.node.peer_book import PeerBook
 from network.node.peer_source import PeerSource
-from network.node.requester_side import FindKnown, FindPrior, RequesterSide
-from network.node.selection import JobSelection
-from network.node.settlement import MakeContainerJob, MakeJob, Settlement
-from network.node.shard_outputs import ShardOutputs
-from network.node.shard_settlement import MakeShardsJob, ShardSettlement
-from network.node.span import SUBMIT, Span, Tell
-from network.node.spot_checks import SpotChecks
-from network.node.task_header import Headers
-from network.node.trust_book import TrustBook, with_most_words
+from network.node.requester_side import RequesterSide
+from network.node.span import SUBMIT, Span
+from network.node.trust_book import with_most_words
 from network.parcel import is_parcel
 from network.protocol_errors import RemoteProtocolError
 from network.protocol_events import Misbehaved
-from network.transport import CapacityHeard, PeerChange, PeerHandler, PeerRefusedError, Transport
+from network.transport import CapacityHeard, PeerChange, PeerRefusedError
 from network.transport_core import single_errors
-from runtime.any_plan import AnyPlan
-from runtime.capacity_gate import CapacityGate
-from runtime.capacity_ledger import CapacityLedger
-from runtime.container_host import ContainerHost
-from runtime.engine import Engine, Execution
-from storage.blocks import BlockStore
-from storage.cid import CID
 from storage.errors import UnavailableError, UserError
-from storage.sqlite_block_store import SqliteBlockStore
-from verifier.identity import Identity
-from verifier.model import PeerId, Rule
+from verifier.model import PeerId
 
 FOR_NODES: Final = frozenset(
     kind.VERSION for kind in (Offer, Assign, SignedAssign, Decline, Ack, Cancel, Close, Settled)
 )
 """Messages that requesters send; all others are for requesters."""
-MAX_OFFENCES: Final = 100
-"""Of one peer within OFFENCES_S, above which it is hung up on for a while."""
-OFFENCES_S: Final = 60.0
-MAX_OFFENDERS: Final = 1_000
 MAX_SOURCES: Final = 8
 """Peers that are asked for the blocks of one DAG."""
-MAX_OUTPUT_BYTES: Final = 1 << 30
-"""Of an output that is fetched: what a run may give, four times over."""
-MAX_OUTPUT_S: Final = 600.0
-"""For one of several tries to fetch an output; what came by then stays."""
-MAX_WALL_CLOCK_S: Final = 3_600.0
-"""For an execution, unless the operator says less."""
 END_CONTAINERS_S: Final = 15.0
 """For a node that ends to remove its containers; what is left then is removed when it starts again."""
-NOTHING: Final = Demand(cpu_milli=0, memory=0, disk=0, gpus=0)
 log = logging.getLogger(__name__)
-
-
-class Connectable(Transport, Protocol):
-    """A transport that can be told whom to connect to."""
-
-    async def reach(self, address: str) -> None:
-        """Connect to a peer at a multiaddress, once: a stranger said it."""
-        ...
-
-
-class OpenTransport(Protocol):
-    """Runs a node's transport for as long as a block."""
-
-    def __call__(
-        self, identity: Identity, handler: PeerHandler, store: BlockStore
-    ) -> AbstractAsyncContextManager[Connectable]:
-        """Return the context manager."""
-        ...
-
-
-class Persona(Protocol):
-    """A bad actor's hand on its own node's mouth: for tests of the network, and for `devstack`."""
-
-    def alter(self, execution: Execution, store: BlockStore) -> Execution:
-        """Return what it claims that an execution gave. Called by a thread."""
-        ...
-
-    def speak(self, peer: PeerId, message: bytes, say: Callable[[PeerId, bytes], None]) -> None:
-        """Send what stands in for a message. Called in the node's loop."""
-        ...
-
-    def hear(self, peer: PeerId, message: bytes, say: Callable[[PeerId, bytes], None]) -> bool:
-        """Look at a message that arrived; tell whether the node's machine is to have it."""
-        ...
-
-
-def _no_objection(_submission: Submission) -> str:
-    return ""
-
-
-def _nothing_known(_task: CID, _rule: Rule) -> None:
-    return None
-
-
-def _take_inputs(_submission: Submission) -> None:
-    raise UserError("verified inputs cannot be asked for here", where="require_verified", fix="leave it out")
-
-
-def _nothing_prior(_task: CID) -> None:
-    return None
-
-
-def _none_known(_count: int) -> Sequence[tuple[CID, CID]]:
-    return ()
-
-
-def _none_of(_task: CID) -> Sequence[CID]:
-    return ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeParts:
-    """What a node is made of. The owner closes what it opened, after the node has ended."""
-
-    identity: Identity
-    store: SqliteBlockStore
-    datastore: Datastore
-    open_transport: OpenTransport
-    compute: ComputeSettings | None
-    """None: no compute node."""
-    requests: bool
-    """Whether it is a requester."""
-    engine: Engine
-    make_selection: Callable[[], JobSelection]
-    """Called in the node's loop."""
-    fitness: Callable[[AnyPlan, BlockStore], str]
-    """Why a task whose blocks are all in a store is not run; blocks."""
-    make_job: MakeJob
-    make_shards_job: MakeShardsJob
-    free_disk: Callable[[], int]
-    """Bytes that are free where blocks are kept, now; called by threads."""
-    find_known: FindKnown = field(default=_nothing_known)
-    find_prior: FindPrior = field(default=_nothing_prior)
-    check_inputs: Callable[[Submission], None] = _take_inputs
-    """Refuses a job that asks for verified inputs, and whose inputs are not; blocks."""
-    objection_to_job: Callable[[Submission], str] = _no_objection
-    """Why the operator's policy does not have a job submitted here; empty if it does."""
-    max_wall_clock_s: float = MAX_WALL_CLOCK_S
-    persona: Persona | None = None
-    containers: ContainerHost | None = None
-    """What runs containers; None: nothing does."""
-    make_container_job: MakeContainerJob | None = None
-    """None: no job of a container is accepted."""
-    spot_checks: float = 0.0
-    """For each task of a job that goes by trust, on average (`network.node.spot_checks`)."""
-    sample_known: Callable[[int], Sequence[tuple[CID, CID]]] = _none_known
-    """Draws tasks that any node may see, with records of strangers that were not given away; blocks."""
-    records_of: Callable[[CID], Sequence[CID]] = _none_of
-    """Returns records of strangers of a task; blocks."""
-    tell_span: Tell | None = None
-    """Takes what is done for jobs; None costs nothing."""
 
 
 class Node:
@@ -192,7 +64,7 @@ class Node:
         self.measures = Measures()
         self._one_thread = trio.CapacityLimiter(1)
         self._kept = trio.Event()
-        self._offences: OrderedDict[PeerId, list[float]] = OrderedDict()
+        self._offences = Offences()
         self._ready = trio.Event()
 
     # For peers
@@ -229,38 +101,11 @@ class Node:
 
     def status(self) -> NodeStatus:
         """Return how the node is."""
-        compute, requester = self.compute, self.requester
-        return NodeStatus(
-            peer=self._transport.peer,
-            addresses=self._transport.addresses,
-            roles=tuple(name for name, half in (("compute", compute), ("requester", requester)) if half is not None),
-            connected=tuple(sorted(self._transport.connected())),
-            labels={} if compute is None else compute.settings.labels,
-            engines=() if compute is None else tuple(f"{one.engine}/{one.arch}" for one in compute.settings.engines),
-            total=NOTHING if compute is None else compute.total,
-            job_most=NOTHING if compute is None else compute.job_most or compute.total,
-            gpus=() if compute is None else compute.settings.gpus or (),
-            gpu_note="" if compute is None else compute.settings.gpu_note,
-            free=NOTHING if compute is None else compute.free,
-            known_nodes=0 if requester is None else requester.known_nodes,
-            running=0 if compute is None else compute.executor.running,
-            jobs_open=0 if requester is None else len(requester.open),
-            store_ok=all(half.host.is_healthy for half in (compute, requester) if half is not None),
-        )
+        return status_of(self._transport, self.compute, self.requester)
 
     def levels(self) -> Levels:
         """Return how much there is at this moment, for `/metrics`."""
-        compute, requester = self.compute, self.requester
-        jobs = () if requester is None else requester.open.values()
-        return Levels(
-            jobs_open=len(jobs),
-            tasks_open=sum(len(job.tasks) - len(job.tally.ended) for job in jobs),
-            tasks_unassigned=0 if requester is None else requester.unassigned,
-            offers_waiting=0 if compute is None else compute.waiting,
-            executions=0 if compute is None else compute.executor.running,
-            peers=len(self._transport.connected()),
-            is_healthy=all(half.host.is_healthy for half in (compute, requester) if half is not None),
-        )
+        return levels_of(self._transport, self.compute, self.requester)
 
     async def submit(self, submission: Submission) -> None:
         """Accept a job; see `NodeControl.submit`."""
@@ -346,16 +191,11 @@ class Node:
     def _count_offence(self, action: Misbehaved) -> None:
         log.info("%s %s", action.peer, action.problem, extra={"peer": action.peer})
         self.measures.offences += 1
-        now = trio.current_time()
-        times = [at for at in self._offences.pop(action.peer, []) if now - at < OFFENCES_S]
-        self._offences[action.peer] = [*times, now][-MAX_OFFENCES:]
-        if len(self._offences) > MAX_OFFENDERS:
-            self._offences.popitem(last=False)
-        if len(times) >= MAX_OFFENCES - 1 and action.peer != self._transport.peer:
+        if self._offences.are_too_many(action.peer, now=trio.current_time()) and action.peer != self._transport.peer:
             log.warning(
                 "%s is hung up on: %d offences in a minute", action.peer, MAX_OFFENCES, extra={"peer": action.peer}
             )
-            del self._offences[action.peer]
+            self._offences.forget(action.peer)
             self._nursery.start_soon(partial(self._transport.disconnect, action.peer, ban=True))
 
     # Life
@@ -367,99 +207,23 @@ class Node:
         self._book = PeerBook(transport, transport.reach)
         self._book.recall(await self._in_thread(parts.datastore.peers))
         self._outbox = Outbox(transport, nursery, reach=self._book.reach)
-        if parts.requests:
-            self._make_requester()
-        if parts.compute is not None:
-            self._make_compute(parts.compute)
-
-    def _make_requester(self) -> None:
-        parts = self._parts
-
-        def sources(first: Sequence[PeerId]) -> list[PeerSource]:
-            return self._sources(first, MAX_OUTPUT_BYTES, MAX_OUTPUT_S)
-
-        trust = TrustBook()
-        shards = ShardSettlement(
-            store=parts.store,
-            datastore=parts.datastore,
-            in_thread=self._in_thread,
-            outputs=ShardOutputs(store=parts.store, sources=sources, nursery=self._nursery),
-            make_job=parts.make_shards_job,
-        )
-        settlement = Settlement(
-            store=parts.store,
-            datastore=parts.datastore,
-            in_thread=self._in_thread,
-            sources=sources,
-            make_job=parts.make_job,
-            make_container_job=parts.make_container_job,
-            shards=shards,
-            trust=trust,
-            nursery=self._nursery,
-            kept=self._wake,
-            tell_span=parts.tell_span,
-        )
-        self.requester = RequesterSide(
-            identity=parts.identity,
-            store=parts.store,
-            datastore=parts.datastore,
-            in_thread=self._in_thread,
+        shared = Shared(
+            nursery=nursery,
+            transport=transport,
             book=self._book,
-            settlement=settlement,
-            trust=trust,
-            checks=SpotChecks(
-                store=parts.store,
-                trust=trust,
-                rate=parts.spot_checks,
-                sample=parts.sample_known,
-                records=parts.records_of,
-            ),
-            find_known=parts.find_known,
-            find_prior=parts.find_prior,
-            check_inputs=parts.check_inputs,
-            nursery=self._nursery,
+            measures=self.measures,
+            sources=self._sources,
+            in_thread=self._in_thread,
             say=self._say,
+            mouth=self._mouth(),
             count_offence=self._count_offence,
             kept=self._wake,
-            measures=self.measures,
-            tell_span=parts.tell_span,
-        )
-
-    def _make_compute(self, settings: ComputeSettings) -> None:
-        parts, persona = self._parts, self._parts.persona
-        headers = Headers()
-        executor = Executor(
-            node=parts.identity.peer,
-            headers=headers,
-            engine=parts.engine,
-            store=parts.store,
-            sources=lambda first: self._sources([first], settings.total.disk, parts.max_wall_clock_s),
-            fitness=parts.fitness,
-            nursery=self._nursery,
-            gate=CapacityGate(CapacityLedger(room_of(settings.total), gpus=settings.gpus)),
-            threads=threads_of(settings.total),
-            disk=DiskPromises(parts.free_disk),
-            wall_clock_s=parts.max_wall_clock_s,
-            alter=_unaltered if persona is None else persona.alter,
-            containers=parts.containers,
-            measures=self.measures,
-        )
-        self.compute = ComputeSide(
-            identity=parts.identity,
-            settings=settings,
-            transport=self._transport,
-            store=parts.store,
-            datastore=parts.datastore,
-            in_thread=self._in_thread,
-            executor=executor,
-            headers=headers,
-            selection=parts.make_selection(),
-            say=self._mouth(),
             heard_own=self._hear_own,
-            count_offence=self._count_offence,
-            measures=self.measures,
-            tell_span=parts.tell_span,
         )
+        if parts.requests:
+            self.requester = make_requester(parts, shared)
+        if parts.compute is not None:
+            self.compute = make_compute(parts, parts.compute, shared)
 
     async def run(self) -> None:
         """Run both halves until cancelled."""
@@ -535,7 +299,3 @@ async def open_node(parts: NodeParts) -> AsyncGenerator[Node]:
                         # A thread that is left alone would leave its container.
                         await trio.to_thread.run_sync(parts.containers.engine.end, END_CONTAINERS_S)
                 nursery.cancel_scope.cancel()
-
-
-def _unaltered(execution: Execution, _store: BlockStore) -> Execution:
-    return execution

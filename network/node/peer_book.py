@@ -81,6 +81,10 @@ class PeerBook:
         known = self._known
         return frozenset(peer for peer in peers if peer not in known or not matches(selector, known[peer].labels))
 
+    def like(self, selector: Sequence[tuple[str, str]]) -> frozenset[PeerId]:
+        """Return the nodes that have what a selector asks for, by the newest that they said of themselves."""
+        return frozenset(peer for peer, said in self._known.items() if matches(selector, said.labels))
+
     def without_containers(self, peers: Iterable[PeerId]) -> frozenset[PeerId]:
         """Return those of `peers` that do not offer to run containers: nodes of a release before this one neither."""
         return frozenset(

@@ -10,20 +10,18 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any, Final
 
 import trio
 
-from network.embedded import SessionResult
-from network.known_results import with_parents
 from network.message_codec import decode, encode, version_of
 from network.messages import Refuse
 from network.node.announcement import Announcement
 from network.node.datastore import AddEvent, Change, Datastore, JobState, KeptJob, Machine, Submission
 from network.node.job_events import REFUSED
+from network.node.known_answers import FindKnown, FindPrior, KnownAnswers, takes_known
 from network.node.machine_host import MachineHost, StateMachine, World
 from network.node.measures import Measures
 from network.node.open_job import OpenJob
@@ -58,10 +56,8 @@ from storage.counting import counted
 from storage.errors import BacalhauError, UnavailableError, UserError
 from storage.sqlite_block_store import SqliteBlockStore
 from storage.sqlite_pins import hold
-from verifier.credibility import TrustGoal
 from verifier.identity import Identity
-from verifier.model import PeerId, Rule
-from verifier.taint import find_taint
+from verifier.model import PeerId
 
 MAX_OPEN: Final = 10_000
 """Jobs that have not ended."""
@@ -78,10 +74,6 @@ AROUND_MS: Final = 60_000
 DISK_PAUSE_S: Final = 10.0
 COUNT_S: Final = 1.0
 """Between two times that followers of a job over shards are told how many have ended."""
-FindPrior = Callable[[CID], Prior | None]
-"""Returns the evidence that a task has among nodes that few know of, to be added to. Blocks."""
-FindKnown = Callable[[CID, Rule], SessionResult | None]
-"""Returns what an earlier session gave of a task, if it meets the rule and its output is here. Blocks."""
 log = logging.getLogger(__name__)
 
 
@@ -120,8 +112,7 @@ class RequesterSide:
         self._in_thread = in_thread
         self._book = book
         self._settlement = settlement
-        self._find_known = find_known
-        self._find_prior = find_prior
+        self._known = KnownAnswers(store=store, book=book, trust=trust, find_known=find_known, find_prior=find_prior)
         self._check_inputs = check_inputs
         self._nursery = nursery
         self._say = say
@@ -171,6 +162,11 @@ class RequesterSide:
         tasks = machine.tasks.values() if isinstance(machine, Requester) else ()
         return sum(task.phase is Phase.ASSIGNING for task in tasks)
 
+    @property
+    def _shunned(self) -> frozenset[PeerId]:
+        machine = self.host.machine
+        return machine.shunned if isinstance(machine, Requester) else frozenset()
+
     async def run(self) -> None:
         """Run until cancelled."""
         await self.host.run()
@@ -211,7 +207,7 @@ class RequesterSide:
 
     async def _accept(self, submission: Submission) -> None:
         job = await self._open_job(submission)
-        known, priors = await self._look_up(job, [submission.root])
+        known, priors = await self._known.of(job, [submission.root], self._shunned)
         if known:
             await self._in_thread(lambda: self._ledger.answer_whole(submission, known[0]))
             self._measures.known()
@@ -283,14 +279,14 @@ class RequesterSide:
     async def _answer_known(self, job: OpenJob) -> dict[CID, Prior]:
         """Keep what is known of shards, and return what is to be added to of others."""
         priors: dict[CID, Prior] = {}
-        if not _takes_known(job.submission):
+        if not takes_known(job.submission):
             return priors
         for start in range(0, len(job.tasks), KNOWN_AT_ONCE):
             numbers = range(start, min(start + KNOWN_AT_ONCE, len(job.tasks)))
             some = [number for number in numbers if number not in job.tally.ended]
             if job.is_cancelled or job.has_too_many_failures:
                 break
-            found, more = await self._look_up(job, [job.tasks[number] for number in some])
+            found, more = await self._known.of(job, [job.tasks[number] for number in some], self._shunned)
             priors |= dict(islice(more.items(), MAX_PRIORS - len(priors)))
             if found:
                 known = {some[place]: session for place, session in found.items()}
@@ -298,56 +294,6 @@ class RequesterSide:
                 self._measures.known(len(known))
                 self._kept()
         return priors
-
-    async def _look_up(self, job: OpenJob, tasks: Sequence[CID]) -> tuple[dict[int, SessionResult], dict[CID, Prior]]:
-        """Return what is known of tasks, by their place, and by task what of the others is to be added to.
-
-        Neither has anything that a node had a part in which was convicted since.
-        """
-        submission = job.submission
-        if not tasks or not _takes_known(submission):
-            return {}, {}
-        machine = self.host.machine
-        shunned = machine.shunned if isinstance(machine, Requester) else frozenset()
-
-        def look_up() -> tuple[dict[int, SessionResult], dict[CID, Prior]]:
-            found = ((place, self._find_known(task, submission.rule)) for place, task in enumerate(tasks))
-            sound = {
-                place: session
-                for place, session in found
-                if session is not None
-                and shunned.isdisjoint(one.node for one in session.receipts)
-                and self._may_answer(submission, () if session.record is None else (session.record,))
-            }
-            if submission.trust is not None:  # how far it gets with others is not known before they are asked
-                return self._trusted(sound, tasks, submission.trust), {}
-            known = {place: self._with_parents(session, job, tasks[place]) for place, session in sound.items()}
-
-            def usable(prior: Prior) -> bool:
-                return _is_apart(prior, shunned) and self._may_answer(submission, prior.parents)
-
-            rest = [task for place, task in enumerate(tasks) if place not in known]
-            priors = ((task, self._find_prior(task)) for task in rest)
-            return known, {task: prior for task, prior in priors if prior is not None and usable(prior)}
-
-        return await trio.to_thread.run_sync(look_up)
-
-    def _may_answer(self, submission: Submission, records: Sequence[CID]) -> bool:
-        """Tell whether an answer that rests on records is one, where inputs are to be verified."""
-        return not submission.require_verified or find_taint(self._store, records).is_tainted is False
-
-    def _with_parents(self, session: SessionResult, job: OpenJob, task: CID) -> SessionResult:
-        """Return what is known under a record that names what the task's inputs are known to come from now."""
-        if session.record is None:
-            return session
-        return replace(session, record=with_parents(session.record, job.parents_of(task, self._store), self._store))
-
-    def _trusted(
-        self, found: Mapping[int, SessionResult], tasks: Sequence[CID], goal: TrustGoal
-    ) -> dict[int, SessionResult]:
-        """Return what is trusted, by what is known of its nodes now."""
-        weighed = ((place, session, self._trust.weigh(session, tasks[place], goal)) for place, session in found.items())
-        return {place: replace(session, trust=note) for place, session, note in weighed if note.reached >= goal.asked}
 
     # Checks among the work
 
@@ -528,15 +474,6 @@ class RequesterSide:
             unverified=submission.unverified,
             resumes=job.resumes,
         )
-
-
-def _is_apart(prior: Prior, nodes: frozenset[PeerId]) -> bool:
-    return nodes.isdisjoint(prior.nodes)
-
-
-def _takes_known(submission: Submission) -> bool:
-    """Tell whether known results may answer: whose receipts they have cannot be chosen, as a selector would."""
-    return not submission.no_cache and not submission.selector and not submission.unverified
 
 
 def _check_same(known: Submission, new: Submission) -> None:

@@ -24,6 +24,7 @@ from network.node.trust_entries import (
     read_trust,
     write_entry,
 )
+from network.session_state import Prior
 from network.trust_terms import TrustCandidates, TrustNote, TrustTerms, note_of, rule_in_force, terms_for
 from storage.cid import CID
 from verifier.compare import Decision, claim_of
@@ -151,6 +152,16 @@ class TrustBook:
             most_nodes=len(session.receipts),
         )
         return note_of(terms, receipts, leading, passes)
+
+    def weighed(self, prior: Prior, task: CID) -> Prior | None:
+        """Return earlier evidence on a task with what is known of its nodes now, this very task left out.
+
+        None if one of them ever dissented: its word is worth nothing, and there is no taking it out of the evidence.
+        """
+        if not self._barred.isdisjoint(prior.nodes):
+            return None
+        passes = (self.passes(one.node) - self.has_passed(one.node, task) for one in prior.receipts)
+        return replace(prior, passes=tuple(passes))
 
     # What becomes known
 

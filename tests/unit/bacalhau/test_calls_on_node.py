@@ -15,11 +15,13 @@ from bacalhau.executor import Executor
 from bacalhau.home import Home
 from bacalhau.node_client import NodeClient
 from storage.blocks import block_key
-from storage.cid import parse_cid
+from storage.cid import cid_text, parse_cid
 from storage.errors import UnavailableError, UserError, VerificationError
+from tests.unit.bacalhau import fake_node
 from tests.unit.bacalhau.fake_node import PEER, served
 from tests.unit.bacalhau.fakes import Desk, FakeEngine, Gave
 from tests.unit.bacalhau.test_executor import fails, run_here, size, upper
+from verifier.merge_types import load_merge, store_merge
 from verifier.model import Function, Record, load_node
 
 
@@ -332,3 +334,70 @@ def test_calls_that_go_to_a_node_need_no_lock_of_each_other(desk, node):
         with concurrent.futures.ThreadPoolExecutor(8) as threads:
             values = threads.map(lambda number: executor.call(size, data(number)).value, range(8))
         assert list(values) == list(range(8))
+
+
+# ---- statements of merges
+
+
+def stated(job, how, store, other):
+    """Return the statement of a job over shards as a node says it. other: a record of another job."""
+    rows = sorted(job.shards, key=lambda row: row.number)
+    records = {row.number: row.record for row in rows}
+    output, records = {
+        "its own": (job.output, records),
+        "wrong output": (rows[0].output, records),
+        "shard missing": (job.output, {0: records[0]}),
+        "of another job": (job.output, dict.fromkeys(records, other)),
+    }[how]
+    return cid_text(store_merge(store, output, records))
+
+
+@pytest.fixture
+def say(monkeypatch):
+    """Have the node say something else of its next jobs over shards: what a function makes of the job and its store."""
+
+    def instead(make):
+        whole = fake_node.finished_shards
+
+        def finished(*args, **kwargs):
+            job, store = whole(*args, **kwargs), args[4]
+            return replace(job, report={**job.report, **make(job, store)})
+
+        monkeypatch.setattr(fake_node, "finished_shards", finished)
+
+    return instead
+
+
+@pytest.fixture
+def texts(tmp_path):
+    (tmp_path / "texts").mkdir()
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / "texts" / name).write_text(name)
+    return "texts"
+
+
+@pytest.mark.parametrize("how", ["wrong output", "shard missing", "of another job"])
+def test_a_job_over_shards_whose_statement_is_not_that_of_its_shards_is_not_kept(
+    executor, desk, elsewhere, say, texts, how
+):
+    other = parse_cid(executor.call(upper, b"x").record)
+    said = []
+    say(lambda job, store: said.append(stated(job, how, store, other)) or {"merge": said[0]})
+    with pytest.raises(VerificationError, match="states another merge than that of the shards' records") as raised:
+        executor.shard(upper, texts, "/*.txt")
+    assert raised.value.where.endswith(said[0])
+    with desk.jobs() as jobs:
+        assert len(list(jobs.newest(9))) == 1
+
+
+def test_a_job_over_shards_with_its_own_statement_is_kept(executor, desk, elsewhere, say, texts):
+    say(lambda job, store: {"merge": stated(job, "its own", store, None)})
+    report = executor.shard(upper, texts, "/*.txt").report
+    with desk.store() as store:
+        assert load_merge(store, parse_cid(report["merge"]))[0] == parse_cid(report["output"])
+
+
+def test_a_job_over_shards_whose_output_is_not_theirs_is_not_kept(executor, elsewhere, say, texts):
+    say(lambda job, store: {"output": cid_text(job.shards[0].output)})
+    with pytest.raises(VerificationError, match="says another output than the shards give"):
+        executor.shard(upper, texts, "/*.txt")

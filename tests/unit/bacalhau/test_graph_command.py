@@ -1,12 +1,15 @@
 """The result graph from the command line: lineage, publication, merging and logs, on real blocks and a fake engine."""
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from bacalhau.home import Home
+from bacalhau.merge_statement import merges_of_flow
 from network.result_store import Nodes
 from runtime.contents import Noted
 from storage.cid import cid_text, parse_cid
@@ -423,6 +426,84 @@ def test_steps_of_a_flow_are_linked(desk, tmp_path):
     assert [node["record"] for node in found["nodes"]] == [two, one]
     assert found["nodes"][0]["contents"][0]["given_by"] == [one]
     assert desk("graph", "dependents", one, "--json").json["direct"] == [two]
+
+
+@pytest.fixture
+def mapped(desk, tmp_path):
+    """Return the report of a flow whose map is wanted, and taken as well; each task gives its files in capitals."""
+    (tmp_path / "f.py").write_text("def main(data): pass\n")
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b", "c"):
+        (tmp_path / "in" / name).write_text(name)
+
+    def behave(number, plan, store):
+        names = [name for name, _ in UnixfsReader(store).entries(plan.input.data)]
+        return Gave(result="".join(names).encode(), outputs={name: name.upper().encode() for name in names})
+
+    desk.engine.behave = behave
+    (tmp_path / "flow.yaml").write_text(
+        "flow: 1\nsteps:\n  each: {function: f.py, map: {over: in, glob: '/*'}}\n"
+        "  all: {function: f.py, data: '${each/outputs}'}\n"
+    )
+    return desk("run", "flow", "flow.yaml", "--target", "each", "--target", "all", "--json").json
+
+
+def test_what_a_map_of_a_flow_gave_is_a_statement(desk, mapped, other, tmp_path):
+    each, whole = mapped["steps"]
+    records = [row["record"] for row in mapped["shards"] if row["first"].startswith("each/")]
+    assert (mapped["merge"], whole["merge"]) == (None, None), "of two targets there is none"
+    for named, kind in ((each["output"], "output"), (each["merge"], "merge")):
+        found = desk("graph", "why", named, "--json").json
+        assert (found["kind"], found["roots"]) == (kind, records)
+        audit = desk("audit", named, "--json").json
+        assert (audit["verdict"], audit["checks"][-1]["n"], audit["tainted"]) == ("valid", 16, False)
+    found = desk("graph", "why", f"{each['output']}/outputs/outputs/b", "--json").json
+    assert (found["kind"], found["roots"]) == ("part", [records[1]])
+    # Who has the flow published has the statement, and what it is made of.
+    made = publish(desk, mapped["job"], "car:x.car")
+    assert (made["merges"], made["records"]) == ([each["merge"]], 4)
+    assert publish(desk, each["output"], "car:y.car")["records"] == 3
+    merged = other("graph", "merge", "x.car", "--json").json["merged"][0]
+    assert (merged["new"], merged["merges"]) == (4, 1)
+    assert other("graph", "why", each["output"], "--json").json["roots"] == records
+    assert other("audit", each["output"], "--json").json["verdict"] == "valid"
+
+
+def test_a_map_alone_is_the_flow_and_its_statement_outlives_a_collection(desk, mapped):
+    each = mapped["steps"][0]
+    again = desk("run", "flow", "flow.yaml", "--target", "each", "--json").json
+    assert (again["merge"], again["output"]) == (each["merge"], each["output"])
+    assert sorted(desk("graph", "why", again["job"], "--json").json["roots"]) == sorted(
+        row["record"] for row in again["shards"]
+    )
+    assert desk("store", "gc").code == 0
+    assert desk("audit", each["merge"], "--json").json["verdict"] == "valid"
+
+
+def test_a_flow_of_before_there_were_statements_is_published_with_those_made_now(desk, mapped):
+    each = mapped["steps"][0]
+    with closing(sqlite3.connect(desk.home.datastore_path)) as connection, connection:
+        connection.execute("DELETE FROM lineage_parts WHERE owner = ?", (parse_cid(each["output"]),))
+    with desk.store() as store, desk.jobs() as jobs:
+        assert [cid_text(one) for one in merges_of_flow(jobs.find(mapped["job"]), jobs, store).values()] == [
+            each["merge"]
+        ]
+    assert desk("graph", "why", each["output"], "--json").json["roots"] == [], "nobody filed it"
+    assert publish(desk, mapped["job"], "car:x.car")["merges"] == [each["merge"]]
+
+
+def test_what_runs_over_a_map_of_a_flow_comes_of_its_tasks(desk, mapped, other):
+    """Whether the flow ran here, or its graph was merged."""
+    each = mapped["steps"][0]
+    records = [row["record"] for row in mapped["shards"] if row["first"].startswith("each/")]
+    publish(desk, mapped["job"], "car:x.car")
+    other("graph", "merge", "x.car")
+    for home in (desk, other):
+        home.engine.behave = lambda number, plan, store: Gave(result=b"x")
+        for path, parents in (("", records), ("/shards/1", records[1:2]), ("/outputs/outputs/c", records[2:])):
+            report = home.run("-i", f"{each['output']}{path}", "--arg", f"of={path or 'all'}", "--no-cache")
+            with home.store() as store:
+                assert {*map(cid_text, load_node(store, parse_cid(report["record"]), Record).parents)} == {*parents}
 
 
 def test_where_raw_inputs_were_fetched_from(desk, chain, tmp_path):

@@ -1,10 +1,15 @@
 """Taint on the ways on which it could be lost: known results, sessions that go on, flows, shards, the Python API."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 import bacalhau
 from bacalhau.executor import Executor
+from storage.blocks import block_key
 from storage.cid import parse_cid
+from storage.errors import VerificationError
 from tests.unit.bacalhau.fakes import FakeEngine, Gave
 from tests.unit.bacalhau.test_run_docker import FakeContainers
 from verifier.model import Record, load_node
@@ -58,6 +63,58 @@ def test_a_flow_says_what_its_tasks_come_from(desk, first, tmp_path):
         assert (report["verdict"], report["tainted"], report["taint"]) == (verdict, True, [first["record"]])
     path.write_text("flow: 1\nsteps: {one: {code: pass}}\n")
     assert desk("run", "flow", path, "--json").json["tainted"] is False
+
+
+def flow_over(tmp_path, data):
+    path = tmp_path / "flow.yaml"
+    path.write_text(
+        f"flow: 1\nsteps: {{one: {{code: pass, data: '{data}'}}, two: {{code: pass, data: '${{one/result}}'}}}}\n"
+    )
+    return path
+
+
+def test_a_flow_refuses_what_is_tainted_before_anything_runs(desk, first, tmp_path):
+    path = flow_over(tmp_path, MADE.format(**first))
+    said = desk("run", "flow", path, "--require-verified")
+    assert (said.code, said.out, desk.engine.calls) == (1, b"", 0)
+    assert f"--require-verified: an input is tainted: record {first['record']} is of the tier unverified" in said.err
+    clean = desk("run", "flow", flow_over(tmp_path, desk("add", flow_over(tmp_path, "x")).text.strip()), "--json",
+                 "--require-verified").json  # fmt: skip
+    assert (clean["verdict"], clean["require_verified"]["ok"]) == ("agreed", True)
+    flow = bacalhau.Flow(services=desk.services())
+    with pytest.raises(VerificationError, match="tainted"):
+        flow.run(flow.step(code="pass", data=MADE.format(**first)), require_verified=True)
+
+
+def test_a_flow_refuses_a_known_result_that_is_tainted(desk, first, same_file, tmp_path):
+    """The same bytes from a file say nothing of where they come from; the record that answers does."""
+    desk("run", "flow", flow_over(tmp_path, MADE.format(**first)))
+    path = flow_over(tmp_path, same_file)
+    assert desk("run", "flow", path, "--json").json["tainted"] is True
+    said = desk("run", "flow", path, "--require-verified")
+    assert (said.code, said.out) == (1, b"")
+    assert (
+        desk("run", "flow", path, "--require-verified", "--no-cache", "--json").json["require_verified"]["ok"] is True
+    )
+
+
+def test_a_flow_whose_taint_cannot_be_told_is_refused_with_another_code(desk, first, tmp_path):
+    second = desk.run("-i", MADE.format(**first))
+    with closing(sqlite3.connect(desk.home.store_path)) as connection, connection:
+        query = "DELETE FROM blocks WHERE digest = ?"
+        assert connection.execute(query, (block_key(parse_cid(first["record"])),)).rowcount == 1
+    said = desk("run", "flow", flow_over(tmp_path, f"{second['record']}/output/result"), "--require-verified")
+    assert (said.code, "cannot be told" in said.err) == (4, True)
+
+
+def test_what_a_map_over_something_tainted_gave_is_tainted_where_it_is_taken(desk, first, tmp_path):
+    path = tmp_path / "flow.yaml"
+    directory = f"{first['record']}/output/outputs/outputs"
+    path.write_text(f"flow: 1\nsteps: {{each: {{code: pass, map: {{over: '{directory}', glob: '/*'}}}}}}\n")
+    report = desk("run", "flow", path, "--json").json
+    assert (report["tainted"], desk("audit", report["merge"], "--json").json["tainted"]) == (True, True)
+    said = desk("run", "python", desk.function, "-i", report["output"], "--require-verified")
+    assert (said.code, "an input is tainted" in said.err) == (1, True)
 
 
 def test_shards_of_the_python_api_say_what_their_data_and_volumes_come_from(desk, first, tmp_path):

@@ -85,9 +85,9 @@ def make_node(number: int = 0, *, slots: int = 1, **options) -> ComputeNode:
     return ComputeNode(identity(number), total=total(slots), engines=(KIND,), **options)
 
 
-def requester_with(*nodes: int, readers=()) -> Requester:
+def requester_with(*nodes: int, readers=(), trust=None) -> Requester:
     """Return a requester that has heard of these nodes. readers: those that read `SignedAssign`."""
-    requester = Requester(REQUESTER)
+    requester = Requester(REQUESTER, trust=trust)
     for number in nodes:
         engines = (KIND, READS_SIGNED_ASSIGN) if number in readers else (KIND,)
         record = sign_capacity(identity(number), sequence=1, total=total(4), free=total(4), engines=engines)

@@ -68,8 +68,8 @@ from verifier.model import Verdict
 class Play:
     """Feeds a requester and keeps its disk."""
 
-    def __init__(self, *nodes, **options):
-        self.requester = requester_with(*(nodes or range(6)))
+    def __init__(self, *nodes, trust=None, **options):
+        self.requester = requester_with(*(nodes or range(6)), trust=trust)
         self.disk = {}
         self.actions = ()
         self.do(job(**options))
@@ -111,8 +111,8 @@ class Play:
     def disk_sessions(self):
         return {key.split("/")[1] for key in self.disk if key.startswith("step/")}
 
-    def restart(self):
-        self.requester = Requester(REQUESTER)
+    def restart(self, *, trust=None):
+        self.requester = Requester(REQUESTER, trust=trust)
         self.actions = self.requester.restore(self.disk)
         return self.actions
 

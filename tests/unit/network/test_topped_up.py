@@ -1,11 +1,19 @@
 """A known record that is too weak is topped up by other nodes: only what is missing runs, and nobody is told."""
 
+import dataclasses
+
+import pytest
+
 from network.message_codec import session_id, sign_commit
 from network.messages import Bid
 from network.protocol_events import Report, Send, TaskEnded
-from network.requester_entries import PriorEntry, prior_entry, prior_of, read, write
+from network.requester_entries import prior_entry, read_prior, write
+from network.requester_state import OfferAgain
 from network.session_state import Prior
+from network.trust_terms import LEAST_RULE, Untrusting, terms_for
+from storage import dag_cbor
 from storage.cid import DAG_CBOR, cid_text, make_cid
+from storage.errors import VerificationError
 from tests.unit.network.personas import TASK
 from tests.unit.network.protocol_world import JOB, REQUESTER, SESSION, job, participant, requester_with, said, sent
 from tests.unit.network.test_requester import Play
@@ -13,6 +21,7 @@ from tests.vectors.records.world import identity
 from verifier.blindness import blind_nodes
 from verifier.commitment import close_round, list_cid
 from verifier.compare import make_rule
+from verifier.credibility import History, TrustGoal
 from verifier.model import Verdict
 
 RECORD = make_cid(DAG_CBOR, b"a record")
@@ -143,7 +152,68 @@ def test_only_its_own_task_goes_on_from_it():
 
 def test_an_entry_is_read_as_it_was_written():
     prior = prior_with(0, 1)
-    assert prior_of(read(PriorEntry, write(prior_entry(prior)))) == prior
+    assert read_prior(write(prior_entry(prior))) == prior
+    weighed = dataclasses.replace(prior, passes=(0, 7))
+    assert read_prior(write(prior_entry(weighed))) == weighed
+
+
+def test_an_entry_of_before_is_read_as_what_it_meant():
+    prior = prior_with(0, 1)
+    node = prior_entry(prior).to_node()
+    del node["passes"]
+    assert read_prior(dag_cbor.encode({**node, "v": "prior-entry/1"})) == prior
+
+
+def test_an_entry_with_passes_of_other_nodes_is_refused():
+    prior = dataclasses.replace(prior_with(0, 1), passes=(1, 2, 3))
+    with pytest.raises(VerificationError, match="passes of other nodes"):
+        read_prior(write(prior_entry(prior)))
+
+
+class Trusting(Untrusting):
+    """Trusts nodes by the passes that it is told of."""
+
+    def __init__(self, **passes):
+        self.known = {identity(int(name[1:])).peer: count for name, count in passes.items()}
+
+    def terms(self, job, known, candidates):
+        histories = {peer: History(passes=count) for peer, count in self.known.items()}
+        return terms_for(TrustGoal(asked=0.999), histories, candidates())
+
+    def passes(self, peer):
+        return self.known.get(peer, 0)
+
+
+def test_where_answers_are_to_be_trusted_what_was_known_of_the_nodes_of_before_is_kept_with_them():
+    """After the restart they are known better, and one of them is not known at all: what counts is what was kept."""
+    prior = dataclasses.replace(prior_with(0), passes=(0,))
+    play = Play(trust=Trusting(), rule=LEAST_RULE, priors={TASK: prior})
+    play.bid(1, 2, 3)
+    assert play.assigned == [0, 1, 2, 3], "four newcomers, and one of them is asked no more"
+    play.restart(trust=Trusting(n0=50, n1=50))
+    for number in (1, 2, 3):
+        play.commit(number)
+    play.restart(trust=Trusting(n0=50, n1=50))
+    for number in (1, 2, 3):
+        play.reveal(number)
+    news = ended(play)
+    assert news.decision.verdict is Verdict.AGREED
+    assert news.session.passes == {identity(number).peer: 0 for number in range(4)}
+    assert news.session.rule == make_rule(replication=4, confidence=4)
+    assert not play.disk
+
+
+def test_a_plan_that_is_made_anew_goes_on_from_it_too():
+    trust = Trusting()
+    prior = dataclasses.replace(prior_with(0), passes=(0,))
+    play = Play(trust=trust, rule=LEAST_RULE, priors={TASK: prior})
+    trust.known = {identity(number).peer: 50 for number in range(1, 6)}
+    play.timer(OfferAgain)
+    play.bid(1)
+    (asked,) = frozenset(play.assigned) - {0}
+    play.commit(asked)
+    play.reveal(asked)
+    assert len(ended(play).decision.agreeing) == 2
 
 
 def test_the_same_submission_again_is_the_same_job():

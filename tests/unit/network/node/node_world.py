@@ -13,7 +13,8 @@ from network.known_results import find_known, find_prior
 from network.messages import Demand, EngineKind
 from network.node.compute_side import ComputeSettings
 from network.node.datastore import Submission
-from network.node.node import NodeParts, open_node
+from network.node.node import open_node
+from network.node.node_parts import NodeParts
 from network.node.requester_ledger import exit_code_of
 from network.node.selection import JobSelection
 from network.node.selection_policy import SelectionPolicy
@@ -120,11 +121,11 @@ class Place:
                 make_job=make_job,
                 make_shards_job=make_shards_job,
                 find_known=lambda task, rule: find_known(task, rule, results.records(task, nodes=Nodes.NETWORK), store),
-                find_prior=lambda task: find_prior(
+                find_prior=lambda task, nodes: find_prior(
                     task,
                     results.records(task, nodes=Nodes.NETWORK),
                     store,
-                    usable=results.records(task, nodes=Nodes.OPEN),
+                    usable=results.records(task, nodes=nodes),
                 ),
                 check_inputs=self.check_inputs,
                 objection_to_job=self.objection,

@@ -278,14 +278,19 @@ async def test_known_shards_that_cannot_be_kept_at_first_are_answered_again(tmp_
     assert [row.verdict for row in rows_of(net.requester, OTHER)] == ["cached"] * 3 + ["agreed"] * 2
 
 
-@pytest.mark.parametrize(("selector", "verdicts"), [((), ["cached"] * 2), ((("zone", "mine"),), ["agreed"] * 2)])
+@pytest.mark.parametrize(
+    ("selector", "zones", "verdicts"),
+    [((), "ab", ["cached"] * 2), ("b", "bb", ["cached"] * 2), ("b", "ab", ["agreed"] * 2)],
+)
 @on_real_time
-async def test_known_results_are_no_answer_where_nodes_are_selected(tmp_path, selector, verdicts):
-    net = Net(tmp_path, [Engine()])
-    net.nodes[0].labels = {"zone": "mine"}
+async def test_known_results_answer_where_nodes_are_selected_if_theirs_would_be(tmp_path, selector, zones, verdicts):
+    net = Net(tmp_path, [Engine(), Engine()])
+    for place, zone in zip(net.nodes, zones, strict=True):
+        place.labels = {"zone": zone, "name": place.folder.name}
+    selector = tuple(("zone", zone) for zone in selector)
     shards = shards_at(net.requester, 2)
     async with net.running() as node:
-        await node.submit(shards_submission(shards, 2, rule=ALONE))
+        await node.submit(shards_submission(shards, 2, rule=ALONE, selector=(("name", "node0"),)))
         await until_event(node, JOB, "ended")
         await node.submit(shards_submission(shards, 2, job=OTHER, rule=ALONE, selector=selector))
         await until_event(node, OTHER, "ended")

@@ -1,5 +1,6 @@
 """Jobs that go by trust at a requester node: plans by what is known, verdicts by who said what, and checks."""
 
+import threading
 from contextlib import AsyncExitStack
 
 import pytest
@@ -21,6 +22,7 @@ from tests.unit.network.node.node_world import (
     JOB,
     Engine,
     Net,
+    in_thread,
     put_shards,
     put_task,
     shards_submission,
@@ -205,15 +207,34 @@ async def test_a_liar_among_newcomers_takes_more_of_them_and_loses_what_it_had(t
     assert known_at(net.requester)[net.nodes[0].peer] == History(passes=0, dissents=1)
 
 
+async def until_begun(engines, task):
+    """Wait until one of these engines, which are shut, has a task: it was given to all that it was to be given to."""
+    began = threading.Semaphore(0)
+    for engine in engines:
+        engine.began = began
+    while not any(task in engine.tasks for engine in engines):
+        await in_thread(began.acquire)
+
+
 @on_real_time
 async def test_shards_need_fewer_nodes_as_their_records_grow(tmp_path, monkeypatch):
+    """The first shard is given to nodes before anybody has a record, however long bids take: until then none ends."""
     monkeypatch.setattr(trust_book, "PLAN_AGAIN", 4)
     engines = [Engine() for _ in range(6)]
+    for engine in engines:
+        engine.gate.clear()
     net = Net(tmp_path, engines)
     count = 30
     shards = shards_at(net.requester, count)
+    with SqliteBlockStore(net.requester.folder / "blocks.sqlite") as store:
+        first = load_shards(store, shards)[1][0].task
     async with net.running() as node:
-        await node.submit(trusting_shards(shards, count))
+        await until_heard(node, 6)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(until_begun, engines, first)
+            await node.submit(trusting_shards(shards, count))
+        for engine in engines:
+            engine.gate.set()
         await until_event(node, JOB, "ended")
     rows = rows_of(net.requester)
     assert {row.verdict for row in rows} == {"agreed"}
@@ -272,7 +293,7 @@ async def test_what_is_known_answers_only_if_its_nodes_are_trusted_that_far_now(
         assert sum(engine.calls for engine in engines) == 2
         await node.submit(trusting_shards(shards, 1, job="2" * 32))
         await until_event(node, "2" * 32, "ended")
-        assert sum(engine.calls for engine in engines) == 6
+        assert sum(engine.calls for engine in engines) == 4, "four words are needed, and two of them are known"
     assert [rows_of(net.requester, job * 32)[0].verdict for job in "12"] == ["cached", "agreed"]
 
 
