@@ -135,6 +135,30 @@ def _is_graph(cid: CID, store: BlockStore) -> bool:
     return True
 
 
+def rivals_of(records: Iterable[CID], store: BlockStore, lineage: LineageStore, *, ancestors: bool) -> dict[CID, CID]:
+    """Return records filed here that name another output of the same task, each with the record that it contradicts.
+
+    ancestors: look at those that the records come from as well. What cannot be read here is not looked at.
+    """
+    about = dict.fromkeys(records)
+    if ancestors:
+        about |= dict.fromkeys(step.cid for step in walk_ancestors(store, tuple(about)))
+    Filer(store, lineage).catch_up()
+    rivals: dict[CID, CID] = {}
+    tasks: dict[CID, dict[CID, CID]] = {}
+    for cid in about:
+        try:
+            facts = read_facts(store, cid)
+        except BacalhauError:
+            continue  # check 1 or 17 says so
+        if facts.is_verified and facts.task not in tasks:
+            tasks[facts.task] = lineage.outputs(facts.task, limit=_MOST)
+        if facts.is_verified:
+            others = (rival for output, rival in tasks[facts.task].items() if output != facts.output)
+            rivals |= dict.fromkeys(others, cid)
+    return rivals
+
+
 def with_disputes(
     found: dict[str, Any],
     records: Iterable[CID],
@@ -150,22 +174,7 @@ def with_disputes(
     found: with the key `ancestors` those that the records come from are looked at too; confirmed: records whose tasks
     were run again here and gave the same.
     """
-    about = dict.fromkeys(records)
-    if "ancestors" in found:
-        about |= dict.fromkeys(step.cid for step in walk_ancestors(store, tuple(about)))
-    Filer(store, lineage).catch_up()
-    rivals: dict[CID, CID] = {}
-    tasks: dict[CID, dict[CID, CID]] = {}
-    for cid in about:
-        try:
-            facts = read_facts(store, cid)
-        except BacalhauError:
-            continue  # check 1 or 17 says so
-        if facts.is_verified and facts.task not in tasks:
-            tasks[facts.task] = lineage.outputs(facts.task, limit=_MOST)
-        if facts.is_verified:
-            others = (rival for output, rival in tasks[facts.task].items() if output != facts.output)
-            rivals |= dict.fromkeys(others, cid)
+    rivals = rivals_of(records, store, lineage, ancestors="ancestors" in found)
     if not rivals:
         return found
     ok = True if all(cid in confirmed for cid in rivals.values()) else None

@@ -20,7 +20,9 @@ from bacalhau.api.block_handlers import BlockRoom
 from bacalhau.api.endpoint import number_of, only_queries
 from bacalhau.audit_demand import Demand
 from bacalhau.auditing import audit_whole
-from bacalhau.graph_auditing import with_disputes
+from bacalhau.graph_auditing import rivals_of, with_disputes
+from bacalhau.graph_view import MAX_NAMED
+from bacalhau.taint_report import taint_of
 from bacalhau.web.content_view import head_of_file, listing
 from bacalhau.web.graph_view import MAX_NODES, graph_view
 from bacalhau.web.record_view import record_view
@@ -28,7 +30,10 @@ from network.job_store import JobStore
 from network.lineage_index import Filer
 from network.lineage_store import MAX_MANY, LineageStore
 from storage.cid import CID, cid_text, is_cid_text, parse_cid
+from verifier.model import Record
+from verifier.unverified_types import UnverifiedRecord
 
+_RECORDS: Final = (Record.VERSION, UnverifiedRecord.VERSION)
 _LONGEST_CID: Final = 256
 _LONGEST_PATH: Final = 4096
 _MOST_SKIPPED: Final = 10_000_000
@@ -56,12 +61,20 @@ class PageData:
         self._audits: CapacityLimiter | None = None
 
     async def record(self, request: Request) -> ASGIApp:
-        """`GET records/{cid}`.
+        """`GET records/{cid}`; of a record also its taint, and the records that it or an ancestor of it is disputed by.
 
         Raises:
             RefusedError, BacalhauError: no CID, no record, or not here.
         """
-        return json_answer(await self._read(record_view, self._room.store, _cid(request)))
+        return json_answer(await self._read(self._record, _cid(request)))
+
+    def _record(self, cid: CID) -> dict[str, Any]:
+        found = record_view(self._room.store, cid)
+        if found["kind"] not in _RECORDS:
+            return found
+        rivals = rivals_of([cid], self._room.store, self._lineage, ancestors=True)
+        disputes = [{"rival": cid_text(one), "of": cid_text(of)} for one, of in sorted(rivals.items())[:MAX_NAMED]]
+        return found | taint_of([cid], self._room.store) | {"disputes": disputes, "disputed_by": len(rivals)}
 
     async def audit(self, request: Request) -> ASGIApp:
         """`POST records/{cid}/audit`: what `bacalhau audit` says of a record.

@@ -134,6 +134,12 @@ test("dissent is shown", { skip }, async () => {
   await close(page, "dissent");
 });
 
+test("a record says first what stands against it", { skip }, async () => {
+  const page = await open(`#/record/${facts.tainted}`);
+  assert.match(await page.locator("main .problem").first().textContent(), /^tainted /);
+  await close(page, "tainted");
+});
+
 test("files are shown as what they are", { skip }, async () => {
   const page = await open(`#/content/${facts.output}/outputs/outputs`);
   assert.equal(await page.locator("tbody tr").count(), facts.files.length);
@@ -188,7 +194,7 @@ test("search leads to jobs, records and content; a wrong name is told", { skip }
 /** Every page, by a name for its picture; the one that is there at first comes last. */
 const pages = () => [
   ["job", `#/job/${facts.job}`], ["shards", `#/job/${facts.sharded}`], ["record", `#/record/${facts.record}`],
-  ["dissent", `#/record/${facts.disputed}`], ["graph", `#/graph/${facts.tainted}`], ["folder", `#/content/${facts.output}`],
+  ["dissent", `#/record/${facts.disputed}`], ["tainted", `#/record/${facts.tainted}`], ["graph", `#/graph/${facts.tainted}`], ["folder", `#/content/${facts.output}`],
   ["table", `#/content/${facts.output}/outputs/outputs/table.csv`], ["notebook", `#/content/${facts.output}/outputs/outputs/book.ipynb`],
   ["text", `#/content/${facts.output}/outputs/outputs/note.txt`], ["node", "#/node"], ["jobs", "#/jobs"],
 ];

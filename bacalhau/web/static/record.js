@@ -21,6 +21,7 @@ export async function recordPage(place, [cid, ...path], signal) {
   const checks = h("div", null);
   const button = h("button", { type: "button", click: () => audit(found.cid, checks, button, signal) }, "Audit it");
   place.append(
+    ...doubts(found),
     fields([
       ["tier", mark(said.tier, said.tier === "verified" ? "good" : "bad")],
       ["output", cidLink(link(said.output))],
@@ -32,6 +33,22 @@ export async function recordPage(place, [cid, ...path], signal) {
     checks,
   );
   if (found.receipts.length > 0) place.append(h("h2", null, "What the nodes said"), receiptTable(found.receipts));
+}
+
+/** Return what stands against a record, before anything that it says: its taint, and who contradicts it. */
+function doubts({ tainted, taint_reason, disputes = [], disputed_by, cid }) {
+  const said = [];
+  if (taint_reason) {
+    said.push(h("p", { class: "problem" }, mark(tainted ? "tainted" : "perhaps tainted", tainted ? "bad" : ""), ` ${taint_reason}`));
+  }
+  if (disputes.length > 0) {
+    const more = disputed_by > disputes.length ? h("li", null, `and ${disputed_by - disputes.length} more`) : "";
+    said.push(
+      h("div", { class: "problem" }, mark("disputed", "bad"), " the same task has another output in",
+        h("ul", null, disputes.map((one) => h("li", null, cidLink(one.rival, "record"), one.of === cid ? "" : [" (of what it comes from: ", cidLink(one.of, "record"), ")"])), more)),
+    );
+  }
+  return said;
 }
 
 function receiptTable(rows) {

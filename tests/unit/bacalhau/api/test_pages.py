@@ -95,6 +95,9 @@ def test_records_content_files_and_the_graph(client, services, task):
     output, text = cid_text(inner.cid), cid_text(second)
     said = client.get(f"/pages/data/records/{cid_text(first)}").json()
     assert (said["kind"], said["fields"]["output"]) == ("unverified-record/1", {"/": output})
+    assert said["tainted"] is True
+    below = client.get(f"/pages/data/records/{text}").json()
+    assert (below["tainted"], below["taint"], below["disputes"]) == (True, [cid_text(first)], [])
     listed = client.get(f"/pages/data/content/{output}").json()
     assert [(one["name"], one["kind"], one["size"]) for one in listed["entries"]] == [("a.txt", "file", 5)]
     assert client.get(f"/pages/data/content/{text}", params={"path": "output/a.txt"}).json()["size"] == 5
@@ -125,6 +128,10 @@ def test_a_contradiction_that_was_merged_is_drawn_with_what_it_contradicts(clien
         Filer(store, lineage).add([read_facts(store, theirs)], merged=True)
     found = client.get("/pages/data/graph", params={"of": cid_text(ours)}).json()
     assert {one["cid"]: one["disputed"] for one in found["nodes"]} == {cid_text(ours): True, cid_text(theirs): True}
+    for one, other in ((ours, theirs), (theirs, ours)):
+        said = client.get(f"/pages/data/records/{cid_text(one)}").json()
+        assert said["disputes"] == [{"rival": cid_text(other), "of": cid_text(one)}]
+        assert said["disputed_by"] == 1
     # What was merged is found by its output as well.
     named = cid_text(make_cid(DAG_CBOR, b"another"))
     assert client.get("/pages/data/graph", params={"of": named}).json()["focus"] == [cid_text(theirs)]
