@@ -14,8 +14,8 @@ from network.node.outcome import Outcome, read_outcome
 from network.node.shard_entry import ShardEntry, read_shard
 from network.node.sqlite_datastore import SqliteDatastore
 from network.node.trust_entries import DISSENT, read_trust
-from network.node_state import NodeEntry, Stage
-from network.requester_entries import read, read_prior
+from network.node_state import NodeEntry, Stage, read_node_entry
+from network.requester_entries import read_prior
 from network.requester_memory import PRIOR
 from network.result_store import ResultStore
 from storage.cid import CID, is_cid_text, parse_cid
@@ -77,7 +77,7 @@ class JobRoots:
             yield from (cid for cid in (dissent.record, dissent.receipt) if cid is not None)
         for key, value in self._datastore.entries(Machine.COMPUTE).items():
             if key.startswith("node/"):
-                yield from roots_of_execution(read(NodeEntry, value))
+                yield from roots_of_execution(read_node_entry(value))
 
 
 def roots_of(job: Job) -> Iterator[CID]:

@@ -363,6 +363,7 @@ class Requester:
             task, session = waiting.popleft()
             if waiting:  # behind the others: a job of thousands keeps no other waiting
                 self._waiting[name] = waiting
+            actions += self._drop_doubted(self.jobs[name], session)
             begun = self._begin(self.jobs[name], task, session, standing)
             actions += self._keep(*begun)
             if standing:
@@ -402,6 +403,18 @@ class Requester:
         window = self.window(job)
         most = window + max(self._candidates.slots(job), UNKNOWN_WINDOW)
         return len(self._seeking) < window and len(self.tasks) < most
+
+    def _drop_doubted(self, job: JobEntry, session: str) -> tuple[Action, ...]:
+        """Let a task that waited run whole if a node of its earlier evidence has been found out since."""
+        prior = self._priors.get(session)
+        if prior is None:
+            return ()
+        is_by_trust = self._candidates.terms(job, self.shunned) is not None
+        doubted = self.shunned | (self._candidates.trust.barred() if is_by_trust else frozenset())
+        if doubted.isdisjoint(prior.nodes):
+            return ()
+        del self._priors[session]
+        return (Forget(key=f"{PRIOR}/{session}"),)
 
     def _begin(
         self, job: JobEntry, task: CID, name: str, standing: Mapping[PeerId, Kind] = MappingProxyType({})

@@ -16,14 +16,19 @@ from storage.cid import CID, check_cid
 
 KEPT_S: Final = 30 * 86_400.0
 """How long a result is kept for its own sake; what a job names stays with the job."""
-INSERT: Final = "INSERT INTO results(task, record, nodes, at) VALUES(?, ?, ?, ?) ON CONFLICT(task, record) DO NOTHING"
-"""Adds a result, unless it is there."""
+INSERT: Final = """
+INSERT INTO results(task, record, nodes, at) VALUES(?1, ?2, CASE
+  WHEN ?3 IN ('chosen', 'open') AND EXISTS (SELECT 1 FROM results WHERE task = ?1 AND nodes = 'network') THEN 'network'
+  ELSE ?3 END, ?4) ON CONFLICT(task, record) DO NOTHING"""
+"""Adds a result, unless it is there. What was given away of a task once is no secret in a later record of it either."""
 _FORGET: Final = "DELETE FROM results WHERE at < ?"
 _FIND: Final = "SELECT record FROM results WHERE task = ? AND nodes IN (?, ?, ?, ?) ORDER BY at DESC LIMIT ?"
 _AT: Final = "SELECT at FROM results WHERE task = ? AND record = ?"
 _SAMPLE: Final = "SELECT task, record FROM results WHERE nodes = ? ORDER BY random() LIMIT ?"
 _NEWEST: Final = "SELECT record FROM results WHERE nodes IN (?, ?, ?) ORDER BY at DESC LIMIT ?"
-_PUBLISH: Final = "UPDATE results SET nodes = ? WHERE record = ? AND nodes IN (?, ?)"
+_PUBLISH: Final = (
+    "UPDATE results SET nodes = ? WHERE task IN (SELECT task FROM results WHERE record = ?) AND nodes IN (?, ?)"
+)
 _SINCE: Final = "SELECT record FROM results WHERE at >= ?"
 _MOST: Final = 256
 """Records of one task that are looked at. A task of which two outputs are known runs each time, and each time leaves a
@@ -80,7 +85,7 @@ class ResultStore(DatastoreConnection):
             return [(check_cid(bytes(task)), check_cid(bytes(record))) for task, record in rows]
 
     def published(self, record: CID) -> None:
-        """Note that a record was given away."""
+        """Note that a record was given away, and with it the answer that all records of its task have."""
         with self._explained(), self._lock:
             self._connection.execute(_PUBLISH, (Nodes.NETWORK.value, record, Nodes.CHOSEN.value, Nodes.OPEN.value))
 

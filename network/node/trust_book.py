@@ -160,8 +160,9 @@ class TrustBook:
         """
         if not self._barred.isdisjoint(prior.nodes):
             return None
-        passes = (self.passes(one.node) - self.has_passed(one.node, task) for one in prior.receipts)
-        return replace(prior, passes=tuple(passes))
+        with self._lock:  # a pass of this very task may be noted meanwhile
+            passes = tuple(self.passes(one.node) - self.has_passed(one.node, task) for one in prior.receipts)
+        return replace(prior, passes=passes)
 
     # What becomes known
 

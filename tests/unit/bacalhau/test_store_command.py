@@ -13,6 +13,7 @@ from network.node.outcome import Outcome, write_outcome
 from network.node_state import MadeEntry, NodeEntry
 from network.requester_entries import write
 from network.result_store import Nodes
+from storage import dag_cbor
 from storage.cid import DAG_CBOR, cid_text, make_cid, parse_cid
 from storage.sqlite_block_store import SqliteBlockStore
 from tests.vectors.records.world import identity
@@ -95,6 +96,21 @@ def test_roots_of_jobs_are_read_again_only_when_there_are_new_ones(desk, monkeyp
         assert parse_cid(again["task"]) in roots()
         monkeypatch.setattr(jobs, "newest", None)
         assert parse_cid(again["task"]) in roots()
+
+
+@pytest.mark.parametrize("version", ["node-entry/1", "node-entry/2", "node-entry/3"])
+def test_what_a_node_of_an_earlier_release_has_under_way_is_kept(desk, version):
+    task = parse_cid(add(desk, b"task", "--no-pin"))
+    entry = NodeEntry(
+        requester=identity(0).peer, session="cd" * 32, task=task, stage="queued", reason=None, made=None, receipt=None,
+        demand=Demand(cpu_milli=1000, memory=1, disk=0, gpus=0),
+    )  # fmt: skip
+    newer = {"node-entry/1": ("statement", "resumes"), "node-entry/2": ("resumes",), "node-entry/3": ()}[version]
+    node = dag_cbor.decode(write(entry))
+    value = dag_cbor.encode({key: value for key, value in node.items() if key not in newer} | {"v": version})
+    with desk.services().open_datastore() as datastore:
+        datastore.commit([Put(machine=Machine.COMPUTE, key="node/" + "cd" * 32, value=value)])
+    assert desk("store", "gc", "--json").json["removed_blocks"] == 0
 
 
 @pytest.mark.parametrize(("days", "removed"), [(29, 0), (31, 1)])

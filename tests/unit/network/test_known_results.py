@@ -122,3 +122,17 @@ def test_an_output_is_not_hidden_by_many_newer_records_of_another(tmp_path):
         for number in range(100):
             results.add(task, make_cid(DAG_CBOR, b"%d" % number), nodes=Nodes.EMBEDDED, at=1.0 + number)
         assert results.records(task, nodes=Nodes.EMBEDDED)[-1] == first
+
+
+def test_what_was_given_away_of_a_task_is_no_secret_in_another_record_of_it(tmp_path):
+    task, other, *records = (make_cid(DAG_CBOR, text) for text in (b"t", b"u", b"first", b"topped up", b"later", b"u"))
+    first, topped_up, later, elsewhere = records
+    with ResultStore(tmp_path / "results.sqlite") as results:
+        results.add(task, first, nodes=Nodes.OPEN, at=1.0)
+        results.add(task, topped_up, nodes=Nodes.CHOSEN, at=2.0)
+        results.add(other, elsewhere, nodes=Nodes.OPEN, at=3.0)
+        results.published(topped_up)
+        results.add(task, later, nodes=Nodes.OPEN, at=4.0)
+        assert results.records(task, nodes=Nodes.CHOSEN) == results.records(task, nodes=Nodes.OPEN) == []
+        assert set(results.records(task, nodes=Nodes.NETWORK)) == {first, topped_up, later}
+        assert results.sample(10) == [(other, elsewhere)]

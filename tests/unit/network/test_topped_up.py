@@ -6,7 +6,7 @@ import pytest
 
 from network.message_codec import session_id, sign_commit
 from network.messages import Bid
-from network.protocol_events import Report, Send, TaskEnded
+from network.protocol_events import Forget, Report, Send, TaskEnded
 from network.requester_entries import prior_entry, read_prior, write
 from network.requester_state import OfferAgain
 from network.session_state import Prior
@@ -220,3 +220,17 @@ def test_the_same_submission_again_is_the_same_job():
     play = Play(*range(6), priors={TASK: prior_with(0)})
     assert not sent(play.do(job(priors={TASK: prior_with(0)})))
     assert len(play.requester.tasks) == 1
+
+
+@pytest.mark.parametrize("found_out", [True, False])
+def test_one_that_waited_while_a_node_of_before_was_found_out_runs_whole(found_out):
+    class Barring(Trusting):
+        def barred(self):
+            return frozenset({identity(0).peer} if found_out else ())
+
+    prior = dataclasses.replace(prior_with(0), passes=(50,))
+    play = Play(trust=Trusting(), rule=LEAST_RULE, priors={TASK: prior})
+    play.disk = {key: value for key, value in play.disk.items() if not key.startswith("step/")}
+    play.restart(trust=Barring())
+    assert play.task.session.asked == (frozenset() if found_out else {identity(0).peer})
+    assert (Forget(key=f"prior/{SESSION}") in play.actions) is found_out
