@@ -38,7 +38,7 @@ class Quiet:
     def ignore(self, *arguments):
         pass
 
-    restarted = check = sending = reported = accused = ignore
+    restarted = check = sending = reported = accused = running = ignore
 
     def misbehaved(self, host, action):
         raise AssertionError(action)

@@ -24,6 +24,7 @@ from tests.unit.bacalhau.test_run_flow import joined
 FLAGS = {
     "concurrency": 2, "confidence": 2, "diverse": False, "targets": (), "args": (), "places": (), "url_limit": "1Gb",
     "allow_private_urls": False, "labels": (), "isolation": "best", "at_once": 2, "no_cache": False,
+    "require_verified": False,
 }  # fmt: skip
 
 
