@@ -59,12 +59,20 @@ def _size(entry: os.DirEntry[str], todo: list[str]) -> int:
 
 
 def free_bytes(places: Iterable[str]) -> dict[int, int]:
-    """Return how much may still be written to the file systems of directories, by device; those that can be asked."""
+    """Return how much may still be written to the file systems of directories, by device; those that can be asked.
+
+    A directory with a project quota tells what is left of that. Those above it on the same file system are asked as
+    well, and the most is taken: a quota only ever lowers what is told.
+    """
     free: dict[int, int] = {}
     for place in places:
         with suppress(OSError):
-            said = os.statvfs(place)
-            free[os.stat(place).st_dev] = said.f_bavail * said.f_frsize  # noqa: PTH116  a text, like the others
+            device = os.stat(place).st_dev  # noqa: PTH116  a text, like the others
+            for above in (Path(place), *Path(place).parents):
+                if above.stat().st_dev != device:
+                    break
+                said = os.statvfs(above)
+                free[device] = max(free.get(device, 0), said.f_bavail * said.f_frsize)
     return free
 
 

@@ -446,8 +446,13 @@ def _bounded_client() -> Any:
     class BoundedClient(docker.APIClient):  # type: ignore[misc]
         def _retrieve_server_version(self) -> str:
             """Keep all that it says of itself: the library asks for its version, and we would a second time."""
-            self.said: dict[str, Any] = self.version(api_version=False)
-            version: str = self.said["ApiVersion"]
+            try:
+                self.said: dict[str, Any] = self.version(api_version=False)
+                version = self.said["ApiVersion"]
+            except (KeyError, TypeError, IndexError) as error:
+                raise docker.errors.DockerException(f"no container engine: {error!r}") from error
+            if not isinstance(version, str):
+                raise docker.errors.DockerException("no container engine: its version is no text")
             return version
 
         def request(self, method: str, url: str, **options: Any) -> Any:

@@ -283,7 +283,10 @@ class _Run:
         needed = input_bytes + self.plan.input.limits.output + SLACK_BYTES + layer + RESERVE_BYTES
         free = min(free_bytes(place for place in places if place).values(), default=needed)
         if free < needed:
-            reason = f"the engine's disk has {free >> 20} MiB free, and {needed >> 20} MiB are needed to begin"
+            reason = (
+                f"the engine's disk has {free >> 20} MiB free, and {needed >> 20} MiB are needed to begin, of which"
+                f" {RESERVE_BYTES >> 20} stay free; free some, or give more room to the engine's directory"
+            )
             raise IncompleteRunError(reason, is_of_engine=True)
 
     def _fill(self, names: Sequence[str], contents: Sequence[DagTar]) -> None:

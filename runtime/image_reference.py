@@ -20,6 +20,7 @@ _FULL_ID: Final = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 _DIGEST: Final = re.compile(r"[a-z0-9][a-zA-Z0-9._:/-]{0,200}@sha256:[0-9a-f]{64}")
 MAX_CHARACTERS: Final = 400
 HTTPS_PORT: Final = 443
+_LAST_PORT: Final = 65535
 _OWN_NAMES: Final = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".localdomain")
 """Of networks of their own (RFC 6761, 6762, 8375), and what is usual there."""
 
@@ -68,7 +69,7 @@ def registry_of(reference: str) -> tuple[str, int] | None:
     if not slash or ("." not in first and ":" not in first and first != "localhost"):
         return None
     host, _, port = first.partition(":")
-    return host.rstrip(".").lower(), int(port) if port.isdigit() else HTTPS_PORT
+    return host.rstrip(".").lower(), int(port[:6]) if port.isascii() and port.isdigit() else HTTPS_PORT
 
 
 def is_public(reference: str) -> bool:
@@ -79,8 +80,8 @@ def is_public(reference: str) -> bool:
     registry = registry_of(reference)
     if registry is None:
         return True
-    host = registry[0]
-    if "." not in host or host.endswith(_OWN_NAMES):
+    host, port = registry
+    if "." not in host or host.endswith(_OWN_NAMES) or not 0 < port <= _LAST_PORT:
         return False
     # The last label of a name is never a number: what ends in one is an address, in whatever notation.
     if not host.split(".")[-1][:1].isdigit():
@@ -102,5 +103,5 @@ def leads_inside(reference: str, resolve: Resolve) -> bool:
     try:
         found = resolve(*registry)
         return not found or any(why_not_public(address) for address in found)
-    except (OSError, ValueError):  # UnicodeError, of a label that is too long, is one
+    except (OSError, ValueError, OverflowError):  # UnicodeError, of a label that is too long, is one; a port may be
         return True

@@ -14,6 +14,7 @@ import os
 import platform
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from storage.cid import CID
-from storage.file_lock import hold
+from storage.file_lock import hold_if_free
 
 MAX_BYTES: Final = 2 << 30
 """Of all; the least recently used go first."""
@@ -31,6 +32,8 @@ _DIGEST_BYTES: Final = 32
 _CPUINFO: Final = Path("/proc/cpuinfo")
 _SUFFIX: Final = ".cwasm"
 _LOCK: Final = ".lock"
+_POLL_S: Final = 0.05
+"""A lock that is waited for in the kernel cannot be given up."""
 
 
 class CompiledCache:
@@ -70,15 +73,24 @@ class CompiledCache:
             self._write(self._path(module, runtime), compiled)
 
     @contextmanager
-    def alone(self, module: CID, runtime: CID, waiting: Callable[[], None]) -> Iterator[None]:
+    def alone(
+        self, module: CID, runtime: CID, waiting: Callable[[], None], *, goes_on: Callable[[], bool], most_s: float
+    ) -> Iterator[None]:
         """Be the only one who compiles a module, among all who use this directory, as far as it can be written to.
+
+        It spares work and is needed for nothing: whoever has waited for `most_s` seconds goes on without, as another
+        process may be suspended in the middle, and nobody waits while `goes_on` is false.
 
         waiting: called once if somebody else is at it. Whoever comes in then looks again whether it is here.
         """
+        path, until = self._path(module, runtime).with_suffix(_LOCK), time.monotonic() + most_s
         with ExitStack() as stack:
-            with contextlib.suppress(OSError):  # then nothing can be kept either, and each compiles for itself
-                self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-                stack.enter_context(hold(self._path(module, runtime).with_suffix(_LOCK), waiting))
+            told = False
+            while not _has_come_in(stack, path) and goes_on() and time.monotonic() < until:
+                if not told:
+                    told = True
+                    waiting()
+                time.sleep(_POLL_S)
             yield
 
     def _write(self, path: Path, compiled: bytes) -> None:
@@ -125,3 +137,16 @@ def machine_text() -> str:
     names = ("model name", "flags", "Features", "CPU implementer", "CPU part")
     told = dict.fromkeys(line for line in lines if line.startswith(names))
     return "\n".join([platform.machine(), *told])
+
+
+def _has_come_in(stack: ExitStack, path: Path) -> bool:
+    """Hold a lock until a stack ends, if nobody has it; also true where there can be none: nothing can be kept then."""
+    with ExitStack() as attempt:
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not attempt.enter_context(hold_if_free(path)):
+                return False
+        except OSError:
+            return True
+        stack.push(attempt.pop_all())
+    return True

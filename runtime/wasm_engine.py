@@ -131,12 +131,20 @@ class WasmEngine:
             UnavailableError, VerificationError: it cannot be read.
         """
         module, cache = plan.module, CompiledCache(self.compiled_dir)
+        most_s = min(COMPILE_S, max(plan.wall_clock_s, LEAST_COMPILE_S))
         with ExitStack() as stack:
             compiled = cache.find(module.module, module.runtime)
             if compiled is None:
-                stack.enter_context(cache.alone(module.module, module.runtime, lambda: progress(WAITING)))
+                alone = cache.alone(
+                    module.module,
+                    module.runtime,
+                    lambda: progress(WAITING),
+                    goes_on=lambda: worker.is_alive,
+                    most_s=most_s,
+                )
+                stack.enter_context(alone)
                 compiled = cache.find(module.module, module.runtime)
-            stack.enter_context(worker.within(min(COMPILE_S, max(plan.wall_clock_s, LEAST_COMPILE_S))))
+            stack.enter_context(worker.within(most_s))
             worker.send(Frame(header={"type": "open", "is_compiled": compiled is not None}))
             _send_pieces(worker, _module_pieces(module.module, store) if compiled is None else _cut(compiled))
             while (frame := worker.receive()).type != "ready":

@@ -78,8 +78,12 @@ def _why_no_steps(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     yields = [part for part in _own(node) if isinstance(part, ast.Yield | ast.YieldFrom)]
     if yields and isinstance(node, ast.AsyncFunctionDef):
         return "is an async generator, whose result has no form"
-    is_given = any(isinstance(part, ast.Yield) and part.value is not None for part in yields)
+    is_given = any(isinstance(part, ast.Yield) and not _is_none(part.value) for part in yields)
     return "yields values, and what is yielded is no result: return a list" if is_given else ""
+
+
+def _is_none(value: ast.expr | None) -> bool:
+    return value is None or (isinstance(value, ast.Constant) and value.value is None)
 
 
 def _own(node: ast.AST) -> Iterator[ast.AST]:

@@ -158,6 +158,16 @@ def test_a_module_is_compiled_once_and_again_where_its_code_was_harmed(house):
     assert first == second == third
 
 
+def alone(cache, module, runtime):
+    return cache.alone(
+        module,
+        runtime,
+        lambda: pytest.fail("nobody is there"),
+        goes_on=lambda: pytest.fail("nobody is there"),
+        most_s=60,
+    )
+
+
 def test_of_several_that_need_a_module_one_compiles_it_and_the_others_wait(house):
     """As processes of one user do: each engine here knows nothing of the other."""
     plan, runtime = house.plan(house.module(HELLO)), wasm_runtime_cid()
@@ -171,7 +181,7 @@ def test_of_several_that_need_a_module_one_compiles_it_and_the_others_wait(house
 
     try:
         with ThreadPoolExecutor() as pool:
-            with CompiledCache(directory).alone(plan.module.module, runtime, lambda: pytest.fail("nobody is there")):
+            with alone(CompiledCache(directory), plan.module.module, runtime):
                 running = [pool.submit(engine.execute, plan, house.store, say) for engine in engines]
                 assert all(waiting.acquire(timeout=120) for _ in engines)
             assert len({one.result().output for one in running}) == 1

@@ -174,6 +174,14 @@ def test_an_engine_that_fails_is_unavailable_and_leaves_nothing(engine, fake):
     assert fake.labelled == {"containers": [], "volumes": []}
 
 
+@pytest.mark.parametrize("said", [{}, [], "x", {"ApiVersion": 1}])
+def test_what_listens_and_is_no_container_engine_is_one_line(engine, fake, said):
+    whole = fake.answer
+    fake.answer = lambda method, path, body: (200, said) if path.endswith("/version") else whole(method, path, body)
+    with pytest.raises(UnavailableError, match=r"does not answer: no container engine"):
+        engine.identify()
+
+
 def test_a_socket_on_which_nobody_listens_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
     with pytest.raises(UnavailableError, match=r"nobody.sock: does not answer: .*start it"):

@@ -87,3 +87,24 @@ def test_a_directory_that_cannot_be_made_is_no_failure(tmp_path):
     cache = CompiledCache(tmp_path / "file" / "modules")
     cache.keep(MODULE, RUNTIME, b"code")
     assert cache.find(MODULE, RUNTIME) is None
+
+
+@pytest.mark.parametrize(("goes_on", "most_s"), [(True, 0.0), (False, 3600.0)])
+def test_who_waits_goes_on_when_its_worker_has_ended_or_it_has_waited_long_enough(directory, goes_on, most_s):
+    """As where another process is suspended while it compiles."""
+    cache, entered = CompiledCache(directory), []
+    with (
+        cache.alone(MODULE, RUNTIME, pytest.fail, goes_on=pytest.fail, most_s=60.0),
+        cache.alone(MODULE, RUNTIME, pytest.fail, goes_on=lambda: goes_on, most_s=most_s),
+    ):
+        entered.append(True)
+    assert entered
+    assert list(directory.iterdir()) == []
+
+
+def test_where_there_can_be_no_lock_each_goes_on_for_itself(tmp_path):
+    (tmp_path / "file").touch()
+    with CompiledCache(tmp_path / "file" / "modules").alone(
+        MODULE, RUNTIME, pytest.fail, goes_on=pytest.fail, most_s=60.0
+    ):
+        pass

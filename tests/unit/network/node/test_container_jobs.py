@@ -381,6 +381,8 @@ def test_what_a_registry_or_an_engine_says_of_this_machine_is_told_to_nobody():
         ("127.1/", False),
         ("127.0.0.0x1/", False),
         ("10.0.0.1./", False),
+        ("registry.example:0/", False),
+        (f"registry.example:{'9' * 20}/", False),
     ],
 )
 def test_a_registry_of_this_nodes_own_network_is_not_asked(registry, is_asked):

@@ -143,6 +143,7 @@ SOUND_ENTRIES = [
     "def main():\n    def inner():\n        return {1, 2}\n    return len(inner())",
     "main = make()",
     "def main(data):\n    yield\n    return 1",
+    "def main(data):\n    yield None\n    return 1",
     "def main(data):\n    rows = (x for x in data)\n    return list(rows)",
 ]
 
