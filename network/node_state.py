@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Final
 
+from network.kept_versions import as_now
 from network.messages import Close, Demand, EngineKind
 from network.participant import Participant
 from network.statement import Statement
@@ -124,10 +125,7 @@ def read_node_entry(data: bytes) -> NodeEntry:
     Raises:
         VerificationError: the datastore holds something else.
     """
-    node = dag_cbor.decode(data)
-    if isinstance(node, dict) and (since := _SINCE.get(str(node.get("v")))) is not None:
-        node = {**since, **node, "v": NodeEntry.VERSION}
-    return NodeEntry.from_node(node)
+    return NodeEntry.from_node(as_now(NodeEntry, dag_cbor.decode(data), _SINCE))
 
 
 def node_entry(state: NodeTask) -> NodeEntry:

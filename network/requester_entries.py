@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, TypeVar
 
+from network.kept_versions import as_now
 from network.messages import Commit, Demand, JobId, Milliseconds
 from network.session_events import (
     Assigned,
@@ -84,6 +85,7 @@ _JOBS_SINCE: Final[dict[str, dict[str, bool]]] = {
     "job-entry/1": {"unverified": False, "resumes": False},
     "job-entry/2": {"resumes": False},
 }
+_PRIORS_SINCE: Final[dict[str, dict[str, None]]] = {"prior-entry/1": {"passes": None}}
 _STEPS_SINCE: Final[dict[str, dict[str, None]]] = {
     "step-entry/1": {"standing": None, "statement": None},
     "step-entry/2": {"statement": None},
@@ -136,10 +138,7 @@ def read_step(data: bytes) -> StepEntry:
     Raises:
         VerificationError: the datastore holds something else.
     """
-    node = dag_cbor.decode(data)
-    if isinstance(node, dict) and (since := _STEPS_SINCE.get(str(node.get("v")))) is not None:
-        node = {**since, **node, "v": StepEntry.VERSION}
-    return StepEntry.from_node(node)
+    return StepEntry.from_node(as_now(StepEntry, dag_cbor.decode(data), _STEPS_SINCE))
 
 
 def prior_entry(prior: Prior) -> PriorEntry:
@@ -159,10 +158,7 @@ def read_prior(data: bytes) -> Prior:
     Raises:
         VerificationError: the datastore holds something else.
     """
-    node = dag_cbor.decode(data)
-    if isinstance(node, dict) and node.get("v") == "prior-entry/1":
-        node = {"passes": None, **node, "v": PriorEntry.VERSION}
-    entry = PriorEntry.from_node(node)
+    entry = PriorEntry.from_node(as_now(PriorEntry, dag_cbor.decode(data), _PRIORS_SINCE))
     if entry.passes is not None and len(entry.passes) != len(entry.receipts):
         raise VerificationError("kept evidence has passes of other nodes than those of its receipts")
     return Prior(
@@ -180,10 +176,7 @@ def read_job(data: bytes) -> JobEntry:
     Raises:
         VerificationError: the datastore holds something else.
     """
-    node = dag_cbor.decode(data)
-    if isinstance(node, dict) and (since := _JOBS_SINCE.get(str(node.get("v")))) is not None:
-        node = {**since, **node, "v": JobEntry.VERSION}
-    return JobEntry.from_node(node)
+    return JobEntry.from_node(as_now(JobEntry, dag_cbor.decode(data), _JOBS_SINCE))
 
 
 def step_entry(event: Event, commit: Commit | None = None) -> StepEntry:

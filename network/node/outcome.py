@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 from network.embedded import SessionResult
+from network.kept_versions import as_now
 from network.node.datastore import Submission
 from network.node.reasons import reason
 from network.protocol_events import TaskEnded
@@ -165,9 +166,7 @@ def read_outcome(data: bytes) -> Outcome:
 
 def as_outcome_now(node: object) -> object:
     """Return the node of a note as this version would have written it, if one of those before did."""
-    if isinstance(node, dict) and node.get("v") in ("outcome/2", "outcome/3"):
-        return {"trust": None, "before": None, **node, "v": Outcome.VERSION}
-    return node
+    return as_now(Outcome, node, {version: {"trust": None, "before": None} for version in ("outcome/2", "outcome/3")})
 
 
 def session_result(outcome: Outcome, submission: Submission, store: BlockStore) -> SessionResult:

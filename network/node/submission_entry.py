@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final
 
+from network.kept_versions import as_now
 from network.messages import Demand, JobId
 from network.node.datastore import Submission
 from network.trust_terms import Share
@@ -114,10 +115,7 @@ def read_submission(data: bytes, origins: str) -> Submission:
     Raises:
         VerificationError, ValueError, TypeError, RecursionError: it is something else.
     """
-    node = dag_cbor.decode(data)
-    if isinstance(node, dict) and (since := _SINCE.get(str(node.get("v")))) is not None:
-        node = {**since, **node, "v": SubmissionEntry.VERSION}
-    entry = SubmissionEntry.from_node(node)
+    entry = SubmissionEntry.from_node(as_now(SubmissionEntry, dag_cbor.decode(data), _SINCE))
     return Submission(
         job=entry.job,
         created_at=entry.created_at,
