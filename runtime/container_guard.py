@@ -2,8 +2,8 @@
 
 Few engines bound what all files of a volume take together, so they are looked at while the program runs: every two
 seconds, and as soon as so much of the disk is gone that this program may be over its limit. What is left of the disk is
-asked for twenty times a second, which costs a microsecond. So what a program writes beyond its limit is what the disk
-takes in the twentieth of a second before it is seen, and until the engine has ended it.
+asked for twenty times a second, which costs some microseconds. So what a program writes beyond its limit is what the
+disk takes in the twentieth of a second before it is seen, and until the engine has ended it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from runtime.disk_usage_client import TooManyEntriesError, allocated_bytes, free_bytes, open_bytes
+from runtime.disk_usage_client import TooManyEntriesError, allocated_bytes, disks_of, free_bytes, open_bytes
 from runtime.docker_api_client import DockerApi, Places
 from storage.errors import UnavailableError
 
@@ -62,6 +62,8 @@ class ContainerGuard:
     _over: threading.Event = field(default_factory=threading.Event)
     _api: DockerApi | None = None
     _places: Places | None = None
+    _disks: tuple[str, ...] = ()
+    """What its places are on; none where they cannot be seen from here."""
     _free: dict[int, int] = field(default_factory=dict)
     """Of the disk at the last look, by device; empty: it cannot be seen from here."""
     _left: int = 0
@@ -123,26 +125,28 @@ class ContainerGuard:
         """See where it writes, before it has written much; if that fails, the next look sees."""
         try:
             self._api = stack.enter_context(self.connect())
-            self._places = self._api.places(self.container)
+            self._find_places(self._api)
         except UnavailableError:
             return
-        self._note(self._places, self.output_bytes)
+        self._note(self.output_bytes)
+
+    def _find_places(self, api: DockerApi) -> Places:
+        self._places = places = api.places(self.container)
+        self._disks = disks_of((*places.mounts, *places.layers)) if places.is_local else ()
+        return places
 
     def _pause_s(self, next_s: float) -> float:
         until_s = max(0.0, next_s - time.monotonic())
         return min(GLANCE_S, until_s) if self._free else until_s
 
-    def _note(self, places: Places, left: int) -> None:
+    def _note(self, left: int) -> None:
         """Note what there is of the disk now. left: bytes to the nearest of its limits."""
         self._left = max(left, SLACK_BYTES)
-        self._free = free_bytes((*places.mounts, *places.layers)) if places.is_local else {}
+        self._free = free_bytes(self._disks)
 
     def _has_sunk(self) -> bool:
         """Tell whether so much of the disk has gone that a look is due."""
-        if self._places is None:
-            return False
-        now = free_bytes((*self._places.mounts, *self._places.layers))
-        then = self._free
+        now, then = free_bytes(self._disks), self._free
         return any(free < RESERVE_BYTES or then.get(one, free) - free > self._left for one, free in now.items())
 
     def _look(self, stack: ExitStack, *, only_disk: bool) -> float:
@@ -150,9 +154,8 @@ class ContainerGuard:
         try:
             if self._api is None:
                 self._api = stack.enter_context(self.connect())
-            if not only_disk or self._places is None:
-                self._places = self._api.places(self.container)
-            pause_s = self._measure(self._api, self._places)
+            places = self._places if only_disk and self._places is not None else self._find_places(self._api)
+            pause_s = self._measure(self._api, places)
         except UnavailableError:
             self._api, self._silent = None, self._silent + 1
             if self._silent >= MOST_SILENT:
@@ -165,7 +168,7 @@ class ContainerGuard:
         return pause_s
 
     def _measure(self, api: DockerApi, places: Places) -> float:
-        free = free_bytes((*places.mounts, *places.layers)) if places.is_local else {}
+        free = free_bytes(self._disks)
         nameless = open_bytes(places.pid, free) if free else 0
         taken = allocated_bytes(places.mounts) if places.is_local else None
         pause_s = LOOK_S if taken is not None else SLOW_LOOK_S
@@ -183,7 +186,7 @@ class ContainerGuard:
             if layer > MAX_LAYER_BYTES:
                 self.give_up(f"wrote more than {MAX_LAYER_BYTES} bytes to its copy of the image")
             left = min(left, MAX_LAYER_BYTES - layer)
-        self._note(places, left)
+        self._note(left)
         if any(bytes_ < RESERVE_BYTES for bytes_ in free.values()):
             self.give_up("the disk of the container engine is nearly full", is_of_engine=True)
         return pause_s

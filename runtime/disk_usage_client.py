@@ -58,21 +58,32 @@ def _size(entry: os.DirEntry[str], todo: list[str]) -> int:
     return said.st_blocks * _BLOCK_BYTES
 
 
-def free_bytes(places: Iterable[str]) -> dict[int, int]:
-    """Return how much may still be written to the file systems of directories, by device; those that can be asked.
+def disks_of(places: Iterable[str]) -> tuple[str, ...]:
+    """Return the topmost directories of the file systems that directories are on; of those that can be looked at.
 
-    A directory with a project quota tells what is left of that. Those above it on the same file system are asked as
-    well, and the most is taken: a quota only ever lowers what is told.
+    To be asked what is free: a directory with a project quota tells what is left of that.
     """
-    free: dict[int, int] = {}
+    found: dict[str, None] = {}
     for place in places:
         with suppress(OSError):
-            device = os.stat(place).st_dev  # noqa: PTH116  a text, like the others
-            for above in (Path(place), *Path(place).parents):
-                if above.stat().st_dev != device:
-                    break
-                said = os.statvfs(above)
-                free[device] = max(free.get(device, 0), said.f_bavail * said.f_frsize)
+            top = Path(place)
+            device = top.stat().st_dev
+            while top != top.parent and top.parent.stat().st_dev == device:
+                top = top.parent
+            found[str(top)] = None
+    return tuple(found)
+
+
+def free_bytes(disks: Iterable[str]) -> dict[int, int]:
+    """Return how much may still be written to the file systems of directories, by device; those that can be asked.
+
+    Of several directories of one the most is taken: a quota only ever lowers what is told.
+    """
+    free: dict[int, int] = {}
+    for place in disks:
+        with suppress(OSError):
+            said, device = os.statvfs(place), os.stat(place).st_dev  # noqa: PTH116  a text, like the others
+            free[device] = max(free.get(device, 0), said.f_bavail * said.f_frsize)
     return free
 
 

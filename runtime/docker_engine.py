@@ -33,7 +33,7 @@ from runtime.container_lease_store import ContainerLeases
 from runtime.container_mounts import Mount, input_mounts
 from runtime.container_output import ContainerOutput
 from runtime.container_plan import ContainerPlan
-from runtime.disk_usage_client import free_bytes
+from runtime.disk_usage_client import disks_of, free_bytes
 from runtime.docker_api_client import DockerApi
 from runtime.engine import Progress, UndeterminedError, silent
 from runtime.image_reference import check_reference, facts_of
@@ -281,7 +281,7 @@ class _Run:
         """Refuse to begin what may not come to its end."""
         layer = MAX_LAYER_BYTES if self.plan.function.writable_root else 0
         needed = input_bytes + self.plan.input.limits.output + SLACK_BYTES + layer + RESERVE_BYTES
-        free = min(free_bytes(place for place in places if place).values(), default=needed)
+        free = min(free_bytes(disks_of(place for place in places if place)).values(), default=needed)
         if free < needed:
             reason = (
                 f"the engine's disk has {free >> 20} MiB free, and {needed >> 20} MiB are needed to begin, of which"

@@ -3,7 +3,7 @@
 import os
 from types import SimpleNamespace
 
-from runtime.disk_usage_client import free_bytes
+from runtime.disk_usage_client import disks_of, free_bytes
 
 
 def test_a_quota_of_one_directory_is_not_what_is_free_on_the_disk(tmp_path, monkeypatch):
@@ -18,5 +18,5 @@ def test_a_quota_of_one_directory_is_not_what_is_free_on_the_disk(tmp_path, monk
     monkeypatch.setattr(os, "statvfs", statvfs)
     device = tmp_path.stat().st_dev
     volume, layer = str(tmp_path / "volume" / "_data"), str(tmp_path / "layer")
-    assert free_bytes([volume]) == free_bytes([layer, volume]) == {device: disk}
-    assert free_bytes([str(tmp_path / "absent")]) == {}
+    assert free_bytes(disks_of([volume])) == free_bytes(disks_of([layer, volume])) == {device: disk}
+    assert free_bytes(disks_of([str(tmp_path / "absent")])) == {}
